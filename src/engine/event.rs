@@ -1,0 +1,114 @@
+//! What the engine tells whoever watches. The engine prints nothing.
+
+use crate::error::Error;
+use crate::unit::{TemplateName, TenantName, Unit, Window};
+use std::time::Duration;
+
+/// How a unit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Its rows (maybe none) are in the warehouse, and the ledger says so.
+    Loaded,
+    /// The ledger had it already.
+    Skipped,
+    /// It was tried and failed.
+    Failed,
+    /// It was not tried: the circuit was open, the pair was locked, or the run was interrupted.
+    NotTried,
+}
+
+/// One unit's end.
+#[derive(Debug, Clone)]
+pub struct UnitReport {
+    pub unit: Unit,
+    pub outcome: Outcome,
+    pub rows: u64,
+    /// Bytes of binary tuples.
+    pub bytes: u64,
+    /// 32 hex digits.
+    pub digest: Option<String>,
+    /// `schema.table` that holds the rows.
+    pub relation: Option<String>,
+    pub tries: u32,
+}
+
+/// Why units failed or were not tried: one cause, all the units of a pair that share it.
+#[derive(Debug)]
+pub struct Failure {
+    pub tenant: TenantName,
+    /// `None` when the tenant as a whole failed (cannot be reached).
+    pub template: Option<TemplateName>,
+    /// Days that share the cause, in order; may be empty when it is not about days.
+    pub windows: Vec<Window>,
+    pub error: Error,
+    /// The cause kept them from being tried at all.
+    pub not_tried: bool,
+}
+
+#[derive(Debug)]
+pub enum Event {
+    /// The work is known: `units` to load, `skipped` in the ledger already.
+    Planned { units: usize, skipped: usize },
+    /// A worker began a window. `slot` is the worker, from 0.
+    WindowStarted {
+        slot: usize,
+        tenant: TenantName,
+        template: TemplateName,
+        window: Window,
+    },
+    /// More passed through, since the last such event of this slot.
+    Moved { slot: usize, rows: u64, bytes: u64 },
+    /// The window ended, well or not; a retry starts it again.
+    WindowEnded { slot: usize },
+    /// A unit ended.
+    Unit(UnitReport),
+    /// A window is tried again after `wait`.
+    Retry {
+        tenant: TenantName,
+        template: TemplateName,
+        window: Window,
+        attempt: u32,
+        wait: Duration,
+        error: String,
+    },
+    /// Something long that is no window: indexes, checks, reveal of a year.
+    Stage {
+        tenant: TenantName,
+        template: TemplateName,
+        what: String,
+    },
+    /// Worth a person's eye, but no failure.
+    Warning(String),
+}
+
+/// Watches a run. Called from many tasks: must be quick, must not block.
+pub trait Observer: Send + Sync {
+    fn event(&self, event: &Event);
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn event(&self, _: &Event) {}
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunReport {
+    /// The run's id in `_wh.run`; `None` for a dry run.
+    pub run: Option<i64>,
+    pub units: Vec<UnitReport>,
+    pub failures: Vec<Failure>,
+    pub interrupted: bool,
+    /// Pairs of the selection, and how many of them another run held.
+    pub pairs: usize,
+    pub locked_pairs: usize,
+    /// Tenants of the selection, and how many of them could not be reached.
+    pub tenants: usize,
+    pub unreachable_tenants: usize,
+    /// Seconds of work per (tenant, template), summed over workers.
+    pub pair_seconds: Vec<(TenantName, TemplateName, f64)>,
+    pub elapsed: Duration,
+}

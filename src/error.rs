@@ -1,0 +1,219 @@
+//! What can go wrong, and what that means for the unit, the run and the exit code.
+//!
+//! An [`Error`] is a *kind* (whose fault, and what to do), a message in a lowercase fragment, an optional hint (what
+//! the user does next), the places it passed through (tenant, template, day), and the cause. It never holds a row's
+//! value or a secret in its message: PostgreSQL's DETAIL and CONTEXT, which may carry values, are kept apart in
+//! [`Error::detail`] and shown only on request.
+
+use std::fmt;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Whose fault it is, and so what the program does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The command line does not make sense.
+    Usage,
+    /// A configuration file, an environment variable, a template file or a connection URL does not make sense.
+    Config,
+    /// Dayhaul will not do it: it would lose, cut, overwrite or expose something.
+    Refused,
+    /// A server cannot be reached, or will not let us in.
+    Connect,
+    /// A server answered a statement with an error.
+    Sql,
+    /// A row's value does not fit what the template declares.
+    Data,
+    /// What came over the wire is not what the protocol promises.
+    Protocol,
+    /// Columns of the source and of the template do not match.
+    Drift,
+    /// Another run holds the pair.
+    Locked,
+    /// Nothing moved for too long.
+    Stalled,
+    /// The user, or another host, asked the run to end.
+    Interrupted,
+    /// A file could not be read or written.
+    Io,
+    /// Dayhaul's own mistake.
+    Bug,
+}
+
+/// An error on its way to the user.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    message: String,
+    hint: Option<String>,
+    /// Innermost first.
+    context: Vec<String>,
+    sqlstate: Option<String>,
+    detail: Option<String>,
+    transient: bool,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Error {
+        Error(Box::new(Inner {
+            kind,
+            message: message.into(),
+            hint: None,
+            context: Vec::new(),
+            sqlstate: None,
+            detail: None,
+            transient: matches!(kind, Kind::Stalled),
+            source: None,
+        }))
+    }
+
+    pub fn usage(message: impl Into<String>) -> Error {
+        Error::new(Kind::Usage, message)
+    }
+
+    pub fn config(message: impl Into<String>) -> Error {
+        Error::new(Kind::Config, message)
+    }
+
+    pub fn refused(message: impl Into<String>) -> Error {
+        Error::new(Kind::Refused, message)
+    }
+
+    /// What the user does next, as a whole sentence or a line to run.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Error {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Where it happened, from the inside out: "template `flights`", then "tenant `jfk`".
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Error {
+        self.0.context.push(place.into());
+        self
+    }
+
+    /// The five characters of PostgreSQL's SQLSTATE, and whether the SQLSTATE table says a retry may help.
+    #[must_use]
+    pub fn with_sqlstate(mut self, code: impl Into<String>, transient: bool) -> Error {
+        self.0.sqlstate = Some(code.into());
+        self.0.transient = transient;
+        self
+    }
+
+    #[must_use]
+    pub fn with_transient(mut self, transient: bool) -> Error {
+        self.0.transient = transient;
+        self
+    }
+
+    /// DETAIL and CONTEXT of the server: may hold values of rows, shown only with `--show-values`.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Error {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    #[must_use]
+    pub fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Error {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    pub fn sqlstate(&self) -> Option<&str> {
+        self.0.sqlstate.as_deref()
+    }
+
+    pub fn detail(&self) -> Option<&str> {
+        self.0.detail.as_deref()
+    }
+
+    /// Whether the same work may succeed when it is tried again as it is.
+    pub fn is_transient(&self) -> bool {
+        self.0.transient
+    }
+
+    /// The process's exit code when this error ends the command (the codes of section 8 of the design).
+    pub fn exit_code(&self) -> u8 {
+        match self.0.kind {
+            Kind::Usage | Kind::Config | Kind::Refused => exit::WRONG_USE,
+            Kind::Connect => exit::UNREACHABLE,
+            Kind::Locked => exit::LOCKED,
+            Kind::Interrupted => exit::INTERRUPTED,
+            Kind::Sql
+            | Kind::Data
+            | Kind::Protocol
+            | Kind::Drift
+            | Kind::Stalled
+            | Kind::Io
+            | Kind::Bug => exit::FAILED,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    /// `place: message`, the outermost place first. The cause comes through `source()`, the hint through [`Error::hint`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for place in self.0.context.iter().rev() {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0
+            .source
+            .as_ref()
+            .map(|e| e.as_ref() as &(dyn std::error::Error + 'static))
+    }
+}
+
+/// Adds the place to an error as it passes: `read(path).at(|| format!("template `{name}`"))?`.
+pub trait At<T> {
+    /// # Errors
+    /// The same error, with the place added.
+    fn at(self, place: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T> At<T> for Result<T> {
+    fn at(self, place: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|e| e.at(place()))
+    }
+}
+
+/// Every exit code of the program.
+pub mod exit {
+    /// All done.
+    pub const OK: u8 = 0;
+    /// Some units failed, or a check found something.
+    pub const FAILED: u8 = 1;
+    /// Wrong use, wrong configuration, refused.
+    pub const WRONG_USE: u8 = 2;
+    /// The warehouse, or every tenant, cannot be reached.
+    pub const UNREACHABLE: u8 = 3;
+    /// Every pair was locked by another run.
+    pub const LOCKED: u8 = 4;
+    /// Ended by Ctrl-C, SIGTERM or `cancel`.
+    pub const INTERRUPTED: u8 = 130;
+}

@@ -1,0 +1,14 @@
+//! Dayhaul hauls each tenant's day from its own PostgreSQL database into one PostgreSQL warehouse with binary COPY.
+//!
+//! Data flows one way, and so do the modules: nothing imports upwards, siblings do not see each other.
+//!
+//! ```text
+//! error, unit → schema → copy
+//! config, template, cluster → pg → catalog, warehouse → engine → report → cli
+//! ```
+
+pub mod engine;
+pub mod error;
+pub mod schema;
+pub mod sql;
+pub mod unit;

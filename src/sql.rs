@@ -1,0 +1,56 @@
+//! The text of SQL that every room needs: one function quotes identifiers, one quotes literals, one renders bounds.
+
+use crate::schema::Scalar;
+use crate::unit::Day;
+
+/// `"name"`, with quotes inside doubled.
+pub fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// `"schema"."name"`.
+pub fn qualified(schema: &str, name: &str) -> String {
+    format!("{}.{}", ident(schema), ident(name))
+}
+
+/// `'text'`, or `E'text'` where a backslash would otherwise depend on `standard_conforming_strings`.
+pub fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
+}
+
+/// Midnight at the start of `day` as a constant of the time column's own type, never an expression: only so do CHECKs,
+/// view filters and indexes compare like with like, whatever the session's time zone.
+pub fn bound(day: Day, time: Scalar) -> String {
+    match time {
+        Scalar::Date => format!("'{day}'::date"),
+        Scalar::Timestamp => format!("'{day} 00:00:00'::timestamp"),
+        _ => format!("'{day} 00:00:00+00'::timestamptz"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoting_survives_quotes_and_backslashes() {
+        assert_eq!(ident("a\"b"), "\"a\"\"b\"");
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal("a\\'b"), "E'a\\\\''b'");
+    }
+
+    #[test]
+    fn bounds_are_constants_of_the_columns_own_type() {
+        let day: Day = "2024-01-15".parse().unwrap();
+        assert_eq!(bound(day, Scalar::Date), "'2024-01-15'::date");
+        assert_eq!(
+            bound(day, Scalar::Timestamptz),
+            "'2024-01-15 00:00:00+00'::timestamptz"
+        );
+    }
+}
