@@ -11,4 +11,5 @@ pub mod engine;
 pub mod error;
 pub mod schema;
 pub mod sql;
+pub mod template;
 pub mod unit;
