@@ -7,6 +7,7 @@
 //! config, template, cluster → pg → catalog, warehouse → engine → report → cli
 //! ```
 
+pub mod cluster;
 pub mod copy;
 pub mod engine;
 pub mod error;
