@@ -7,8 +7,11 @@
 //! config, template, cluster → pg → catalog, warehouse → engine → report → cli
 //! ```
 
+pub mod cluster;
+pub mod copy;
 pub mod engine;
 pub mod error;
+pub mod pg;
 pub mod schema;
 pub mod sql;
 pub mod template;
