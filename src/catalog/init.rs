@@ -1,0 +1,1 @@
+//! `dayhaul init`: what it needs and what it does.
