@@ -5,6 +5,7 @@
 //! value or a secret in its message: PostgreSQL's DETAIL and CONTEXT, which may carry values, are kept apart in
 //! [`Error::detail`] and shown only on request.
 
+use crate::unit::Day;
 use std::fmt;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -54,6 +55,7 @@ struct Inner {
     sqlstate: Option<String>,
     detail: Option<String>,
     transient: bool,
+    day: Option<Day>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -67,6 +69,7 @@ impl Error {
             sqlstate: None,
             detail: None,
             transient: matches!(kind, Kind::Stalled),
+            day: None,
             source: None,
         }))
     }
@@ -125,6 +128,17 @@ impl Error {
     ) -> Error {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// The one day of a window that is to blame: the others can be loaded without it.
+    #[must_use]
+    pub fn on_day(mut self, day: Day) -> Error {
+        self.0.day = Some(day);
+        self
+    }
+
+    pub fn day(&self) -> Option<Day> {
+        self.0.day
     }
 
     pub fn kind(&self) -> Kind {

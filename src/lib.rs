@@ -9,7 +9,9 @@
 
 pub mod catalog;
 pub mod cli;
+pub mod cluster;
 pub mod config;
+pub mod copy;
 pub mod engine;
 pub mod error;
 pub mod nearest;

@@ -1,0 +1,128 @@
+//! Who the server runs as. PostgreSQL refuses root, so root lends it an unprivileged account.
+
+use crate::error::{Error, Kind, Result};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+/// Tried in this order.
+const ACCOUNTS: [&str; 3] = ["postgres", "_postgres", "nobody"];
+
+/// The account a server of ours runs as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account(Option<Lent>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Lent {
+    name: String,
+    uid: u32,
+    gid: u32,
+}
+
+impl Account {
+    /// Our own account; as root, `postgres` or `nobody`.
+    ///
+    /// # Errors
+    /// When we are root and there is no unprivileged account.
+    pub fn choose() -> Result<Account> {
+        // SAFETY: geteuid has no preconditions and cannot fail.
+        if unsafe { libc::geteuid() } != 0 {
+            return Ok(Account(None));
+        }
+        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        ACCOUNTS
+            .iter()
+            .find_map(|name| entry(&passwd, name))
+            .map(|lent| Account(Some(lent)))
+            .ok_or_else(|| {
+                Error::config("PostgreSQL does not run as root, and there is no account `postgres` or `nobody`")
+                    .with_hint("run it as another user")
+            })
+    }
+
+    /// Makes the command run as this account.
+    pub fn lend(&self, command: &mut Command) {
+        if let Some(lent) = &self.0 {
+            // std empties the supplementary groups by itself when root sets a uid.
+            command.gid(lent.gid).uid(lent.uid);
+        }
+    }
+
+    /// Gives a file or folder to this account.
+    ///
+    /// # Errors
+    /// When it cannot be given.
+    pub fn own(&self, path: &Path) -> Result<()> {
+        let Some(lent) = &self.0 else { return Ok(()) };
+        chown(path, Some(lent.uid), Some(lent.gid)).map_err(|e| {
+            Error::new(
+                Kind::Io,
+                format!("cannot give `{}` to `{}`", path.display(), lent.name),
+            )
+            .with_source(e)
+        })
+    }
+
+    /// Lets this account pass through `folder` (ours, just made, usually closed to all others) to what it owns below.
+    ///
+    /// # Errors
+    /// When a folder above cannot be entered by others.
+    pub fn open_the_way(&self, folder: &Path) -> Result<()> {
+        let Some(lent) = &self.0 else { return Ok(()) };
+        let io = |path: &Path, e: std::io::Error| {
+            Error::new(
+                Kind::Io,
+                format!("cannot read the permissions of `{}`", path.display()),
+            )
+            .with_source(e)
+        };
+        let mode = std::fs::metadata(folder)
+            .map_err(|e| io(folder, e))?
+            .permissions()
+            .mode();
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode | 0o011))
+            .map_err(|e| io(folder, e))?;
+        for above in folder.ancestors() {
+            let mode = std::fs::metadata(above)
+                .map_err(|e| io(above, e))?
+                .permissions()
+                .mode();
+            if mode & 0o001 == 0 {
+                return Err(Error::config(format!(
+                    "`{}`, which runs PostgreSQL because root may not, cannot enter `{}`",
+                    lent.name,
+                    above.display()
+                ))
+                .with_hint("choose a folder that everybody may enter, such as one below `/tmp`"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The account in the text of `/etc/passwd`: `name:password:uid:gid:…`; macOS writes -2 for `nobody`.
+fn entry(passwd: &str, name: &str) -> Option<Lent> {
+    let line = passwd.lines().find(|l| l.split(':').next() == Some(name))?;
+    let mut fields = line.split(':').skip(2);
+    let mut id = || Some(fields.next()?.parse::<i64>().ok()? as u32);
+    Some(Lent {
+        name: name.to_owned(),
+        uid: id()?,
+        gid: id()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_found_by_its_whole_name() {
+        let passwd = "postgres2:x:7:8::/:/bin/sh\npostgres:x:101:103::/var/lib/postgresql:/bin/bash\nnobody:*:-2:-2::/:\n";
+        let postgres = entry(passwd, "postgres").unwrap();
+        assert_eq!((postgres.uid, postgres.gid), (101, 103));
+        assert_eq!(entry(passwd, "nobody").unwrap().uid, u32::MAX - 1);
+        assert_eq!(entry(passwd, "post"), None);
+    }
+}

@@ -1,0 +1,6 @@
+//! The promises that only a real PostgreSQL can test. One binary, one private cluster for all tests.
+
+mod cluster;
+mod server;
+#[allow(dead_code)] // until every command has its tests
+mod world;

@@ -1,0 +1,160 @@
+//! The one PostgreSQL server of all tests, and databases on it.
+//!
+//! The server starts with the first test that needs it and ends with the process. Its time zone is deliberately not
+//! UTC: whatever leans on the session's zone must fail here.
+//!
+//! SQL runs through tokio-postgres directly, not through the crate's own `pg`: what checks must not lean on what is
+//! checked. Everything blocks; tests that need a runtime of their own connect to [`Database::url`].
+
+use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+static SERVER: OnceLock<Server> = OnceLock::new();
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+struct Server {
+    /// Taken when the process ends: statics are never dropped.
+    owned: Mutex<Option<(Cluster, tempfile::TempDir)>>,
+    port: u16,
+}
+
+/// Runs async code from a test; not to be called from within a runtime.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME
+        .get_or_init(|| Runtime::new().expect("a runtime"))
+        .block_on(future)
+}
+
+/// A number no other call in this process gets: for names of databases and roles, which all tests share.
+pub fn unique() -> u32 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The port of the shared server, started by now.
+pub fn port() -> u16 {
+    SERVER.get_or_init(start).port
+}
+
+/// The URL of a database on the shared server, as its superuser.
+pub fn url(database: &str) -> String {
+    format!("postgres://postgres@127.0.0.1:{}/{database}", port())
+}
+
+fn start() -> Server {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let programs = Programs::find().expect("PostgreSQL server programs");
+    let mut settings = THROW_AWAY.to_vec();
+    settings.extend([
+        ("max_connections", "200"),
+        ("timezone", "America/New_York"),
+        ("log_min_messages", "error"),
+    ]);
+    let cluster = Cluster::start(&programs, dir.path(), &settings).expect("the tests' server");
+    // SAFETY: `stop` is a plain function without arguments that does not unwind across the C boundary.
+    unsafe { libc::atexit(stop) };
+    Server {
+        port: cluster.port(),
+        owned: Mutex::new(Some((cluster, dir))),
+    }
+}
+
+extern "C" fn stop() {
+    if let Some(server) = SERVER.get()
+        && let Ok(mut owned) = server.owned.lock()
+    {
+        drop(owned.take());
+    }
+}
+
+/// A database of its own on the shared server.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pub name: String,
+}
+
+impl Database {
+    /// A fresh UTF-8 database, named `<name>_<number>`.
+    pub fn create(name: &str) -> Database {
+        let name = format!("{name}_{}", unique());
+        run(&url("postgres"), &format!("CREATE DATABASE \"{name}\""));
+        Database { name }
+    }
+
+    pub fn url(&self) -> String {
+        url(&self.name)
+    }
+
+    /// The same database as another role (the server trusts everybody).
+    pub fn url_as(&self, role: &str) -> String {
+        format!("postgres://{role}@127.0.0.1:{}/{}", port(), self.name)
+    }
+
+    /// Runs statements.
+    pub fn run(&self, sql: &str) {
+        run(&self.url(), sql);
+    }
+
+    /// Rows as text, as `psql -At` would show them; null is `None`.
+    pub fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        rows(&self.url(), sql).unwrap_or_else(|e| panic!("{sql}: {e:?}"))
+    }
+
+    /// The first column of the only row, as text.
+    pub fn one(&self, sql: &str) -> String {
+        let rows = self.rows(sql);
+        assert_eq!(rows.len(), 1, "{sql}: {rows:?}");
+        rows[0][0].clone().unwrap_or_default()
+    }
+
+    /// Feeds `COPY … FROM STDIN`; the number of rows.
+    pub fn copy_in(&self, sql: &str, data: impl Into<bytes::Bytes>) -> u64 {
+        use futures_util::SinkExt;
+        block_on(async {
+            let client = connect(&self.url()).await.expect("a connection");
+            let sink = client.copy_in(sql).await.expect(sql);
+            futures_util::pin_mut!(sink);
+            sink.send(data.into()).await.expect(sql);
+            sink.finish().await.expect(sql)
+        })
+    }
+}
+
+/// Runs statements at a URL.
+pub fn run(url: &str, sql: &str) {
+    block_on(async {
+        let client = connect(url).await.expect("a connection");
+        if let Err(e) = client.batch_execute(sql).await {
+            panic!("{sql}: {e:?}");
+        }
+    });
+}
+
+/// Rows as text at a URL, or the server's error: for tests of rights.
+pub fn rows(url: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, tokio_postgres::Error> {
+    block_on(async {
+        let messages = connect(url).await?.simple_query(sql).await?;
+        Ok(messages
+            .iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => Some(
+                    (0..row.len())
+                        .map(|i| row.get(i).map(str::to_owned))
+                        .collect(),
+                ),
+                _ => None,
+            })
+            .collect())
+    })
+}
+
+/// A plain connection, driven by the runtime it is made in.
+pub async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}

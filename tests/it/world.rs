@@ -1,0 +1,139 @@
+//! A whole small world: a warehouse, tenants, a folder with `dayhaul.toml`, and the built binary run in it.
+
+use crate::server::{self, Database};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A warehouse database, tenant databases and a folder. Roles are shared by the whole server, so each world has its
+/// own owner and reader.
+pub struct World {
+    pub warehouse: Database,
+    /// One database per name given to [`World::new`], in that order.
+    pub tenants: Vec<Database>,
+    pub owner: String,
+    pub reader: String,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// `name` is the test's, short; `tenants` are the tenants' names. Nothing is run yet, not even `init`.
+    pub fn new(name: &str, tenants: &[&str]) -> World {
+        let n = server::unique();
+        let world = World {
+            warehouse: Database::create(&format!("{name}_warehouse")),
+            tenants: tenants
+                .iter()
+                .map(|tenant| Database::create(&format!("{name}_{}", tenant.replace('-', "_"))))
+                .collect(),
+            owner: format!("{name}_owner_{n}"),
+            reader: format!("{name}_reader_{n}"),
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        };
+        world.configure("");
+        world
+    }
+
+    /// Writes `dayhaul.toml`: the warehouse, then `more` (other sections).
+    pub fn configure(&self, more: &str) {
+        let text = format!(
+            "[warehouse]\nurl = \"{}\"\nowner_role = \"{}\"\nreader_role = \"{}\"\n{more}",
+            self.warehouse.url(),
+            self.owner,
+            self.reader
+        );
+        self.write("dayhaul.toml", &text);
+    }
+
+    /// The folder that holds `dayhaul.toml`, in which the binary runs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+
+    /// Runs the binary in the world's folder.
+    pub fn dayhaul(&self, args: &[&str]) -> Output {
+        Output::of(&mut self.command(args))
+    }
+
+    /// The binary, not run yet: to add to its environment, or to spawn and kill it.
+    pub fn command(&self, args: &[&str]) -> Command {
+        command(self.folder(), args)
+    }
+
+    /// Rows of the warehouse as the reader sees them.
+    pub fn read(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        // The reader cannot log in; any superuser may become it.
+        let messages = server::rows(
+            &self.warehouse.url(),
+            &format!("SET ROLE \"{}\"; SET timezone = 'UTC'; {sql}", self.reader),
+        );
+        messages.unwrap_or_else(|e| panic!("{sql}: {e:?}"))
+    }
+}
+
+/// The built binary with an environment in which nothing of the caller's counts but `PATH`.
+pub fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dayhaul"));
+    command
+        .args(args)
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", folder)
+        .stdin(Stdio::null());
+    for name in ["TMPDIR", "DAYHAUL_PG_BIN"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+/// What a run of the binary left.
+#[derive(Debug)]
+pub struct Output {
+    /// The exit code; -1 when a signal ended it.
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    pub fn of(command: &mut Command) -> Output {
+        let out = command.output().expect("the binary runs");
+        Output {
+            code: out.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&out.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
+        }
+    }
+
+    /// Asserts the exit code, showing all that was said otherwise.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Output {
+        assert_eq!(
+            self.code, code,
+            "\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout, self.stderr
+        );
+        self
+    }
+
+    /// Asserts exit code 0.
+    #[track_caller]
+    pub fn ok(self) -> Output {
+        self.exits(0)
+    }
+
+    /// Standard output as one JSON object.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
+    }
+}
