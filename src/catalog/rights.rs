@@ -80,12 +80,17 @@ impl Facts {
         let owner = role(session, &wish.owner, version, superuser, creates_roles).await?;
         let reader = role(session, &wish.reader, version, superuser, creates_roles).await?;
         // A role that is not there yet will have what everyone has: the pseudo-role `public`.
-        let or_public = |name: &str, role: &Option<Role>| {
-            literal(if role.is_some() { name } else { "public" })
-        };
-        let (o, r) = (or_public(&wish.owner, &owner), or_public(&wish.reader, &reader));
+        let or_public =
+            |name: &str, role: &Option<Role>| literal(if role.is_some() { name } else { "public" });
+        let (o, r) = (
+            or_public(&wish.owner, &owner),
+            or_public(&wish.reader, &reader),
+        );
         let becomes = match owner {
-            Some(_) => format!("pg_has_role({o}, '{}')", if version >= 160_000 { "SET" } else { "MEMBER" }),
+            Some(_) => format!(
+                "pg_has_role({o}, '{}')",
+                if version >= 160_000 { "SET" } else { "MEMBER" }
+            ),
             None => "false".to_owned(),
         };
         let rights = session
@@ -122,7 +127,10 @@ impl Facts {
 
 fn refuse_unfit(database: &str, encoding: &str, standby: bool, version: u32) -> Result<()> {
     let refuse = |why: String, hint: &str| {
-        Err(Error::refused(format!("database `{database}` cannot be a warehouse: {why}")).with_hint(hint))
+        Err(Error::refused(format!(
+            "database `{database}` cannot be a warehouse: {why}"
+        ))
+        .with_hint(hint))
     };
     if encoding != "UTF8" {
         return refuse(
@@ -131,10 +139,16 @@ fn refuse_unfit(database: &str, encoding: &str, standby: bool, version: u32) -> 
         );
     }
     if standby {
-        return refuse("the server is a standby".into(), "name the primary in `warehouse.url`");
+        return refuse(
+            "the server is a standby".into(),
+            "name the primary in `warehouse.url`",
+        );
     }
     if version < 140_000 {
-        return refuse(format!("PostgreSQL {} is too old", version / 10_000), "use PostgreSQL 14 or newer");
+        return refuse(
+            format!("PostgreSQL {} is too old", version / 10_000),
+            "use PostgreSQL 14 or newer",
+        );
     }
     Ok(())
 }
@@ -159,13 +173,23 @@ async fn role(
             superuser: role_is_superuser,
             // Since 16 CREATEROLE reaches only roles it holds ADMIN on; it never reached superusers.
             administered: superuser
-                || (!role_is_superuser && if version >= 160_000 { has_admin && creates_roles } else { creates_roles }),
+                || (!role_is_superuser
+                    && if version >= 160_000 {
+                        has_admin && creates_roles
+                    } else {
+                        creates_roles
+                    }),
         }
     }))
 }
 
 /// `owner` and `reader` are literals of role names.
-async fn schema_rights(session: &Session, schema: &str, owner: &str, reader: &str) -> Result<SchemaRights> {
+async fn schema_rights(
+    session: &Session,
+    schema: &str,
+    owner: &str,
+    reader: &str,
+) -> Result<SchemaRights> {
     let row = session
         .query_opt(
             &format!(
@@ -204,21 +228,34 @@ pub struct Step {
 pub fn steps(facts: &Facts, wish: &Wish) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut add = |what: String, sql: String, able: bool| {
-        steps.push(Step { what, sql, able, password_of: None });
+        steps.push(Step {
+            what,
+            sql,
+            able,
+            password_of: None,
+        });
     };
     let (owner, reader) = (ident(&wish.owner), ident(&wish.reader));
     let database = ident(&facts.database);
     let makes_roles = facts.superuser || facts.creates_roles;
     for (name, role) in [(&wish.owner, &facts.owner), (&wish.reader, &facts.reader)] {
         if role.is_none() {
-            add(format!("create role `{name}`"), format!("CREATE ROLE {} NOLOGIN", ident(name)), makes_roles);
+            add(
+                format!("create role `{name}`"),
+                format!("CREATE ROLE {} NOLOGIN", ident(name)),
+                makes_roles,
+            );
         }
     }
     // Whoever makes a role may grant it.
     let administers = |role: &Option<Role>| role.map_or(makes_roles, |r| r.administered);
     // A superuser may become any role.
     if !facts.login_is_owner && !facts.superuser {
-        let options = if facts.server_version >= 160_000 { " WITH INHERIT TRUE, SET TRUE" } else { "" };
+        let options = if facts.server_version >= 160_000 {
+            " WITH INHERIT TRUE, SET TRUE"
+        } else {
+            ""
+        };
         add(
             format!("grant role `{}` to `{}`", wish.owner, facts.login),
             format!("GRANT {owner} TO {}{options}", ident(&facts.login)),
@@ -227,21 +264,31 @@ pub fn steps(facts: &Facts, wish: &Wish) -> Vec<Step> {
     }
     if !facts.owner_creates_schemas {
         add(
-            format!("let `{}` create schemas in database `{}`", wish.owner, facts.database),
+            format!(
+                "let `{}` create schemas in database `{}`",
+                wish.owner, facts.database
+            ),
             format!("GRANT CREATE ON DATABASE {database} TO {owner}"),
             facts.login_grants_schemas,
         );
     }
     if !facts.reader_connects {
         add(
-            format!("let `{}` connect to database `{}`", wish.reader, facts.database),
+            format!(
+                "let `{}` connect to database `{}`",
+                wish.reader, facts.database
+            ),
             format!("GRANT CONNECT ON DATABASE {database} TO {reader}"),
             facts.login_grants_connect,
         );
     }
     let mut public = facts.public;
     if !public.exists {
-        add("create schema `public`".into(), "CREATE SCHEMA public".into(), facts.login_creates_schemas);
+        add(
+            "create schema `public`".into(),
+            "CREATE SCHEMA public".into(),
+            facts.login_creates_schemas,
+        );
         (public.login_grants_create, public.login_grants_usage) =
             (facts.login_creates_schemas, facts.login_creates_schemas);
     }
@@ -332,7 +379,12 @@ mod tests {
             login_grants_schemas: false,
             reader_connects: true,
             login_grants_connect: false,
-            public: SchemaRights { exists: true, owner_uses: true, reader_uses: true, ..SchemaRights::default() },
+            public: SchemaRights {
+                exists: true,
+                owner_uses: true,
+                reader_uses: true,
+                ..SchemaRights::default()
+            },
             catalog: SchemaRights::default(),
         }
     }
@@ -359,8 +411,14 @@ mod tests {
 
     #[test]
     fn since_16_membership_is_granted_with_set_and_inherit() {
-        let facts = Facts { server_version: 160_000, ..nobody() };
-        assert!(sql(&facts, &wish()).contains(&"GRANT \"wh_admin\" TO \"loader\" WITH INHERIT TRUE, SET TRUE".into()));
+        let facts = Facts {
+            server_version: 160_000,
+            ..nobody()
+        };
+        assert!(
+            sql(&facts, &wish())
+                .contains(&"GRANT \"wh_admin\" TO \"loader\" WITH INHERIT TRUE, SET TRUE".into())
+        );
     }
 
     #[test]
@@ -371,7 +429,10 @@ mod tests {
             reader: role,
             login_is_owner: true,
             owner_creates_schemas: true,
-            public: SchemaRights { owner_creates: true, ..nobody().public },
+            public: SchemaRights {
+                owner_creates: true,
+                ..nobody().public
+            },
             ..nobody()
         };
         assert_eq!(steps(&facts, &wish()), []);
@@ -380,7 +441,10 @@ mod tests {
     #[test]
     fn an_existing_catalog_schema_of_someone_else_needs_his_grant() {
         let facts = Facts {
-            catalog: SchemaRights { exists: true, ..SchemaRights::default() },
+            catalog: SchemaRights {
+                exists: true,
+                ..SchemaRights::default()
+            },
             ..nobody()
         };
         let wanted = "GRANT USAGE, CREATE ON SCHEMA _wh TO \"wh_admin\"";
@@ -389,7 +453,10 @@ mod tests {
 
     #[test]
     fn the_administrators_sql_never_holds_a_password() {
-        let wish = Wish { reader_password: true, ..wish() };
+        let wish = Wish {
+            reader_password: true,
+            ..wish()
+        };
         let text = administrator_sql(&nobody(), &steps(&nobody(), &wish));
         assert!(text.contains("ALTER ROLE \"wh_reader\" LOGIN;\n"), "{text}");
         assert!(text.contains("\\password"), "{text}");

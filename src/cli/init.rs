@@ -116,10 +116,17 @@ async fn password(reference: Option<&str>, flag: &str) -> Result<Option<SecretSt
         return Ok(None);
     };
     let place = |e: Error| e.at(flag.to_owned());
-    match SecretRef::parse(text).map_err(place)?.resolve(Trust::Local).await.map_err(place)? {
+    match SecretRef::parse(text)
+        .map_err(place)?
+        .resolve(Trust::Local)
+        .await
+        .map_err(place)?
+    {
         Some(secret) => Ok(Some(secret)),
-        None => Err(Error::usage("`pgpass` holds passwords to log in with, not new ones")
-            .at(flag.to_owned())
-            .with_hint("use env:NAME, file:PATH or cmd:COMMAND")),
+        None => Err(
+            Error::usage("`pgpass` holds passwords to log in with, not new ones")
+                .at(flag.to_owned())
+                .with_hint("use env:NAME, file:PATH or cmd:COMMAND"),
+        ),
     }
 }
