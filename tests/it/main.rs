@@ -4,5 +4,6 @@ mod cluster;
 mod config;
 mod init;
 mod server;
+mod template;
 #[allow(dead_code)] // until every command has its tests
 mod world;
