@@ -75,7 +75,11 @@ impl<'a> Review<'a> {
     fn findings(&self) -> Vec<Finding> {
         let comparisons = comparisons(&self.code);
         let mut findings = Vec::new();
-        findings.extend(self.hidden_placeholders());
+        findings.extend(hidden_placeholders(
+            self.source,
+            self.query_start,
+            self.tokens,
+        ));
         findings.extend(self.missing_placeholders());
         findings.extend(self.clocks());
         findings.extend(self.local_days());
@@ -100,41 +104,6 @@ impl<'a> Review<'a> {
 
     fn bounds(&self) -> String {
         format!("`{0} >= {{from}} AND {0} < {{to}}`", self.time)
-    }
-
-    /// Placeholders in literals and comments, which are left as they are.
-    fn hidden_placeholders(&self) -> Vec<Finding> {
-        let hidden = |token: &Token<'_>| {
-            ["{from}", "{to}", "{day}", "{tenant}", "{var:"]
-                .into_iter()
-                .filter_map(|p| Some((token.text.find(p)?, p)))
-                .min()
-        };
-        let mut findings = Vec::new();
-        for token in self.tokens {
-            let (TokenKind::String | TokenKind::QuotedWord | TokenKind::Comment) = token.kind
-            else {
-                continue;
-            };
-            let Some((at, placeholder)) = hidden(token) else {
-                continue;
-            };
-            let line = line_of(self.source, self.query_start + token.start + at);
-            let placeholder = placeholder.trim_end_matches(':');
-            findings.push(if token.kind == TokenKind::Comment {
-                Finding::warning(
-                    line,
-                    format!("`{placeholder}` in a comment is not replaced"),
-                )
-            } else {
-                Finding::error(
-                    line,
-                    format!("`{placeholder}` inside quotes is not replaced"),
-                )
-                .help("write it without quotes: it becomes a whole literal, quotes included")
-            });
-        }
-        findings
     }
 
     fn missing_placeholders(&self) -> Option<Finding> {
@@ -376,6 +345,43 @@ impl<'a> Review<'a> {
         }
         Some(self.text(&tokens[from..=at]))
     }
+}
+
+/// Placeholders in literals and comments, which are left as they are.
+pub(super) fn hidden_placeholders(
+    source: &str,
+    query_start: usize,
+    tokens: &[Token<'_>],
+) -> Vec<Finding> {
+    let hidden = |token: &Token<'_>| {
+        let starts = ["{from}", "{to}", "{day}", "{tenant}", "{var:"];
+        let at = starts.iter().filter_map(|p| token.text.find(p)).min()?;
+        let (placeholder, _) = token.text[at..].split_once('}')?;
+        Some((at, placeholder))
+    };
+    let mut findings = Vec::new();
+    for token in tokens {
+        let (TokenKind::String | TokenKind::QuotedWord | TokenKind::Comment) = token.kind else {
+            continue;
+        };
+        let Some((at, placeholder)) = hidden(token) else {
+            continue;
+        };
+        let line = line_of(source, query_start + token.start + at);
+        findings.push(if token.kind == TokenKind::Comment {
+            Finding::warning(
+                line,
+                format!("`{placeholder}}}` in a comment is not replaced"),
+            )
+        } else {
+            Finding::error(
+                line,
+                format!("`{placeholder}}}` inside quotes is not replaced"),
+            )
+            .help("write it without quotes: it becomes a whole literal, quotes included")
+        });
+    }
+    findings
 }
 
 /// The time column's name, and the columns that the query gives this name to (`l.created AS logged_time`).
