@@ -353,18 +353,12 @@ pub(super) fn hidden_placeholders(
     query_start: usize,
     tokens: &[Token<'_>],
 ) -> Vec<Finding> {
-    let hidden = |token: &Token<'_>| {
-        let starts = ["{from}", "{to}", "{day}", "{tenant}", "{var:"];
-        let at = starts.iter().filter_map(|p| token.text.find(p)).min()?;
-        let (placeholder, _) = token.text[at..].split_once('}')?;
-        Some((at, placeholder))
-    };
     let mut findings = Vec::new();
     for token in tokens {
         let (TokenKind::String | TokenKind::QuotedWord | TokenKind::Comment) = token.kind else {
             continue;
         };
-        let Some((at, placeholder)) = hidden(token) else {
+        let Some((at, placeholder)) = first_placeholder(token.text) else {
             continue;
         };
         let line = line_of(source, query_start + token.start + at);
@@ -382,6 +376,14 @@ pub(super) fn hidden_placeholders(
         });
     }
     findings
+}
+
+/// The first thing that looks like a placeholder, without its closing brace, and where it stands.
+fn first_placeholder(text: &str) -> Option<(usize, &str)> {
+    let starts = ["{from}", "{to}", "{day}", "{tenant}", "{var:"];
+    let at = starts.iter().filter_map(|p| text.find(p)).min()?;
+    let (placeholder, _) = text[at..].split_once('}')?;
+    Some((at, placeholder))
 }
 
 /// The time column's name, and the columns that the query gives this name to (`l.created AS logged_time`).
