@@ -4,7 +4,6 @@
 //! query. Everything here is pure: text in, text or findings out.
 
 mod bind;
-mod comparison;
 mod draft;
 mod finding;
 mod front_matter;
