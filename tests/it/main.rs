@@ -1,6 +1,8 @@
 //! The promises that only a real PostgreSQL can test. One binary, one private cluster for all tests.
 
 mod cluster;
+mod connect;
 mod server;
+mod tls;
 #[allow(dead_code)] // until every command has its tests
 mod world;
