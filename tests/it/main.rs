@@ -2,6 +2,7 @@
 
 mod cluster;
 mod connect;
+mod pgbouncer;
 mod server;
 mod tls;
 #[allow(dead_code)] // until every command has its tests
