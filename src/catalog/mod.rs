@@ -6,6 +6,7 @@
 pub mod init;
 pub mod migrate;
 mod rights;
+pub mod templates;
 pub mod tenants;
 
 pub use tenants::{Pair, Selection, Tenant, pairs};

@@ -1,9 +1,11 @@
 //! The command line: one file per command, each with its arguments and a short `run`.
 
+pub mod confirm;
 pub mod context;
 pub mod init;
 mod log;
 pub mod selection;
+pub mod template;
 pub mod tenant;
 
 pub use context::Context;
@@ -70,6 +72,9 @@ enum Command {
     /// Add, list, test, enable and disable tenants
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Write, review, load and look at templates
+    #[command(subcommand)]
+    Template(template::Command),
 }
 
 /// Parses the arguments, runs the command and returns the exit code (see [`exit`]). Prints the error, if there is one.
@@ -104,6 +109,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
     match command {
         Command::Init(args) => init::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,
+        Command::Template(command) => template::run(command, context).await,
     }
 }
 
