@@ -406,7 +406,10 @@ pub struct ForeignSchema {
 ///
 /// # Errors
 /// Those of PostgreSQL.
-pub async fn foreign_schema(session: &Session, schema: &SchemaName) -> Result<Option<ForeignSchema>> {
+pub async fn foreign_schema(
+    session: &Session,
+    schema: &SchemaName,
+) -> Result<Option<ForeignSchema>> {
     let row = session
         .query_opt(
             "SELECT has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE'), ARRAY( \
@@ -418,5 +421,8 @@ pub async fn foreign_schema(session: &Session, schema: &SchemaName) -> Result<Op
             &[&schema.as_str()],
         )
         .await?;
-    Ok(row.map(|row| ForeignSchema { owner_may_create: row.get(0), relations: row.get(1) }))
+    Ok(row.map(|row| ForeignSchema {
+        owner_may_create: row.get(0),
+        relations: row.get(1),
+    }))
 }

@@ -50,14 +50,19 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     refuse_missing_variables(&tenant, &templates)?;
     look_at_schema(&catalog, &tenant, &args.templates, context).await?;
     if args.schema.is_none() && tenant.schema.as_str() != tenant.name.as_str() {
-        context.note(format!("tenant `{}` gets schema `{}`", tenant.name, tenant.schema));
+        context.note(format!(
+            "tenant `{}` gets schema `{}`",
+            tenant.name, tenant.schema
+        ));
     }
     if args.no_test {
         note_untrusted(&tenant, &settings, context);
     } else {
         test::must_pass(context, &tenant, &templates, &settings)
             .await
-            .inspect_err(|_| context.note("the tenant was not added; `--no-test` adds it all the same"))?;
+            .inspect_err(|_| {
+                context.note("the tenant was not added; `--no-test` adds it all the same")
+            })?;
     }
     let enabled = catalog
         .transaction(async |s| {
@@ -68,7 +73,10 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
             tenants::templates_of(s, &tenant.name).await
         })
         .await?;
-    context.print(format!("added tenant `{}`, schema `{}`", tenant.name, tenant.schema));
+    context.print(format!(
+        "added tenant `{}`, schema `{}`",
+        tenant.name, tenant.schema
+    ));
     for template in &enabled {
         context.print(format!("enabled template `{}`", template.template));
     }
@@ -78,7 +86,9 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
             tenant.name
         ));
     }
-    context.print_json(&json!({"schema": "dayhaul.tenant.add/1", "tenant": object(&tenant, &enabled)}));
+    context.print_json(
+        &json!({"schema": "dayhaul.tenant.add/1", "tenant": object(&tenant, &enabled)}),
+    );
     Ok(exit::OK)
 }
 
@@ -87,13 +97,21 @@ fn tenant(args: &Args) -> Result<Tenant> {
     let url = Url::parse(&args.url).map_err(|e| e.at("--url"))?;
     if url.has_password() {
         let variable = args.name.as_str().replace('-', "_").to_ascii_uppercase();
-        return Err(Error::refused("`--url` holds a password, which would stand in the catalog").with_hint(format!(
-            "use `--url '{}' --password env:{variable}_PASSWORD` (or file:, cmd:, pgpass)",
-            url.redacted()
-        )));
+        return Err(
+            Error::refused("`--url` holds a password, which would stand in the catalog").with_hint(
+                format!(
+                    "use `--url '{}' --password env:{variable}_PASSWORD` (or file:, cmd:, pgpass)",
+                    url.redacted()
+                ),
+            ),
+        );
     }
     let password = match &args.password {
-        Some(text) => Some(SecretRef::parse(text).map_err(|e| e.at("--password"))?.to_string()),
+        Some(text) => Some(
+            SecretRef::parse(text)
+                .map_err(|e| e.at("--password"))?
+                .to_string(),
+        ),
         None => None,
     };
     let schema = match &args.schema {
@@ -116,9 +134,9 @@ fn tenant(args: &Args) -> Result<Tenant> {
 fn variables(pairs: &[String]) -> Result<BTreeMap<String, String>> {
     let mut vars = BTreeMap::new();
     for pair in pairs {
-        let (key, value) = pair
-            .split_once('=')
-            .ok_or_else(|| Error::usage("`--var` takes KEY=VALUE").with_hint("as in `--var client=7`"))?;
+        let (key, value) = pair.split_once('=').ok_or_else(|| {
+            Error::usage("`--var` takes KEY=VALUE").with_hint("as in `--var client=7`")
+        })?;
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if key.is_empty() || !key.chars().all(plain) {
             return Err(Error::usage(format!(

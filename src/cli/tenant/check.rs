@@ -54,7 +54,9 @@ pub enum Days {
 
 impl Check {
     pub fn unreachable(&self) -> bool {
-        self.server.as_ref().is_err_and(|e| e.kind() == Kind::Connect)
+        self.server
+            .as_ref()
+            .is_err_and(|e| e.kind() == Kind::Connect)
     }
 
     pub fn failed(&self) -> bool {
@@ -74,7 +76,11 @@ pub async fn check(tenant: Tenant, templates: &[Arc<Template>], settings: &Setti
         }
         Err(e) => (Err(e), Vec::new()),
     };
-    Check { tenant, server, templates }
+    Check {
+        tenant,
+        server,
+        templates,
+    }
 }
 
 async fn connect(tenant: &Tenant, settings: &Settings) -> Result<(Session, Server)> {
@@ -115,13 +121,25 @@ async fn check_template(
     template: &Template,
     settings: &Settings,
 ) -> TemplateCheck {
-    let source = Source { session, tenant, template, settings };
+    let source = Source {
+        session,
+        tenant,
+        template,
+        settings,
+    };
     let readable = source.read().await;
     let days = match readable {
-        Ok(()) => source.days(Day::today()).await.unwrap_or_else(Days::Unknown),
+        Ok(()) => source
+            .days(Day::today())
+            .await
+            .unwrap_or_else(Days::Unknown),
         Err(_) => Days::NotTried,
     };
-    TemplateCheck { template: template.name.clone(), readable, days }
+    TemplateCheck {
+        template: template.name.clone(),
+        readable,
+        days,
+    }
 }
 
 /// One template at one tenant.
@@ -148,25 +166,34 @@ impl Source<'_> {
         }
         let mut has_rows = async |window: Window| self.has_rows(window).await;
         Ok(if self.template.one_day_windows() {
-            range::by_days(today, &mut has_rows).await?.map_or(Days::None, Days::About)
+            range::by_days(today, &mut has_rows)
+                .await?
+                .map_or(Days::None, Days::About)
         } else {
-            range::by_windows(today, &mut has_rows).await?.map_or(Days::None, Days::Exact)
+            range::by_windows(today, &mut has_rows)
+                .await?
+                .map_or(Days::None, Days::Exact)
         })
     }
 
     /// By the template's own query: one row of the first and the last time.
     async fn asked(&self, query: &str) -> Result<Days> {
         let query = query.trim().trim_end_matches(';');
-        let rows = self.within(async || self.session.simple(query).await).await?;
+        let rows = self
+            .within(async || self.session.simple(query).await)
+            .await?;
         let day = |column| -> Result<Option<Day>> {
             let Some(text) = rows.value(0, column) else {
                 return Ok(None);
             };
             // A date or a timestamp; in UTC by the settings of the transaction.
-            text.get(..10).and_then(|d| d.parse().ok()).map(Some).ok_or_else(|| {
-                Error::new(Kind::Data, "`range_query` gives a time that no day holds")
-                    .with_hint("it returns one row of two columns: the first and the last time")
-            })
+            text.get(..10)
+                .and_then(|d| d.parse().ok())
+                .map(Some)
+                .ok_or_else(|| {
+                    Error::new(Kind::Data, "`range_query` gives a time that no day holds")
+                        .with_hint("it returns one row of two columns: the first and the last time")
+                })
         };
         Ok(match (day(0)?, day(1)?) {
             (Some(first), Some(last)) => Days::Exact((first, last)),
@@ -177,7 +204,9 @@ impl Source<'_> {
     async fn has_rows(&self, window: Window) -> Result<bool> {
         let query = self.bound(window)?;
         let sql = format!("SELECT EXISTS (SELECT FROM {})", wrap(&query));
-        let rows = self.within(async || self.session.simple(&sql).await).await?;
+        let rows = self
+            .within(async || self.session.simple(&sql).await)
+            .await?;
         Ok(rows.value(0, 0) == Some("t"))
     }
 
@@ -192,7 +221,11 @@ impl Source<'_> {
     /// Runs `work` in a read-only transaction with the settings that a load has.
     async fn within<T>(&self, work: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
         let limit = self.settings.load.statement_timeout;
-        let limit = if limit.is_zero() { PROBE_TIMEOUT } else { limit.min(PROBE_TIMEOUT) };
+        let limit = if limit.is_zero() {
+            PROBE_TIMEOUT
+        } else {
+            limit.min(PROBE_TIMEOUT)
+        };
         let begun = self
             .session
             .batch(&format!(

@@ -78,7 +78,11 @@ pub fn refuse_missing_variables(tenant: &Tenant, templates: &[Arc<Template>]) ->
             return Err(Error::refused(format!(
                 "template `{}` uses {}, which tenant `{}` does not have",
                 template.name,
-                missing.iter().map(|v| format!("`{{var:{v}}}`")).collect::<Vec<_>>().join(", "),
+                missing
+                    .iter()
+                    .map(|v| format!("`{{var:{v}}}`"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
                 tenant.name
             ))
             .with_hint(format!("add the tenant with `--var {}=…`", missing[0])));
@@ -102,10 +106,23 @@ async fn switch(catalog: &Catalog, tenant: &Tenant, on: bool, context: &Context)
     Ok(exit::OK)
 }
 
-fn say(context: &Context, tenant: &Tenant, state: &str, named: &[TemplateName], changed: &[TemplateName]) {
+fn say(
+    context: &Context,
+    tenant: &Tenant,
+    state: &str,
+    named: &[TemplateName],
+    changed: &[TemplateName],
+) {
     for template in named {
-        let already = if changed.contains(template) { "" } else { " already" };
-        context.print(format!("template `{template}` is {state}{already} for tenant `{}`", tenant.name));
+        let already = if changed.contains(template) {
+            ""
+        } else {
+            " already"
+        };
+        context.print(format!(
+            "template `{template}` is {state}{already} for tenant `{}`",
+            tenant.name
+        ));
     }
     let names = |list: &[TemplateName]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     context.print_json(&json!({

@@ -24,7 +24,11 @@ pub async fn all(context: &Context) -> Result<u8> {
             tenant.schema.to_string(),
             yes(tenant.enabled).to_owned(),
             tenant.url.clone(),
-            if enabled.is_empty() { "-".to_owned() } else { enabled.join(", ") },
+            if enabled.is_empty() {
+                "-".to_owned()
+            } else {
+                enabled.join(", ")
+            },
         ]);
         objects.push(object(&tenant, &templates));
     }
@@ -49,12 +53,16 @@ pub async fn one(name: &TenantName, context: &Context) -> Result<u8> {
     } else {
         let mut sheet = Sheet::new(&["template", "enabled", "first day"]);
         for t in &templates {
-            let first_day = t.first_day.map_or_else(|| "-".to_owned(), |d| d.to_string());
+            let first_day = t
+                .first_day
+                .map_or_else(|| "-".to_owned(), |d| d.to_string());
             sheet.row([t.template.to_string(), yes(t.enabled).to_owned(), first_day]);
         }
         context.print(format!("\n{}", sheet.render()));
     }
-    context.print_json(&json!({"schema": "dayhaul.tenant.show/1", "tenant": object(&tenant, &templates)}));
+    context.print_json(
+        &json!({"schema": "dayhaul.tenant.show/1", "tenant": object(&tenant, &templates)}),
+    );
     Ok(exit::OK)
 }
 

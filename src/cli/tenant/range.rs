@@ -103,7 +103,10 @@ pub async fn by_days(
 }
 
 /// Whether the day, or one of the few before it, has rows.
-async fn any_near(day: Day, has_rows: &mut impl AsyncFnMut(Window) -> Result<bool>) -> Result<bool> {
+async fn any_near(
+    day: Day,
+    has_rows: &mut impl AsyncFnMut(Window) -> Result<bool>,
+) -> Result<bool> {
     for back in 0..NEIGHBOURS {
         if has_rows(Window::single(day.plus(-back))).await? {
             return Ok(true);

@@ -19,7 +19,11 @@ const AT_ONCE: usize = 8;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Tenants to test
-    #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(
+        value_name = "NAME",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
     names: Vec<TenantName>,
     /// Test every tenant
     #[arg(long)]
@@ -35,7 +39,10 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let session = catalog.session();
     tenants::check_selection(
         session,
-        &Selection { tenants: args.names.clone(), templates: args.templates.clone() },
+        &Selection {
+            tenants: args.names.clone(),
+            templates: args.templates.clone(),
+        },
     )
     .await?;
     let mut work = Vec::new();
@@ -64,14 +71,20 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
 
 async fn enabled(catalog: &Catalog, tenant: &Tenant) -> Result<Vec<TemplateName>> {
     let all = tenants::templates_of(catalog.session(), &tenant.name).await?;
-    Ok(all.into_iter().filter(|t| t.enabled).map(|t| t.template).collect())
+    Ok(all
+        .into_iter()
+        .filter(|t| t.enabled)
+        .map(|t| t.template)
+        .collect())
 }
 
 /// The templates of these names, as the catalog holds them.
 pub async fn load(catalog: &Catalog, names: &[TemplateName]) -> Result<Vec<Arc<Template>>> {
     let mut parsed = Vec::new();
     for name in names {
-        parsed.push(Arc::new(templates::get(catalog.session(), name).await?.template));
+        parsed.push(Arc::new(
+            templates::get(catalog.session(), name).await?.template,
+        ));
     }
     Ok(parsed)
 }
@@ -98,7 +111,9 @@ pub async fn must_pass(
         Some(i) => {
             let failed = check.templates.swap_remove(i);
             let name = failed.template;
-            failed.readable.map_err(|e| place(e.at(format!("template `{name}`"))))
+            failed
+                .readable
+                .map_err(|e| place(e.at(format!("template `{name}`"))))
         }
         None => Ok(()),
     }
@@ -141,7 +156,10 @@ fn report(context: &Context, checks: &[Check]) {
             Ok(_) => {}
         }
         for template in &check.templates {
-            let what = format!("tenant `{}`: template `{}`", check.tenant.name, template.template);
+            let what = format!(
+                "tenant `{}`: template `{}`",
+                check.tenant.name, template.template
+            );
             match (&template.readable, &template.days) {
                 (Err(e), _) => place(e, what),
                 (_, Days::Unknown(e)) => place(e, format!("{what}: its days")),
@@ -154,7 +172,14 @@ fn report(context: &Context, checks: &[Check]) {
 /// A line per tenant and template.
 fn render(checks: &[Check]) -> String {
     let mut sheet = Sheet::new(&[
-        "tenant", "server", ">latency", "encoding", "login", "template", "readable", "days with rows",
+        "tenant",
+        "server",
+        ">latency",
+        "encoding",
+        "login",
+        "template",
+        "readable",
+        "days with rows",
     ]);
     for check in checks {
         let head = head(check);
@@ -163,8 +188,16 @@ fn render(checks: &[Check]) -> String {
             continue;
         }
         for (i, template) in check.templates.iter().enumerate() {
-            let readable = if template.readable.is_ok() { "yes" } else { "no" };
-            let first = if i == 0 { head.clone() } else { Default::default() };
+            let readable = if template.readable.is_ok() {
+                "yes"
+            } else {
+                "no"
+            };
+            let first = if i == 0 {
+                head.clone()
+            } else {
+                Default::default()
+            };
             sheet.row(first.into_iter().chain([
                 template.template.to_string(),
                 readable.to_owned(),
@@ -180,12 +213,22 @@ fn head(check: &Check) -> [String; 5] {
     match &check.server {
         Ok(server) => [
             tenant,
-            format!("{}{}", server.version, if server.standby { " standby" } else { "" }),
+            format!(
+                "{}{}",
+                server.version,
+                if server.standby { " standby" } else { "" }
+            ),
             format!("{:.1} ms", server.latency.as_secs_f64() * 1e3),
             server.encoding.clone(),
             server.login.clone(),
         ],
-        Err(_) if check.unreachable() => [tenant, "unreachable".into(), "-".into(), "-".into(), "-".into()],
+        Err(_) if check.unreachable() => [
+            tenant,
+            "unreachable".into(),
+            "-".into(),
+            "-".into(),
+            "-".into(),
+        ],
         Err(_) => [tenant, "failed".into(), "-".into(), "-".into(), "-".into()],
     }
 }
