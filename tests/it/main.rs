@@ -2,8 +2,12 @@
 
 mod cluster;
 mod config;
+mod connect;
 mod init;
+mod pgbouncer;
 mod server;
 mod template;
+mod tenant;
+mod tls;
 #[allow(dead_code)] // until every command has its tests
 mod world;
