@@ -190,7 +190,7 @@ fn a_backend_killed_in_the_middle_of_a_copy_is_worth_a_retry() {
         let session = warehouse(&db).await;
         let pid = one(&session, "SELECT pg_backend_pid()").await;
         let mut out = session
-            .copy_out("COPY (SELECT repeat('x', 1000) FROM generate_series(1, 10000000)) TO STDOUT")
+            .copy_out("COPY (SELECT repeat('x', 1000), generate_series(1, 10000000)) TO STDOUT")
             .await
             .unwrap();
         out.next().await.unwrap().unwrap();
@@ -253,7 +253,7 @@ fn a_session_dropped_in_a_copy_out_does_not_read_the_rest() {
         let pid = one(&session, "SELECT pg_backend_pid()").await;
         let mut out = session
             .copy_out(
-                "COPY (SELECT repeat('x', 1000) FROM generate_series(1, 100000000)) TO STDOUT",
+                "COPY (SELECT repeat('x', 1000), generate_series(1, 100000000)) TO STDOUT",
             )
             .await
             .unwrap();
