@@ -229,11 +229,16 @@ impl Session {
         self.parameters.get(name).map(String::as_str)
     }
 
-    pub(super) async fn told<T>(&self, result: Result<T, tokio_postgres::Error>) -> Result<T> {
+    async fn told<T>(&self, result: Result<T, tokio_postgres::Error>) -> Result<T> {
         match result {
             Ok(value) => Ok(value),
-            Err(e) => Err(self.ending.clone().explain(e).await),
+            Err(e) => Err(self.explain(e).await),
         }
+    }
+
+    /// The driver's error in our words.
+    pub(super) async fn explain(&self, e: tokio_postgres::Error) -> Error {
+        self.ending.clone().explain(e).await
     }
 }
 
