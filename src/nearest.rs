@@ -1,12 +1,15 @@
 //! The known name a person probably meant.
 
-/// The candidate closest to `word`, when it is close enough to be a slip: at most a third of its letters differ.
+/// The candidate closest to `word`, when it is close enough to be a slip: at most a third of its letters differ, or its
+/// end is missing.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (word.chars().count() / 3).max(1);
     known
         .into_iter()
         .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
+        .filter(|(distance, candidate)| {
+            *distance <= allowed || (word.len() >= 3 && candidate.starts_with(word))
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -47,6 +50,7 @@ mod tests {
         assert_eq!(nearest("job", known), Some("jobs"));
         assert_eq!(nearest("windows_byte", known), Some("window_bytes"));
         assert_eq!(nearest("jbos", known), Some("jobs"));
+        assert_eq!(nearest("window", known), Some("window_bytes"));
         assert_eq!(nearest("colour", known), None);
     }
 }

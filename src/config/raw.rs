@@ -139,12 +139,13 @@ pub fn from_environment(
         };
         let rest = name[prefix(section).len()..].to_ascii_lowercase();
         let key = *keys.iter().find(|k| **k == rest).ok_or_else(|| {
-            let known: Vec<String> = keys.iter().map(|k| variable(section, k)).collect();
-            unknown(
-                &format!("variable `{name}`"),
-                &name,
-                known.iter().map(String::as_str),
-            )
+            let error = Error::config(format!("unknown variable `{name}`"));
+            match nearest(&rest, keys.iter().copied()) {
+                Some(meant) => {
+                    error.with_hint(format!("did you mean `{}`?", variable(section, meant)))
+                }
+                None => error.with_hint(format!("known are: {}", all_variables(section, keys))),
+            }
         })?;
         if text.is_empty() {
             continue;
@@ -168,6 +169,11 @@ pub fn from_environment(
 /// The variable that overrides a key.
 pub fn variable(section: &str, key: &str) -> String {
     format!("{}{}", prefix(section), key.to_ascii_uppercase())
+}
+
+fn all_variables(section: &str, keys: &[&str]) -> String {
+    let names: Vec<_> = keys.iter().map(|k| variable(section, k)).collect();
+    names.join(", ")
 }
 
 fn prefix(section: &str) -> String {
