@@ -30,7 +30,7 @@ mod url;
 
 pub use connect::{Access, Purpose, connect};
 pub use copy::{CopyIn, CopyOut};
-pub use describe::{describe, describe_within};
+pub use describe::describe;
 pub use pooling::refuse_transaction_pooling;
 pub use session::{Canceller, Session, SimpleRows};
 pub use tokio_postgres::{

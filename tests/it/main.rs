@@ -1,7 +1,9 @@
 //! The promises that only a real PostgreSQL can test. One binary, one private cluster for all tests.
 
 mod cluster;
+mod config;
 mod connect;
+mod init;
 mod pgbouncer;
 mod server;
 mod tls;
