@@ -27,6 +27,7 @@ pub mod sqlstate;
 mod target;
 mod tls;
 mod url;
+mod wire;
 
 pub use connect::{Access, Purpose, connect};
 pub use copy::{CopyIn, CopyOut};
