@@ -207,7 +207,8 @@ fn a_backend_killed_in_the_middle_of_a_copy_is_worth_a_retry() {
                 Err(e) => break e,
             }
         };
-        assert_eq!(error.sqlstate(), Some("57P01"), "{error}");
+        // What the server said last is lost when our next bytes meet a closed socket before we read it.
+        assert_eq!(error.kind(), Kind::Connect, "{error}");
         assert!(error.is_transient(), "{error}");
         drop(copy);
         assert!(session.is_closed());
