@@ -1,7 +1,9 @@
 //! What every command gets: where the configuration is, and how to speak to the user.
 
 use crate::config::Settings;
+use crate::engine::event::RunReport;
 use crate::error::{Error, Result};
+use crate::report::{Style, failure};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
@@ -49,6 +51,15 @@ impl Context {
         Settings::load(self.config.as_deref())
     }
 
+    /// How progress is shown: bars on a terminal, lines elsewhere, nothing with `--quiet`.
+    pub fn progress(&self) -> Style {
+        match (self.quiet, self.terminal) {
+            (true, _) => Style::Silent,
+            (false, true) => Style::Bars,
+            (false, false) => Style::Lines,
+        }
+    }
+
     /// A result for people, on standard output; a line break is added. Silent with `--json`.
     pub fn print(&self, text: impl AsRef<str>) {
         if !self.json {
@@ -78,6 +89,13 @@ impl Context {
         err(&format!("warning: {}", text.as_ref()));
     }
 
+    /// Why units failed, each cause once, on standard error.
+    pub fn failures(&self, report: &RunReport) {
+        if !report.failures.is_empty() {
+            err(&failure::render(&report.failures, self.show_values));
+        }
+    }
+
     /// An error with its causes and what to do, on standard error.
     pub fn error(&self, error: &Error) {
         err(&render(error, self.show_values));
@@ -92,14 +110,8 @@ pub fn colour_wanted() -> bool {
 /// `error: place: message`, then a line per cause, the server's detail if it may be shown, and the hint.
 fn render(error: &Error, show_values: bool) -> String {
     let mut text = format!("error: {error}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(e) = cause {
-        // Some causes repeat what the error says already.
-        let said = e.to_string();
-        if !text.contains(&said) {
-            let _ = write!(text, "\n  cause: {said}");
-        }
-        cause = e.source();
+    for cause in failure::causes(error) {
+        let _ = write!(text, "\n  cause: {cause}");
     }
     if show_values && let Some(detail) = error.detail() {
         for line in detail.lines() {
