@@ -1,8 +1,10 @@
 //! The promises that only a real PostgreSQL can test. One binary, one private cluster for all tests.
 
+mod backfill;
 mod cluster;
 mod config;
 mod connect;
+mod events;
 mod init;
 mod pgbouncer;
 mod server;
