@@ -9,5 +9,6 @@ mod init;
 mod pgbouncer;
 mod server;
 mod tls;
+mod template;
 #[allow(dead_code)] // until every command has its tests
 mod world;
