@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod copy;
 pub mod engine;
 pub mod error;
+pub mod pg;
 pub mod schema;
 pub mod sql;
 pub mod unit;

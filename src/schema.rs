@@ -263,6 +263,18 @@ impl Column {
     }
 }
 
+/// One column of a query, as a tenant's server describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceColumn {
+    pub name: String,
+    /// As PostgreSQL's `format_type` spells it, with length and precision.
+    pub type_name: String,
+    /// The type without modifier; `None` when it is not on the allow-list.
+    pub ty: Option<PgType>,
+    /// The type with its length or precision, when that was asked for and there is one.
+    pub modifier: Option<PgType>,
+}
+
 /// `name(args) tail` → (name, args, tail).
 fn split_modifier(words: &str) -> Option<(&str, Option<&str>, &str)> {
     let Some(open) = words.find('(') else {

@@ -1,0 +1,40 @@
+//! PostgreSQL connections: the only place that names `tokio-postgres`.
+//!
+//! ```text
+//! Url (as written) ─▶ Target (with PG* and defaults) ─▶ socket ─▶ TLS ─▶ Session ─▶ CopyOut, CopyIn, rows
+//!                     secret, pgpass ─▶ password ────────┘
+//! ```
+//!
+//! Every error of the driver and of the server becomes a [`crate::error::Error`] in [`sqlstate`], the one table that says
+//! what a retry may mend.
+//!
+//! # Poolers
+//!
+//! A tenant may stand behind a pooler that hands each transaction to another server process. On a
+//! [`Purpose::Source`] session nothing is set for the session, and [`Session::batch`], [`Session::simple`],
+//! [`Session::copy_out`] and [`describe`] leave nothing behind once their transaction ends. The warehouse needs a
+//! session of its own; [`refuse_transaction_pooling`] says so.
+
+mod connect;
+mod copy;
+mod describe;
+mod pgpass;
+mod pooling;
+pub mod secret;
+mod session;
+mod socket;
+pub mod sqlstate;
+mod target;
+mod tls;
+mod url;
+
+pub use connect::{Access, Purpose, connect};
+pub use copy::{CopyIn, CopyOut};
+pub use describe::{describe, describe_within};
+pub use pooling::refuse_transaction_pooling;
+pub use session::{Canceller, Session, SimpleRows};
+pub use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
+pub use url::Url;

@@ -1,0 +1,347 @@
+//! A session: one connection, its statements, and the task that carries its bytes.
+
+use super::copy::{CopyIn, CopyOut};
+use super::socket::{Address, Socket};
+use super::sqlstate;
+use super::target::{Host, Target};
+use crate::error::{At, Error, Kind, Result};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{CancelToken, Client, Connection, NoTls, Row, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How a connection was made, so that a cancel request can go the same way.
+pub struct Route {
+    pub target: Arc<Target>,
+    pub host: Host,
+    pub address: Address,
+    pub tls: Option<MakeRustlsConnect>,
+}
+
+/// One connection to a server. Its statements run one after the other.
+///
+/// Dropped in the middle of a COPY OUT, it cuts the connection instead of reading the rest.
+pub struct Session {
+    client: Client,
+    ending: Ending,
+    task: AbortHandle,
+    abandoned: Arc<AtomicBool>,
+    route: Arc<Route>,
+    endpoint: String,
+    version: u32,
+    parameters: HashMap<&'static str, String>,
+}
+
+/// What a simple query returned: text values of the last statement that returned rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SimpleRows {
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<Option<String>>>,
+}
+
+impl SimpleRows {
+    /// The value in a row and column; `None` for NULL and for what is not there.
+    pub fn value(&self, row: usize, column: usize) -> Option<&str> {
+        self.rows.get(row)?.get(column)?.as_deref()
+    }
+}
+
+impl Session {
+    pub(super) fn start<S, T>(client: Client, connection: Connection<S, T>, route: Route) -> Session
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let parameters: HashMap<&'static str, String> = ["server_version", "server_encoding"]
+            .into_iter()
+            .filter_map(|name| Some((name, connection.parameter(name)?.to_owned())))
+            .collect();
+        let (sender, ended) = watch::channel(None);
+        let task = tokio::spawn(async move {
+            let end = connection.await.err().map(Arc::new);
+            // Nobody may listen any more; then nobody cares.
+            let _ = sender.send(Some(end));
+        });
+        Session {
+            client,
+            ending: Ending(ended),
+            task: task.abort_handle(),
+            abandoned: Arc::new(AtomicBool::new(false)),
+            endpoint: route.host.to_string(),
+            version: parameters.get("server_version").map_or(0, |v| version(v)),
+            route: Arc::new(route),
+            parameters,
+        }
+    }
+
+    /// Runs statements separated by `;` (simple protocol).
+    ///
+    /// # Errors
+    /// The server's, in the first statement that fails.
+    pub async fn batch(&self, sql: &str) -> Result<()> {
+        self.told(self.client.batch_execute(sql).await).await
+    }
+
+    /// Runs statements (simple protocol) and returns what the last one that returns rows returned.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn simple(&self, sql: &str) -> Result<SimpleRows> {
+        self.told(self.simple_raw(sql).await).await
+    }
+
+    /// As [`Session::simple`], with the driver's error, which knows the position in the text.
+    pub(super) async fn simple_raw(&self, sql: &str) -> Result<SimpleRows, tokio_postgres::Error> {
+        let mut found = SimpleRows::default();
+        for message in self.client.simple_query(sql).await? {
+            match message {
+                SimpleQueryMessage::RowDescription(columns) => {
+                    found.columns = columns.iter().map(|c| c.name().to_owned()).collect();
+                    found.rows.clear();
+                }
+                SimpleQueryMessage::Row(row) => {
+                    let values = (0..row.len()).map(|i| row.get(i).map(str::to_owned));
+                    found.rows.push(values.collect());
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Runs one statement with parameters. Prepares it first: for the warehouse only.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+        self.told(self.client.query(sql, params).await).await
+    }
+
+    /// As [`Session::query`], for exactly one row.
+    ///
+    /// # Errors
+    /// The server's; none or several rows.
+    pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row> {
+        self.query_opt(sql, params)
+            .await?
+            .ok_or_else(|| Error::new(Kind::Sql, "the query returned no row"))
+    }
+
+    /// As [`Session::query`], for at most one row.
+    ///
+    /// # Errors
+    /// The server's; several rows.
+    pub async fn query_opt(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>> {
+        let mut rows = self.query(sql, params).await?;
+        if rows.len() > 1 {
+            return Err(Error::new(
+                Kind::Sql,
+                format!("the query returned {} rows, not one", rows.len()),
+            ));
+        }
+        Ok(rows.pop())
+    }
+
+    /// Runs one statement with parameters; returns the number of rows it changed.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64> {
+        self.told(self.client.execute(sql, params).await).await
+    }
+
+    /// As [`Session::query`] without parameters, through the unnamed statement: nothing to lose behind a pooler.
+    pub(super) async fn query_unnamed(&self, sql: &str) -> Result<Vec<Row>> {
+        self.told(self.client.query_typed(sql, &[]).await).await
+    }
+
+    /// Starts `COPY … TO STDOUT`. The driver prepares a statement under a name and closes it as soon as the COPY has
+    /// begun, so its Close lies on the wire before whatever comes next: within a transaction, a pooler sees none of it.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn copy_out(&self, sql: &str) -> Result<CopyOut> {
+        let stream = self.told(self.client.copy_out(sql).await).await?;
+        Ok(CopyOut::new(
+            stream,
+            self.ending.clone(),
+            self.abandoned.clone(),
+        ))
+    }
+
+    /// Starts `COPY … FROM STDIN`.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn copy_in(&self, sql: &str) -> Result<CopyIn> {
+        let sink = self.told(self.client.copy_in(sql).await).await?;
+        Ok(CopyIn::new(sink, self.ending.clone()))
+    }
+
+    /// A handle that can cancel what this session is doing, from another task.
+    pub fn canceller(&self) -> Canceller {
+        Canceller {
+            token: self.client.cancel_token(),
+            route: self.route.clone(),
+        }
+    }
+
+    /// Whether the connection has ended.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// As `server_version_num`: 150018 for 15.18.
+    pub fn server_version(&self) -> u32 {
+        self.version
+    }
+
+    /// `host:port`, as the connection string says it.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// A parameter that the server reported when the session began.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+
+    async fn told<T>(&self, result: Result<T, tokio_postgres::Error>) -> Result<T> {
+        match result {
+            Ok(value) => Ok(value),
+            Err(e) => Err(self.explain(e).await),
+        }
+    }
+
+    /// The driver's error in our words.
+    pub(super) async fn explain(&self, e: tokio_postgres::Error) -> Error {
+        self.ending.clone().explain(e).await
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.abandoned.load(Ordering::Relaxed) {
+            self.task.abort();
+        }
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Session({})", self.endpoint)
+    }
+}
+
+type End = Option<Option<Arc<tokio_postgres::Error>>>;
+
+/// Knows why a connection ended: whoever waits for an answer is told only that it did.
+#[derive(Clone)]
+pub struct Ending(watch::Receiver<End>);
+
+impl Ending {
+    pub async fn explain(mut self, e: tokio_postgres::Error) -> Error {
+        if e.is_closed() {
+            // The task that carries the bytes ends right after it let its waiters go.
+            let ended = self.0.wait_for(Option::is_some);
+            if let Ok(Ok(end)) = tokio::time::timeout(Duration::from_secs(1), ended).await
+                && let Some(Some(reason)) = end.as_ref()
+            {
+                return sqlstate::error(reason);
+            }
+        }
+        sqlstate::error(&e)
+    }
+}
+
+/// Cancels the statement a session is running.
+pub struct Canceller {
+    token: CancelToken,
+    route: Arc<Route>,
+}
+
+impl Canceller {
+    /// Sends the cancel request on a connection of its own, encrypted if the session is. The statement, if one is still
+    /// running, fails with SQLSTATE 57014; nothing says whether one was.
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub async fn cancel(self) -> Result<()> {
+        let limit = self.route.target.connect_timeout.unwrap_or(Duration::MAX);
+        let place = || format!("cancelling at `{}`", self.route.host);
+        match tokio::time::timeout(limit, self.send()).await {
+            Ok(sent) => sent.at(place),
+            Err(_) => Err(Error::new(Kind::Connect, "no answer")
+                .with_transient(true)
+                .at(place())),
+        }
+    }
+
+    async fn send(&self) -> Result<()> {
+        let route = &self.route;
+        let lost = |e: std::io::Error| {
+            Error::new(Kind::Connect, format!("cannot reach the server: {e}")).with_transient(true)
+        };
+        let mut socket = Socket::connect(&route.address, &route.target)
+            .await
+            .map_err(lost)?;
+        let sent = match route.tls.clone() {
+            None => self.token.cancel_query_raw(socket, NoTls).await,
+            Some(mut maker) => {
+                if !route.target.ssl_direct && !socket.ask_for_tls().await.map_err(lost)? {
+                    return Err(super::tls::no_tls(&route.target));
+                }
+                let connect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::make_tls_connect(
+                    &mut maker,
+                    &route.host.name,
+                )
+                .unwrap_or_else(|never| match never {});
+                self.token.cancel_query_raw(socket, connect).await
+            }
+        };
+        sent.map_err(|e| sqlstate::error(&e))
+    }
+}
+
+/// `15.18 (Debian 15.18-0+deb12u1)` → 150018, `16beta1` → 160000. Since PostgreSQL 10 there are two numbers.
+fn version(text: &str) -> u32 {
+    let mut numbers = text
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|n| n.parse::<u32>().unwrap_or(0));
+    let major = numbers.next().unwrap_or(0);
+    let minor = if text.contains("beta") || text.contains("rc") || text.contains("devel") {
+        0
+    } else {
+        numbers.next().unwrap_or(0)
+    };
+    major * 10_000 + minor
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_as_the_server_writes_it() {
+        for (text, number) in [
+            ("15.18 (Debian 15.18-0+deb12u1)", 150_018),
+            ("12.22", 120_022),
+            ("18beta1", 180_000),
+            ("9.6.24", 90_006),
+            ("", 0),
+        ] {
+            assert_eq!(version(text), number, "{text}");
+        }
+    }
+}
