@@ -14,4 +14,5 @@ pub mod error;
 pub mod pg;
 pub mod schema;
 pub mod sql;
+pub mod template;
 pub mod unit;

@@ -1,0 +1,105 @@
+//! A template's version: which rows it gives, as far as its text can say.
+
+use super::lexer::{TokenKind, lex};
+use crate::schema::Column;
+use xxhash_rust::xxh3::Xxh3;
+
+/// 32 hex digits: XXH3-128 of the normalised query, the columns and the time column. Two templates of one version load
+/// the same rows into the same columns. Comments, description, indexes and lookback play no part.
+///
+/// Hashed are, each preceded by its length in bytes (u64, little endian): the query, the time column, and of each column
+/// its name, its type and `round` or nothing.
+pub fn version(query: &str, columns: &[Column], time_column: &str) -> String {
+    let mut hash = Xxh3::new();
+    let mut add = |part: &str| {
+        hash.update(&(part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    };
+    add(&normalise(query));
+    add(time_column);
+    for column in columns {
+        add(&column.name);
+        add(&column.ty.to_string());
+        add(if column.round { "round" } else { "" });
+    }
+    format!("{:032x}", hash.digest128())
+}
+
+/// The query without comments and closing `;`, each run of white space outside literals folded into one space.
+fn normalise(query: &str) -> String {
+    let mut normal = String::with_capacity(query.len());
+    let mut gap = false;
+    for token in lex(query) {
+        match token.kind {
+            TokenKind::Space | TokenKind::Comment => gap = true,
+            TokenKind::Other if token.text == ";" => {}
+            _ => {
+                if gap && !normal.is_empty() {
+                    normal.push(' ');
+                }
+                gap = false;
+                normal.push_str(token.text);
+            }
+        }
+    }
+    normal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::PgType;
+
+    fn of(query: &str) -> String {
+        version(query, &[], "t")
+    }
+
+    #[test]
+    fn comments_and_white_space_do_not_make_a_version() {
+        let plain = of("SELECT a, 'x  y' FROM t");
+        for same in [
+            "  SELECT a,\n\t'x  y'   FROM t\n",
+            "SELECT/* which */a, 'x  y' FROM t -- all\n;",
+            "SELECT a, 'x  y' FROM t; ",
+        ] {
+            assert_eq!(of(same), plain, "{same}");
+        }
+        assert_eq!(plain.len(), 32);
+    }
+
+    #[test]
+    fn literals_and_code_make_a_version() {
+        let plain = of("SELECT a, 'x  y' FROM t");
+        for other in [
+            "SELECT a, 'x y' FROM t",
+            "SELECT a, 'x  Y' FROM t",
+            "SELECT b, 'x  y' FROM t",
+            "SELECT a , 'x  y' FROM \"t\"",
+        ] {
+            assert_ne!(of(other), plain, "{other}");
+        }
+    }
+
+    #[test]
+    fn columns_types_rounding_and_time_column_make_a_version() {
+        let column = |name: &str, ty: &str, round| Column {
+            name: name.into(),
+            ty: PgType::parse(ty).unwrap(),
+            round,
+        };
+        let (a, b) = (
+            column("a", "numeric(5,2)", false),
+            column("b", "text", false),
+        );
+        let versions = [
+            version("q", &[a.clone(), b.clone()], "t"),
+            version("q", &[b.clone(), a.clone()], "t"),
+            version("q", &[a.clone(), b.clone()], "u"),
+            version("q", std::slice::from_ref(&a), "t"),
+            version("q", &[column("a", "numeric(5,3)", false), b.clone()], "t"),
+            version("q", &[column("a", "numeric(5,2)", true), b], "t"),
+        ];
+        let distinct: std::collections::BTreeSet<_> = versions.iter().collect();
+        assert_eq!(distinct.len(), versions.len());
+    }
+}
