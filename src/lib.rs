@@ -7,10 +7,14 @@
 //! config, template, cluster → pg → catalog, warehouse → engine → report → cli
 //! ```
 
+pub mod catalog;
+pub mod cli;
 pub mod cluster;
+pub mod config;
 pub mod copy;
 pub mod engine;
 pub mod error;
+pub mod nearest;
 pub mod pg;
 pub mod schema;
 pub mod sql;

@@ -1,6 +1,8 @@
 //! The promises that only a real PostgreSQL can test. One binary, one private cluster for all tests.
 
 mod cluster;
+mod config;
+mod init;
 mod server;
 #[allow(dead_code)] // until every command has its tests
 mod world;

@@ -1,0 +1,145 @@
+//! Numbered migrations of the catalog. Only `dayhaul init` applies them; every other command checks the version.
+
+use crate::error::{Error, Result};
+use crate::pg::Session;
+
+/// One step of the catalog's shape. Applied ones never change.
+pub struct Migration {
+    pub version: i32,
+    pub name: &'static str,
+    pub sql: &'static str,
+}
+
+/// All of them, in order.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "catalog",
+    sql: include_str!("migrations/0001_catalog.sql"),
+}];
+
+/// Where the applied ones are kept.
+pub const TABLE: &str = "migration";
+
+const CREATE_TABLE: &str = "CREATE TABLE _wh.migration (
+    version    integer PRIMARY KEY,
+    name       text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+)";
+
+/// The version this program works with.
+pub fn newest() -> i32 {
+    MIGRATIONS.last().map_or(0, |m| m.version)
+}
+
+/// The names of the tables a migration makes, read from its own text.
+pub fn tables(migration: &Migration) -> impl Iterator<Item = &'static str> {
+    migration
+        .sql
+        .split("CREATE TABLE _wh.")
+        .skip(1)
+        .filter_map(|rest| rest.split([' ', '(']).next())
+}
+
+/// Checks that the warehouse's catalog is of the version this program knows.
+///
+/// # Errors
+/// It is missing, older or newer.
+pub async fn check(session: &Session) -> Result<()> {
+    let applied = match applied(session).await {
+        // Something else of that name, or a right that is missing: `init` says more.
+        Err(e) if matches!(e.sqlstate(), Some("42P01" | "42501" | "42703")) => {
+            return Err(not_initialised().with_source(e));
+        }
+        other => other?,
+    };
+    match applied.last().copied().unwrap_or(0) {
+        0 => Err(not_initialised()),
+        v if v > newest() => Err(too_new(v)),
+        v if v < newest() => Err(Error::refused(format!(
+            "the catalog in the warehouse has version {v}, this dayhaul needs {}",
+            newest()
+        ))
+        .with_hint("run `dayhaul init`")),
+        _ => Ok(()),
+    }
+}
+
+/// There is no catalog yet.
+pub fn not_initialised() -> Error {
+    Error::refused("the warehouse holds no catalog of Dayhaul").with_hint("run `dayhaul init`")
+}
+
+/// A newer program was here.
+pub fn too_new(version: i32) -> Error {
+    Error::refused(format!(
+        "the catalog in the warehouse has version {version}, this dayhaul knows {}",
+        newest()
+    ))
+    .with_hint("install the newer dayhaul here, too")
+}
+
+/// Versions that were applied, in order.
+///
+/// # Errors
+/// `_wh.migration` is not there or not ours.
+pub async fn applied(session: &Session) -> Result<Vec<i32>> {
+    let rows = session
+        .query("SELECT version FROM _wh.migration ORDER BY version", &[])
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Makes the table of migrations. Runs in the caller's transaction.
+///
+/// # Errors
+/// Those of PostgreSQL.
+pub async fn create_table(session: &Session) -> Result<()> {
+    session.batch(CREATE_TABLE).await
+}
+
+/// Applies one migration and writes it down. Runs in the caller's transaction.
+///
+/// # Errors
+/// Those of PostgreSQL, with the migration's number.
+pub async fn apply(session: &Session, migration: &Migration) -> Result<()> {
+    let place = |e: Error| {
+        e.at(format!(
+            "migration {:04} `{}`",
+            migration.version, migration.name
+        ))
+    };
+    session.batch(migration.sql).await.map_err(place)?;
+    session
+        .execute(
+            "INSERT INTO _wh.migration (version, name) VALUES ($1, $2)",
+            &[&migration.version, &migration.name],
+        )
+        .await
+        .map_err(place)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_numbered_from_one_without_gaps() {
+        for (i, migration) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(usize::try_from(migration.version).unwrap(), i + 1);
+        }
+    }
+
+    #[test]
+    fn a_migrations_tables_are_read_from_its_text() {
+        let names: Vec<_> = tables(&MIGRATIONS[0]).collect();
+        assert_eq!(
+            names.len(),
+            MIGRATIONS[0].sql.matches("CREATE TABLE").count()
+        );
+        assert!(
+            names.contains(&"tenant") && names.contains(&"relation"),
+            "{names:?}"
+        );
+    }
+}

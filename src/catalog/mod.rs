@@ -1,0 +1,182 @@
+//! The catalog: the `_wh` schema in the warehouse. What is hauled, what was done, what is ours.
+//!
+//! Functions take a [`Session`] of the warehouse; who calls them owns the transaction. A session that
+//! [`warehouse_session`] made acts as the owner role from its first statement, so it never matters who ran a command.
+
+pub mod init;
+pub mod migrate;
+mod rights;
+pub mod tenants;
+
+pub use tenants::{Pair, Selection, Tenant, pairs};
+
+use crate::config::{Place, Settings};
+use crate::error::{Error, Result};
+use crate::pg::secret::{SecretRef, Trust};
+use crate::pg::{self, Access, Purpose, Session, Url};
+use crate::sql::{ident, literal};
+
+/// Schema of the catalog.
+pub const SCHEMA: &str = "_wh";
+
+/// An open catalog of the version this program knows.
+pub struct Catalog {
+    session: Session,
+    owner: String,
+    reader: String,
+}
+
+impl Catalog {
+    /// Connects to the warehouse and checks its catalog.
+    ///
+    /// # Errors
+    /// The warehouse cannot be reached, stands behind a transaction pooler, or its catalog is missing, older or newer.
+    pub async fn open(settings: &Settings) -> Result<Catalog> {
+        pg::refuse_transaction_pooling(&warehouse_access(settings).await?).await?;
+        let session = warehouse_session(settings).await?;
+        migrate::check(&session).await?;
+        Ok(Catalog {
+            session,
+            owner: settings.warehouse.owner_role.clone(),
+            reader: settings.warehouse.reader_role.clone(),
+        })
+    }
+
+    /// The session of the catalog: one for the command, not for its workers.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The role that owns everything.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// The role that readers are members of.
+    pub fn reader(&self) -> &str {
+        &self.reader
+    }
+
+    /// Begins a transaction as the owner role.
+    ///
+    /// # Errors
+    /// The login is no member of the owner role any more, or the connection is gone.
+    pub async fn begin(&self) -> Result<()> {
+        begin(&self.session, &self.owner).await
+    }
+
+    /// Runs `work` in a transaction as the owner role: committed when it succeeds, rolled back when it fails.
+    ///
+    /// # Errors
+    /// Those of `work` and of the commit.
+    pub async fn transaction<T>(&self, work: impl AsyncFnOnce(&Session) -> Result<T>) -> Result<T> {
+        self.begin().await?;
+        finish(&self.session, work(&self.session).await).await
+    }
+}
+
+/// Begins a transaction as the owner role.
+///
+/// # Errors
+/// The login is no member of the owner role, or the connection is gone.
+pub async fn begin(session: &Session, owner: &str) -> Result<()> {
+    session
+        .batch(&format!("BEGIN; SET LOCAL ROLE {}", ident(owner)))
+        .await
+}
+
+/// Ends a transaction as its work ended, and hands the result on.
+///
+/// # Errors
+/// Those of the work, or of the commit.
+pub async fn finish<T>(session: &Session, result: Result<T>) -> Result<T> {
+    match result {
+        Ok(value) => {
+            session.batch("COMMIT").await?;
+            Ok(value)
+        }
+        Err(error) => {
+            // When even this fails the connection is gone, and the transaction with it: the first error says more.
+            let _ = session.batch("ROLLBACK").await;
+            Err(error)
+        }
+    }
+}
+
+/// A new session with the warehouse that acts as the owner role.
+///
+/// # Errors
+/// The warehouse cannot be reached, or `dayhaul init` has not been run.
+pub async fn warehouse_session(settings: &Settings) -> Result<Session> {
+    let session = pg::connect(&warehouse_access(settings).await?, Purpose::Warehouse).await?;
+    let owner = &settings.warehouse.owner_role;
+    let ready = session
+        .query_one(
+            &format!(
+                "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = {}) AND to_regclass('_wh.migration') IS NOT NULL",
+                literal(owner)
+            ),
+            &[],
+        )
+        .await?
+        .get::<_, bool>(0);
+    if !ready {
+        return Err(migrate::not_initialised());
+    }
+    session
+        .batch(&format!("SET ROLE {}", ident(owner)))
+        .await
+        .map_err(|e| {
+            e.at(format!("role `{owner}`"))
+                .with_hint("run `dayhaul init`: it grants the owner role to the login")
+        })?;
+    Ok(session)
+}
+
+/// How to reach the warehouse.
+///
+/// # Errors
+/// A URL that makes no sense, or that stands in a file and holds a password; a password reference that leads nowhere.
+pub async fn warehouse_access(settings: &Settings) -> Result<Access> {
+    let warehouse = &settings.warehouse;
+    let url = Url::parse(&warehouse.url).map_err(|e| e.at(warehouse.url_place.to_string()))?;
+    if let Place::File(..) = warehouse.url_place
+        && url.has_password()
+    {
+        return Err(Error::refused("`warehouse.url` holds a password")
+            .at(warehouse.url_place.to_string())
+            .with_hint(format!(
+                "write `url = \"{}\"` and `password = \"env:WAREHOUSE_PASSWORD\"` (or file:, cmd:, pgpass)",
+                url.redacted()
+            )));
+    }
+    let password = match &warehouse.password {
+        Some(text) => {
+            let place = |e: Error| e.at("`warehouse.password`");
+            let reference = SecretRef::parse(text).map_err(place)?;
+            reference.resolve(Trust::Local).await.map_err(place)?
+        }
+        None => None,
+    };
+    Ok(Access { url, password })
+}
+
+/// How to reach a tenant's source.
+///
+/// # Errors
+/// A URL that makes no sense; a password reference that leads nowhere, or that this host is not allowed to follow.
+pub async fn access(tenant: &Tenant, settings: &Settings) -> Result<Access> {
+    let place = |e: Error| e.at(format!("tenant `{}`", tenant.name));
+    let url = Url::parse(&tenant.url).map_err(place)?;
+    let password = match &tenant.password {
+        Some(text) => {
+            let reference = SecretRef::parse(text).map_err(place)?;
+            let trust = Trust::Catalog {
+                allow: &settings.secrets.allow,
+            };
+            reference.resolve(trust).await.map_err(place)?
+        }
+        None => None,
+    };
+    Ok(Access { url, password })
+}

@@ -1,0 +1,132 @@
+//! `dayhaul init`: prepares the warehouse.
+
+use super::Context;
+use crate::catalog::init::{Passwords, Plan, Wish, plan};
+use crate::catalog::{migrate, warehouse_access};
+use crate::config::Settings;
+use crate::error::{Error, Result, exit};
+use crate::pg::secret::{SecretRef, Trust};
+use crate::pg::{self, Purpose};
+use secrecy::SecretString;
+use serde::Serialize;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Let the owner role log in, with the password this refers to (env:NAME, file:PATH, cmd:COMMAND)
+    #[arg(long, value_name = "REF")]
+    owner_password: Option<String>,
+    /// Let the reader role log in, with the password this refers to
+    #[arg(long, value_name = "REF")]
+    reader_password: Option<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    schema: &'static str,
+    /// `changed`, `unchanged`, `planned` or `refused`.
+    outcome: &'static str,
+    database: &'a str,
+    login: &'a str,
+    owner_role: &'a str,
+    reader_role: &'a str,
+    catalog_version: i32,
+    steps: Vec<String>,
+    /// What an administrator must run first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    administrator_sql: Option<String>,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<u8> {
+    let settings = context.settings()?;
+    let passwords = Passwords {
+        owner: password(args.owner_password.as_deref(), "--owner-password").await?,
+        reader: password(args.reader_password.as_deref(), "--reader-password").await?,
+    };
+    let wish = Wish {
+        owner: settings.warehouse.owner_role.clone(),
+        reader: settings.warehouse.reader_role.clone(),
+        owner_password: passwords.owner.is_some(),
+        reader_password: passwords.reader.is_some(),
+    };
+    let access = warehouse_access(&settings).await?;
+    pg::refuse_transaction_pooling(&access).await?;
+    let session = pg::connect(&access, Purpose::Warehouse).await?;
+    let plan = plan(&session, &wish).await?;
+    for note in &plan.notes {
+        context.warn(note);
+    }
+    let outcome = match (plan.administrator_sql(), plan.is_empty()) {
+        (Some(_), _) => "refused",
+        (None, true) => "unchanged",
+        (None, false) if args.dry_run => "planned",
+        (None, false) => {
+            plan.carry_out(&session, &wish, &passwords).await?;
+            "changed"
+        }
+    };
+    report(context, &settings, &plan, outcome);
+    if outcome == "refused" {
+        return Err(Error::refused(format!(
+            "the login `{}` may not {}",
+            plan.login(),
+            plan.missing().join("; nor ")
+        ))
+        .with_hint("nothing was done; have an administrator run the SQL above, then run `dayhaul init` again"));
+    }
+    Ok(exit::OK)
+}
+
+fn report(context: &Context, settings: &Settings, plan: &Plan, outcome: &'static str) {
+    let steps = plan.what();
+    match outcome {
+        "refused" => context.print(plan.administrator_sql().unwrap_or_default().trim_end()),
+        "unchanged" => context.print(format!(
+            "nothing to do: database `{}` is ready, its catalog has version {}",
+            plan.database(),
+            migrate::newest()
+        )),
+        "planned" => {
+            context.print(format!("would do in database `{}`:", plan.database()));
+            steps.iter().for_each(|s| context.print(format!("  {s}")));
+        }
+        _ => {
+            context.print(format!("done in database `{}`:", plan.database()));
+            steps.iter().for_each(|s| context.print(format!("  {s}")));
+        }
+    }
+    context.print_json(&Outcome {
+        schema: "dayhaul.init/1",
+        outcome,
+        database: plan.database(),
+        login: plan.login(),
+        owner_role: &settings.warehouse.owner_role,
+        reader_role: &settings.warehouse.reader_role,
+        catalog_version: migrate::newest(),
+        steps,
+        administrator_sql: plan.administrator_sql(),
+    });
+}
+
+/// Follows a reference from the command line.
+async fn password(reference: Option<&str>, flag: &str) -> Result<Option<SecretString>> {
+    let Some(text) = reference else {
+        return Ok(None);
+    };
+    let place = |e: Error| e.at(flag.to_owned());
+    match SecretRef::parse(text)
+        .map_err(place)?
+        .resolve(Trust::Local)
+        .await
+        .map_err(place)?
+    {
+        Some(secret) => Ok(Some(secret)),
+        None => Err(
+            Error::usage("`pgpass` holds passwords to log in with, not new ones")
+                .at(flag.to_owned())
+                .with_hint("use env:NAME, file:PATH or cmd:COMMAND"),
+        ),
+    }
+}

@@ -1,0 +1,119 @@
+//! The command line: one file per command, each with its arguments and a short `run`.
+
+pub mod context;
+pub mod init;
+mod log;
+pub mod selection;
+pub mod tenant;
+
+pub use context::Context;
+
+use crate::error::{Result, exit};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Hauls each tenant's day from its own PostgreSQL database into one PostgreSQL warehouse.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dayhaul",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Configuration file [default: $DAYHAUL_CONFIG, else ./dayhaul.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One JSON object on standard output instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+    /// No progress and no notes; errors and results remain
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Log what is done ($DAYHAUL_LOG takes a finer filter)
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+    /// How log lines on standard error are written
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t
+    )]
+    log_format: LogFormat,
+    /// Show what PostgreSQL says in DETAIL and CONTEXT, which may hold values of rows
+    #[arg(long, global = true)]
+    show_values: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prepare the warehouse: roles, rights and the catalog
+    Init(init::Args),
+    /// Add, list, test, enable and disable tenants
+    #[command(subcommand)]
+    Tenant(tenant::Command),
+}
+
+/// Parses the arguments, runs the command and returns the exit code (see [`exit`]). Prints the error, if there is one.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version come this way, too. A reader that went away is no reason to fail.
+            let _ = e.print();
+            return u8::try_from(e.exit_code()).unwrap_or(exit::WRONG_USE);
+        }
+    };
+    let global = &cli.global;
+    log::start(global.log_format, global.verbose, global.quiet);
+    let context = Context::new(
+        global.config.clone(),
+        global.json,
+        global.quiet,
+        global.verbose,
+        global.show_values,
+    );
+    match dispatch(cli.command, &context).await {
+        Ok(code) => code,
+        Err(error) => {
+            context.error(&error);
+            error.exit_code()
+        }
+    }
+}
+
+async fn dispatch(command: Command, context: &Context) -> Result<u8> {
+    match command {
+        Command::Init(args) => init::run(args, context).await,
+        Command::Tenant(command) => tenant::run(command, context).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,286 @@
+//! Which units a command works on: the same flags everywhere.
+
+use crate::catalog::Selection;
+use crate::error::{Error, Result};
+use crate::unit::{Day, TemplateName, TenantName, Window};
+use clap::Args;
+
+/// `--tenant`, `--template` and the days.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct SelectionArgs {
+    /// Only this tenant (repeatable) [default: all that are enabled]
+    #[arg(long = "tenant", value_name = "T")]
+    pub tenants: Vec<TenantName>,
+    /// Only this template (repeatable) [default: all that are enabled]
+    #[arg(long = "template", value_name = "X")]
+    pub templates: Vec<TemplateName>,
+    /// First UTC day, YYYY-MM-DD
+    #[arg(long, value_name = "D")]
+    pub from: Option<Day>,
+    /// Last UTC day, inclusive [default: yesterday]
+    #[arg(long, value_name = "D")]
+    pub to: Option<Day>,
+    /// The N complete UTC days that end yesterday
+    #[arg(long, value_name = "N")]
+    pub last: Option<u32>,
+    /// All days of a year; of the current one, those up to yesterday
+    #[arg(long, value_name = "Y")]
+    pub year: Option<i32>,
+    /// Take this day for today
+    #[arg(long, value_name = "D", hide = true)]
+    pub today: Option<Day>,
+}
+
+/// What the flags mean today.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    pub selection: Selection,
+    /// `None` when no days were named.
+    pub days: Option<Window>,
+    pub today: Day,
+    /// Days of the selection that are not over yet, as a sentence for the user.
+    pub note: Option<String>,
+}
+
+impl SelectionArgs {
+    /// Resolves the days against today's UTC date, once for the whole run.
+    ///
+    /// # Errors
+    /// Days named in two ways, from after to, `--to` without `--from`, no days in `--last`, a year that is none.
+    pub fn resolve(&self) -> Result<Resolved> {
+        let today = self.today.unwrap_or_else(Day::today);
+        let days = self.days(today)?;
+        Ok(Resolved {
+            selection: Selection {
+                tenants: self.tenants.clone(),
+                templates: self.templates.clone(),
+            },
+            days,
+            today,
+            note: days.and_then(|days| unfinished(days, today)),
+        })
+    }
+
+    /// As [`SelectionArgs::resolve`], for commands that demand days.
+    ///
+    /// # Errors
+    /// As there, and when no days were named.
+    pub fn resolve_with_days(&self) -> Result<(Resolved, Window)> {
+        let resolved = self.resolve()?;
+        let days = resolved.days.ok_or_else(|| {
+            Error::usage("no days were named")
+                .with_hint("add `--from D --to D`, `--last N` or `--year Y`")
+        })?;
+        Ok((resolved, days))
+    }
+
+    fn days(&self, today: Day) -> Result<Option<Window>> {
+        let range = self.from.is_some() || self.to.is_some();
+        match (range, self.last, self.year) {
+            (false, None, None) => Ok(None),
+            (true, None, None) => self.range(today).map(Some),
+            (false, Some(n), None) => last(n, today).map(Some),
+            (false, None, Some(year)) => whole_year(year, today).map(Some),
+            _ => Err(Error::usage("the days are named in two ways")
+                .with_hint("use one of `--from`/`--to`, `--last` and `--year`")),
+        }
+    }
+
+    fn range(&self, today: Day) -> Result<Window> {
+        let from = self.from.ok_or_else(|| {
+            Error::usage("`--to` without `--from`").with_hint("name the first day with `--from D`")
+        })?;
+        let to = self.to.unwrap_or(today.plus(-1));
+        if from > to {
+            let what = if self.to.is_some() {
+                "--to"
+            } else {
+                "yesterday,"
+            };
+            return Err(Error::usage(format!(
+                "`--from` {from} is after {what} {to}"
+            )));
+        }
+        Ok(Window::new(from, to.next()))
+    }
+}
+
+fn last(n: u32, today: Day) -> Result<Window> {
+    match i32::try_from(n) {
+        Ok(n @ 1..=365_000) => Ok(Window::new(today.plus(-n), today)),
+        _ => Err(Error::usage(format!(
+            "`--last {n}`: a number of days from 1 up to 365000"
+        ))),
+    }
+}
+
+fn whole_year(year: i32, today: Day) -> Result<Window> {
+    if !(1000..=9999).contains(&year) {
+        return Err(Error::usage(format!(
+            "`--year {year}` is not a year of four digits"
+        )));
+    }
+    let from = Day::first_of_year(year);
+    let next = Day::from_ymd(year + 1, 1, 1).unwrap_or(from.plus(365));
+    let to = if year == today.year() && from < today {
+        today
+    } else {
+        next
+    };
+    Ok(Window::new(from, to))
+}
+
+/// What is said when days of the window are not over.
+fn unfinished(days: Window, today: Day) -> Option<String> {
+    let last = days.to.plus(-1);
+    if last > today {
+        Some(format!(
+            "the selection reaches into the future, to {last}; today is {today} (UTC)"
+        ))
+    } else if last == today {
+        Some(format!(
+            "the selection holds today, {today} (UTC), which is not over"
+        ))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> Day {
+        text.parse().unwrap()
+    }
+
+    fn args() -> SelectionArgs {
+        SelectionArgs {
+            today: Some(day("2024-03-01")),
+            ..SelectionArgs::default()
+        }
+    }
+
+    fn days(args: &SelectionArgs) -> String {
+        args.resolve().unwrap().days.unwrap().to_string()
+    }
+
+    #[test]
+    fn last_counts_complete_days_that_end_yesterday() {
+        assert_eq!(
+            days(&SelectionArgs {
+                last: Some(1),
+                ..args()
+            }),
+            "2024-02-29"
+        );
+        assert_eq!(
+            days(&SelectionArgs {
+                last: Some(3),
+                ..args()
+            }),
+            "2024-02-27 … 2024-02-29"
+        );
+    }
+
+    #[test]
+    fn from_and_to_are_inclusive() {
+        let range = SelectionArgs {
+            from: Some(day("2024-01-01")),
+            to: Some(day("2024-01-02")),
+            ..args()
+        };
+        assert_eq!(range.resolve().unwrap().days.unwrap().len(), 2);
+        let open = SelectionArgs {
+            from: Some(day("2024-02-01")),
+            ..args()
+        };
+        assert_eq!(days(&open), "2024-02-01 … 2024-02-29");
+    }
+
+    #[test]
+    fn a_year_is_whole_unless_it_is_not_over() {
+        assert_eq!(
+            SelectionArgs {
+                year: Some(2023),
+                ..args()
+            }
+            .resolve()
+            .unwrap()
+            .days
+            .unwrap()
+            .len(),
+            365
+        );
+        assert_eq!(
+            days(&SelectionArgs {
+                year: Some(2024),
+                ..args()
+            }),
+            "2024-01-01 … 2024-02-29"
+        );
+    }
+
+    #[test]
+    fn a_future_day_is_allowed_and_said() {
+        let future = SelectionArgs {
+            from: Some(day("2024-03-01")),
+            to: Some(day("2024-03-05")),
+            ..args()
+        };
+        assert!(future.resolve().unwrap().note.unwrap().contains("future"));
+        assert!(
+            SelectionArgs {
+                last: Some(5),
+                ..args()
+            }
+            .resolve()
+            .unwrap()
+            .note
+            .is_none()
+        );
+    }
+
+    #[test]
+    fn days_that_contradict_each_other_are_refused() {
+        let from = Some(day("2024-02-02"));
+        for wrong in [
+            SelectionArgs {
+                from,
+                to: Some(day("2024-02-01")),
+                ..args()
+            },
+            SelectionArgs {
+                from,
+                last: Some(3),
+                ..args()
+            },
+            SelectionArgs {
+                year: Some(2023),
+                last: Some(3),
+                ..args()
+            },
+            SelectionArgs { to: from, ..args() },
+            SelectionArgs {
+                last: Some(0),
+                ..args()
+            },
+            SelectionArgs {
+                year: Some(24),
+                ..args()
+            },
+            SelectionArgs {
+                year: Some(20244),
+                ..args()
+            },
+            SelectionArgs {
+                from: Some(day("2024-03-01")),
+                ..args()
+            },
+        ] {
+            assert!(wrong.resolve().is_err(), "{wrong:?}");
+        }
+        assert!(args().resolve_with_days().is_err());
+    }
+}

@@ -1,0 +1,231 @@
+//! The configuration as it was written: which keys, with which values, and where they stand.
+
+use crate::error::{Error, Result};
+use crate::nearest::nearest;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+/// Every key there is, by section.
+const KEYS: [(&str, &[&str]); 3] = [
+    (
+        "warehouse",
+        &["url", "password", "owner_role", "reader_role"],
+    ),
+    (
+        "load",
+        &[
+            "jobs",
+            "per_server",
+            "window_bytes",
+            "statement_timeout",
+            "stall_timeout",
+            "lock_timeout",
+            "max_failures",
+            "max_failures_per_tenant",
+        ],
+    ),
+    ("secrets", &["allow"]),
+];
+
+/// Variables of this name that are no configuration keys.
+const OTHER_VARIABLES: [&str; 3] = ["DAYHAUL_CONFIG", "DAYHAUL_PG_BIN", "DAYHAUL_LOG"];
+
+/// Where a value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A file, and the line in it, from 1.
+    File(PathBuf, usize),
+    /// An environment variable.
+    Variable(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Place::Variable(name) => f.write_str(name),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    Text(String),
+    List(Vec<String>),
+}
+
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub section: &'static str,
+    pub key: &'static str,
+    pub value: Value,
+    pub place: Place,
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// What is not TOML, an unknown section or key, or a value that is neither text, a whole number nor a list of texts;
+/// all with their line. The text of the file is never quoted: it may hold what should not be there.
+pub fn from_file(path: &Path, text: &str) -> Result<Vec<Entry>> {
+    let at = |offset: usize| Place::File(path.to_owned(), line_of(text, offset));
+    let table = DeTable::parse(text).map_err(|e| {
+        let place = at(e.span().map_or(0, |span| span.start));
+        Error::config(format!("not TOML: {}", e.message())).at(place.to_string())
+    })?;
+    let mut entries = Vec::new();
+    for (section, keys) in table.get_ref() {
+        let place = at(section.span().start);
+        let name = section.get_ref().as_ref();
+        let known = KEYS.iter().find(|(s, _)| *s == name).ok_or_else(|| {
+            unknown(
+                &format!("section `[{name}]`"),
+                name,
+                KEYS.iter().map(|(s, _)| *s),
+            )
+            .at(place.to_string())
+        })?;
+        let DeValue::Table(keys) = keys.get_ref() else {
+            return Err(
+                Error::config(format!("`{name}` is a section: write `[{name}]`"))
+                    .at(place.to_string()),
+            );
+        };
+        for (key, value) in keys {
+            let place = at(key.span().start);
+            let name = key.get_ref().as_ref();
+            let key = *known.1.iter().find(|k| **k == name).ok_or_else(|| {
+                unknown(
+                    &format!("key `{name}` in `[{}]`", known.0),
+                    name,
+                    known.1.iter().copied(),
+                )
+                .at(place.to_string())
+            })?;
+            entries.push(Entry {
+                section: known.0,
+                key,
+                value: value_of(value).ok_or_else(|| {
+                    Error::config(format!(
+                        "`{key}` is a {} here; it takes {}",
+                        value.get_ref().type_str(),
+                        takes(known.0)
+                    ))
+                    .at(place.to_string())
+                })?,
+                place,
+            });
+        }
+    }
+    Ok(entries)
+}
+
+/// Reads the `DAYHAUL_<SECTION>_<KEY>` variables; an empty one counts as not set.
+///
+/// # Errors
+/// A variable of a known section whose key is unknown.
+pub fn from_environment(
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for (name, text) in variables {
+        if OTHER_VARIABLES.contains(&name.as_str()) {
+            continue;
+        }
+        let Some((section, keys)) = KEYS.iter().find(|(s, _)| name.starts_with(&prefix(s))) else {
+            continue;
+        };
+        let rest = name[prefix(section).len()..].to_ascii_lowercase();
+        let key = *keys.iter().find(|k| **k == rest).ok_or_else(|| {
+            let error = Error::config(format!("unknown variable `{name}`"));
+            match nearest(&rest, keys.iter().copied()) {
+                Some(meant) => {
+                    error.with_hint(format!("did you mean `{}`?", variable(section, meant)))
+                }
+                None => error.with_hint(format!("known are: {}", all_variables(section, keys))),
+            }
+        })?;
+        if text.is_empty() {
+            continue;
+        }
+        let place = Place::Variable(name);
+        let value = if *section == "secrets" {
+            Value::List(list_of(&text).map_err(|e| e.at(place.to_string()))?)
+        } else {
+            Value::Text(text)
+        };
+        entries.push(Entry {
+            section,
+            key,
+            value,
+            place,
+        });
+    }
+    Ok(entries)
+}
+
+/// The variable that overrides a key.
+pub fn variable(section: &str, key: &str) -> String {
+    format!("{}{}", prefix(section), key.to_ascii_uppercase())
+}
+
+fn all_variables(section: &str, keys: &[&str]) -> String {
+    let names: Vec<_> = keys.iter().map(|k| variable(section, k)).collect();
+    names.join(", ")
+}
+
+fn prefix(section: &str) -> String {
+    format!("DAYHAUL_{}_", section.to_ascii_uppercase())
+}
+
+fn takes(section: &str) -> &'static str {
+    if section == "secrets" {
+        "a list of texts"
+    } else {
+        "a text in quotes or a whole number"
+    }
+}
+
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Error {
+    let error = Error::config(format!("unknown {what}"));
+    match nearest(name, known.clone()) {
+        Some(meant) => error.with_hint(format!("did you mean `{meant}`?")),
+        None => error.with_hint(format!(
+            "known are: {}",
+            known.collect::<Vec<_>>().join(", ")
+        )),
+    }
+}
+
+fn value_of(value: &Spanned<DeValue<'_>>) -> Option<Value> {
+    match value.get_ref() {
+        DeValue::String(text) => Some(Value::Text(text.to_string())),
+        DeValue::Integer(number) => Some(Value::Text(number.as_str().to_owned())),
+        DeValue::Array(items) => texts(items).map(Value::List),
+        _ => None,
+    }
+}
+
+fn texts(items: &DeArray<'_>) -> Option<Vec<String>> {
+    items
+        .iter()
+        .map(|item| item.get_ref().as_str().map(str::to_owned))
+        .collect()
+}
+
+/// A list in a variable: TOML's `["a", "b"]`, or one text as it stands.
+fn list_of(text: &str) -> Result<Vec<String>> {
+    if !text.trim_start().starts_with('[') {
+        return Ok(vec![text.to_owned()]);
+    }
+    DeValue::parse(text.trim())
+        .ok()
+        .and_then(|value| value.get_ref().as_array().and_then(texts))
+        .ok_or_else(|| Error::config("not a list: write `[\"one\", \"two\"]`"))
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
+}
