@@ -20,3 +20,4 @@ pub mod schema;
 pub mod sql;
 pub mod template;
 pub mod unit;
+pub mod warehouse;

@@ -1,9 +1,11 @@
 //! The command line: one file per command, each with its arguments and a short `run`.
 
+pub mod backfill;
 pub mod context;
 pub mod init;
 mod log;
 pub mod selection;
+mod signals;
 pub mod tenant;
 
 pub use context::Context;
@@ -70,6 +72,8 @@ enum Command {
     /// Add, list, test, enable and disable tenants
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Load days that the warehouse does not have yet
+    Backfill(backfill::Args),
 }
 
 /// Parses the arguments, runs the command and returns the exit code (see [`exit`]). Prints the error, if there is one.
@@ -103,6 +107,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 async fn dispatch(command: Command, context: &Context) -> Result<u8> {
     match command {
         Command::Init(args) => init::run(args, context).await,
+        Command::Backfill(args) => backfill::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,
     }
 }

@@ -197,6 +197,18 @@ impl Session {
         }
     }
 
+    /// Ends a session that may be in the middle of a statement, and waits until the server has let go: cancels what it
+    /// is doing and rolls back, so that no lock outlives the call. Bound it with a timeout.
+    pub async fn abort(self) {
+        if self.is_closed() {
+            return;
+        }
+        // Either fails when the connection is gone, and the server lets go by itself.
+        if self.canceller().cancel().await.is_ok() && !self.abandoned.load(Ordering::Relaxed) {
+            let _ = self.batch("ROLLBACK").await;
+        }
+    }
+
     /// Whether the connection has ended.
     pub fn is_closed(&self) -> bool {
         self.client.is_closed()

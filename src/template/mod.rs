@@ -4,14 +4,17 @@
 //! query. Everything here is pure: text in, text or findings out.
 
 mod bind;
+mod comparison;
 mod finding;
 mod front_matter;
 mod lexer;
+mod lint;
 mod source;
 mod version;
 
 pub use bind::Bindings;
 pub use finding::{Finding, Severity};
+pub use lint::{lint, lint_columns};
 pub use source::{Mismatch, SOURCE_SETTINGS, check_source, copy_out_sql, mismatches, wrap};
 
 use crate::error::{Error, Result};
@@ -62,19 +65,15 @@ impl Template {
     /// # Errors
     /// The first thing that is wrong with it, and its line in the file.
     pub fn parse(name: TemplateName, source: &str) -> Result<Template> {
-        let place = format!("template `{name}`");
-        Template::read(name, source).map_err(|findings| {
-            let error = match findings.first() {
-                Some(f) => {
-                    let error = Error::config(format!("line {}: {}", f.line, f.message));
-                    match &f.help {
-                        Some(help) => error.with_hint(help.clone()),
-                        None => error,
-                    }
+        Template::read(name, source).map_err(|findings| match findings.into_iter().next() {
+            Some(f) => {
+                let error = Error::config(format!("line {}: {}", f.line, f.message));
+                match f.help {
+                    Some(help) => error.with_hint(help),
+                    None => error,
                 }
-                None => Error::config("cannot be read"),
-            };
-            error.at(place)
+            }
+            None => Error::config("cannot be read"),
         })
     }
 
@@ -152,7 +151,7 @@ impl Template {
     /// # Errors
     /// The tenant lacks a variable; or `{day}` is asked for more than a day, which is a bug of the caller.
     pub fn bind(&self, bindings: &Bindings<'_>) -> Result<String> {
-        bind::bind(&self.query, bindings).map_err(|e| e.at(format!("template `{}`", self.name)))
+        bind::bind(&self.query, bindings)
     }
 }
 
