@@ -3,7 +3,9 @@
 
 use super::Place;
 use super::shape::{Shape, year_window};
-use super::tables::{column_list, index_name, index_statements, staging_table, year_table};
+use super::tables::{
+    column_list, index_count, index_name, index_statements, staging_table, year_table,
+};
 use super::transaction::{open_session, short_transaction};
 use super::views::replace_tenant_view;
 use crate::catalog::{lease, ledger, relations};
@@ -143,7 +145,7 @@ async fn reveal(
         qualified(schema, &staging),
         ident(&table)
     )];
-    for i in 0..place.template.indexes.len() {
+    for i in 0..index_count(place.template) {
         statements.push(format!(
             "ALTER INDEX {} RENAME TO {}",
             qualified(schema, &index_name(&staging, i)),

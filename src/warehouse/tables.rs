@@ -52,20 +52,28 @@ pub(super) fn create_table(
     )
 }
 
-/// One statement an index of the template, for `table`; nothing happens where it exists.
+/// Number of indexes of each table of the template.
+pub(super) fn index_count(template: &Template) -> usize {
+    template.indexes.len() + usize::from(!template.unique.is_empty())
+}
+
+/// One statement an index, for `table`: the unique one first, when the template declares unique columns. Nothing happens
+/// where an index exists.
 pub(super) fn index_statements(schema: &str, table: &str, template: &Template) -> Vec<String> {
-    template
-        .indexes
-        .iter()
+    let unique = (!template.unique.is_empty()).then_some(("UNIQUE ", &template.unique));
+    let plain = template.indexes.iter().map(|columns| ("", columns));
+    unique
+        .into_iter()
+        .chain(plain)
         .enumerate()
-        .map(|(i, columns)| {
+        .map(|(i, (unique, columns))| {
             let columns = columns
                 .iter()
                 .map(|c| ident(c))
                 .collect::<Vec<_>>()
                 .join(", ");
             format!(
-                "CREATE INDEX IF NOT EXISTS {} ON {} ({columns})",
+                "CREATE {unique}INDEX IF NOT EXISTS {} ON {} ({columns})",
                 ident(&index_name(table, i)),
                 qualified(schema, table),
             )
