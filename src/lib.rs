@@ -17,6 +17,7 @@ pub mod engine;
 pub mod error;
 pub mod nearest;
 pub mod pg;
+pub mod report;
 pub mod schema;
 pub mod sql;
 pub mod template;

@@ -2,6 +2,7 @@
 
 use crate::config::Settings;
 use crate::error::{Error, Result};
+use crate::report::{Style, failure};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
@@ -58,6 +59,15 @@ impl Context {
         Settings::load(self.config.as_deref())
     }
 
+    /// How progress is shown: bars on a terminal, lines elsewhere, nothing with `--quiet`.
+    pub fn progress(&self) -> Style {
+        match (self.quiet, self.terminal) {
+            (true, _) => Style::Silent,
+            (false, true) => Style::Bars,
+            (false, false) => Style::Lines,
+        }
+    }
+
     /// A result for people, on standard output; a line break is added. Silent with `--json`.
     pub fn print(&self, text: impl AsRef<str>) {
         if !self.json {
@@ -101,14 +111,8 @@ pub fn colour_wanted() -> bool {
 /// `error: place: message`, then a line per cause, the server's detail if it may be shown, and the hint.
 fn render(error: &Error, show_values: bool) -> String {
     let mut text = format!("error: {error}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(e) = cause {
-        // Some causes repeat what the error says already.
-        let said = e.to_string();
-        if !text.contains(&said) {
-            let _ = write!(text, "\n  cause: {said}");
-        }
-        cause = e.source();
+    for cause in failure::causes(error) {
+        let _ = write!(text, "\n  cause: {cause}");
     }
     if show_values && let Some(detail) = error.detail() {
         for line in detail.lines() {

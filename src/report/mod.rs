@@ -1,0 +1,13 @@
+//! What people and programs see of a run: engine events become progress, its report becomes tables and JSON.
+
+pub mod failure;
+pub mod json;
+pub mod numbers;
+pub mod outcome;
+pub mod progress;
+mod rate;
+pub mod summary;
+pub mod table;
+
+pub use outcome::RunOutcome;
+pub use progress::{Progress, Style};
