@@ -3,6 +3,9 @@
 mod cluster;
 mod config;
 mod init;
+mod connect;
+mod pgbouncer;
 mod server;
+mod tls;
 #[allow(dead_code)] // until every command has its tests
 mod world;
