@@ -7,8 +7,8 @@ use super::signals::cancelled_by_signals;
 use crate::demo::{self, FoodLog, Totals, source_totals};
 use crate::error::{Error, Kind, Result, exit};
 use crate::pg::{self, Access, Purpose, Session, Url};
+use crate::report::table::Sheet;
 use crate::unit::{Day, Window};
-use comfy_table::{CellAlignment, Table, presets};
 use stage::{Side, Stage};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -60,8 +60,9 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let stage = Stage::set_up(dir).await?;
     // The servers end with us whatever happens; only the folder needs us to come by again.
     let told = tokio::select! {
-        told = tell(&args, &stage, context) => told,
+        biased;
         () = cancelled.cancelled() => Err(Error::new(Kind::Interrupted, "interrupted")),
+        told = tell(&args, &stage, context) => told,
     };
     match told {
         Ok(()) if args.keep => say_goodbye(stage, context).await?,
@@ -192,23 +193,17 @@ async fn read_totals(stage: &Stage) -> Result<Vec<(String, Totals)>> {
         .collect())
 }
 
-fn table(totals: &[(String, Totals)]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(["tenant", "days", "rows", "weight"]);
+fn table(totals: &[(String, Totals)]) -> String {
+    let mut sheet = Sheet::new(&["tenant", ">days", ">rows", ">weight"]);
     for (tenant, t) in totals {
-        table.add_row([
+        sheet.row([
             tenant.clone(),
             t.days.to_string(),
             t.rows.to_string(),
             t.weight.clone(),
         ]);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
+    sheet.render()
 }
 
 /// Leaves everything running and says how to look at it and how to end it.

@@ -2,8 +2,8 @@
 
 mod cluster;
 mod config;
-mod init;
 mod connect;
+mod init;
 mod pgbouncer;
 mod server;
 mod tls;
