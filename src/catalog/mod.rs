@@ -12,6 +12,7 @@ pub mod migrate;
 pub mod relations;
 mod rights;
 pub mod runs;
+pub mod templates;
 pub mod tenants;
 
 pub use tenants::{Pair, Selection, Tenant, pairs};

@@ -209,7 +209,10 @@ impl State {
                     self.failed += 1;
                 }
             },
-            Event::Retry { .. } | Event::Stage { .. } | Event::Warning(_) => {}
+            Event::Staged { .. }
+            | Event::Retry { .. }
+            | Event::Stage { .. }
+            | Event::Warning(_) => {}
         }
     }
 

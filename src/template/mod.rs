@@ -5,6 +5,7 @@
 
 mod bind;
 mod comparison;
+mod draft;
 mod finding;
 mod front_matter;
 mod lexer;
@@ -13,6 +14,7 @@ mod source;
 mod version;
 
 pub use bind::Bindings;
+pub use draft::{Draft, bind_query};
 pub use finding::{Finding, Severity};
 pub use lint::{lint, lint_columns};
 pub use source::{Mismatch, SOURCE_SETTINGS, check_source, copy_out_sql, mismatches, wrap};

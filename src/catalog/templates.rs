@@ -1,0 +1,371 @@
+//! Templates as the catalog holds them: the current text, and every version there was.
+
+use super::tenants;
+use crate::error::{At, Error, Result};
+use crate::nearest::nearest;
+use crate::pg::{Row, Session};
+use crate::sql::qualified;
+use crate::template::Template;
+use crate::unit::{TemplateName, TenantName};
+use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+/// A template and what the catalog knows about it.
+#[derive(Debug, Clone)]
+pub struct Registered {
+    pub template: Template,
+    pub loaded_at: DateTime<Utc>,
+    /// Tenants it is enabled for, by name.
+    pub tenants: Vec<String>,
+}
+
+/// One version of a template.
+#[derive(Debug, Clone)]
+pub struct Version {
+    pub version: String,
+    /// The file as it was when the version was first loaded.
+    pub source: String,
+    pub loaded_at: DateTime<Utc>,
+    /// Units of the ledger that were loaded with it.
+    pub units: i64,
+}
+
+/// What loading a template changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loaded {
+    New,
+    /// The very same file.
+    Unchanged,
+    /// Description, comments, indexes or days differ; the rows it gives do not.
+    SameVersion,
+    /// Rows or columns may differ. `units` of the ledger are of another version.
+    Changed {
+        from: String,
+        units: i64,
+    },
+}
+
+/// What goes with a template when it is dropped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Belongings {
+    pub pairs: i64,
+    /// Rows of the ledger, those of staged days included.
+    pub units: i64,
+    pub versions: i64,
+    /// Top down, as readers take their locks.
+    pub views: Vec<Relation>,
+    pub tables: Vec<Relation>,
+}
+
+/// A relation that the catalog owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relation {
+    pub schema: String,
+    pub name: String,
+}
+
+impl Relation {
+    fn qualified(&self) -> String {
+        qualified(&self.schema, &self.name)
+    }
+}
+
+/// All templates, by name.
+///
+/// # Errors
+/// Those of PostgreSQL; a text that this version of the program cannot read.
+pub async fn list(session: &Session) -> Result<Vec<Registered>> {
+    let rows = session
+        .query(&format!("{REGISTERED} ORDER BY x.name COLLATE \"C\""), &[])
+        .await?;
+    rows.iter().map(registered).collect()
+}
+
+/// One template.
+///
+/// # Errors
+/// There is none of that name; the nearest is suggested.
+pub async fn get(session: &Session, name: &TemplateName) -> Result<Registered> {
+    let row = session
+        .query_opt(
+            &format!("{REGISTERED} WHERE x.name = $1"),
+            &[&name.as_str()],
+        )
+        .await?;
+    match row {
+        Some(row) => registered(&row),
+        None => Err(unknown(session, name).await?),
+    }
+}
+
+const REGISTERED: &str = "SELECT x.name, x.source, x.loaded_at, ARRAY( \
+        SELECT p.tenant FROM _wh.pair p WHERE p.template = x.name AND p.enabled ORDER BY p.tenant COLLATE \"C\" \
+    ) FROM _wh.template x";
+
+fn registered(row: &Row) -> Result<Registered> {
+    let name: &str = row.get(0);
+    let template = Template::parse(TemplateName::parse(name)?, row.get(1))
+        .at(|| format!("template `{name}` of the catalog"))?;
+    Ok(Registered {
+        template,
+        loaded_at: row.get(2),
+        tenants: row.get(3),
+    })
+}
+
+async fn unknown(session: &Session, name: &TemplateName) -> Result<Error> {
+    let rows = session.query("SELECT name FROM _wh.template", &[]).await?;
+    let hint = match nearest(name.as_str(), rows.iter().map(|row| row.get(0))) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => {
+            "see them with `dayhaul template list`, register one with `dayhaul template load FILE`"
+                .to_owned()
+        }
+    };
+    Ok(Error::refused(format!("there is no template `{name}`")).with_hint(hint))
+}
+
+/// Every version of a template, the latest first.
+///
+/// # Errors
+/// Those of PostgreSQL.
+pub async fn versions(session: &Session, name: &TemplateName) -> Result<Vec<Version>> {
+    let rows = session
+        .query(
+            "SELECT v.version, v.source, v.loaded_at, \
+                    (SELECT count(*) FROM _wh.unit u \
+                     WHERE u.template = v.template AND u.version = v.version AND u.state = 'loaded') \
+             FROM _wh.template_version v WHERE v.template = $1 ORDER BY v.loaded_at DESC, v.version",
+            &[&name.as_str()],
+        )
+        .await?;
+    let version = |row: &Row| Version {
+        version: row.get(0),
+        source: row.get(1),
+        loaded_at: row.get(2),
+        units: row.get(3),
+    };
+    Ok(rows.iter().map(version).collect())
+}
+
+/// Registers a template, and its version if it is a new one. The caller's transaction holds the template's row until it
+/// ends.
+///
+/// # Errors
+/// Columns or time column differ from those of tables that exist.
+pub async fn load(session: &Session, template: &Template) -> Result<Loaded> {
+    let name = template.name.as_str();
+    // Only the INSERT of a new name waits for another one like it: after it the row is there to be locked.
+    let inserted = session
+        .execute(
+            "INSERT INTO _wh.template (name, version, source) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            &[&name, &template.version(), &template.source],
+        )
+        .await?;
+    let loaded = if inserted == 1 {
+        Loaded::New
+    } else {
+        replace(session, template).await?
+    };
+    session
+        .execute(
+            "INSERT INTO _wh.template_version (template, version, source) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            &[&name, &template.version(), &template.source],
+        )
+        .await?;
+    Ok(loaded)
+}
+
+async fn replace(session: &Session, template: &Template) -> Result<Loaded> {
+    let name = template.name.as_str();
+    let row = session
+        .query_one(
+            "SELECT version, source FROM _wh.template WHERE name = $1 FOR UPDATE",
+            &[&name],
+        )
+        .await?;
+    let (version, source): (String, String) = (row.get(0), row.get(1));
+    if source == template.source {
+        return Ok(Loaded::Unchanged);
+    }
+    refuse_new_shape(session, template, &source).await?;
+    session
+        .execute(
+            "UPDATE _wh.template SET version = $2, source = $3, loaded_at = clock_timestamp() WHERE name = $1",
+            &[&name, &template.version(), &template.source],
+        )
+        .await?;
+    if version == template.version() {
+        return Ok(Loaded::SameVersion);
+    }
+    let units = session
+        .query_one(
+            "SELECT count(*) FROM _wh.unit WHERE template = $1 AND version <> $2 AND state = 'loaded'",
+            &[&name, &template.version()],
+        )
+        .await?
+        .get(0);
+    Ok(Loaded::Changed {
+        from: version,
+        units,
+    })
+}
+
+/// Tables that exist were made for the old columns: rows of the new ones would not fit.
+async fn refuse_new_shape(session: &Session, template: &Template, old_source: &str) -> Result<()> {
+    let name = &template.name;
+    let old = Template::parse(name.clone(), old_source)
+        .at(|| format!("template `{name}` of the catalog"))?;
+    let shape = |t: &Template| -> Vec<(String, String)> {
+        let columns = t.columns.iter();
+        columns
+            .map(|c| (c.name.clone(), c.ty.to_string()))
+            .collect()
+    };
+    let what = if shape(&old) != shape(template) {
+        "columns differ"
+    } else if old.time_column != template.time_column {
+        "time column differs"
+    } else {
+        return Ok(());
+    };
+    let tables: i64 = session
+        .query_one(
+            "SELECT count(*) FROM _wh.relation WHERE template = $1 AND kind IN ('day', 'year', 'staging')",
+            &[&name.as_str()],
+        )
+        .await?
+        .get(0);
+    if tables == 0 {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "its {what} from those of the tables that exist ({tables})"
+    ))
+    .at(format!("template `{name}`"))
+    .with_hint(format!(
+        "load it under another name, or start over: `dayhaul template drop {name}`, load it, backfill"
+    )))
+}
+
+/// Enables a template for every tenant that is enabled. Returns those it was not enabled for.
+///
+/// # Errors
+/// Those of PostgreSQL.
+pub async fn enable_everywhere(session: &Session, name: &TemplateName) -> Result<Vec<TenantName>> {
+    let mut newly = Vec::new();
+    for tenant in tenants::list(session).await? {
+        if !tenant.enabled {
+            continue;
+        }
+        let enabled = tenants::enable(session, &tenant.name, std::slice::from_ref(name), None);
+        if !enabled.await?.is_empty() {
+            newly.push(tenant.name);
+        }
+    }
+    Ok(newly)
+}
+
+/// What [`drop()`] would take away.
+///
+/// # Errors
+/// There is no such template.
+pub async fn belongings(session: &Session, name: &TemplateName) -> Result<Belongings> {
+    let counts = session
+        .query_opt(
+            "SELECT (SELECT count(*) FROM _wh.pair WHERE template = x.name), \
+                    (SELECT count(*) FROM _wh.unit WHERE template = x.name) \
+                        + (SELECT count(*) FROM _wh.staged WHERE template = x.name), \
+                    (SELECT count(*) FROM _wh.template_version WHERE template = x.name) \
+             FROM _wh.template x WHERE x.name = $1",
+            &[&name.as_str()],
+        )
+        .await?;
+    let Some(counts) = counts else {
+        return Err(unknown(session, name).await?);
+    };
+    let relations = session
+        .query(
+            "SELECT schema_name, name, kind LIKE '%view' FROM _wh.relation WHERE template = $1 \
+             ORDER BY array_position(ARRAY['public view', 'tenant view', 'year', 'day', 'staging'], kind), \
+                      schema_name COLLATE \"C\", name COLLATE \"C\"",
+            &[&name.as_str()],
+        )
+        .await?;
+    let (views, tables): (Vec<&Row>, Vec<&Row>) =
+        relations.iter().partition(|row| row.get::<_, bool>(2));
+    let relation = |row: &Row| Relation {
+        schema: row.get(0),
+        name: row.get(1),
+    };
+    Ok(Belongings {
+        pairs: counts.get(0),
+        units: counts.get(1),
+        versions: counts.get(2),
+        views: views.into_iter().map(relation).collect(),
+        tables: tables.into_iter().map(relation).collect(),
+    })
+}
+
+/// Drops a template with all that belongs to it: views and tables that the catalog owns, ledger, pairs, versions. What
+/// someone built on them is not dropped: then nothing is.
+///
+/// # Errors
+/// There is no such template; a relation is used by something that is not ours; a lock was not to be had within
+/// `lock_timeout` (transient).
+pub async fn drop(
+    session: &Session,
+    name: &TemplateName,
+    lock_timeout: Duration,
+) -> Result<Belongings> {
+    session
+        .batch(&format!(
+            "SET LOCAL lock_timeout = {}",
+            lock_timeout.as_millis()
+        ))
+        .await?;
+    // Nobody registers, enables or loads it from here on.
+    session
+        .query(
+            "SELECT FROM _wh.template WHERE name = $1 FOR UPDATE",
+            &[&name.as_str()],
+        )
+        .await?;
+    let belongings = belongings(session, name).await?;
+    for (what, relations) in [("VIEW", &belongings.views), ("TABLE", &belongings.tables)] {
+        for relation in relations {
+            session
+                .batch(&format!("DROP {what} IF EXISTS {}", relation.qualified()))
+                .await
+                .map_err(|e| match e.sqlstate() {
+                    Some("2BP01") => e.with_hint(
+                        "something that is not Dayhaul's is built on it: `--show-values` names it",
+                    ),
+                    _ => e,
+                })
+                .at(|| format!("`{}.{}`", relation.schema, relation.name))?;
+        }
+    }
+    for table in [
+        "relation",
+        "unit",
+        "staged",
+        "lease",
+        "pair",
+        "template_version",
+    ] {
+        session
+            .execute(
+                &format!("DELETE FROM _wh.{table} WHERE template = $1"),
+                &[&name.as_str()],
+            )
+            .await?;
+    }
+    session
+        .execute(
+            "DELETE FROM _wh.template WHERE name = $1",
+            &[&name.as_str()],
+        )
+        .await?;
+    Ok(belongings)
+}
