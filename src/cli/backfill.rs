@@ -3,12 +3,15 @@
 use super::context::Context;
 use super::selection::SelectionArgs;
 use super::signals::cancelled_by_signals;
-use crate::catalog::{self, Catalog};
+use crate::catalog::{self, Catalog, Pair};
+use crate::config::Settings;
 use crate::engine::backfill::{Backfill, backfill};
-use crate::engine::event::{Outcome, Silent};
-use crate::error::{Result, exit};
+use crate::engine::event::RunReport;
+use crate::error::{Error, Result, exit};
+use crate::report::{Progress, RunOutcome, json, summary};
 use clap::ValueEnum;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -42,37 +45,37 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let catalog = Catalog::open(&settings).await?;
     let pairs = catalog::pairs(catalog.session(), &resolved.selection).await?;
     drop(catalog);
+    if pairs.is_empty() {
+        return Err(Error::refused("no template is enabled for any tenant")
+            .with_hint("enable one with `dayhaul tenant enable T --template X`"));
+    }
     let asked = Backfill {
         days,
         reload: args.reload,
         wait: args.wait,
         today: resolved.today,
     };
-    let report = backfill(
-        &settings,
-        pairs,
-        &asked,
-        Arc::new(Silent),
-        cancelled_by_signals(),
-    )
-    .await?;
-    for failure in &report.failures {
-        context.error(&failure.error);
-    }
-    let count = |o| report.units.iter().filter(|u| u.outcome == o).count();
-    context.print(format!(
-        "loaded {} skipped {} failed {} not tried {} rows {} in {:?}",
-        count(Outcome::Loaded),
-        count(Outcome::Skipped),
-        count(Outcome::Failed),
-        count(Outcome::NotTried),
-        report.units.iter().map(|u| u.rows).sum::<u64>(),
-        report.elapsed
-    ));
-    let _ = args.if_locked;
-    Ok(if report.failures.is_empty() {
-        exit::OK
-    } else {
-        exit::FAILED
+    let report = load(&settings, pairs, &asked, cancelled_by_signals(), context).await?;
+    Ok(match RunOutcome::of(&report) {
+        RunOutcome::Locked if args.if_locked == IfLocked::Ok => exit::OK,
+        outcome => outcome.exit_code(),
     })
+}
+
+/// Runs a backfill with progress, and shows how it ended.
+pub(super) async fn load(
+    settings: &Settings,
+    pairs: Vec<Pair>,
+    asked: &Backfill,
+    cancel: CancellationToken,
+    context: &Context,
+) -> Result<RunReport> {
+    let progress = Arc::new(Progress::new(context.progress()));
+    let result = backfill(settings, pairs, asked, progress.clone(), cancel).await;
+    progress.finish();
+    let report = result?;
+    context.print(summary::render(&report));
+    context.print_json(&json::Run::new("backfill", &report));
+    context.failures(&report);
+    Ok(report)
 }

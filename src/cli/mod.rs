@@ -1,12 +1,14 @@
 //! The command line: one file per command, each with its arguments and a short `run`.
 
 pub mod backfill;
+pub mod confirm;
 pub mod context;
 pub mod demo;
 pub mod init;
 mod log;
 pub mod selection;
 mod signals;
+pub mod template;
 pub mod tenant;
 
 pub use context::Context;
@@ -77,6 +79,9 @@ enum Command {
     Tenant(tenant::Command),
     /// Load days that the warehouse does not have yet
     Backfill(backfill::Args),
+    /// Write, review, load and look at templates
+    #[command(subcommand)]
+    Template(template::Command),
 }
 
 /// Parses the arguments, runs the command and returns the exit code (see [`exit`]). Prints the error, if there is one.
@@ -113,6 +118,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Init(args) => init::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,
+        Command::Template(command) => template::run(command, context).await,
     }
 }
 

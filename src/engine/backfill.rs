@@ -207,7 +207,7 @@ impl Run<'_> {
         });
         for (index, pair) in shared.pairs.iter().enumerate() {
             shared.report_days(index, pair.skipped.iter().copied(), Outcome::Skipped, 0);
-            shared.observer.event(&Event::Staged {
+            shared.observer.event(&Event::Through {
                 units: pair.staged.len(),
             });
         }

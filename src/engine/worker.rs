@@ -79,7 +79,15 @@ impl Shared {
         lock(&self.outcomes).units.push(unit);
     }
 
-    pub fn report_loaded(&self, pair: PairIndex, days: &[LoadedDay], tries: u32) {
+    /// Days are through. Those of a staged year count as loaded when the year is revealed.
+    fn loaded(&self, pair: PairIndex, destination: Destination, days: &[LoadedDay], tries: u32) {
+        self.observer.event(&Event::Through { units: days.len() });
+        if !matches!(destination, Destination::Staging(_)) {
+            self.report_loaded(pair, days, tries);
+        }
+    }
+
+    fn report_loaded(&self, pair: PairIndex, days: &[LoadedDay], tries: u32) {
         for day in days {
             self.report(UnitReport {
                 unit: self.unit(pair, day.day),
@@ -301,12 +309,7 @@ impl Worker {
             Some(Ok(Hauled::Loaded(days))) => {
                 let bytes = days.iter().map(|d| d.tally.bytes).sum();
                 shared.queue().loaded(pair, window, bytes);
-                // Rows of a staged year count as loaded when the year is revealed.
-                if let Destination::Staging(_) = destination {
-                    shared.observer.event(&Event::Staged { units: days.len() });
-                } else {
-                    shared.report_loaded(pair, &days, tries);
-                }
+                shared.loaded(pair, destination, &days, tries);
                 return After::Done;
             }
             Some(Ok(Hauled::AlreadyThere)) => match self.found(pair, window, destination).await {
@@ -429,11 +432,7 @@ impl Worker {
             })?;
         let bytes = days.iter().map(|d| d.tally.bytes).sum();
         shared.queue().loaded(pair, window, bytes);
-        if let Destination::Staging(_) = destination {
-            shared.observer.event(&Event::Staged { units: days.len() });
-        } else {
-            shared.report_loaded(pair, &days, 1);
-        }
+        shared.loaded(pair, destination, &days, 1);
         Ok(())
     }
 

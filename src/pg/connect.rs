@@ -4,6 +4,7 @@ use super::secret::SecretRef;
 use super::session::{Route, Session};
 use super::socket::{Address, Socket, addresses};
 use super::target::{Host, SessionAttrs, SslMode, Target, process_env};
+use super::wire::{Heard, Listening, Wire};
 use super::{Url, pgpass, sqlstate, tls};
 use crate::error::{At, Error, Kind, Result};
 use secrecy::{ExposeSecret, SecretString};
@@ -239,9 +240,15 @@ impl Attempt<'_> {
         // The question has been asked: straight to the handshake.
         config.ssl_mode(tokio_postgres::config::SslMode::Require);
         config.ssl_negotiation(SslNegotiation::Direct);
+        let heard = Arc::new(Heard::default());
+        let connect = Listening {
+            connect,
+            heard: heard.clone(),
+        };
         match config.connect_raw(socket, connect).await {
             Ok((client, connection)) => {
-                Ok(Session::start(client, connection, self.route(Some(maker))))
+                let route = self.route(Some(maker));
+                Ok(Session::start(client, connection, heard, route))
             }
             Err(e) => Err(self.failure(&e)),
         }
@@ -250,8 +257,13 @@ impl Attempt<'_> {
     async fn plain(&self, socket: Socket) -> Result<Session, Failure> {
         let mut config = self.config();
         config.ssl_mode(tokio_postgres::config::SslMode::Disable);
-        match config.connect_raw(socket, NoTls).await {
-            Ok((client, connection)) => Ok(Session::start(client, connection, self.route(None))),
+        let heard = Arc::new(Heard::default());
+        let wire = Wire::new(socket, heard.clone());
+        match config.connect_raw(wire, NoTls).await {
+            Ok((client, connection)) => {
+                let route = self.route(None);
+                Ok(Session::start(client, connection, heard, route))
+            }
             Err(e) => Err(self.failure(&e)),
         }
     }

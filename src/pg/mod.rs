@@ -27,10 +27,11 @@ pub mod sqlstate;
 mod target;
 mod tls;
 mod url;
+mod wire;
 
 pub use connect::{Access, Purpose, connect};
 pub use copy::{CopyIn, CopyOut};
-pub use describe::{describe, describe_within};
+pub use describe::describe;
 pub use pooling::refuse_transaction_pooling;
 pub use session::{Canceller, Session, SimpleRows};
 pub use tokio_postgres::{

@@ -27,7 +27,7 @@ pub fn lint(name: &TemplateName, source: &str) -> Vec<Finding> {
 
 /// Looks at what the query returns at a tenant: columns by name, and types that could change a value on their way.
 pub fn lint_columns(template: &Template, source: &[SourceColumn]) -> Vec<Finding> {
-    let query_line = line_of(&template.source, template.lines.query_start);
+    let query_line = template.query_line();
     mismatches(template, source)
         .into_iter()
         .map(|mismatch| {

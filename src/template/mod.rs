@@ -17,7 +17,9 @@ pub use bind::Bindings;
 pub use draft::{Draft, bind_query};
 pub use finding::{Finding, Severity};
 pub use lint::{lint, lint_columns};
-pub use source::{Mismatch, SOURCE_SETTINGS, check_source, copy_out_sql, mismatches, wrap};
+pub use source::{
+    Mismatch, SOURCE_SETTINGS, check_source, copy_out_sql, mismatches, select_sql, wrap,
+};
 
 use crate::error::{Error, Result};
 use crate::schema::{Column, Scalar};
@@ -118,6 +120,11 @@ impl Template {
     /// 32 hex digits over the query, the columns and the time column; not over comments, description or indexes.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Line of the file on which the query begins.
+    pub fn query_line(&self) -> usize {
+        line_of(&self.source, self.lines.query_start)
     }
 
     /// Type of the time column.

@@ -22,8 +22,8 @@ pub fn wrap(bound_query: &str) -> String {
     format!("(\n{bound_query}\n) AS q")
 }
 
-/// The statement that fetches a window: columns in the template's order, each cast to its declared type.
-pub fn copy_out_sql(template: &Template, bound_query: &str) -> String {
+/// The rows of a window: columns in the template's order, each cast to its declared type.
+pub fn select_sql(template: &Template, bound_query: &str) -> String {
     let columns: Vec<String> = template
         .columns
         .iter()
@@ -32,10 +32,14 @@ pub fn copy_out_sql(template: &Template, bound_query: &str) -> String {
             format!("(q.{name})::{} AS {name}", c.cast())
         })
         .collect();
+    format!("SELECT {} FROM {}", columns.join(", "), wrap(bound_query))
+}
+
+/// The statement that fetches a window.
+pub fn copy_out_sql(template: &Template, bound_query: &str) -> String {
     format!(
-        "COPY (SELECT {} FROM {}) TO STDOUT (FORMAT binary)",
-        columns.join(", "),
-        wrap(bound_query)
+        "COPY ({}) TO STDOUT (FORMAT binary)",
+        select_sql(template, bound_query)
     )
 }
 

@@ -1,0 +1,119 @@
+//! `dayhaul template lint`.
+
+use super::{File, source};
+use crate::catalog::{Catalog, Tenant, tenants};
+use crate::cli::Context;
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result, exit};
+use crate::report::numbers::counted;
+use crate::template::{Finding, Template, lint, lint_columns};
+use crate::unit::TenantName;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Template files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Also compare the columns with what the query returns at this tenant
+    #[arg(long, value_name = "T")]
+    tenant: Option<TenantName>,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<u8> {
+    let files = args.files.iter().map(|path| File::read(path));
+    let files = files.collect::<Result<Vec<File>>>()?;
+    let tenant = match &args.tenant {
+        Some(name) => Some(tenant(name, context).await?),
+        None => None,
+    };
+    let (mut errors, mut warnings) = (0, 0);
+    let mut found = Vec::new();
+    for file in &files {
+        let mut findings = lint(&file.name, &file.source);
+        if let Some((tenant, settings)) = &tenant {
+            findings.extend(at_tenant(file, tenant, settings).await?);
+        }
+        findings.sort_by_key(|f| (f.line, f.severity));
+        print_findings(context, &file.shown, &file.source, &findings);
+        let of_file = findings.iter().filter(|f| f.is_error()).count();
+        errors += of_file;
+        warnings += findings.len() - of_file;
+        found.extend(to_json(&file.shown, &findings));
+    }
+    context.print(verdict(files.len(), errors, warnings));
+    context.print_json(&json!({
+        "schema": "dayhaul.template.lint/1",
+        "errors": errors,
+        "warnings": warnings,
+        "findings": found,
+    }));
+    Ok(if errors == 0 { exit::OK } else { exit::FAILED })
+}
+
+async fn tenant(name: &TenantName, context: &Context) -> Result<(Tenant, Settings)> {
+    let settings = context.settings()?;
+    let catalog = Catalog::open(&settings).await?;
+    Ok((tenants::get(catalog.session(), name).await?, settings))
+}
+
+/// What only a server can tell. A file that cannot be read has been reported already; a tenant that cannot be reached
+/// is no finding about the file.
+async fn at_tenant(file: &File, tenant: &Tenant, settings: &Settings) -> Result<Vec<Finding>> {
+    let Ok(template) = Template::parse(file.name.clone(), &file.source) else {
+        return Ok(Vec::new());
+    };
+    let described = match template.bind(&source::some_day(tenant)) {
+        Ok(query) => source::describe(tenant, settings, &query).await,
+        Err(e) => Err(e),
+    };
+    match described {
+        Ok(columns) => Ok(lint_columns(&template, &columns)),
+        Err(e)
+            if matches!(e.kind(), Kind::Sql | Kind::Drift | Kind::Config) && !e.is_transient() =>
+        {
+            Ok(vec![of_error(&template, &e)])
+        }
+        Err(e) => Err(e),
+    }
+}
+
+fn of_error(template: &Template, error: &Error) -> Finding {
+    let finding = Finding::error(template.query_line(), error.to_string());
+    match error.hint() {
+        Some(hint) => finding.help(hint),
+        None => finding,
+    }
+}
+
+pub fn print_findings(context: &Context, file: &str, source: &str, findings: &[Finding]) {
+    for finding in findings {
+        context.print(finding.render(file, source));
+    }
+}
+
+pub fn to_json(file: &str, findings: &[Finding]) -> Vec<Value> {
+    let finding = |f: &Finding| {
+        json!({
+            "file": file,
+            "line": f.line,
+            "severity": f.severity.as_str(),
+            "message": f.message,
+            "help": f.help,
+        })
+    };
+    findings.iter().map(finding).collect()
+}
+
+fn verdict(files: usize, errors: usize, warnings: usize) -> String {
+    let files = counted(files as u64, "file");
+    match (errors, warnings) {
+        (0, 0) => format!("{files}: nothing found"),
+        _ => format!(
+            "{files}: {}, {}",
+            counted(errors as u64, "error"),
+            counted(warnings as u64, "warning")
+        ),
+    }
+}

@@ -1,0 +1,155 @@
+//! `dayhaul template load`.
+
+use super::File;
+use crate::catalog::templates::{self, Loaded};
+use crate::catalog::{Catalog, tenants};
+use crate::cli::Context;
+use crate::error::{At, Error, Result, exit};
+use crate::report::numbers::counted;
+use crate::template::{Finding, Template, lint};
+use crate::unit::TenantName;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Template files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Enable them for every tenant that is enabled
+    #[arg(long)]
+    all_tenants: bool,
+}
+
+/// What became of one file.
+struct Done {
+    template: Template,
+    loaded: Loaded,
+    enabled: Vec<TenantName>,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<u8> {
+    let read = args.files.iter().map(|path| readable(path, context));
+    let loading = read.collect::<Result<Vec<Template>>>()?;
+    let settings = context.settings()?;
+    let catalog = Catalog::open(&settings).await?;
+    // All files or none: a deployment is not half done.
+    let done = catalog
+        .transaction(async |session| {
+            let mut done = Vec::new();
+            for template in loading {
+                let loaded = templates::load(session, &template).await?;
+                let enabled = match args.all_tenants {
+                    true => templates::enable_everywhere(session, &template.name).await?,
+                    false => Vec::new(),
+                };
+                done.push(Done {
+                    template,
+                    loaded,
+                    enabled,
+                });
+            }
+            Ok(done)
+        })
+        .await?;
+    for one in &done {
+        context.print(one.line());
+    }
+    warn_of_missing_variables(&catalog, &done, context).await?;
+    context.print_json(&json!({
+        "schema": "dayhaul.template.load/1",
+        "templates": done.iter().map(Done::json).collect::<Vec<_>>(),
+    }));
+    Ok(exit::OK)
+}
+
+/// The template of a file that the review finds no error in; warnings are shown.
+fn readable(path: &std::path::Path, context: &Context) -> Result<Template> {
+    let file = File::read(path)?;
+    let findings = lint(&file.name, &file.source);
+    for finding in &findings {
+        context.note(finding.render(&file.shown, &file.source));
+    }
+    if findings.iter().any(Finding::is_error) {
+        return Err(Error::config("the template has errors, nothing was loaded")
+            .at(format!("`{}`", file.shown)));
+    }
+    Template::parse(file.name, &file.source).at(|| format!("`{}`", file.shown))
+}
+
+/// A tenant without a variable that the query uses would fail in the next run.
+async fn warn_of_missing_variables(
+    catalog: &Catalog,
+    done: &[Done],
+    context: &Context,
+) -> Result<()> {
+    if done.iter().all(|d| d.template.variables().is_empty()) {
+        return Ok(());
+    }
+    let tenants = tenants::list(catalog.session()).await?;
+    for Done { template, .. } in done {
+        let hauled = templates::get(catalog.session(), &template.name)
+            .await?
+            .tenants;
+        for tenant in tenants
+            .iter()
+            .filter(|t| hauled.iter().any(|h| h == t.name.as_str()))
+        {
+            for variable in template.variables() {
+                if !tenant.vars.contains_key(variable) {
+                    context.warn(format!(
+                        "template `{}` uses `{{var:{variable}}}`, which tenant `{}` does not have",
+                        template.name, tenant.name
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Done {
+    fn line(&self) -> String {
+        let what = match &self.loaded {
+            Loaded::New => "new".to_owned(),
+            Loaded::Unchanged => "unchanged".to_owned(),
+            Loaded::SameVersion => "text changed, rows did not: same version".to_owned(),
+            Loaded::Changed { from, units } => {
+                let mut text = format!("changed, was version {from}");
+                if *units > 0 {
+                    let units = counted(u64::try_from(*units).unwrap_or(0), "unit");
+                    text.push_str(&format!(
+                        "; {units} loaded with other versions stay as they are"
+                    ));
+                }
+                text
+            }
+        };
+        let mut line = format!(
+            "{}: version {}, {what}",
+            self.template.name,
+            self.template.version()
+        );
+        if !self.enabled.is_empty() {
+            let names: Vec<&str> = self.enabled.iter().map(TenantName::as_str).collect();
+            line.push_str(&format!("; enabled for {}", names.join(", ")));
+        }
+        line
+    }
+
+    fn json(&self) -> Value {
+        let (outcome, from) = match &self.loaded {
+            Loaded::New => ("new", None),
+            Loaded::Unchanged => ("unchanged", None),
+            Loaded::SameVersion => ("same_version", None),
+            Loaded::Changed { from, .. } => ("changed", Some(from)),
+        };
+        json!({
+            "name": self.template.name.as_str(),
+            "version": self.template.version(),
+            "outcome": outcome,
+            "previous_version": from,
+            "enabled_for": self.enabled.iter().map(TenantName::as_str).collect::<Vec<_>>(),
+        })
+    }
+}

@@ -1,0 +1,60 @@
+//! A look at a tenant: one read-only transaction with the settings that a load has.
+
+use crate::catalog::{self, Tenant};
+use crate::config::Settings;
+use crate::error::{At, Result};
+use crate::pg::{self, Purpose, Session};
+use crate::schema::SourceColumn;
+use crate::template::{Bindings, SOURCE_SETTINGS};
+use crate::unit::{Day, Window};
+use std::time::Duration;
+
+/// A person waits for the answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A session in an open transaction; dropping it ends both.
+///
+/// # Errors
+/// The tenant cannot be reached.
+pub async fn open(tenant: &Tenant, settings: &Settings) -> Result<Session> {
+    let place = || format!("tenant `{}`", tenant.name);
+    let access = catalog::access(tenant, settings).await?;
+    let session = pg::connect(&access, Purpose::Source).await.at(place)?;
+    session
+        .batch(&format!(
+            "BEGIN READ ONLY; {SOURCE_SETTINGS} SET LOCAL statement_timeout = {}",
+            PATIENCE.as_millis()
+        ))
+        .await
+        .at(place)?;
+    Ok(session)
+}
+
+/// The columns of a bound query.
+///
+/// # Errors
+/// As [`pg::describe`], or the tenant cannot be reached.
+pub async fn describe(
+    tenant: &Tenant,
+    settings: &Settings,
+    query: &str,
+) -> Result<Vec<SourceColumn>> {
+    let session = open(tenant, settings).await?;
+    pg::describe(&session, query)
+        .await
+        .at(|| format!("tenant `{}`", tenant.name))
+}
+
+/// One day of a tenant.
+pub fn bindings(tenant: &Tenant, day: Day) -> Bindings<'_> {
+    Bindings {
+        window: Window::single(day),
+        schema: &tenant.schema,
+        vars: &tenant.vars,
+    }
+}
+
+/// Any day does to describe a query.
+pub fn some_day(tenant: &Tenant) -> Bindings<'_> {
+    bindings(tenant, Day::today().plus(-1))
+}
