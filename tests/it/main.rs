@@ -8,6 +8,7 @@ mod flights;
 mod init;
 mod pgbouncer;
 mod server;
+mod template;
 mod tls;
 #[allow(dead_code)] // until every command has its tests
 mod world;
