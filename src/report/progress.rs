@@ -204,10 +204,7 @@ impl State {
                     self.failed += 1;
                 }
             },
-            Event::Staged { .. }
-            | Event::Retry { .. }
-            | Event::Stage { .. }
-            | Event::Warning(_) => {}
+            Event::Retry { .. } | Event::Stage { .. } | Event::Warning(_) => {}
         }
     }
 

@@ -155,7 +155,7 @@ impl Source<'_> {
     async fn read(&self) -> Result<()> {
         let query = self.bound(Window::single(Day::today()))?;
         let columns = self
-            .within(async || pg::describe_within(self.session, &query).await)
+            .within(async || pg::describe(self.session, &query).await)
             .await?;
         check_source(self.template, &columns)
     }
