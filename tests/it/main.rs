@@ -5,6 +5,8 @@ mod cluster;
 mod config;
 mod connect;
 mod events;
+mod demo;
+mod flights;
 mod init;
 mod pgbouncer;
 mod server;

@@ -1,0 +1,238 @@
+//! `dayhaul tenant add`.
+
+use super::enable::refuse_missing_variables;
+use super::list::object;
+use super::test;
+use crate::catalog::{Catalog, Tenant, tenants};
+use crate::cli::Context;
+use crate::config::Settings;
+use crate::error::{Error, Result, exit};
+use crate::pg::Url;
+use crate::pg::secret::SecretRef;
+use crate::unit::{Day, SchemaName, TemplateName, TenantName};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Lowercase letters, digits, `-` and `_`
+    #[arg(value_name = "NAME")]
+    name: TenantName,
+    /// libpq connection string of the source, URL or key=value, without a password
+    #[arg(long)]
+    url: String,
+    /// Its schema in the warehouse [default: the name, with `-` as `_`]
+    #[arg(long)]
+    schema: Option<SchemaName>,
+    /// Where its password is: env:NAME, file:PATH, cmd:COMMAND or pgpass
+    #[arg(long, value_name = "REF")]
+    password: Option<String>,
+    /// Enable this template for it (repeatable)
+    #[arg(long = "template", value_name = "X")]
+    templates: Vec<TemplateName>,
+    /// What {var:KEY} in templates stands for (repeatable)
+    #[arg(long = "var", value_name = "KEY=VALUE")]
+    vars: Vec<String>,
+    /// The earliest day it has rows for, YYYY-MM-DD
+    #[arg(long, value_name = "D", requires = "templates")]
+    from: Option<Day>,
+    /// Add it without connecting first
+    #[arg(long)]
+    no_test: bool,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<u8> {
+    let tenant = tenant(&args)?;
+    let settings = context.settings()?;
+    let catalog = Catalog::open(&settings).await?;
+    tenants::refuse_taken(catalog.session(), &tenant).await?;
+    let templates = test::load(&catalog, &args.templates).await?;
+    refuse_missing_variables(&tenant, &templates)?;
+    look_at_schema(&catalog, &tenant, &args.templates, context).await?;
+    if args.schema.is_none() && tenant.schema.as_str() != tenant.name.as_str() {
+        context.note(format!(
+            "tenant `{}` gets schema `{}`",
+            tenant.name, tenant.schema
+        ));
+    }
+    if args.no_test {
+        note_untrusted(&tenant, &settings, context);
+    } else {
+        test::must_pass(context, &tenant, &templates, &settings)
+            .await
+            .inspect_err(|_| {
+                context.note("the tenant was not added; `--no-test` adds it all the same")
+            })?;
+    }
+    let enabled = catalog
+        .transaction(async |s| {
+            tenants::add(s, &tenant).await?;
+            if !args.templates.is_empty() {
+                tenants::enable(s, &tenant.name, &args.templates, args.from).await?;
+            }
+            tenants::templates_of(s, &tenant.name).await
+        })
+        .await?;
+    context.print(format!(
+        "added tenant `{}`, schema `{}`",
+        tenant.name, tenant.schema
+    ));
+    for template in &enabled {
+        context.print(format!("enabled template `{}`", template.template));
+    }
+    if enabled.is_empty() {
+        context.note(format!(
+            "no template is enabled yet; enable one with `dayhaul tenant enable {} --template X`",
+            tenant.name
+        ));
+    }
+    context.print_json(
+        &json!({"schema": "dayhaul.tenant.add/1", "tenant": object(&tenant, &enabled)}),
+    );
+    Ok(exit::OK)
+}
+
+/// The tenant that the arguments describe.
+fn tenant(args: &Args) -> Result<Tenant> {
+    let url = Url::parse(&args.url).map_err(|e| e.at("--url"))?;
+    if url.has_password() {
+        let variable = args.name.as_str().replace('-', "_").to_ascii_uppercase();
+        return Err(
+            Error::refused("`--url` holds a password, which would stand in the catalog").with_hint(
+                format!(
+                    "use `--url '{}' --password env:{variable}_PASSWORD` (or file:, cmd:, pgpass)",
+                    url.redacted()
+                ),
+            ),
+        );
+    }
+    let password = match &args.password {
+        Some(text) => Some(
+            SecretRef::parse(text)
+                .map_err(|e| e.at("--password"))?
+                .to_string(),
+        ),
+        None => None,
+    };
+    let schema = match &args.schema {
+        Some(schema) => schema.clone(),
+        None => args
+            .name
+            .default_schema()
+            .map_err(|e| e.with_hint("name another with `--schema`"))?,
+    };
+    Ok(Tenant {
+        name: args.name.clone(),
+        schema,
+        url: url.redacted(),
+        password,
+        vars: variables(&args.vars)?,
+        enabled: true,
+    })
+}
+
+fn variables(pairs: &[String]) -> Result<BTreeMap<String, String>> {
+    let mut vars = BTreeMap::new();
+    for pair in pairs {
+        let (key, value) = pair.split_once('=').ok_or_else(|| {
+            Error::usage("`--var` takes KEY=VALUE").with_hint("as in `--var client=7`")
+        })?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if key.is_empty() || !key.chars().all(plain) {
+            return Err(Error::usage(format!(
+                "`--var`: the key `{key}` has other characters than letters, digits, `-` and `_`"
+            )));
+        }
+        if vars.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(Error::usage(format!("`--var {key}=…` is given twice")));
+        }
+    }
+    Ok(vars)
+}
+
+/// `cmd:` and `file:` references work only where the local configuration lists them; a test would have shown it.
+fn note_untrusted(tenant: &Tenant, settings: &Settings, context: &Context) {
+    if let Some(reference) = &tenant.password
+        && (reference.starts_with("cmd:") || reference.starts_with("file:"))
+        && !settings.secrets.allow.contains(reference)
+    {
+        context.warn(format!(
+            "this host will not follow `{reference}` until `allow` under `[secrets]` lists it"
+        ));
+    }
+}
+
+/// A schema that is there already must let the owner in, and what it holds stays as it is.
+async fn look_at_schema(
+    catalog: &Catalog,
+    tenant: &Tenant,
+    templates: &[TemplateName],
+    context: &Context,
+) -> Result<()> {
+    let Some(found) = tenants::foreign_schema(catalog.session(), &tenant.schema).await? else {
+        return Ok(());
+    };
+    if !found.owner_may_create {
+        return Err(Error::refused(format!(
+            "schema `{}` is there already and role `{}` may not create tables in it",
+            tenant.schema,
+            catalog.owner()
+        ))
+        .with_hint(format!(
+            "choose another with `--schema`, or have its owner run `GRANT USAGE, CREATE ON SCHEMA {} TO {};`",
+            tenant.schema,
+            crate::sql::ident(catalog.owner())
+        )));
+    }
+    let in_the_way: Vec<&str> = found
+        .relations
+        .iter()
+        .map(String::as_str)
+        .filter(|r| templates.iter().any(|t| is_table_of(t.as_str(), r)))
+        .collect();
+    if let Some(first) = in_the_way.first() {
+        context.warn(format!(
+            "schema `{}` holds `{first}`{}, which is not Dayhaul's: it stays as it is, and what needs its name will fail",
+            tenant.schema,
+            if in_the_way.len() > 1 { format!(" and {} more", in_the_way.len() - 1) } else { String::new() }
+        ));
+    } else if !found.relations.is_empty() {
+        context.note(format!(
+            "schema `{}` is there already and holds other tables or views; they stay as they are",
+            tenant.schema
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a relation has a name that Dayhaul gives: the template's, or one of its years and days.
+fn is_table_of(template: &str, relation: &str) -> bool {
+    match relation.strip_prefix(template) {
+        Some("") => true,
+        Some(rest) => rest.starts_with('_') && rest[1..].starts_with(|c: char| c.is_ascii_digit()),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_key_and_value_and_never_given_twice() {
+        let texts = |list: &[&str]| list.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+        let vars = variables(&texts(&["client=7", "note=a=b"])).unwrap();
+        assert_eq!(vars["note"], "a=b");
+        for wrong in [&["client"][..], &["=x"], &["a b=x"], &["a=1", "a=2"]] {
+            assert!(variables(&texts(wrong)).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_relation_is_in_the_way_by_its_name_alone() {
+        assert!(is_table_of("flights", "flights"));
+        assert!(is_table_of("flights", "flights_2024_01_02"));
+        assert!(!is_table_of("flights", "flights_seen"));
+        assert!(!is_table_of("flights", "airports"));
+    }
+}

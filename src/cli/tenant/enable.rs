@@ -1,0 +1,134 @@
+//! `dayhaul tenant enable` and `disable`.
+
+use super::test::load;
+use crate::catalog::{Catalog, Tenant, tenants};
+use crate::cli::Context;
+use crate::error::{Error, Result, exit};
+use crate::template::Template;
+use crate::unit::{Day, TemplateName, TenantName};
+use serde_json::json;
+use std::sync::Arc;
+
+#[derive(Debug, clap::Args)]
+pub struct EnableArgs {
+    #[arg(value_name = "NAME")]
+    name: TenantName,
+    /// Enable this template for it (repeatable) [default: the tenant itself]
+    #[arg(long = "template", value_name = "X")]
+    templates: Vec<TemplateName>,
+    /// The earliest day it has rows for, YYYY-MM-DD
+    #[arg(long, value_name = "D", requires = "templates")]
+    from: Option<Day>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DisableArgs {
+    #[arg(value_name = "NAME")]
+    name: TenantName,
+    /// Disable this template for it (repeatable) [default: the tenant itself]
+    #[arg(long = "template", value_name = "X")]
+    templates: Vec<TemplateName>,
+}
+
+pub async fn enable(args: EnableArgs, context: &Context) -> Result<u8> {
+    let catalog = Catalog::open(&context.settings()?).await?;
+    let tenant = tenants::get(catalog.session(), &args.name).await?;
+    if args.templates.is_empty() {
+        return switch(&catalog, &tenant, true, context).await;
+    }
+    refuse_missing_variables(&tenant, &load(&catalog, &args.templates).await?)?;
+    let changed = catalog
+        .transaction(async |s| tenants::enable(s, &args.name, &args.templates, args.from).await)
+        .await?;
+    say(context, &tenant, "enabled", &args.templates, &changed);
+    if !tenant.enabled {
+        context.warn(format!(
+            "tenant `{0}` itself is disabled; enable it with `dayhaul tenant enable {0}`",
+            tenant.name
+        ));
+    }
+    Ok(exit::OK)
+}
+
+pub async fn disable(args: DisableArgs, context: &Context) -> Result<u8> {
+    let catalog = Catalog::open(&context.settings()?).await?;
+    let tenant = tenants::get(catalog.session(), &args.name).await?;
+    if args.templates.is_empty() {
+        return switch(&catalog, &tenant, false, context).await;
+    }
+    let changed = catalog
+        .transaction(async |s| tenants::disable(s, &args.name, &args.templates).await)
+        .await?;
+    say(context, &tenant, "disabled", &args.templates, &changed);
+    Ok(exit::OK)
+}
+
+/// Checks that a tenant has every variable that the templates' queries use.
+///
+/// # Errors
+/// One is missing.
+pub fn refuse_missing_variables(tenant: &Tenant, templates: &[Arc<Template>]) -> Result<()> {
+    for template in templates {
+        let missing: Vec<_> = template
+            .variables()
+            .into_iter()
+            .filter(|v| !tenant.vars.contains_key(*v))
+            .collect();
+        if !missing.is_empty() {
+            return Err(Error::refused(format!(
+                "template `{}` uses {}, which tenant `{}` does not have",
+                template.name,
+                missing
+                    .iter()
+                    .map(|v| format!("`{{var:{v}}}`"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                tenant.name
+            ))
+            .with_hint(format!("add the tenant with `--var {}=…`", missing[0])));
+        }
+    }
+    Ok(())
+}
+
+async fn switch(catalog: &Catalog, tenant: &Tenant, on: bool, context: &Context) -> Result<u8> {
+    let changed = catalog
+        .transaction(async |s| tenants::set_enabled(s, &tenant.name, on).await)
+        .await?;
+    let state = if on { "enabled" } else { "disabled" };
+    let already = if changed { "" } else { " already" };
+    context.print(format!("tenant `{}` is {state}{already}", tenant.name));
+    context.print_json(&json!({
+        "schema": format!("dayhaul.tenant.{}/1", if on { "enable" } else { "disable" }),
+        "tenant": tenant.name.as_str(),
+        "changed": changed,
+    }));
+    Ok(exit::OK)
+}
+
+fn say(
+    context: &Context,
+    tenant: &Tenant,
+    state: &str,
+    named: &[TemplateName],
+    changed: &[TemplateName],
+) {
+    for template in named {
+        let already = if changed.contains(template) {
+            ""
+        } else {
+            " already"
+        };
+        context.print(format!(
+            "template `{template}` is {state}{already} for tenant `{}`",
+            tenant.name
+        ));
+    }
+    let names = |list: &[TemplateName]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    context.print_json(&json!({
+        "schema": format!("dayhaul.tenant.{}/1", state.trim_end_matches('d')),
+        "tenant": tenant.name.as_str(),
+        "templates": names(named),
+        "changed": names(changed),
+    }));
+}

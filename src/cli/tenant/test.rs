@@ -1,0 +1,289 @@
+//! `dayhaul tenant test`: connects to tenants and says what it finds.
+
+use super::check::{Check, Days, check};
+use crate::catalog::{Catalog, Selection, Tenant, templates, tenants};
+use crate::cli::Context;
+use crate::config::Settings;
+use crate::error::{Error, Result, exit};
+use crate::report::failure::why;
+use crate::report::table::Sheet;
+use crate::template::Template;
+use crate::unit::{TemplateName, TenantName};
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Tenants that are tested at once.
+const AT_ONCE: usize = 8;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Tenants to test
+    #[arg(
+        value_name = "NAME",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    names: Vec<TenantName>,
+    /// Test every tenant
+    #[arg(long)]
+    all: bool,
+    /// Only this template (repeatable) [default: those enabled for the tenant]
+    #[arg(long = "template", value_name = "X")]
+    templates: Vec<TemplateName>,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<u8> {
+    let settings = context.settings()?;
+    let catalog = Catalog::open(&settings).await?;
+    let session = catalog.session();
+    tenants::check_selection(
+        session,
+        &Selection {
+            tenants: args.names.clone(),
+            templates: args.templates.clone(),
+        },
+    )
+    .await?;
+    let mut work = Vec::new();
+    for tenant in tenants::list(session).await? {
+        if args.all || args.names.contains(&tenant.name) {
+            let names = if args.templates.is_empty() {
+                enabled(&catalog, &tenant).await?
+            } else {
+                args.templates.clone()
+            };
+            let parsed = load(&catalog, &names).await?;
+            work.push((tenant, parsed));
+        }
+    }
+    let checks: Vec<Check> = stream::iter(work)
+        .map(|(tenant, templates)| {
+            let settings = &settings;
+            async move { check(tenant, &templates, settings).await }
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    report(context, &checks);
+    Ok(exit_code(&checks))
+}
+
+async fn enabled(catalog: &Catalog, tenant: &Tenant) -> Result<Vec<TemplateName>> {
+    let all = tenants::templates_of(catalog.session(), &tenant.name).await?;
+    Ok(all
+        .into_iter()
+        .filter(|t| t.enabled)
+        .map(|t| t.template)
+        .collect())
+}
+
+/// The templates of these names, as the catalog holds them.
+pub async fn load(catalog: &Catalog, names: &[TemplateName]) -> Result<Vec<Arc<Template>>> {
+    let mut parsed = Vec::new();
+    for name in names {
+        parsed.push(Arc::new(
+            templates::get(catalog.session(), name).await?.template,
+        ));
+    }
+    Ok(parsed)
+}
+
+/// Tests one tenant that is not in the catalog yet.
+///
+/// # Errors
+/// The first thing that keeps it from being loaded.
+pub async fn must_pass(
+    context: &Context,
+    tenant: &Tenant,
+    templates: &[Arc<Template>],
+    settings: &Settings,
+) -> Result<()> {
+    let place = |e: Error| e.at(format!("tenant `{}`", tenant.name));
+    let mut check = check(tenant.clone(), templates, settings).await;
+    if check.server.is_ok() && !context.json {
+        context.note(render(std::slice::from_ref(&check)));
+    }
+    if let Err(e) = check.server {
+        return Err(place(e));
+    }
+    match check.templates.iter().position(|t| t.readable.is_err()) {
+        Some(i) => {
+            let failed = check.templates.swap_remove(i);
+            let name = failed.template;
+            failed
+                .readable
+                .map_err(|e| place(e.at(format!("template `{name}`"))))
+        }
+        None => Ok(()),
+    }
+}
+
+fn exit_code(checks: &[Check]) -> u8 {
+    if !checks.is_empty() && checks.iter().all(Check::unreachable) {
+        exit::UNREACHABLE
+    } else if checks.iter().any(Check::failed) {
+        exit::FAILED
+    } else {
+        exit::OK
+    }
+}
+
+fn report(context: &Context, checks: &[Check]) {
+    context.print_json(&json!({
+        "schema": "dayhaul.tenant.test/1",
+        "outcome": if checks.iter().any(Check::failed) { "failed" } else { "done" },
+        "tenants": checks.iter().map(tenant_json).collect::<Vec<_>>(),
+    }));
+    if checks.is_empty() {
+        context.note("there are no tenants; add one with `dayhaul tenant add`");
+        return;
+    }
+    context.print(render(checks));
+    for check in checks {
+        let place = |e: &Error, what: String| {
+            context.warn(format!("{what}: {}", why(e)));
+            if let Some(hint) = e.hint() {
+                context.note(format!("  hint: {hint}"));
+            }
+        };
+        match &check.server {
+            Err(e) => place(e, format!("tenant `{}`", check.tenant.name)),
+            Ok(server) if server.encoding == "SQL_ASCII" => context.warn(format!(
+                "tenant `{}`: its encoding is SQL_ASCII, so bytes that are not UTF-8 fail when they are read",
+                check.tenant.name
+            )),
+            Ok(_) => {}
+        }
+        for template in &check.templates {
+            let what = format!(
+                "tenant `{}`: template `{}`",
+                check.tenant.name, template.template
+            );
+            match (&template.readable, &template.days) {
+                (Err(e), _) => place(e, what),
+                (_, Days::Unknown(e)) => place(e, format!("{what}: its days")),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A line per tenant and template.
+fn render(checks: &[Check]) -> String {
+    let mut sheet = Sheet::new(&[
+        "tenant",
+        "server",
+        ">latency",
+        "encoding",
+        "login",
+        "template",
+        "readable",
+        "days with rows",
+    ]);
+    for check in checks {
+        let head = head(check);
+        if check.templates.is_empty() {
+            sheet.row(head.into_iter().chain(["-".into(), "-".into(), "-".into()]));
+            continue;
+        }
+        for (i, template) in check.templates.iter().enumerate() {
+            let readable = if template.readable.is_ok() {
+                "yes"
+            } else {
+                "no"
+            };
+            let first = if i == 0 {
+                head.clone()
+            } else {
+                Default::default()
+            };
+            sheet.row(first.into_iter().chain([
+                template.template.to_string(),
+                readable.to_owned(),
+                days_text(&template.days),
+            ]));
+        }
+    }
+    sheet.render()
+}
+
+fn head(check: &Check) -> [String; 5] {
+    let tenant = check.tenant.name.to_string();
+    match &check.server {
+        Ok(server) => [
+            tenant,
+            format!(
+                "{}{}",
+                server.version,
+                if server.standby { " standby" } else { "" }
+            ),
+            format!("{:.1} ms", server.latency.as_secs_f64() * 1e3),
+            server.encoding.clone(),
+            server.login.clone(),
+        ],
+        Err(_) if check.unreachable() => [
+            tenant,
+            "unreachable".into(),
+            "-".into(),
+            "-".into(),
+            "-".into(),
+        ],
+        Err(_) => [tenant, "failed".into(), "-".into(), "-".into(), "-".into()],
+    }
+}
+
+fn days_text(days: &Days) -> String {
+    match days {
+        Days::NotTried => "-".into(),
+        Days::None => "none".into(),
+        Days::Exact((first, last)) => format!("{first} … {last}"),
+        Days::About((first, last)) => format!("about {first} … {last}"),
+        Days::Unknown(_) => "unknown".into(),
+    }
+}
+
+fn tenant_json(check: &Check) -> Value {
+    let templates: Vec<Value> = check
+        .templates
+        .iter()
+        .map(|t| {
+            let (first, last) = match &t.days {
+                Days::Exact((first, last)) | Days::About((first, last)) => {
+                    (Some(first.to_string()), Some(last.to_string()))
+                }
+                _ => (None, None),
+            };
+            json!({
+                "template": t.template.as_str(),
+                "readable": t.readable.is_ok(),
+                "error": t.readable.as_ref().err().map(why),
+                "range": match &t.days {
+                    Days::NotTried => "not_tried",
+                    Days::None => "none",
+                    Days::Exact(_) => "exact",
+                    Days::About(_) => "about",
+                    Days::Unknown(_) => "unknown",
+                },
+                "first_day": first,
+                "last_day": last,
+            })
+        })
+        .collect();
+    let server = check.server.as_ref().ok().map(|s| {
+        json!({
+            "version": s.version,
+            "latency_ms": s.latency.as_secs_f64() * 1e3,
+            "encoding": s.encoding,
+            "standby": s.standby,
+            "login": s.login,
+        })
+    });
+    json!({
+        "tenant": check.tenant.name.as_str(),
+        "reachable": check.server.is_ok(),
+        "error": check.server.as_ref().err().map(why),
+        "server": server,
+        "templates": templates,
+    })
+}
