@@ -1,12 +1,13 @@
 //! What every command gets: where the configuration is, and how to speak to the user.
 
 use crate::config::Settings;
+use crate::engine::event::RunReport;
 use crate::error::{Error, Result};
 use crate::report::{Style, failure};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The global flags, and the one way out for text. Results go to standard output; notes, progress and errors to
 /// standard error. A reader of either that went away ends nothing: the work goes on.
@@ -39,6 +40,15 @@ impl Context {
             verbose,
             show_values,
             terminal: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// The same with another configuration file.
+    #[must_use]
+    pub fn with_config(&self, config: &Path) -> Context {
+        Context {
+            config: Some(config.to_owned()),
+            ..self.clone()
         }
     }
 
@@ -86,6 +96,13 @@ impl Context {
     /// Something a person should look at, on standard error.
     pub fn warn(&self, text: impl AsRef<str>) {
         err(&format!("warning: {}", text.as_ref()));
+    }
+
+    /// Why units failed, each cause once, on standard error.
+    pub fn failures(&self, report: &RunReport) {
+        if !report.failures.is_empty() {
+            err(&failure::render(&report.failures, self.show_values));
+        }
     }
 
     /// An error with its causes and what to do, on standard error.

@@ -4,7 +4,7 @@
 use super::range::{self, Range};
 use crate::catalog::{Tenant, access};
 use crate::config::Settings;
-use crate::error::{At, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Purpose, Session};
 use crate::template::{Bindings, SOURCE_SETTINGS, Template, check_source, wrap};
 use crate::unit::{Day, TemplateName, Window};
@@ -84,14 +84,7 @@ pub async fn check(tenant: Tenant, templates: &[Arc<Template>], settings: &Setti
 }
 
 async fn connect(tenant: &Tenant, settings: &Settings) -> Result<(Session, Server)> {
-    let place = || format!("tenant `{}`", tenant.name);
-    let access = access(tenant, settings).await?;
-    let session = pg::connect(&access, Purpose::Source).await.at(place)?;
-    let server = look(&session).await.at(place)?;
-    Ok((session, server))
-}
-
-async fn look(session: &Session) -> Result<Server> {
+    let session = pg::connect(&access(tenant, settings).await?, Purpose::Source).await?;
     let rows = session
         .simple(
             "SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_encoding_to_char(encoding), \
@@ -100,14 +93,15 @@ async fn look(session: &Session) -> Result<Server> {
         )
         .await?;
     let text = |column| rows.value(0, column).unwrap_or_default().to_owned();
-    Ok(Server {
+    let server = Server {
         // "15.18 (Debian 15.18-1)"
         version: text(0).split(' ').next().unwrap_or_default().to_owned(),
-        latency: latency(session).await?,
+        latency: latency(&session).await?,
         encoding: text(1),
         standby: text(2) == "t",
         login: text(3),
-    })
+    };
+    Ok((session, server))
 }
 
 async fn latency(session: &Session) -> Result<Duration> {
@@ -133,13 +127,11 @@ async fn check_template(
         template,
         settings,
     };
-    let place = || format!("tenant `{}`", tenant.name);
-    let readable = source.read().await.at(place);
+    let readable = source.read().await;
     let days = match readable {
         Ok(()) => source
             .days(Day::today())
             .await
-            .at(place)
             .unwrap_or_else(Days::Unknown),
         Err(_) => Days::NotTried,
     };
@@ -162,12 +154,10 @@ impl Source<'_> {
     /// Describes the query. The server checks the rights on every table in it, and reads no row.
     async fn read(&self) -> Result<()> {
         let query = self.bound(Window::single(Day::today()))?;
-        let place = || format!("template `{}`", self.template.name);
         let columns = self
             .within(async || pg::describe(self.session, &query).await)
-            .await
-            .at(place)?;
-        check_source(self.template, &columns).at(place)
+            .await?;
+        check_source(self.template, &columns)
     }
 
     async fn days(&self, today: Day) -> Result<Days> {
