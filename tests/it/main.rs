@@ -10,6 +10,7 @@ mod flights;
 mod init;
 mod pgbouncer;
 mod server;
+mod tenant;
 mod tls;
 mod template;
 #[allow(dead_code)] // until every command has its tests
