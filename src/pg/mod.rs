@@ -15,6 +15,7 @@
 //! [`Session::copy_out`] and [`describe`] leave nothing behind once their transaction ends. The warehouse needs a
 //! session of its own; [`refuse_transaction_pooling`] says so.
 
+mod attempt;
 mod connect;
 mod copy;
 mod describe;

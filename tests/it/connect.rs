@@ -207,7 +207,8 @@ fn a_backend_killed_in_the_middle_of_a_copy_is_worth_a_retry() {
                 Err(e) => break e,
             }
         };
-        assert_eq!(error.sqlstate(), Some("57P01"), "{error}");
+        // The server's last word is lost when bytes of ours, that it never read, make the kernel reset the connection.
+        assert_eq!(error.kind(), Kind::Connect, "{error}");
         assert!(error.is_transient(), "{error}");
         drop(copy);
         assert!(session.is_closed());
@@ -226,7 +227,7 @@ fn a_backend_killed_in_the_middle_of_a_copy_is_worth_a_retry() {
                 Err(e) => break e,
             }
         };
-        assert_eq!(error.sqlstate(), Some("57P01"), "{error}");
+        assert_eq!(error.kind(), Kind::Connect, "{error}");
         assert!(error.is_transient(), "{error}");
         assert!(out.next().await.is_none());
     });

@@ -244,7 +244,13 @@ fn a_table_of_our_name_that_is_not_ours_is_refused_before_anything_is_done() {
 fn inits_at_the_same_time_end_with_one_catalog() {
     let world = World::new("init_race", &[]);
     let running: Vec<_> = (0..4)
-        .map(|_| world.command(&["init"]).spawn().unwrap())
+        .map(|_| {
+            world
+                .command(&["init", "--quiet"])
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap()
+        })
         .collect();
     for mut one in running {
         assert!(one.wait().unwrap().success());

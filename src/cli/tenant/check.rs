@@ -4,7 +4,7 @@
 use super::range::{self, Range};
 use crate::catalog::{Tenant, access};
 use crate::config::Settings;
-use crate::error::{Error, Kind, Result};
+use crate::error::{At, Error, Kind, Result};
 use crate::pg::{self, Purpose, Session};
 use crate::template::{Bindings, SOURCE_SETTINGS, Template, check_source, wrap};
 use crate::unit::{Day, TemplateName, Window};
@@ -84,7 +84,14 @@ pub async fn check(tenant: Tenant, templates: &[Arc<Template>], settings: &Setti
 }
 
 async fn connect(tenant: &Tenant, settings: &Settings) -> Result<(Session, Server)> {
-    let session = pg::connect(&access(tenant, settings).await?, Purpose::Source).await?;
+    let place = || format!("tenant `{}`", tenant.name);
+    let access = access(tenant, settings).await?;
+    let session = pg::connect(&access, Purpose::Source).await.at(place)?;
+    let server = look(&session).await.at(place)?;
+    Ok((session, server))
+}
+
+async fn look(session: &Session) -> Result<Server> {
     let rows = session
         .simple(
             "SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_encoding_to_char(encoding), \
@@ -93,15 +100,14 @@ async fn connect(tenant: &Tenant, settings: &Settings) -> Result<(Session, Serve
         )
         .await?;
     let text = |column| rows.value(0, column).unwrap_or_default().to_owned();
-    let server = Server {
+    Ok(Server {
         // "15.18 (Debian 15.18-1)"
         version: text(0).split(' ').next().unwrap_or_default().to_owned(),
-        latency: latency(&session).await?,
+        latency: latency(session).await?,
         encoding: text(1),
         standby: text(2) == "t",
         login: text(3),
-    };
-    Ok((session, server))
+    })
 }
 
 async fn latency(session: &Session) -> Result<Duration> {
@@ -127,11 +133,13 @@ async fn check_template(
         template,
         settings,
     };
-    let readable = source.read().await;
+    let place = || format!("tenant `{}`", tenant.name);
+    let readable = source.read().await.at(place);
     let days = match readable {
         Ok(()) => source
             .days(Day::today())
             .await
+            .at(place)
             .unwrap_or_else(Days::Unknown),
         Err(_) => Days::NotTried,
     };
@@ -154,10 +162,12 @@ impl Source<'_> {
     /// Describes the query. The server checks the rights on every table in it, and reads no row.
     async fn read(&self) -> Result<()> {
         let query = self.bound(Window::single(Day::today()))?;
+        let place = || format!("template `{}`", self.template.name);
         let columns = self
             .within(async || pg::describe(self.session, &query).await)
-            .await?;
-        check_source(self.template, &columns)
+            .await
+            .at(place)?;
+        check_source(self.template, &columns).at(place)
     }
 
     async fn days(&self, today: Day) -> Result<Days> {

@@ -4,7 +4,7 @@ use super::check::{Check, Days, check};
 use crate::catalog::{Catalog, Selection, Tenant, templates, tenants};
 use crate::cli::Context;
 use crate::config::Settings;
-use crate::error::{Error, Result, exit};
+use crate::error::{Result, exit};
 use crate::report::failure::why;
 use crate::report::table::Sheet;
 use crate::template::Template;
@@ -99,24 +99,12 @@ pub async fn must_pass(
     templates: &[Arc<Template>],
     settings: &Settings,
 ) -> Result<()> {
-    let place = |e: Error| e.at(format!("tenant `{}`", tenant.name));
-    let mut check = check(tenant.clone(), templates, settings).await;
+    let check = check(tenant.clone(), templates, settings).await;
     if check.server.is_ok() && !context.json {
         context.note(render(std::slice::from_ref(&check)));
     }
-    if let Err(e) = check.server {
-        return Err(place(e));
-    }
-    match check.templates.iter().position(|t| t.readable.is_err()) {
-        Some(i) => {
-            let failed = check.templates.swap_remove(i);
-            let name = failed.template;
-            failed
-                .readable
-                .map_err(|e| place(e.at(format!("template `{name}`"))))
-        }
-        None => Ok(()),
-    }
+    check.server?;
+    check.templates.into_iter().try_for_each(|t| t.readable)
 }
 
 fn exit_code(checks: &[Check]) -> u8 {
@@ -141,14 +129,8 @@ fn report(context: &Context, checks: &[Check]) {
     }
     context.print(render(checks));
     for check in checks {
-        let place = |e: &Error, what: String| {
-            context.warn(format!("{what}: {}", why(e)));
-            if let Some(hint) = e.hint() {
-                context.note(format!("  hint: {hint}"));
-            }
-        };
         match &check.server {
-            Err(e) => place(e, format!("tenant `{}`", check.tenant.name)),
+            Err(e) => context.error(e),
             Ok(server) if server.encoding == "SQL_ASCII" => context.warn(format!(
                 "tenant `{}`: its encoding is SQL_ASCII, so bytes that are not UTF-8 fail when they are read",
                 check.tenant.name
@@ -156,13 +138,13 @@ fn report(context: &Context, checks: &[Check]) {
             Ok(_) => {}
         }
         for template in &check.templates {
-            let what = format!(
-                "tenant `{}`: template `{}`",
-                check.tenant.name, template.template
-            );
             match (&template.readable, &template.days) {
-                (Err(e), _) => place(e, what),
-                (_, Days::Unknown(e)) => place(e, format!("{what}: its days")),
+                (Err(e), _) => context.error(e),
+                (_, Days::Unknown(e)) => context.warn(format!(
+                    "which days template `{}` has rows for was not found out: {}",
+                    template.template,
+                    why(e)
+                )),
                 _ => {}
             }
         }
@@ -264,6 +246,10 @@ fn tenant_json(check: &Check) -> Value {
                     Days::Exact(_) => "exact",
                     Days::About(_) => "about",
                     Days::Unknown(_) => "unknown",
+                },
+                "range_error": match &t.days {
+                    Days::Unknown(e) => Some(why(e)),
+                    _ => None,
                 },
                 "first_day": first,
                 "last_day": last,
