@@ -4,14 +4,14 @@ mod backfill;
 mod cluster;
 mod config;
 mod connect;
-mod events;
 mod demo;
+mod events;
 mod flights;
 mod init;
 mod pgbouncer;
 mod server;
+mod template;
 mod tenant;
 mod tls;
-mod template;
 #[allow(dead_code)] // until every command has its tests
 mod world;
