@@ -21,3 +21,4 @@ pub mod schema;
 pub mod sql;
 pub mod template;
 pub mod unit;
+pub mod warehouse;

@@ -3,9 +3,15 @@
 //! Functions take a [`Session`] of the warehouse; who calls them owns the transaction. A session that
 //! [`warehouse_session`] made acts as the owner role from its first statement, so it never matters who ran a command.
 
+pub mod fold_line;
 pub mod init;
+pub mod lease;
+pub mod ledger;
 pub mod migrate;
+
+pub mod relations;
 mod rights;
+pub mod runs;
 pub mod templates;
 pub mod tenants;
 

@@ -1,6 +1,7 @@
 //! What every command gets: where the configuration is, and how to speak to the user.
 
 use crate::config::Settings;
+use crate::engine::event::RunReport;
 use crate::error::{Error, Result};
 use crate::report::{Style, aside, failure};
 use serde::Serialize;
@@ -86,6 +87,13 @@ impl Context {
     /// Something a person should look at, on standard error.
     pub fn warn(&self, text: impl AsRef<str>) {
         err(&format!("warning: {}", text.as_ref()));
+    }
+
+    /// Why units failed, each cause once, on standard error.
+    pub fn failures(&self, report: &RunReport) {
+        if !report.failures.is_empty() {
+            err(&failure::render(&report.failures, self.show_values));
+        }
     }
 
     /// An error with its causes and what to do, on standard error.

@@ -1,10 +1,12 @@
 //! The command line: one file per command, each with its arguments and a short `run`.
 
+pub mod backfill;
 pub mod confirm;
 pub mod context;
 pub mod init;
 mod log;
 pub mod selection;
+mod signals;
 pub mod template;
 pub mod tenant;
 
@@ -72,6 +74,8 @@ enum Command {
     /// Add, list, test, enable and disable tenants
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Load days that the warehouse does not have yet
+    Backfill(backfill::Args),
     /// Write, review, load and look at templates
     #[command(subcommand)]
     Template(template::Command),
@@ -108,6 +112,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 async fn dispatch(command: Command, context: &Context) -> Result<u8> {
     match command {
         Command::Init(args) => init::run(args, context).await,
+        Command::Backfill(args) => backfill::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,
     }

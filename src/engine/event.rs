@@ -60,6 +60,8 @@ pub enum Event {
     Moved { slot: usize, rows: u64, bytes: u64 },
     /// The window ended, well or not; a retry starts it again.
     WindowEnded { slot: usize },
+    /// The rows of units are in the warehouse: seen at once or, in a year that is being built, when it is revealed.
+    Through { units: usize },
     /// A unit ended.
     Unit(UnitReport),
     /// A window is tried again after `wait`.

@@ -1,23 +1,34 @@
-//! From a connection string to a [`Session`]: every host in turn, TLS as `sslmode` says, then what the purpose needs.
+//! From a connection string to a [`Session`]: every host and address in turn, then what the purpose needs.
 
-use super::secret::SecretRef;
-use super::session::{Route, Session};
-use super::socket::{Address, Socket, addresses};
-use super::target::{Host, SessionAttrs, SslMode, Target, process_env};
-use super::{Url, pgpass, sqlstate, tls};
+use super::attempt::{Attempt, unreachable_error};
+use super::secret::{SecretRef, Trust};
+use super::session::Session;
+use super::socket::addresses;
+use super::target::{Host, SessionAttrs, Target, process_env};
+use super::{Url, pgpass};
 use crate::error::{At, Error, Kind, Result};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use std::sync::Arc;
-use tokio_postgres::config::SslNegotiation;
-use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Config, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// What [`connect`] needs: the connection string, and the password if a reference led to one.
 #[derive(Debug, Clone)]
 pub struct Access {
     pub url: Url,
     pub password: Option<SecretString>,
+}
+
+impl Access {
+    /// Reads the password where the reference says.
+    ///
+    /// # Errors
+    /// As [`SecretRef::parse`] and [`SecretRef::resolve`].
+    pub async fn new(url: Url, reference: Option<&str>, trust: Trust<'_>) -> Result<Access> {
+        let password = match reference {
+            Some(text) => SecretRef::parse(text)?.resolve(trust).await?,
+            None => None,
+        };
+        Ok(Access { url, password })
+    }
 }
 
 /// What a session is for.
@@ -52,7 +63,9 @@ pub async fn connect(access: &Access, purpose: Purpose) -> Result<Session> {
     let place = || format!("`{}`", session.endpoint());
     check_version(&session, purpose).at(place)?;
     if purpose == Purpose::Warehouse {
-        prepare_warehouse(&session).await.at(place)?;
+        limited(&target, prepare_warehouse(&session))
+            .await
+            .at(place)?;
     }
     Ok(session)
 }
@@ -156,153 +169,6 @@ async fn limited<T>(target: &Target, work: impl Future<Output = Result<T>>) -> R
     })
 }
 
-fn unreachable_error(e: &std::io::Error) -> Error {
-    Error::new(Kind::Connect, format!("cannot reach the server: {e}")).with_transient(true)
-}
-
-/// Why an attempt failed, as far as `sslmode` cares.
-struct Failure {
-    error: Error,
-    /// With TLS instead of without, or without instead of with, it may go better.
-    other_way: bool,
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure {
-            error,
-            other_way: false,
-        }
-    }
-}
-
-/// One address of one host.
-struct Attempt<'a> {
-    target: &'a Arc<Target>,
-    host: &'a Host,
-    address: Address,
-    password: Option<&'a SecretString>,
-}
-
-impl Attempt<'_> {
-    /// The ladder of `sslmode`. On a Unix socket there is no TLS, and libpq ignores the mode.
-    async fn open(&self) -> Result<Session> {
-        let mode = if matches!(self.address, Address::Unix(_)) {
-            SslMode::Disable
-        } else {
-            self.target.sslmode
-        };
-        let first = match mode {
-            SslMode::Disable | SslMode::Allow => self.plain(self.socket().await?).await,
-            _ => self.encrypted(mode).await,
-        };
-        let failure = match first {
-            Ok(session) => return Ok(session),
-            Err(failure) if failure.other_way => failure,
-            Err(failure) => return Err(failure.error),
-        };
-        let second = match mode {
-            SslMode::Allow => self.encrypted(mode).await,
-            SslMode::Prefer => self.plain(self.socket().await?).await,
-            _ => return Err(failure.error),
-        };
-        // Both ways failed: the first reason is the one that the mode's first choice met.
-        second.map_err(|_| failure.error)
-    }
-
-    async fn socket(&self) -> Result<Socket> {
-        Socket::connect(&self.address, self.target)
-            .await
-            .map_err(|e| unreachable_error(&e))
-    }
-
-    async fn encrypted(&self, mode: SslMode) -> Result<Session, Failure> {
-        let mut maker = tls::connector(self.target)?;
-        let mut socket = self.socket().await?;
-        if !self.target.ssl_direct
-            && !socket
-                .ask_for_tls()
-                .await
-                .map_err(|e| unreachable_error(&e))?
-        {
-            return match mode {
-                SslMode::Prefer => self.plain(socket).await.map_err(|f| f.error.into()),
-                _ => Err(tls::no_tls(self.target).into()),
-            };
-        }
-        let connect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::make_tls_connect(
-            &mut maker,
-            &self.host.name,
-        )
-        .unwrap_or_else(|never| match never {});
-        let mut config = self.config();
-        // The question has been asked: straight to the handshake.
-        config.ssl_mode(tokio_postgres::config::SslMode::Require);
-        config.ssl_negotiation(SslNegotiation::Direct);
-        match config.connect_raw(socket, connect).await {
-            Ok((client, connection)) => {
-                Ok(Session::start(client, connection, self.route(Some(maker))))
-            }
-            Err(e) => Err(self.failure(&e)),
-        }
-    }
-
-    async fn plain(&self, socket: Socket) -> Result<Session, Failure> {
-        let mut config = self.config();
-        config.ssl_mode(tokio_postgres::config::SslMode::Disable);
-        match config.connect_raw(socket, NoTls).await {
-            Ok((client, connection)) => Ok(Session::start(client, connection, self.route(None))),
-            Err(e) => Err(self.failure(&e)),
-        }
-    }
-
-    fn config(&self) -> Config {
-        let mut config = Config::new();
-        config.user(&self.target.user);
-        config.dbname(&self.target.dbname);
-        config.application_name(self.target.application_name.as_deref().unwrap_or("dayhaul"));
-        config.channel_binding(self.target.channel_binding);
-        if let Some(password) = self.password {
-            config.password(password.expose_secret());
-        }
-        config
-    }
-
-    fn route(&self, tls: Option<MakeRustlsConnect>) -> Route {
-        Route {
-            target: self.target.clone(),
-            host: self.host.clone(),
-            address: self.address.clone(),
-            tls,
-        }
-    }
-
-    fn failure(&self, e: &tokio_postgres::Error) -> Failure {
-        if let Some(error) = tls::handshake_error(e, self.host) {
-            return Failure {
-                error,
-                other_way: true,
-            };
-        }
-        if std::error::Error::source(e).is_some_and(|c| c.to_string() == "password missing") {
-            return self.no_password().into();
-        }
-        let code = e.code().map_or("", |c| c.code());
-        Failure {
-            error: sqlstate::login_error(e),
-            // `pg_hba.conf` may let us in the other way; PgBouncer says "SSL required" with 08P01.
-            other_way: code.starts_with("28") || code == "08P01",
-        }
-    }
-
-    fn no_password(&self) -> Error {
-        Error::new(Kind::Connect, "the server wants a password, and there is none").with_hint(format!(
-            "give a reference (`env:NAME`, `file:PATH`, `cmd:COMMAND`), set `PGPASSWORD`, or add a line to `{}`",
-            pgpass::shown_path(self.target)
-        ))
-    }
-}
-
 async fn check_attributes(session: &Session, wanted: SessionAttrs) -> Result<()> {
     if wanted == SessionAttrs::Any {
         return Ok(());
@@ -376,22 +242,5 @@ fn shuffle<T>(items: &mut [T]) {
         let modulus = u64::try_from(i + 1).unwrap_or(1);
         let j = usize::try_from(seed.hash_one(i) % modulus).unwrap_or(0);
         items.swap(i, j);
-    }
-}
-
-/// Reads an [`Access`]'s password where its reference says.
-impl Access {
-    /// # Errors
-    /// As [`SecretRef::parse`] and [`SecretRef::resolve`].
-    pub async fn new(
-        url: Url,
-        reference: Option<&str>,
-        trust: super::secret::Trust<'_>,
-    ) -> Result<Access> {
-        let password = match reference {
-            Some(text) => SecretRef::parse(text)?.resolve(trust).await?,
-            None => None,
-        };
-        Ok(Access { url, password })
     }
 }

@@ -88,6 +88,7 @@ pub struct CopyIn {
 
 impl CopyIn {
     pub(super) fn new(sink: CopyInSink<Bytes>, ending: Ending) -> CopyIn {
+        ending.heard().forget();
         CopyIn {
             sink: Box::pin(sink),
             ending,
@@ -97,9 +98,14 @@ impl CopyIn {
     /// Sends bytes, in slices of at most 256 KiB; waits while the network is slower than we are.
     ///
     /// # Errors
-    /// The connection is lost. What the server has against the data comes from [`CopyIn::finish`].
+    /// The server's, as soon as it was heard; the rest comes from [`CopyIn::finish`]. The connection is lost. After an
+    /// error the COPY is over.
     pub async fn send(&mut self, mut bytes: Bytes) -> Result<()> {
         while !bytes.is_empty() {
+            if self.ending.heard().last().is_some() {
+                // The server throws away whatever comes now. Ending the COPY brings out what it said.
+                return self.end().await.map(drop);
+            }
             let slice = bytes.split_to(bytes.len().min(SLICE));
             if let Err(e) = self.sink.feed(slice).await {
                 return Err(self.ending.clone().explain(e).await);
@@ -113,9 +119,13 @@ impl CopyIn {
     /// # Errors
     /// The server's, wherever in the data it met the fault.
     pub async fn finish(mut self) -> Result<u64> {
+        self.end().await
+    }
+
+    async fn end(&mut self) -> Result<u64> {
         match self.sink.as_mut().finish().await {
             Ok(rows) => Ok(rows),
-            Err(e) => Err(self.ending.explain(e).await),
+            Err(e) => Err(self.ending.clone().explain(e).await),
         }
     }
 }

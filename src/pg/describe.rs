@@ -11,24 +11,13 @@ use crate::sql::ident;
 use std::collections::BTreeSet;
 use tokio_postgres::error::ErrorPosition;
 
-/// Describes a query whose placeholders are bound, in a read-only transaction of its own.
+/// Describes a query whose placeholders are bound, in whatever transaction the caller has begun. None is needed; but
+/// what the query means may hang on settings (`search_path`), and behind a pooler these live in a transaction only.
 ///
 /// # Errors
-/// The server's, with the line of the query; a query without columns, or with two of one name ([`Kind::Drift`]).
+/// The server's, with the line of the query; a query without columns, or with two of one name ([`Kind::Drift`]). A
+/// transaction has failed then, and is the caller's to roll back.
 pub async fn describe(session: &Session, query: &str) -> Result<Vec<SourceColumn>> {
-    session.batch("BEGIN READ ONLY").await?;
-    let described = describe_within(session, query).await;
-    let ended = session.batch("ROLLBACK").await;
-    let columns = described?;
-    ended?;
-    Ok(columns)
-}
-
-/// As [`describe`], in the transaction that the caller has begun (with settings of its own, such as `search_path`).
-///
-/// # Errors
-/// As [`describe`]. The transaction has failed then, and is the caller's to roll back.
-pub async fn describe_within(session: &Session, query: &str) -> Result<Vec<SourceColumn>> {
     let names = names(session, query).await?;
     let oids = oids(session, query, &names).await?;
     let modifiers = modifiers(session, query, &names, &oids).await?;

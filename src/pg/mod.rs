@@ -15,6 +15,7 @@
 //! [`Session::copy_out`] and [`describe`] leave nothing behind once their transaction ends. The warehouse needs a
 //! session of its own; [`refuse_transaction_pooling`] says so.
 
+mod attempt;
 mod connect;
 mod copy;
 mod describe;
@@ -27,10 +28,11 @@ pub mod sqlstate;
 mod target;
 mod tls;
 mod url;
+mod wire;
 
 pub use connect::{Access, Purpose, connect};
 pub use copy::{CopyIn, CopyOut};
-pub use describe::{describe, describe_within};
+pub use describe::describe;
 pub use pooling::refuse_transaction_pooling;
 pub use session::{Canceller, Session, SimpleRows};
 pub use tokio_postgres::{

@@ -10,7 +10,7 @@ use super::target::{Host, Target};
 use crate::error::{Error, Result};
 use secrecy::SecretString;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The password for this host of the target, if the file has one.
 ///
@@ -108,11 +108,7 @@ fn field(text: &str) -> Option<(String, &str, &str)> {
 
 /// For messages: where the password was looked for.
 pub fn shown_path(target: &Target) -> String {
-    path(target).map_or_else(|| "~/.pgpass".to_owned(), |p: PathBuf| display(&p))
-}
-
-fn display(path: &Path) -> String {
-    path.display().to_string()
+    path(target).map_or_else(|| "~/.pgpass".to_owned(), |p| p.display().to_string())
 }
 
 #[cfg(test)]

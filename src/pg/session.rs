@@ -4,6 +4,7 @@ use super::copy::{CopyIn, CopyOut};
 use super::socket::{Address, Socket};
 use super::sqlstate;
 use super::target::{Host, Target};
+use super::wire::{Heard, ServerError};
 use crate::error::{At, Error, Kind, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -54,7 +55,12 @@ impl SimpleRows {
 }
 
 impl Session {
-    pub(super) fn start<S, T>(client: Client, connection: Connection<S, T>, route: Route) -> Session
+    pub(super) fn start<S, T>(
+        client: Client,
+        connection: Connection<S, T>,
+        heard: Arc<Heard>,
+        route: Route,
+    ) -> Session
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -71,7 +77,7 @@ impl Session {
         });
         Session {
             client,
-            ending: Ending(ended),
+            ending: Ending { ended, heard },
             task: task.abort_handle(),
             abandoned: Arc::new(AtomicBool::new(false)),
             endpoint: route.host.to_string(),
@@ -197,6 +203,18 @@ impl Session {
         }
     }
 
+    /// Ends a session that may be in the middle of a statement, and waits until the server has let go: cancels what it
+    /// is doing and rolls back, so that no lock outlives the call. Bound it with a timeout.
+    pub async fn abort(self) {
+        if self.is_closed() {
+            return;
+        }
+        // Either fails when the connection is gone, and the server lets go by itself.
+        if self.canceller().cancel().await.is_ok() && !self.abandoned.load(Ordering::Relaxed) {
+            let _ = self.batch("ROLLBACK").await;
+        }
+    }
+
     /// Whether the connection has ended.
     pub fn is_closed(&self) -> bool {
         self.client.is_closed()
@@ -248,20 +266,32 @@ type End = Option<Option<Arc<tokio_postgres::Error>>>;
 
 /// Knows why a connection ended: whoever waits for an answer is told only that it did.
 #[derive(Clone)]
-pub struct Ending(watch::Receiver<End>);
+pub struct Ending {
+    ended: watch::Receiver<End>,
+    heard: Arc<Heard>,
+}
 
 impl Ending {
     pub async fn explain(mut self, e: tokio_postgres::Error) -> Error {
-        if e.is_closed() {
-            // The task that carries the bytes ends right after it let its waiters go.
-            let ended = self.0.wait_for(Option::is_some);
-            if let Ok(Ok(end)) = tokio::time::timeout(Duration::from_secs(1), ended).await
-                && let Some(Some(reason)) = end.as_ref()
-            {
-                return sqlstate::error(reason);
-            }
+        if !e.is_closed() {
+            return sqlstate::error(&e);
+        }
+        if let Some(said) = self.heard.last().filter(ServerError::is_last_word) {
+            return sqlstate::server_error(&said, Kind::Connect);
+        }
+        // The task that carries the bytes ends right after it let its waiters go.
+        let ended = self.ended.wait_for(Option::is_some);
+        if let Ok(Ok(end)) = tokio::time::timeout(Duration::from_secs(1), ended).await
+            && let Some(Some(reason)) = end.as_ref()
+        {
+            return sqlstate::error(reason);
         }
         sqlstate::error(&e)
+    }
+
+    /// What the server said against what is being sent to it.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 }
 

@@ -6,8 +6,8 @@
 //!
 //! Source: PostgreSQL's appendix A, "PostgreSQL Error Codes"; its protocol chapter, "Error and Notice Message Fields".
 
+use super::wire::ServerError;
 use crate::error::{Error, Kind};
-use tokio_postgres::error::DbError;
 
 /// Whether the same work may succeed when it is tried again as it is.
 ///
@@ -69,7 +69,7 @@ pub fn is_recovery_conflict(error: &Error) -> bool {
 /// What went wrong while a connection stands.
 pub(super) fn error(e: &tokio_postgres::Error) -> Error {
     match e.as_db_error() {
-        Some(db) => server_error(db, Kind::Sql),
+        Some(db) => server_error(&db.into(), Kind::Sql),
         None => driver_error(e),
     }
 }
@@ -77,39 +77,45 @@ pub(super) fn error(e: &tokio_postgres::Error) -> Error {
 /// What went wrong before a connection stood: whatever the server says, it did not let us in.
 pub(super) fn login_error(e: &tokio_postgres::Error) -> Error {
     match e.as_db_error() {
-        Some(db) => server_error(db, Kind::Connect),
+        Some(db) => server_error(&db.into(), Kind::Connect),
         None => driver_error(e),
     }
 }
 
-fn server_error(db: &DbError, otherwise: Kind) -> Error {
-    let code = db.code().code();
-    let mut message = mask_values(code, db.message());
-    let context_column = db.where_().and_then(copy_column);
+pub(super) fn server_error(said: &ServerError, otherwise: Kind) -> Error {
+    let code = said.code.as_str();
+    let masked = mask_values(code, &said.message);
+    let context = said.context.as_deref();
     let names = [
-        ("column", db.column().or(context_column)),
-        ("constraint", db.constraint()),
-        ("table", db.table()),
+        (
+            "column",
+            said.column.as_deref().or(context.and_then(copy_column)),
+        ),
+        ("constraint", said.constraint.as_deref()),
+        ("table", said.table.as_deref()),
     ];
     let missing: Vec<String> = names
         .iter()
         .filter_map(|(what, name)| name.map(|n| (what, n)))
-        .filter(|(_, name)| !message.contains(*name))
+        .filter(|(_, name)| !masked.contains(*name))
         .map(|(what, name)| format!("{what} `{name}`"))
         .collect();
-    if !missing.is_empty() {
-        message = format!("{message} ({})", missing.join(", "));
-    }
-    let transient = is_transient(code, db.message(), db.schema());
-    let mut error = Error::new(kind(code, otherwise), &message).with_sqlstate(code, transient);
-    let mut detail: Vec<&str> = [db.detail(), db.where_()].into_iter().flatten().collect();
-    if mask_values(code, db.message()) != db.message() {
-        detail.insert(0, db.message());
-    }
+    let message = if missing.is_empty() {
+        masked.clone()
+    } else {
+        format!("{masked} ({})", missing.join(", "))
+    };
+    let transient = is_transient(code, &said.message, said.schema.as_deref());
+    let mut error = Error::new(kind(code, otherwise), message).with_sqlstate(code, transient);
+    let original = (masked != said.message).then_some(said.message.as_str());
+    let detail: Vec<&str> = [original, said.detail.as_deref(), context]
+        .into_iter()
+        .flatten()
+        .collect();
     if !detail.is_empty() {
         error = error.with_detail(detail.join("\n"));
     }
-    match hint(code).or(db.hint()) {
+    match hint(code).or(said.hint.as_deref()) {
         Some(hint) => error.with_hint(hint),
         None => error,
     }

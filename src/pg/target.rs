@@ -15,7 +15,8 @@ pub fn process_env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|v| !v.is_empty())
 }
 
-const VARIABLES: [(&str, &str); 12] = [
+/// Each key's variable.
+const VARIABLES: [(&str, &str); 15] = [
     ("host", "PGHOST"),
     ("hostaddr", "PGHOSTADDR"),
     ("port", "PGPORT"),
@@ -28,8 +29,6 @@ const VARIABLES: [(&str, &str); 12] = [
     ("connect_timeout", "PGCONNECT_TIMEOUT"),
     ("application_name", "PGAPPNAME"),
     ("target_session_attrs", "PGTARGETSESSIONATTRS"),
-];
-const MORE_VARIABLES: [(&str, &str); 3] = [
     ("sslmode", "PGSSLMODE"),
     ("channel_binding", "PGCHANNELBINDING"),
     ("sslnegotiation", "PGSSLNEGOTIATION"),
@@ -299,7 +298,6 @@ fn value(url: &Url, env: Env<'_>, key: &str) -> Option<String> {
     url.get(key).map(str::to_owned).or_else(|| {
         VARIABLES
             .iter()
-            .chain(&MORE_VARIABLES)
             .find(|(k, _)| *k == key)
             .and_then(|(_, variable)| env(variable))
     })

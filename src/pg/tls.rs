@@ -354,4 +354,36 @@ mod tests {
         set(0o600);
         assert!(check_key_file(&key).is_ok());
     }
+
+    /// A certificate that is its own root, as `openssl req -x509` makes it, valid until the year given.
+    fn self_signed(until: i32) -> CertificateDer<'static> {
+        let mut params = rcgen::CertificateParams::new(vec!["db.test".to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().der().clone()
+    }
+
+    #[test]
+    fn a_self_signed_certificate_is_believed_when_it_is_the_one_listed() {
+        let verify = |listed: &CertificateDer<'static>, shown: &CertificateDer<'static>, name| {
+            let mut store = RootCertStore::empty();
+            store.add(listed.clone()).unwrap();
+            let verifier = Verifier {
+                roots: Some(Roots {
+                    store,
+                    listed: vec![listed.clone()],
+                }),
+                check_name: true,
+                provider: Arc::new(rustls::crypto::ring::default_provider()),
+            };
+            let name = ServerName::try_from(name).unwrap();
+            verifier.verify_server_cert(shown, &[], &name, &[], UnixTime::now())
+        };
+        let (mine, other, old) = (self_signed(4000), self_signed(4000), self_signed(2001));
+        assert!(verify(&mine, &mine, "db.test").is_ok());
+        assert!(verify(&mine, &mine, "other.test").is_err());
+        assert!(verify(&mine, &other, "db.test").is_err());
+        assert!(verify(&old, &old, "db.test").is_err());
+    }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Every key we honour. libpq knows more; what we would ignore is an error instead.
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 22] = [
     "application_name",
     "channel_binding",
     "connect_timeout",
@@ -35,7 +35,6 @@ const KEYS: [&str; 23] = [
     "target_session_attrs",
     "tcp_user_timeout",
     "user",
-    "ssl",
 ];
 
 /// A connection string as it was written. Its password, if it holds one, is never shown.
@@ -146,17 +145,15 @@ impl Url {
                  `ALTER ROLE … SET …` or `ALTER DATABASE … SET …`",
             ));
         }
-        let Some(known) = KEYS.iter().find(|k| **k == key) else {
-            return Err(unknown_key(key, after));
-        };
-        match *known {
-            "password" => self.password = Some(value.into()),
-            // As JDBC writes it, and libpq accepts.
-            "ssl" if value == "true" => {
-                self.values.insert("sslmode", "require".to_owned());
-            }
-            "ssl" => return Err(wrong("key `ssl` takes only `true`; use `sslmode`")),
-            known => {
+        // As JDBC writes it, and libpq accepts.
+        if (key, value.as_str()) == ("ssl", "true") {
+            self.values.insert("sslmode", "require".to_owned());
+            return Ok(());
+        }
+        match KEYS.iter().find(|known| **known == key) {
+            None => return Err(unknown_key(key, after)),
+            Some(&"password") => self.password = Some(value.into()),
+            Some(known) => {
                 self.values.insert(known, value);
             }
         }
@@ -294,8 +291,7 @@ fn unknown_key(key: &str, after: Option<&str>) -> Error {
         return wrong("an unknown key follows `password`")
             .with_hint("a password with spaces or `&` is quoted or percent-encoded");
     }
-    wrong(&format!("unknown key `{key}`"))
-        .with_hint(format!("known keys: {}", KEYS[..22].join(", ")))
+    wrong(&format!("unknown key `{key}`")).with_hint(format!("known keys: {}", KEYS.join(", ")))
 }
 
 fn decode(text: &str) -> Result<String> {

@@ -55,7 +55,6 @@ struct State {
     done: u64,
     failed: u64,
     /// Of units that are loaded.
-    rows: u64,
     /// Everything that moved, also in windows that failed later.
     moved: (u64, u64),
     rate: Rate,
@@ -174,7 +173,6 @@ impl State {
             skipped: 0,
             done: 0,
             failed: 0,
-            rows: 0,
             moved: (0, 0),
             rate: Rate::default(),
             slots: BTreeMap::new(),
@@ -215,13 +213,10 @@ impl State {
             Event::WindowEnded { slot } => {
                 self.slots.remove(slot);
             }
+            Event::Through { units } => self.done += *units as u64,
             Event::Unit(unit) => match unit.outcome {
-                // Counted in the plan already.
-                Outcome::Skipped => {}
-                Outcome::Loaded => {
-                    self.done += 1;
-                    self.rows += unit.rows;
-                }
+                // Counted in the plan, and when its rows were through.
+                Outcome::Skipped | Outcome::Loaded => {}
                 Outcome::Failed | Outcome::NotTried => {
                     self.done += 1;
                     self.failed += 1;
@@ -244,7 +239,7 @@ impl State {
         let (rows, size) = self.rate.sample(now, self.moved.0, self.moved.1);
         let mut text = format!(
             "{}, {} rows/s, {}/s",
-            counted(self.rows, "row"),
+            counted(self.moved.0, "row"),
             count(rows),
             bytes(size)
         );
@@ -381,10 +376,11 @@ mod tests {
         });
         assert_eq!(state.slots[&0].rows, 10);
         state.hear(&Event::WindowEnded { slot: 0 });
+        state.hear(&Event::Through { units: 1 });
         state.hear(&unit(Outcome::Loaded));
         state.hear(&unit(Outcome::Failed));
         state.hear(&unit(Outcome::Skipped));
-        assert_eq!((state.done, state.failed, state.rows), (2, 1, 10));
+        assert_eq!((state.done, state.failed, state.moved.0), (2, 1, 10));
         assert!(state.slots.is_empty());
         let now = state.started + Duration::from_secs(10);
         assert_eq!(state.left(now), Some(Duration::from_secs(10)));

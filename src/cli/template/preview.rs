@@ -48,7 +48,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let place = || format!("template `{}`", template.name);
     let session = source::open(&tenant, &settings).await.at(place)?;
     let at_tenant = || format!("tenant `{}`", tenant.name);
-    let columns = pg::describe_within(&session, &query).await;
+    let columns = pg::describe(&session, &query).await;
     let columns = columns.at(place).at(at_tenant)?;
     check_source(&template, &columns).at(place).at(at_tenant)?;
     let statement = format!("{} LIMIT {}", select_sql(&template, &query), args.limit);

@@ -33,14 +33,14 @@ pub async fn open(tenant: &Tenant, settings: &Settings) -> Result<Session> {
 /// The columns of a bound query.
 ///
 /// # Errors
-/// As [`pg::describe_within`], or the tenant cannot be reached.
+/// As [`pg::describe`], or the tenant cannot be reached.
 pub async fn describe(
     tenant: &Tenant,
     settings: &Settings,
     query: &str,
 ) -> Result<Vec<SourceColumn>> {
     let session = open(tenant, settings).await?;
-    pg::describe_within(&session, query)
+    pg::describe(&session, query)
         .await
         .at(|| format!("tenant `{}`", tenant.name))
 }

@@ -1,0 +1,332 @@
+//! The ledger: per unit its state, rows, digest, and where they are. A unit that is not in it was never tried.
+
+use crate::copy::Tally;
+use crate::error::{Error, Kind, Result};
+use crate::pg::Session;
+use crate::unit::{Day, TemplateName, TenantName, Window};
+use chrono::NaiveDate;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a load writes into the ledger beside each day's tally.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    pub tenant: &'a TenantName,
+    pub template: &'a TemplateName,
+    /// Of the template.
+    pub version: &'a str,
+    pub run: i64,
+    pub tries: i32,
+}
+
+/// One loaded day with its tally, and the `schema.table` that holds its rows.
+#[derive(Debug, Clone)]
+pub struct LoadedDay {
+    pub day: Day,
+    pub tally: Tally,
+    pub relation: String,
+}
+
+fn dates(days: impl IntoIterator<Item = Day>) -> Vec<NaiveDate> {
+    days.into_iter().map(Day::date).collect()
+}
+
+fn count(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Days of a pair whose state is loaded.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn loaded_days(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<BTreeSet<Day>> {
+    let rows = session
+        .query(
+            "SELECT day FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded'",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
+        .collect())
+}
+
+/// Mean bytes of a pair's thirty latest days that had rows; `None` when there is no history.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn bytes_per_day(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<Option<u64>> {
+    let row = session
+        .query_one(
+            "SELECT avg(bytes)::bigint FROM (SELECT bytes FROM _wh.unit WHERE tenant = $1 AND template = $2 \
+             AND state = 'loaded' AND rows > 0 ORDER BY day DESC LIMIT 30) AS latest",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    Ok(row
+        .get::<_, Option<i64>>(0)
+        .and_then(|n| u64::try_from(n).ok()))
+}
+
+/// Begins to load `days` in this transaction, and gives those that are to be loaded: a day that is loaded already is not
+/// among them, unless `reload`. A competing transaction's claim of the same day is waited for, so a commit whose answer
+/// was lost is found here rather than done twice.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn claim(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: impl IntoIterator<Item = Day>,
+    reload: bool,
+) -> Result<BTreeSet<Day>> {
+    let rows = session
+        .query(
+            "INSERT INTO _wh.unit AS u (tenant, template, day, state, version, run, tries) \
+             SELECT $1, $2, day, 'loaded', $3, $4, $5 FROM unnest($6::date[]) AS day \
+             ON CONFLICT (tenant, template, day) DO UPDATE \
+             SET state = 'loaded', version = excluded.version, run = excluded.run, tries = excluded.tries, error = NULL \
+             WHERE u.state <> 'loaded' OR $7 RETURNING day",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &entry.version,
+                &entry.run,
+                &entry.tries,
+                &dates(days),
+                &reload,
+            ],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
+        .collect())
+}
+
+/// Completes the claim of the same transaction with what was loaded.
+///
+/// # Errors
+/// [`Kind::Bug`] when a day was not claimed; the warehouse's.
+pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) -> Result<()> {
+    let updated = session
+        .execute(
+            "UPDATE _wh.unit AS u SET rows = d.rows, digest = d.digest, bytes = d.bytes, relation = d.relation, \
+             loaded_at = clock_timestamp(), checked_at = clock_timestamp() \
+             FROM unnest($3::date[], $4::bigint[], $5::text[], $6::bigint[], $7::text[]) \
+                  AS d (day, rows, digest, bytes, relation) \
+             WHERE u.tenant = $1 AND u.template = $2 AND u.day = d.day",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &dates(days.iter().map(|d| d.day)),
+                &days.iter().map(|d| count(d.tally.rows)).collect::<Vec<_>>(),
+                &days.iter().map(|d| d.tally.digest.to_string()).collect::<Vec<_>>(),
+                &days.iter().map(|d| count(d.tally.bytes)).collect::<Vec<_>>(),
+                &days.iter().map(|d| d.relation.as_str()).collect::<Vec<_>>(),
+            ],
+        )
+        .await?;
+    all_touched(updated, days.len())
+}
+
+/// Writes down why days failed. A day that is loaded stays loaded.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn fail(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: impl IntoIterator<Item = Day>,
+    error: &str,
+) -> Result<()> {
+    session
+        .execute(
+            "INSERT INTO _wh.unit AS u (tenant, template, day, state, version, run, tries, error) \
+             SELECT $1, $2, day, 'failed', $3, $4, $5, $7 FROM unnest($6::date[]) AS day \
+             ON CONFLICT (tenant, template, day) DO UPDATE \
+             SET version = excluded.version, run = excluded.run, tries = excluded.tries, error = excluded.error \
+             WHERE u.state <> 'loaded'",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &entry.version,
+                &entry.run,
+                &entry.tries,
+                &dates(days),
+                &error,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Begins to load `days` into a staging table in this transaction. Its duplicate-key error means that they are there:
+/// a commit whose answer was lost.
+///
+/// # Errors
+/// SQLSTATE 23505, as said; the warehouse's.
+pub async fn stage(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: impl IntoIterator<Item = Day>,
+    relation: &str,
+) -> Result<()> {
+    session
+        .execute(
+            "INSERT INTO _wh.staged (tenant, template, day, relation, version, run) \
+             SELECT $1, $2, day, $3, $4, $5 FROM unnest($6::date[]) AS day",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &relation,
+                &entry.version,
+                &entry.run,
+                &dates(days),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Completes the staged days of the same transaction with what was loaded.
+///
+/// # Errors
+/// [`Kind::Bug`] when a day was not staged; the warehouse's.
+pub async fn record_staged(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) -> Result<()> {
+    let updated = session
+        .execute(
+            "UPDATE _wh.staged AS s SET rows = d.rows, digest = d.digest, bytes = d.bytes \
+             FROM unnest($3::date[], $4::bigint[], $5::text[], $6::bigint[]) AS d (day, rows, digest, bytes) \
+             WHERE s.tenant = $1 AND s.template = $2 AND s.day = d.day",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &dates(days.iter().map(|d| d.day)),
+                &days.iter().map(|d| count(d.tally.rows)).collect::<Vec<_>>(),
+                &days.iter().map(|d| d.tally.digest.to_string()).collect::<Vec<_>>(),
+                &days.iter().map(|d| count(d.tally.bytes)).collect::<Vec<_>>(),
+            ],
+        )
+        .await?;
+    all_touched(updated, days.len())
+}
+
+fn all_touched(updated: u64, days: usize) -> Result<()> {
+    if updated == days as u64 {
+        Ok(())
+    } else {
+        Err(Error::new(
+            Kind::Bug,
+            format!("{updated} of {days} ledger rows were there to be completed"),
+        ))
+    }
+}
+
+/// The staged days of a pair, with their tallies, by staging table (`schema.table`).
+///
+/// # Errors
+/// [`Kind::Bug`] when a digest cannot be read; the warehouse's.
+pub async fn staged_days(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<BTreeMap<String, BTreeMap<Day, Tally>>> {
+    let rows = session
+        .query(
+            "SELECT relation, day, rows, digest, bytes FROM _wh.staged WHERE tenant = $1 AND template = $2",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    let mut staged: BTreeMap<String, BTreeMap<Day, Tally>> = BTreeMap::new();
+    for row in rows {
+        let day = Day::from(row.get::<_, NaiveDate>(1));
+        let tally = tally(day, row.get(2), row.get(3), row.get(4))?;
+        staged.entry(row.get(0)).or_default().insert(day, tally);
+    }
+    Ok(staged)
+}
+
+/// Moves the staged days of `from` into the ledger as loaded into `to`. Within the transaction of the reveal.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn reveal(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    from: &str,
+    to: &str,
+) -> Result<()> {
+    session
+        .execute(
+            "INSERT INTO _wh.unit AS u (tenant, template, day, state, rows, digest, bytes, version, relation, \
+                                        loaded_at, checked_at, run) \
+             SELECT tenant, template, day, 'loaded', rows, digest, bytes, version, $4, \
+                    clock_timestamp(), clock_timestamp(), run \
+             FROM _wh.staged WHERE tenant = $1 AND template = $2 AND relation = $3 \
+             ON CONFLICT (tenant, template, day) DO UPDATE \
+             SET state = 'loaded', rows = excluded.rows, digest = excluded.digest, bytes = excluded.bytes, \
+                 version = excluded.version, relation = excluded.relation, loaded_at = excluded.loaded_at, \
+                 checked_at = excluded.checked_at, run = excluded.run, error = NULL",
+            &[&tenant.as_str(), &template.as_str(), &from, &to],
+        )
+        .await?;
+    session
+        .execute(
+            "DELETE FROM _wh.staged WHERE tenant = $1 AND template = $2 AND relation = $3",
+            &[&tenant.as_str(), &template.as_str(), &from],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Days of a window that are loaded or staged, with their tallies: what a try did whose commit's answer was lost.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Result<Vec<LoadedDay>> {
+    let rows = session
+        .query(
+            "SELECT day, rows, digest, bytes, relation FROM _wh.unit \
+             WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 AND state = 'loaded' \
+             UNION ALL SELECT day, rows, digest, bytes, relation FROM _wh.staged \
+             WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 ORDER BY day",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &window.from.date(),
+                &window.to.date(),
+            ],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let day = Day::from(row.get::<_, NaiveDate>(0));
+            Ok(LoadedDay {
+                day,
+                tally: tally(day, row.get(1), row.get(2), row.get(3))?,
+                relation: row.get::<_, Option<String>>(4).unwrap_or_default(),
+            })
+        })
+        .collect()
+}
+
+fn tally(day: Day, rows: i64, digest: Option<&str>, bytes: i64) -> Result<Tally> {
+    let digest = digest
+        .and_then(|d| d.parse().ok())
+        .ok_or_else(|| Error::new(Kind::Bug, format!("day {day} has no digest in the ledger")))?;
+    Ok(Tally {
+        rows: u64::try_from(rows).unwrap_or(0),
+        bytes: u64::try_from(bytes).unwrap_or(0),
+        digest,
+    })
+}

@@ -1,0 +1,190 @@
+//! The tables and views that are ours. No other is ever dropped, renamed or replaced.
+
+use crate::error::{Error, Result};
+use crate::pg::Session;
+use crate::unit::{TemplateName, TenantName, Window};
+use chrono::NaiveDate;
+
+/// What a relation is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RelationKind {
+    Day,
+    Year,
+    Staging,
+    TenantView,
+    PublicView,
+}
+
+impl RelationKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RelationKind::Day => "day",
+            RelationKind::Year => "year",
+            RelationKind::Staging => "staging",
+            RelationKind::TenantView => "tenant view",
+            RelationKind::PublicView => "public view",
+        }
+    }
+
+    fn parse(text: &str) -> Option<RelationKind> {
+        use RelationKind::{Day, PublicView, Staging, TenantView, Year};
+        [Day, Year, Staging, TenantView, PublicView]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+}
+
+/// A relation of a pair (or of a template, for the public view).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relation {
+    pub schema: String,
+    pub name: String,
+    pub kind: RelationKind,
+    /// The days that its CHECK admits; `None` for views.
+    pub window: Option<Window>,
+}
+
+/// The relations of a pair, by name.
+///
+/// # Errors
+/// [`Kind::Refused`](crate::error::Kind::Refused) when one of them is gone from the database; the warehouse's.
+pub async fn of_pair(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<Vec<Relation>> {
+    let rows = session
+        .query(
+            "SELECT r.schema_name, r.name, r.kind, r.from_day, r.to_day, c.oid IS NOT NULL AS there \
+             FROM _wh.relation r \
+             LEFT JOIN pg_namespace n ON n.nspname = r.schema_name \
+             LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = r.name \
+             WHERE r.tenant = $1 AND r.template = $2 ORDER BY r.name",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    let mut relations = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (schema, name): (String, String) = (row.get(0), row.get(1));
+        let Some(kind) = RelationKind::parse(row.get(2)) else {
+            continue;
+        };
+        if !row.get::<_, bool>(5) {
+            return Err(Error::refused(format!(
+                "the catalog holds {} `{schema}.{name}`, but the database does not",
+                kind.as_str()
+            ))
+            .with_hint("somebody dropped it outside Dayhaul: restore it from a backup, or remove its rows from _wh.relation and _wh.unit to load its days anew"));
+        }
+        let window = row
+            .get::<_, Option<NaiveDate>>(3)
+            .zip(row.get::<_, Option<NaiveDate>>(4))
+            .map(|(from, to)| Window::new(from.into(), to.into()));
+        relations.push(Relation {
+            schema,
+            name,
+            kind,
+            window,
+        });
+    }
+    Ok(relations)
+}
+
+/// Refuses when a relation of that name exists and is not ours.
+///
+/// # Errors
+/// [`Kind::Refused`](crate::error::Kind::Refused), naming it; the warehouse's.
+pub async fn refuse_foreign(session: &Session, schema: &str, names: &[String]) -> Result<()> {
+    let row = session
+        .query_opt(
+            "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = $1 AND c.relname = ANY ($2) AND NOT EXISTS \
+               (SELECT FROM _wh.relation r WHERE r.schema_name = $1 AND r.name = c.relname) \
+             ORDER BY 1 LIMIT 1",
+            &[&schema, &names],
+        )
+        .await?;
+    match row {
+        Some(row) => Err(Error::refused(format!(
+            "relation `{schema}.{}` exists and is not Dayhaul's",
+            row.get::<_, &str>(0)
+        ))
+        .with_hint("Dayhaul never replaces what it does not own: rename or move it, or give the tenant another schema")),
+        None => Ok(()),
+    }
+}
+
+/// Writes down that a relation is ours, in the transaction that makes it.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn add(
+    session: &Session,
+    tenant: Option<&TenantName>,
+    template: &TemplateName,
+    relation: &Relation,
+) -> Result<()> {
+    session
+        .execute(
+            "INSERT INTO _wh.relation (schema_name, name, kind, template, tenant, from_day, to_day) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            &[
+                &relation.schema,
+                &relation.name,
+                &relation.kind.as_str(),
+                &template.as_str(),
+                &tenant.map(TenantName::as_str),
+                &relation.window.map(|w| w.from.date()),
+                &relation.window.map(|w| w.to.date()),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// A staging table becomes a year table, in the transaction of the reveal.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn staging_became_year(
+    session: &Session,
+    schema: &str,
+    staging: &str,
+    year: &str,
+) -> Result<()> {
+    session
+        .execute(
+            "UPDATE _wh.relation SET name = $3, kind = 'year' WHERE schema_name = $1 AND name = $2",
+            &[&schema, &staging, &year],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Schemas of the tenants that have a tenant view of `template`, with the tenants' names; by schema.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn tenant_views(session: &Session, template: &TemplateName) -> Result<Vec<String>> {
+    let rows = session
+        .query(
+            "SELECT schema_name FROM _wh.relation WHERE template = $1 AND kind = 'tenant view' ORDER BY schema_name",
+            &[&template.as_str()],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// A relation is no longer ours, in the transaction that drops it.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn remove(session: &Session, schema: &str, name: &str) -> Result<()> {
+    session
+        .execute(
+            "DELETE FROM _wh.relation WHERE schema_name = $1 AND name = $2",
+            &[&schema, &name],
+        )
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! Ctrl-C and SIGTERM: the first asks the command to end cleanly, the second ends the process.
+
+use crate::error::exit;
+use tokio_util::sync::CancellationToken;
+
+/// A token that is cancelled by the first SIGINT or SIGTERM.
+pub fn cancelled_by_signals() -> CancellationToken {
+    let token = CancellationToken::new();
+    let ours = token.clone();
+    tokio::spawn(async move {
+        if next_signal().await {
+            ours.cancel();
+            if next_signal().await {
+                std::process::exit(exit::INTERRUPTED.into());
+            }
+        }
+    });
+    token
+}
+
+/// Waits for a signal; `false` when signals cannot be listened to.
+async fn next_signal() -> bool {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return false;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    true
+}

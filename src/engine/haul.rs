@@ -1,0 +1,304 @@
+//! One window's way: COPY OUT at the tenant, split into tuples, COPY IN at the warehouse, ledger, commit.
+//!
+//! # Memory usage
+//!
+//! A window that streams holds [`SEND_BYTES`] and one tuple. A window of several day tables is buffered per day up to the
+//! window budget; past it the haul ends with [`Hauled::TooMuch`], and the window is fetched again in smaller ones, down
+//! to a single day, which streams however large it is.
+
+use super::stall::{Meter, unless_stalled};
+use crate::catalog::ledger::{Entry, LoadedDay};
+use crate::copy::{Intake, Tally};
+use crate::error::{Error, Kind};
+use crate::pg::{CopyOut, Session};
+use crate::template::{SOURCE_SETTINGS, copy_out_sql};
+use crate::unit::{Day, Window};
+use crate::warehouse::{self, Claim, Destination, Place, Shape};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use std::time::Duration;
+
+/// Bytes collected before they are sent on: large enough that neither side wakes up for little.
+const SEND_BYTES: usize = 128 << 10;
+
+/// Bytes of a day's buffer before it is set aside whole.
+const DAY_BUFFER_BYTES: usize = 64 << 10;
+
+/// Which server an error came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Source,
+    Warehouse,
+    /// The rows themselves, or ourselves.
+    Rows,
+}
+
+/// An error of a haul, and whose it is.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub side: Side,
+    pub error: Error,
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Fault {
+        Fault {
+            side: Side::Rows,
+            error,
+        }
+    }
+}
+
+fn source(error: Error) -> Fault {
+    Fault {
+        side: Side::Source,
+        error: error.at("source"),
+    }
+}
+
+fn target(error: Error) -> Fault {
+    Fault {
+        side: Side::Warehouse,
+        error: error.at("warehouse"),
+    }
+}
+
+/// How a haul ended.
+#[derive(Debug)]
+pub(super) enum Hauled {
+    Loaded(Vec<LoadedDay>),
+    /// An earlier try's commit had done it, though its answer was lost.
+    AlreadyThere,
+    /// The rows of a window of several days do not fit the budget.
+    TooMuch,
+}
+
+/// What is hauled, and how.
+pub(super) struct Haul<'a> {
+    pub place: Place<'a>,
+    pub entry: Entry<'a>,
+    pub window: Window,
+    pub destination: Destination,
+    /// The template's query with its placeholders replaced.
+    pub query: &'a str,
+    pub reload: bool,
+    pub statement_timeout: Duration,
+    pub stall_timeout: Duration,
+    /// Bytes of rows that a buffered window may hold.
+    pub budget: usize,
+}
+
+impl Haul<'_> {
+    /// Hauls the window. After an error both sessions are in an unknown state, and the warehouse has kept nothing.
+    ///
+    /// `moved` is called with (rows, bytes) that passed since the last call.
+    pub async fn run(
+        &self,
+        from: &Session,
+        to: &Session,
+        mut moved: impl FnMut(u64, u64),
+    ) -> Result<Hauled, Fault> {
+        let meter = Meter::default();
+        let progress = |rows, bytes| {
+            meter.moved();
+            moved(rows, bytes);
+        };
+        // Rows of one table can stream into it; those of several day tables wait for their turn.
+        let one_table = self.destination != Destination::DayTable || self.window.len() == 1;
+        unless_stalled(&meter, self.stall_timeout, async {
+            if one_table {
+                self.stream(from, to, progress).await
+            } else {
+                self.buffer(from, to, progress).await
+            }
+        })
+        .await
+    }
+
+    async fn stream(
+        &self,
+        from: &Session,
+        to: &Session,
+        mut moved: impl FnMut(u64, u64),
+    ) -> Result<Hauled, Fault> {
+        let (claim, rows) = tokio::join!(self.begin_load(to), self.copy_out(from));
+        let mut rows = rows?;
+        if claim? == Claim::Done {
+            return Ok(Hauled::AlreadyThere);
+        }
+        let mut intake = self.intake();
+        let mut table = warehouse::copy_into(to, self.place, self.destination, self.window.from)
+            .await
+            .map_err(target)?;
+        let mut seen = 0;
+        while let Some(chunk) = rows.next().await {
+            intake.push(&chunk.map_err(source)?, |_, _| seen += 1)?;
+            if intake.waiting() >= SEND_BYTES {
+                moved(std::mem::take(&mut seen), intake.waiting() as u64);
+                if intake.has_strays() {
+                    // Lost already; the rest is read to count the strays.
+                    intake.discard();
+                } else {
+                    table.send(intake.take()).await.map_err(target)?;
+                }
+            }
+        }
+        let days = intake.finish()?.to_vec();
+        moved(seen, intake.waiting() as u64);
+        table.send(intake.take()).await.map_err(target)?;
+        let stored = table.finish().await.map_err(target)?;
+        let sent = days.iter().map(|tally| tally.rows).sum();
+        same_count(sent, stored)?;
+        from.batch("COMMIT").await.map_err(source)?;
+        self.finish_load(to, &days).await
+    }
+
+    async fn buffer(
+        &self,
+        from: &Session,
+        to: &Session,
+        mut moved: impl FnMut(u64, u64),
+    ) -> Result<Hauled, Fault> {
+        let mut rows = self.copy_out(from).await?;
+        let mut intake = self.intake();
+        let mut buffers: Vec<DayBuffer> =
+            self.window.days().map(|_| DayBuffer::default()).collect();
+        let (mut held, mut told, mut seen) = (0, 0, 0);
+        while let Some(chunk) = rows.next().await {
+            intake.push(&chunk.map_err(source)?, |day, tuple| {
+                buffers[day].push(tuple);
+                held += tuple.len();
+                seen += 1;
+            })?;
+            intake.discard();
+            if held > self.budget {
+                return Ok(Hauled::TooMuch);
+            }
+            if held - told >= SEND_BYTES {
+                moved(std::mem::take(&mut seen), (held - told) as u64);
+                told = held;
+            }
+        }
+        let days = intake.finish()?.to_vec();
+        moved(seen, (held - told) as u64);
+        from.batch("COMMIT").await.map_err(source)?;
+
+        if self.begin_load(to).await? == Claim::Done {
+            return Ok(Hauled::AlreadyThere);
+        }
+        for ((day, tally), buffer) in self.window.days().zip(&days).zip(buffers) {
+            if tally.rows > 0 {
+                self.load_day(to, day, tally, buffer).await?;
+                moved(0, 0);
+            }
+        }
+        self.finish_load(to, &days).await
+    }
+
+    async fn load_day(
+        &self,
+        to: &Session,
+        day: Day,
+        tally: &Tally,
+        buffer: DayBuffer,
+    ) -> Result<(), Fault> {
+        let mut table = warehouse::copy_into(to, self.place, self.destination, day)
+            .await
+            .map_err(target)?;
+        for piece in buffer.into_pieces() {
+            table.send(piece).await.map_err(target)?;
+        }
+        let stored = table.finish().await.map_err(target)?;
+        same_count(tally.rows, stored)
+    }
+
+    fn intake(&self) -> Intake {
+        let template = self.place.template;
+        Intake::new(&template.columns, template.time_index(), self.window)
+    }
+
+    async fn begin_load(&self, to: &Session) -> Result<Claim, Fault> {
+        warehouse::begin_load(
+            to,
+            self.place,
+            &self.entry,
+            self.window,
+            self.destination,
+            self.reload,
+        )
+        .await
+        .map_err(target)
+    }
+
+    async fn copy_out(&self, from: &Session) -> Result<CopyOut, Fault> {
+        from.batch(&begin_source(self.statement_timeout))
+            .await
+            .map_err(source)?;
+        from.copy_out(&copy_out_sql(self.place.template, self.query))
+            .await
+            .map_err(source)
+    }
+
+    async fn finish_load(&self, to: &Session, days: &[Tally]) -> Result<Hauled, Fault> {
+        let loaded: Vec<LoadedDay> = self
+            .window
+            .days()
+            .zip(days)
+            .map(|(day, tally)| LoadedDay {
+                day,
+                tally: *tally,
+                relation: format!(
+                    "{}.{}",
+                    self.place.schema,
+                    Shape::table(&self.place.template.name, self.destination, day)
+                ),
+            })
+            .collect();
+        warehouse::finish_load(to, self.place, &self.entry, self.destination, &loaded)
+            .await
+            .map_err(target)?;
+        Ok(Hauled::Loaded(loaded))
+    }
+}
+
+/// One transaction, read only, all settings local to it: a pooler may stand between.
+pub(super) fn begin_source(statement_timeout: Duration) -> String {
+    let timeout = statement_timeout.as_millis();
+    format!(
+        "BEGIN READ ONLY; {SOURCE_SETTINGS}; SET LOCAL statement_timeout = '{timeout}ms'; \
+         SET LOCAL idle_in_transaction_session_timeout = '{timeout}ms'"
+    )
+}
+
+fn same_count(sent: u64, stored: u64) -> Result<(), Fault> {
+    if sent == stored {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Protocol,
+        format!("{sent} rows were sent, but the warehouse stored {stored}"),
+    )
+    .with_hint("a trigger or rule on the table may drop rows: remove it")
+    .into())
+}
+
+/// The tuples of one day, in pieces.
+#[derive(Default)]
+struct DayBuffer {
+    full: Vec<Bytes>,
+    open: BytesMut,
+}
+
+impl DayBuffer {
+    fn push(&mut self, tuple: &[u8]) {
+        self.open.extend_from_slice(tuple);
+        if self.open.len() >= DAY_BUFFER_BYTES {
+            self.full.push(self.open.split().freeze());
+        }
+    }
+
+    fn into_pieces(self) -> impl Iterator<Item = Bytes> {
+        let open = (!self.open.is_empty()).then(|| self.open.freeze());
+        self.full.into_iter().chain(open)
+    }
+}

@@ -1,0 +1,127 @@
+//! The run's own session: it holds the pairs' locks and says that the run is alive.
+
+use crate::catalog::{Pair, lease, runs};
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::pg::{Access, Session};
+use crate::unit::{TemplateName, TenantName};
+use crate::warehouse::open_session;
+use std::time::Duration;
+
+/// How often the run says that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Tries, a heartbeat apart, to get the locks back after the session was lost.
+const RECOVERIES: u32 = 12;
+
+/// Holds the locks of a run.
+pub(super) struct Keeper {
+    session: Session,
+    access: Access,
+    owner: String,
+    run: i64,
+    held: Vec<(TenantName, TemplateName)>,
+}
+
+impl Keeper {
+    /// Begins a run.
+    ///
+    /// # Errors
+    /// The warehouse's.
+    pub async fn begin(
+        access: &Access,
+        settings: &Settings,
+        header: &runs::RunHeader,
+    ) -> Result<Keeper> {
+        let owner = settings.warehouse.owner_role.clone();
+        let session = open_session(access, &owner).await?;
+        let run = runs::begin(&session, header).await?;
+        Ok(Keeper {
+            session,
+            access: access.clone(),
+            owner,
+            run,
+            held: Vec::new(),
+        })
+    }
+
+    pub fn run(&self) -> i64 {
+        self.run
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Takes the lock of a pair, waiting for it when `wait`.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] naming who holds it; the warehouse's.
+    pub async fn take(&mut self, pair: &Pair, wait: bool) -> Result<()> {
+        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+        if wait {
+            lease::wait_and_take(&self.session, self.run, tenant, template).await?;
+        } else if !lease::try_take(&self.session, self.run, tenant, template).await? {
+            let holder = lease::holder(&self.session, tenant, template).await?;
+            return Err(Error::new(Kind::Locked, format!("held by {holder}"))
+                .with_hint("wait for it with `--wait`"));
+        }
+        self.held.push((tenant.clone(), template.clone()));
+        Ok(())
+    }
+
+    /// Says every few seconds that the run is alive; comes back only when the locks are lost for good.
+    pub async fn keep(&mut self) -> Error {
+        loop {
+            tokio::time::sleep(HEARTBEAT).await;
+            if let Err(error) = runs::heartbeat(&self.session, self.run).await {
+                tracing::warn!(%error, "the session that holds the locks was lost");
+                if let Err(error) = self.recover().await {
+                    return error;
+                }
+            }
+        }
+    }
+
+    /// Takes the locks back with a new session. Rows are safe meanwhile: the lease fences every publishing transaction.
+    async fn recover(&mut self) -> Result<()> {
+        let mut last = Error::new(Kind::Bug, "no try was made");
+        for _ in 0..RECOVERIES {
+            match self.take_back().await {
+                Ok(session) => {
+                    self.session = session;
+                    return Ok(());
+                }
+                Err(error) if error.is_transient() => last = error,
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(HEARTBEAT).await;
+        }
+        Err(last)
+    }
+
+    async fn take_back(&self) -> Result<Session> {
+        let session = open_session(&self.access, &self.owner).await?;
+        for (tenant, template) in &self.held {
+            if !lease::try_take_back(&session, self.run, tenant, template).await? {
+                let holder = lease::holder(&session, tenant, template).await?;
+                return Err(Error::new(
+                    Kind::Locked,
+                    format!("`{template}` of tenant `{tenant}` was taken over: {holder}"),
+                ));
+            }
+        }
+        Ok(session)
+    }
+
+    /// Ends the run with a synchronous commit, and lets the locks go.
+    ///
+    /// # Errors
+    /// The warehouse's: the outcome must then not be reported as done.
+    pub async fn end(mut self, outcome: &str, totals: &str) -> Result<()> {
+        if self.session.is_closed() {
+            self.session = open_session(&self.access, &self.owner).await?;
+        }
+        runs::end(&self.session, self.run, outcome, totals).await
+    }
+}

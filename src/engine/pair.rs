@@ -1,0 +1,186 @@
+//! A pair made ready: its columns checked at the tenant, its days sorted into done and to do, its tables made.
+
+use super::haul::begin_source;
+use super::pace::Pace;
+use super::queue::{PairWork, runs_of};
+use super::retry;
+use crate::catalog::{self, Pair, Tenant, fold_line, ledger, relations};
+use crate::config::Settings;
+use crate::copy::Tally;
+use crate::error::Result;
+use crate::pg::{self, Access, Purpose, Session};
+use crate::template::{Bindings, Template, check_source};
+use crate::unit::{Day, Window};
+use crate::warehouse::{self, Destination, Place, Shape};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// A pair whose work can begin.
+pub(super) struct ReadyPair {
+    pub tenant: Tenant,
+    pub template: Arc<Template>,
+    /// How to reach the source.
+    pub access: Access,
+    /// Held while a year is revealed: two reveals at once would each show only their own.
+    pub shape: Mutex<Shape>,
+    /// Days of the selection that the ledger has already.
+    pub skipped: BTreeSet<Day>,
+    /// Days of the selection that an earlier run left in a staging table.
+    pub staged: BTreeMap<Day, Tally>,
+    pub todo: BTreeSet<Day>,
+    /// Bytes per day of the latest days, when there are any.
+    pub history: Option<u64>,
+}
+
+impl ReadyPair {
+    pub fn place(&self) -> Place<'_> {
+        Place {
+            tenant: &self.tenant.name,
+            schema: &self.tenant.schema,
+            template: &self.template,
+        }
+    }
+
+    /// # Errors
+    /// A placeholder of the query has no value.
+    pub fn bind(&self, window: Window) -> Result<String> {
+        self.template.bind(&Bindings {
+            window,
+            schema: &self.tenant.schema,
+            vars: &self.tenant.vars,
+        })
+    }
+
+    /// The queue's share of this pair.
+    pub async fn work(&self) -> PairWork {
+        let shape = self.shape.lock().await;
+        let staged_years = self
+            .todo
+            .iter()
+            .chain(self.staged.keys())
+            .filter_map(|day| match shape.destination(*day) {
+                Destination::Staging(year) => Some(year),
+                _ => None,
+            })
+            .collect();
+        PairWork {
+            tenant: self.tenant.name.to_string(),
+            server: self.access.url.endpoint(),
+            runs: runs_of(&self.todo, |day| shape.destination(day)),
+            years: staged_years,
+            pace: Pace::new(self.history),
+            one_day_windows: self.template.one_day_windows(),
+            running: BTreeMap::new(),
+            postponed: BTreeSet::new(),
+        }
+    }
+}
+
+/// Connects to a pair's source and checks that the query gives the template's columns, losslessly.
+///
+/// # Errors
+/// The source cannot be reached, or its columns drifted.
+pub(super) async fn check_at_source(
+    pair: &Pair,
+    access: &Access,
+    window: Window,
+    settings: &Settings,
+) -> Result<()> {
+    let query = pair.template.bind(&Bindings {
+        window,
+        schema: &pair.tenant.schema,
+        vars: &pair.tenant.vars,
+    })?;
+    retry::a_few_times(async || {
+        let session = pg::connect(access, Purpose::Source).await?;
+        session
+            .batch(&begin_source(settings.load.statement_timeout))
+            .await?;
+        let columns = pg::describe(&session, &query).await?;
+        session.batch("COMMIT").await?;
+        check_source(&pair.template, &columns)
+    })
+    .await
+}
+
+/// What a load is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub days: Window,
+    /// Days that the ledger has are loaded anyway.
+    pub reload: bool,
+    pub today: Day,
+}
+
+/// Sorts the days of `wanted` and makes the tables they need.
+///
+/// # Errors
+/// Refused when a relation that is not ours stands in the way; the warehouse's.
+pub(super) async fn make_ready(
+    session: &Session,
+    pair: Pair,
+    access: Access,
+    wanted: Wanted,
+    settings: &Settings,
+) -> Result<ReadyPair> {
+    let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+    let first = Shape::first_fold_line(wanted.today, pair.template.open_days);
+    let fold_line = fold_line::settle(session, tenant, template, wanted.days.from, first).await?;
+    let owned = relations::of_pair(session, tenant, template).await?;
+    let mut shape = Shape::new(fold_line, &owned);
+    let loaded = ledger::loaded_days(session, tenant, template).await?;
+    let staged: BTreeMap<Day, Tally> = ledger::staged_days(session, tenant, template)
+        .await?
+        .into_values()
+        .flatten()
+        .filter(|(day, _)| wanted.days.contains(*day))
+        .collect();
+    let skipped: BTreeSet<Day> = wanted
+        .days
+        .days()
+        .filter(|day| !wanted.reload && loaded.contains(day))
+        .collect();
+    let todo: BTreeSet<Day> = wanted
+        .days
+        .days()
+        .filter(|day| !skipped.contains(day) && !staged.contains_key(day))
+        .collect();
+    let place = Place {
+        tenant,
+        schema: &pair.tenant.schema,
+        template: &pair.template,
+    };
+    let reader = &settings.warehouse.reader_role;
+    let lock_timeout = settings.load.lock_timeout;
+    warehouse::prepare(
+        session,
+        place,
+        &mut shape,
+        &todo,
+        wanted.today,
+        reader,
+        lock_timeout,
+    )
+    .await?;
+    warehouse::show(session, place, &shape, reader, lock_timeout).await?;
+    let history = ledger::bytes_per_day(session, tenant, template).await?;
+    Ok(ReadyPair {
+        tenant: pair.tenant,
+        template: pair.template,
+        access,
+        shape: Mutex::new(shape),
+        skipped,
+        staged,
+        todo,
+        history,
+    })
+}
+
+/// How to reach a tenant.
+///
+/// # Errors
+/// The URL or the password reference makes no sense here.
+pub(super) async fn access(tenant: &Tenant, settings: &Settings) -> Result<Access> {
+    catalog::access(tenant, settings).await
+}

@@ -1,0 +1,420 @@
+//! Which window comes next: fair between pairs, limited per source server, stopped where the circuit is open.
+
+use super::pace::Pace;
+use crate::unit::{Day, Window};
+use crate::warehouse::Destination;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+/// Position of a pair in the run.
+pub(super) type PairIndex = usize;
+
+/// A piece of work for a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Job {
+    /// Haul the window's rows to their destination.
+    Window {
+        pair: PairIndex,
+        window: Window,
+        destination: Destination,
+    },
+    /// Every window of a staged year is through: build and reveal it.
+    Year { pair: PairIndex, year: i32 },
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Job(Job),
+    /// Others are at work, and may leave something to do.
+    Wait,
+    Finished,
+}
+
+/// Limits on how much runs at once, and how much may fail.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub jobs: usize,
+    /// Windows at once from one source server.
+    pub per_server: usize,
+    /// Bytes a window aims at.
+    pub window_bytes: usize,
+    /// Failed windows in a row after which the circuit opens for all.
+    pub max_failures: usize,
+    /// Failed windows in a row after which it opens for their tenant.
+    pub max_failures_per_tenant: usize,
+}
+
+/// A pair's part of the work.
+#[derive(Debug)]
+pub(super) struct PairWork {
+    pub tenant: String,
+    /// `host:port` of the source.
+    pub server: String,
+    /// Consecutive days of one destination, in order.
+    pub runs: VecDeque<(Destination, Window)>,
+    /// Staged years that are touched, each to be built when nothing of it is left.
+    pub years: BTreeSet<i32>,
+    pub pace: Pace,
+    /// The template asks for `{day}`: a window is a day.
+    pub one_day_windows: bool,
+    pub running: BTreeMap<Window, Destination>,
+    /// Years of which something was not tried: they stay staged, for the next run to go on.
+    pub postponed: BTreeSet<i32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    limits: Limits,
+    pairs: Vec<PairWork>,
+    /// Where the search for work begins, for fairness.
+    cursor: usize,
+    servers: HashMap<String, usize>,
+    years_running: usize,
+    failures: usize,
+    failures_of: HashMap<String, usize>,
+    down: BTreeSet<String>,
+    all_down: bool,
+}
+
+impl Queue {
+    pub fn new(limits: Limits, pairs: Vec<PairWork>) -> Queue {
+        Queue {
+            limits,
+            pairs,
+            cursor: 0,
+            servers: HashMap::new(),
+            years_running: 0,
+            failures: 0,
+            failures_of: HashMap::new(),
+            down: BTreeSet::new(),
+            all_down: false,
+        }
+    }
+
+    pub fn next(&mut self) -> Next {
+        if let Some(job) = self.next_year() {
+            self.years_running += 1;
+            return Next::Job(job);
+        }
+        let n = self.pairs.len();
+        for step in 0..n {
+            let pair = (self.cursor + step) % n;
+            if let Some(job) = self.next_window(pair) {
+                self.cursor = (pair + 1) % n;
+                return Next::Job(job);
+            }
+        }
+        let at_work = self.years_running > 0 || self.pairs.iter().any(|p| !p.running.is_empty());
+        if at_work { Next::Wait } else { Next::Finished }
+    }
+
+    fn next_year(&mut self) -> Option<Job> {
+        for (pair, work) in self.pairs.iter_mut().enumerate() {
+            let open: BTreeSet<i32> = work
+                .runs
+                .iter()
+                .map(|(destination, _)| destination)
+                .chain(work.running.values())
+                .filter_map(|d| match d {
+                    Destination::Staging(year) => Some(*year),
+                    _ => None,
+                })
+                .collect();
+            let ready = work.years.difference(&open).next().copied();
+            if let Some(year) = ready {
+                work.years.remove(&year);
+                if !work.postponed.contains(&year) {
+                    return Some(Job::Year { pair, year });
+                }
+            }
+        }
+        None
+    }
+
+    fn next_window(&mut self, pair: PairIndex) -> Option<Job> {
+        let limits = self.limits;
+        let work = &mut self.pairs[pair];
+        let lanes = limits.jobs.min(limits.per_server).max(1);
+        let at_server = self.servers.entry(work.server.clone()).or_default();
+        if *at_server >= limits.per_server.max(1) {
+            return None;
+        }
+        let left: usize = work.runs.iter().map(|(_, w)| w.len()).sum();
+        let (destination, run) = work.runs.pop_front()?;
+        let days = if work.one_day_windows {
+            1
+        } else {
+            // Towards the end windows get shorter, so that no lane waits long for another.
+            work.pace
+                .days(limits.window_bytes)
+                .min(left.div_ceil(2 * lanes))
+                .max(1)
+        };
+        let cut = run
+            .from
+            .plus(i32::try_from(days).unwrap_or(i32::MAX))
+            .min(run.to);
+        let window = Window::new(run.from, cut);
+        if cut < run.to {
+            work.runs
+                .push_front((destination, Window::new(cut, run.to)));
+        }
+        work.running.insert(window, destination);
+        *at_server += 1;
+        Some(Job::Window {
+            pair,
+            window,
+            destination,
+        })
+    }
+
+    fn leave(&mut self, pair: PairIndex, window: Window) -> Option<Destination> {
+        let work = &mut self.pairs[pair];
+        if let Some(n) = self.servers.get_mut(&work.server) {
+            *n = n.saturating_sub(1);
+        }
+        work.running.remove(&window)
+    }
+
+    /// The window is loaded: `bytes` of tuples passed.
+    pub fn loaded(&mut self, pair: PairIndex, window: Window, bytes: u64) {
+        self.leave(pair, window);
+        let work = &mut self.pairs[pair];
+        work.pace.saw(bytes, window.len());
+        self.failures = 0;
+        self.failures_of.remove(&work.tenant);
+    }
+
+    /// The window goes back in `pieces`, which come next.
+    pub fn put_back(&mut self, pair: PairIndex, window: Window, pieces: &[Window]) {
+        let Some(destination) = self.leave(pair, window) else {
+            return;
+        };
+        let work = &mut self.pairs[pair];
+        for piece in pieces.iter().rev() {
+            work.runs.push_front((destination, *piece));
+        }
+    }
+
+    /// Like [`Queue::put_back`], and windows of this pair get shorter from now on.
+    pub fn cut(&mut self, pair: PairIndex, window: Window) {
+        self.pairs[pair].pace.slow_down(window.len());
+        self.put_back(pair, window, &[window]);
+    }
+
+    /// The window failed for good. Gives what will not be tried because of it: (pair, window).
+    pub fn failed(
+        &mut self,
+        pair: PairIndex,
+        window: Window,
+        tenant_down: bool,
+    ) -> Vec<(PairIndex, Window)> {
+        self.leave(pair, window);
+        let tenant = self.pairs[pair].tenant.clone();
+        self.failures += 1;
+        let of_tenant = self.failures_of.entry(tenant.clone()).or_default();
+        *of_tenant += 1;
+        if self.failures >= self.limits.max_failures.max(1) {
+            return self.open_for_all();
+        }
+        if tenant_down || *of_tenant >= self.limits.max_failures_per_tenant.max(1) {
+            self.down.insert(tenant.clone());
+            return self.drain(|work| work.tenant == tenant);
+        }
+        Vec::new()
+    }
+
+    /// Ends it for everybody: the warehouse is gone, or the user asked. Gives what will not be tried.
+    pub fn open_for_all(&mut self) -> Vec<(PairIndex, Window)> {
+        self.all_down = true;
+        self.drain(|_| true)
+    }
+
+    /// The running window ends without having been tried to its end.
+    pub fn abandoned(&mut self, pair: PairIndex, window: Window) {
+        if let Some(Destination::Staging(year)) = self.leave(pair, window) {
+            self.pairs[pair].postponed.insert(year);
+        }
+    }
+
+    pub fn year_done(&mut self) {
+        self.years_running = self.years_running.saturating_sub(1);
+    }
+
+    fn drain(&mut self, of: impl Fn(&PairWork) -> bool) -> Vec<(PairIndex, Window)> {
+        let mut dropped = Vec::new();
+        for (pair, work) in self.pairs.iter_mut().enumerate() {
+            if !of(work) {
+                continue;
+            }
+            for (destination, window) in work.runs.drain(..) {
+                if let Destination::Staging(year) = destination {
+                    work.postponed.insert(year);
+                }
+                dropped.push((pair, window));
+            }
+        }
+        if self.all_down {
+            for work in &mut self.pairs {
+                work.years.clear();
+            }
+        }
+        dropped
+    }
+}
+
+/// Consecutive days of one destination each, in order.
+pub(super) fn runs_of(
+    days: &BTreeSet<Day>,
+    destination: impl Fn(Day) -> Destination,
+) -> VecDeque<(Destination, Window)> {
+    let mut runs: VecDeque<(Destination, Window)> = VecDeque::new();
+    for &day in days {
+        let to = destination(day);
+        match runs.back_mut() {
+            Some((last, window)) if *last == to && window.to == day => window.to = day.next(),
+            _ => runs.push_back((to, Window::single(day))),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        jobs: 4,
+        per_server: 2,
+        window_bytes: 16 << 20,
+        max_failures: 4,
+        max_failures_per_tenant: 2,
+    };
+
+    fn window(from: i32, to: i32) -> Window {
+        Window::new(Day::from_pg_days(from), Day::from_pg_days(to))
+    }
+
+    fn work(tenant: &str, server: &str, runs: &[(Destination, Window)]) -> PairWork {
+        PairWork {
+            tenant: tenant.into(),
+            server: server.into(),
+            runs: runs.iter().copied().collect(),
+            years: runs
+                .iter()
+                .filter_map(|(d, _)| match d {
+                    Destination::Staging(year) => Some(*year),
+                    _ => None,
+                })
+                .collect(),
+            pace: Pace::new(None),
+            one_day_windows: true,
+            running: BTreeMap::new(),
+            postponed: BTreeSet::new(),
+        }
+    }
+
+    fn take_window(queue: &mut Queue) -> Option<(PairIndex, Window)> {
+        match queue.next() {
+            Next::Job(Job::Window { pair, window, .. }) => Some((pair, window)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_server_shared_by_tenants_gets_no_more_windows_than_its_limit() {
+        let run = [(Destination::DayTable, window(0, 9))];
+        let mut queue = Queue::new(
+            LIMITS,
+            vec![
+                work("a", "s1", &run),
+                work("b", "s1", &run),
+                work("c", "s2", &run),
+            ],
+        );
+        let pairs: Vec<_> = std::iter::from_fn(|| take_window(&mut queue))
+            .map(|(p, _)| p)
+            .collect();
+        assert_eq!(pairs, [0, 1, 2, 2]);
+        assert_eq!(queue.next(), Next::Wait);
+        queue.loaded(0, window(0, 1), 10);
+        assert_eq!(take_window(&mut queue), Some((0, window(1, 2))));
+    }
+
+    #[test]
+    fn a_year_is_built_when_its_last_window_is_through() {
+        let run = [(Destination::Staging(2023), window(0, 2))];
+        let mut queue = Queue::new(LIMITS, vec![work("a", "s1", &run)]);
+        let (_, first) = take_window(&mut queue).unwrap();
+        let (_, second) = take_window(&mut queue).unwrap();
+        queue.loaded(0, first, 1);
+        assert_eq!(queue.next(), Next::Wait);
+        queue.failed(0, second, false);
+        assert_eq!(
+            queue.next(),
+            Next::Job(Job::Year {
+                pair: 0,
+                year: 2023
+            })
+        );
+        assert_eq!(queue.next(), Next::Wait);
+        queue.year_done();
+        assert_eq!(queue.next(), Next::Finished);
+    }
+
+    #[test]
+    fn failures_in_a_row_open_the_circuit_and_leave_the_year_staged() {
+        let run = [(Destination::Staging(2023), window(0, 9))];
+        let mut queue = Queue::new(LIMITS, vec![work("a", "s1", &run), work("b", "s2", &run)]);
+        let (_, first) = take_window(&mut queue).unwrap();
+        assert!(queue.failed(0, first, false).is_empty());
+        queue.cursor = 0;
+        let (_, second) = take_window(&mut queue).unwrap();
+        assert_eq!(queue.failed(0, second, false), [(0, window(2, 9))]);
+        assert_eq!(queue.down, BTreeSet::from(["a".to_owned()]));
+        while let Some((pair, window)) = take_window(&mut queue) {
+            assert_eq!(pair, 1);
+            queue.loaded(pair, window, 1);
+        }
+        assert_eq!(
+            queue.next(),
+            Next::Wait,
+            "the other tenant's year is being built"
+        );
+        queue.year_done();
+        assert_eq!(queue.next(), Next::Finished);
+    }
+
+    #[test]
+    fn a_window_that_goes_back_in_pieces_comes_next() {
+        let mut queue = Queue::new(
+            LIMITS,
+            vec![work("a", "s1", &[(Destination::DayTable, window(0, 8))])],
+        );
+        queue.pairs[0].one_day_windows = false;
+        queue.pairs[0].pace = Pace::new(Some(1));
+        let (_, first) = take_window(&mut queue).unwrap();
+        assert_eq!(first, window(0, 2));
+        queue.put_back(0, first, &[window(0, 1), window(1, 2)]);
+        assert_eq!(take_window(&mut queue), Some((0, window(0, 1))));
+    }
+
+    #[test]
+    fn runs_break_at_gaps_and_at_the_fold_line() {
+        let days = [1, 2, 4, 5, 6].map(Day::from_pg_days).into();
+        let runs = runs_of(&days, |d| {
+            if d.pg_days() < 5 {
+                Destination::Year(2000)
+            } else {
+                Destination::DayTable
+            }
+        });
+        assert_eq!(
+            Vec::from(runs),
+            [
+                (Destination::Year(2000), window(1, 3)),
+                (Destination::Year(2000), window(4, 5)),
+                (Destination::DayTable, window(5, 7)),
+            ]
+        );
+    }
+}

@@ -1,0 +1,311 @@
+//! The stream under a connection, listening for the server's errors.
+//!
+//! The driver hands an error to whoever waits for it. In a COPY IN nobody does until the end, and when the server ends
+//! the connection nobody ever gets to; so the stream itself remembers the last error that passed.
+//!
+//! ```text
+//! message: kind u8 │ length u32 (itself included, kind not) │ body        kind 'E': (field u8 │ text │ 0)… 0
+//! ```
+
+use bytes::{Buf, BytesMut};
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres::error::DbError;
+use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+
+/// The fields of an ErrorResponse that we use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerError {
+    pub severity: String,
+    pub code: String,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+    pub context: Option<String>,
+    pub schema: Option<String>,
+    pub table: Option<String>,
+    pub column: Option<String>,
+    pub constraint: Option<String>,
+}
+
+impl ServerError {
+    fn read(body: &[u8]) -> ServerError {
+        let mut error = ServerError::default();
+        for field in body.split(|b| *b == 0) {
+            let Some((kind, text)) = field.split_first() else {
+                continue;
+            };
+            let text = String::from_utf8_lossy(text).into_owned();
+            match kind {
+                b'V' => error.severity = text,
+                b'C' => error.code = text,
+                b'M' => error.message = text,
+                b'D' => error.detail = Some(text),
+                b'H' => error.hint = Some(text),
+                b'W' => error.context = Some(text),
+                b's' => error.schema = Some(text),
+                b't' => error.table = Some(text),
+                b'c' => error.column = Some(text),
+                b'n' => error.constraint = Some(text),
+                _ => {}
+            }
+        }
+        error
+    }
+
+    /// Whether the server ends the connection after saying this.
+    pub fn is_last_word(&self) -> bool {
+        self.severity == "FATAL" || self.severity == "PANIC"
+    }
+}
+
+impl From<&DbError> for ServerError {
+    fn from(db: &DbError) -> ServerError {
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        ServerError {
+            severity: db.severity().to_owned(),
+            code: db.code().code().to_owned(),
+            message: db.message().to_owned(),
+            detail: own(db.detail()),
+            hint: own(db.hint()),
+            context: own(db.where_()),
+            schema: own(db.schema()),
+            table: own(db.table()),
+            column: own(db.column()),
+            constraint: own(db.constraint()),
+        }
+    }
+}
+
+/// What was heard on a connection.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Read on each slice of a COPY IN: no lock until there is something.
+    any: AtomicBool,
+    last: Mutex<Option<ServerError>>,
+}
+
+impl Heard {
+    /// The last error since [`Heard::forget`].
+    pub fn last(&self) -> Option<ServerError> {
+        if !self.any.load(Ordering::Acquire) {
+            return None;
+        }
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub fn forget(&self) {
+        self.any.store(false, Ordering::Release);
+    }
+
+    fn note(&self, error: ServerError) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        self.any.store(true, Ordering::Release);
+    }
+}
+
+/// Where the listener stands in the stream of messages.
+#[derive(Debug)]
+enum At {
+    /// In the five bytes before a body; those seen so far.
+    Head(BytesMut),
+    /// In a body of no interest; bytes to go.
+    Skip(usize),
+    /// In an error's body; what is there, and bytes to go.
+    Error(BytesMut, usize),
+}
+
+/// Longer errors quote something huge, and are left to the driver.
+const LONGEST_ERROR: usize = 256 * 1024;
+
+#[derive(Debug)]
+struct Listener {
+    at: At,
+    heard: Arc<Heard>,
+}
+
+impl Listener {
+    fn listen(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match &mut self.at {
+                At::Skip(left) => {
+                    let n = bytes.len().min(*left);
+                    bytes.advance(n);
+                    *left -= n;
+                    if *left == 0 {
+                        self.at = At::Head(BytesMut::new());
+                    }
+                }
+                At::Error(body, left) => {
+                    let n = bytes.len().min(*left);
+                    body.extend_from_slice(&bytes[..n]);
+                    bytes.advance(n);
+                    *left -= n;
+                    if *left == 0 {
+                        self.heard.note(ServerError::read(body));
+                        self.at = At::Head(BytesMut::new());
+                    }
+                }
+                At::Head(seen) => {
+                    let n = bytes.len().min(5 - seen.len());
+                    // Nearly always the head lies whole in the bytes: no copy then.
+                    let head: [u8; 5] = match (seen.is_empty(), bytes.first_chunk::<5>()) {
+                        (true, Some(head)) => *head,
+                        _ => {
+                            seen.extend_from_slice(&bytes[..n]);
+                            match seen.first_chunk::<5>() {
+                                Some(head) => *head,
+                                None => return,
+                            }
+                        }
+                    };
+                    bytes.advance(n);
+                    let [kind, length @ ..] = head;
+                    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+                    self.at = match (kind, length.saturating_sub(4)) {
+                        (_, 0) => At::Head(BytesMut::new()),
+                        (b'E', left) if left <= LONGEST_ERROR => At::Error(BytesMut::new(), left),
+                        (_, left) => At::Skip(left),
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// A stream that listens. Wraps what the protocol's messages go over: the socket, or the TLS stream on it.
+#[derive(Debug)]
+pub struct Wire<S> {
+    stream: S,
+    listener: Listener,
+}
+
+impl<S> Wire<S> {
+    pub fn new(stream: S, heard: Arc<Heard>) -> Wire<S> {
+        let at = At::Head(BytesMut::new());
+        Wire {
+            stream,
+            listener: Listener { at, heard },
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        self.listener.listen(&buf.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+impl<S: TlsStream + Unpin> TlsStream for Wire<S> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.stream.channel_binding()
+    }
+}
+
+/// Makes the TLS stream of a handshake one that listens.
+pub struct Listening<T> {
+    pub connect: T,
+    pub heard: Arc<Heard>,
+}
+
+impl<S, T> TlsConnect<S> for Listening<T>
+where
+    T: TlsConnect<S>,
+    T::Future: Send + 'static,
+    T::Stream: 'static,
+    T::Error: 'static,
+{
+    type Stream = Wire<T::Stream>;
+    type Error = T::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Wire<T::Stream>, T::Error>> + Send>>;
+
+    fn connect(self, stream: S) -> Self::Future {
+        let shaking = self.connect.connect(stream);
+        Box::pin(async move { Ok(Wire::new(shaking.await?, self.heard)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap();
+        [&[kind], &length.to_be_bytes()[..], body].concat()
+    }
+
+    #[test]
+    fn an_error_is_heard_however_the_stream_is_split() {
+        let error = b"SFATAL\0VFATAL\0C57P01\0Mgoing down\0Wctx\0\0";
+        let stream = [
+            message(b'd', b"SFATAL\0C00000\0\0"),
+            message(b'n', b""),
+            message(b'E', error),
+            message(b'Z', b"I"),
+        ]
+        .concat();
+        for size in 1..stream.len() {
+            let heard = Arc::new(Heard::default());
+            let at = At::Head(BytesMut::new());
+            let mut listener = Listener {
+                at,
+                heard: heard.clone(),
+            };
+            for chunk in stream.chunks(size) {
+                listener.listen(chunk);
+            }
+            let last = heard.last().unwrap();
+            assert_eq!(
+                (last.code.as_str(), last.message.as_str()),
+                ("57P01", "going down")
+            );
+            assert!(last.is_last_word());
+            heard.forget();
+            assert_eq!(heard.last(), None);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What a pair's load needs before its workers start: schema, tables. Made once, by one session: their concurrent
+//! creation fails in PostgreSQL's own catalogs.
+
+use super::Place;
+use super::shape::{Destination, Shape, year_window};
+use super::tables::{create_table, day_table, staging_table};
+use super::transaction::short_transaction;
+use crate::catalog::relations::{self, Relation, RelationKind};
+use crate::error::Result;
+use crate::pg::Session;
+use crate::sql::{ident, qualified};
+use crate::unit::{Day, Window};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Tables made in one transaction: each holds locks (itself, its TOAST table and that one's index) until the commit,
+/// and a stock server has room for about 6,400 in all.
+const TABLES_A_TRANSACTION: usize = 50;
+
+struct NewTable {
+    name: String,
+    kind: RelationKind,
+    window: Window,
+}
+
+/// Makes the tenant's schema, and the tables that `days` and the coming days need; adds them to `shape`.
+///
+/// # Errors
+/// Refused when a relation of a needed name is not ours; the warehouse's.
+pub async fn prepare(
+    session: &Session,
+    place: Place<'_>,
+    shape: &mut Shape,
+    days: &BTreeSet<Day>,
+    today: Day,
+    reader: &str,
+    lock_timeout: Duration,
+) -> Result<()> {
+    let schema = place.schema.as_str();
+    make_schema(session, schema, reader, lock_timeout).await?;
+    let missing = missing_tables(place, shape, days, today);
+    for tables in missing.chunks(TABLES_A_TRANSACTION) {
+        short_transaction(session, lock_timeout, async || {
+            make_tables(session, place, tables, reader).await
+        })
+        .await?;
+    }
+    for table in missing {
+        if table.kind == RelationKind::Day {
+            shape.days.insert(table.window.from);
+        } else {
+            shape.staging.insert(table.window.from.year());
+        }
+    }
+    Ok(())
+}
+
+async fn make_schema(
+    session: &Session,
+    schema: &str,
+    reader: &str,
+    lock_timeout: Duration,
+) -> Result<()> {
+    let row = session
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1), \
+                    EXISTS (SELECT FROM pg_namespace n, aclexplode(n.nspacl) a JOIN pg_roles r ON r.oid = a.grantee \
+                            WHERE n.nspname = $1 AND r.rolname = $2 AND a.privilege_type = 'USAGE')",
+            &[&schema, &reader],
+        )
+        .await?;
+    let (exists, readable): (bool, bool) = (row.get(0), row.get(1));
+    if exists && readable {
+        return Ok(());
+    }
+    short_transaction(session, lock_timeout, async || {
+        let name = ident(schema);
+        session
+            .batch(&format!(
+                "CREATE SCHEMA IF NOT EXISTS {name}; GRANT USAGE ON SCHEMA {name} TO {}",
+                ident(reader)
+            ))
+            .await
+    })
+    .await
+}
+
+fn missing_tables(
+    place: Place<'_>,
+    shape: &Shape,
+    days: &BTreeSet<Day>,
+    today: Day,
+) -> Vec<NewTable> {
+    let template = &place.template.name;
+    let mut missing = Vec::new();
+    let ahead = Window::new(today, today.plus(DAYS_AHEAD_AND_TODAY));
+    let wanted: BTreeSet<Day> = days.iter().copied().chain(ahead.days()).collect();
+    let mut years = BTreeSet::new();
+    for day in wanted {
+        match shape.destination(day) {
+            Destination::DayTable if !shape.days.contains(&day) => missing.push(NewTable {
+                name: day_table(template, day),
+                kind: RelationKind::Day,
+                window: Window::single(day),
+            }),
+            // A year is built for days that are asked for, never for those that only lie ahead.
+            Destination::Staging(year)
+                if days.contains(&day) && !shape.staging.contains(&year) && years.insert(year) =>
+            {
+                missing.push(NewTable {
+                    name: staging_table(template, year),
+                    kind: RelationKind::Staging,
+                    window: year_window(year),
+                });
+            }
+            _ => {}
+        }
+    }
+    missing
+}
+
+const DAYS_AHEAD_AND_TODAY: i32 = super::DAYS_AHEAD + 1;
+
+async fn make_tables(
+    session: &Session,
+    place: Place<'_>,
+    tables: &[NewTable],
+    reader: &str,
+) -> Result<()> {
+    let schema = place.schema.as_str();
+    let names: Vec<String> = tables.iter().map(|t| t.name.clone()).collect();
+    relations::refuse_foreign(session, schema, &names).await?;
+    let mut statements = Vec::new();
+    for table in tables {
+        statements.push(create_table(
+            schema,
+            &table.name,
+            place.template,
+            table.window,
+        ));
+        if table.kind == RelationKind::Day {
+            statements.push(format!(
+                "GRANT SELECT ON {} TO {}",
+                qualified(schema, &table.name),
+                ident(reader)
+            ));
+        }
+    }
+    session.batch(&statements.join(";")).await?;
+    for table in tables {
+        relations::add(
+            session,
+            Some(place.tenant),
+            &place.template.name,
+            &Relation {
+                schema: schema.to_owned(),
+                name: table.name.clone(),
+                kind: table.kind,
+                window: Some(table.window),
+            },
+        )
+        .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Names and SQL text of day, year and staging tables and their indexes.
+
+use super::Place;
+use crate::copy::{HEADER, TRAILER};
+use crate::error::Result;
+use crate::pg::{CopyIn, Session};
+use crate::sql::{bound, ident, qualified};
+use crate::template::Template;
+use crate::unit::{Day, TemplateName, Window};
+use bytes::Bytes;
+
+/// `<template>_YYYY_MM_DD`.
+pub fn day_table(template: &TemplateName, day: Day) -> String {
+    format!("{template}_{}", day.suffix())
+}
+
+/// `<template>_YYYY`.
+pub fn year_table(template: &TemplateName, year: i32) -> String {
+    format!("{template}_{year:04}")
+}
+
+/// `<template>_YYYY_staging`: a year being built, which no view shows.
+pub fn staging_table(template: &TemplateName, year: i32) -> String {
+    format!("{}_staging", year_table(template, year))
+}
+
+/// The name of a table's index, counted from 1.
+pub(super) fn index_name(table: &str, index: usize) -> String {
+    format!("{table}_i{}", index + 1)
+}
+
+/// A table with the template's columns, and a CHECK that no row strays out of `window`.
+pub(super) fn create_table(
+    schema: &str,
+    name: &str,
+    template: &Template,
+    window: Window,
+) -> String {
+    let columns = template
+        .columns
+        .iter()
+        .map(|c| format!("{} {}", ident(&c.name), c.ty))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let time = ident(&template.time_column);
+    let ty = template.time_type();
+    format!(
+        "CREATE TABLE {} ({columns}, CONSTRAINT time_bounds CHECK ({time} IS NOT NULL AND {time} >= {} AND {time} < {}))",
+        qualified(schema, name),
+        bound(window.from, ty),
+        bound(window.to, ty),
+    )
+}
+
+/// Number of indexes of each table of the template.
+pub(super) fn index_count(template: &Template) -> usize {
+    template.indexes.len() + usize::from(!template.unique.is_empty())
+}
+
+/// One statement an index, for `table`: the unique one first, when the template declares unique columns. Nothing happens
+/// where an index exists.
+pub(super) fn index_statements(schema: &str, table: &str, template: &Template) -> Vec<String> {
+    let unique = (!template.unique.is_empty()).then_some(("UNIQUE ", &template.unique));
+    let plain = template.indexes.iter().map(|columns| ("", columns));
+    unique
+        .into_iter()
+        .chain(plain)
+        .enumerate()
+        .map(|(i, (unique, columns))| {
+            let columns = columns
+                .iter()
+                .map(|c| ident(c))
+                .collect::<Vec<_>>()
+                .join(", ");
+            format!(
+                "CREATE {unique}INDEX IF NOT EXISTS {} ON {} ({columns})",
+                ident(&index_name(table, i)),
+                qualified(schema, table),
+            )
+        })
+        .collect()
+}
+
+/// Makes the indexes of a table that do not exist yet. Blocks writers of that table, not readers.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn create_indexes(session: &Session, place: Place<'_>, table: &str) -> Result<()> {
+    session
+        .batch(&index_statements(place.schema.as_str(), table, place.template).join(";"))
+        .await
+}
+
+/// The template's columns, quoted, in order.
+pub(super) fn column_list(template: &Template) -> String {
+    template
+        .columns
+        .iter()
+        .map(|c| ident(&c.name))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// A COPY IN of binary tuples into one table: header and trailer are its business.
+pub struct TableCopy {
+    copy: CopyIn,
+}
+
+impl TableCopy {
+    pub(super) async fn begin(
+        session: &Session,
+        place: Place<'_>,
+        table: &str,
+    ) -> Result<TableCopy> {
+        let mut copy = session
+            .copy_in(&format!(
+                "COPY {} ({}) FROM STDIN (FORMAT binary)",
+                qualified(place.schema.as_str(), table),
+                column_list(place.template),
+            ))
+            .await?;
+        copy.send(Bytes::from_static(&HEADER)).await?;
+        Ok(TableCopy { copy })
+    }
+
+    /// Sends whole tuples; best in pieces of 64 to 256 KiB.
+    ///
+    /// # Errors
+    /// The warehouse's.
+    pub async fn send(&mut self, tuples: Bytes) -> Result<()> {
+        self.copy.send(tuples).await
+    }
+
+    /// Ends the COPY; gives the number of rows that the server stored.
+    ///
+    /// # Errors
+    /// The warehouse's.
+    pub async fn finish(mut self) -> Result<u64> {
+        self.copy.send(Bytes::from_static(&TRAILER)).await?;
+        self.copy.finish().await
+    }
+}

@@ -1,0 +1,78 @@
+//! Sessions and transactions of the warehouse.
+
+use crate::error::{Error, Result};
+use crate::pg::{self, Access, Purpose, Session};
+use crate::sql::ident;
+use std::time::{Duration, Instant};
+
+/// How long a short DDL transaction is tried against readers that hold a lock: longer than a BI tool's long query.
+const DDL_PATIENCE: Duration = Duration::from_secs(600);
+
+/// A session that does everything as the owner role, and commits without waiting for the disk: rows are safe, because
+/// their ledger row commits with them, and the run ends with a synchronous commit.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn open_session(access: &Access, owner: &str) -> Result<Session> {
+    let session = pg::connect(access, Purpose::Warehouse).await?;
+    session
+        .batch(&format!(
+            "SET ROLE {}; SET synchronous_commit = off; SET client_min_messages = warning",
+            ident(owner)
+        ))
+        .await?;
+    Ok(session)
+}
+
+/// Runs `work` in a short transaction under a small lock timeout, again and again with pauses for [`DDL_PATIENCE`]: readers queue behind a waiting request for a strong lock, so none may wait long.
+///
+/// # Errors
+/// The last try's; any error that is not about locks at once.
+pub(super) async fn short_transaction<T>(
+    session: &Session,
+    lock_timeout: Duration,
+    work: impl AsyncFn() -> Result<T>,
+) -> Result<T> {
+    let deadline = Instant::now() + DDL_PATIENCE;
+    let mut pause = Duration::from_millis(50);
+    loop {
+        match attempt(session, lock_timeout, &work).await {
+            Err(error) if about_locks(&error) && Instant::now() + pause < deadline => {
+                tracing::debug!(%error, "a reader holds the lock; trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(2));
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn attempt<T>(
+    session: &Session,
+    lock_timeout: Duration,
+    work: &impl AsyncFn() -> Result<T>,
+) -> Result<T> {
+    session
+        .batch(&format!(
+            "BEGIN; SET LOCAL lock_timeout = '{}ms'",
+            lock_timeout.as_millis().max(1)
+        ))
+        .await?;
+    let result = match work().await {
+        Ok(value) => session.batch("COMMIT").await.map(|()| value),
+        Err(error) => Err(error),
+    };
+    if result.is_err() && !session.is_closed() {
+        session.batch("ROLLBACK").await?;
+    }
+    result
+}
+
+/// Lock timeout, deadlock, and two sessions that made the same catalog row at once.
+fn about_locks(error: &Error) -> bool {
+    error.is_transient()
+        && matches!(
+            error.sqlstate(),
+            Some("55P03" | "40P01" | "23505" | "XX000")
+        )
+}

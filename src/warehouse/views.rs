@@ -1,0 +1,237 @@
+//! Tenant views over year and day tables, public views over tenant views.
+
+use super::tables::{day_table, year_table};
+use super::transaction::short_transaction;
+use super::{Place, Shape};
+use crate::catalog::relations::{self, Relation, RelationKind};
+use crate::error::{At, Result};
+use crate::pg::Session;
+use crate::sql::{bound, ident, literal, qualified};
+use crate::template::Template;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What a view lists of a column: without length or precision, so that a later widening need not touch the view.
+fn view_columns(template: &Template) -> String {
+    template
+        .columns
+        .iter()
+        .map(|c| {
+            let name = ident(&c.name);
+            if c.ty == c.ty.bare() {
+                name
+            } else {
+                format!("{name}::{} AS {name}", c.ty.bare())
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The tables that the tenant view shows, by level: years, then days.
+fn shown_tables(template: &Template, shape: &Shape) -> Vec<(String, bool)> {
+    let years = shape.years.iter().map(|year| {
+        (
+            year_table(&template.name, *year),
+            *year == shape.fold_line.year(),
+        )
+    });
+    let days = shape
+        .days
+        .iter()
+        .map(|day| (day_table(&template.name, *day), false));
+    years.chain(days).collect()
+}
+
+fn tenant_view(place: Place<'_>, shape: &Shape) -> String {
+    let (schema, template) = (place.schema.as_str(), place.template);
+    let columns = view_columns(template);
+    let arms = shown_tables(template, shape)
+        .into_iter()
+        .map(|(table, holds_fold_line)| {
+            let mut arm = format!("SELECT {columns} FROM {}", qualified(schema, &table));
+            if holds_fold_line {
+                arm += &format!(
+                    " WHERE {} < {}",
+                    ident(&template.time_column),
+                    bound(shape.fold_line, template.time_type())
+                );
+            }
+            arm
+        })
+        .collect::<Vec<_>>()
+        .join("\nUNION ALL ");
+    format!(
+        "CREATE OR REPLACE VIEW {} AS {arms}",
+        qualified(schema, template.name.as_str())
+    )
+}
+
+fn public_view(template: &Template, schemas: &[String]) -> String {
+    let columns = template
+        .columns
+        .iter()
+        .map(|c| ident(&c.name))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let arms = schemas
+        .iter()
+        .map(|schema| {
+            format!(
+                "SELECT {}::text AS schema_name, {columns} FROM {}",
+                literal(schema),
+                qualified(schema, template.name.as_str())
+            )
+        })
+        .collect::<Vec<_>>()
+        .join("\nUNION ALL ");
+    format!(
+        "CREATE OR REPLACE VIEW {} AS {arms}",
+        qualified("public", template.name.as_str())
+    )
+}
+
+/// The relations (`schema.name`) that a view reads; `None` when the view does not exist.
+async fn reads(
+    session: &Session,
+    schema: &str,
+    view: &str,
+) -> Result<Option<BTreeSet<(String, String)>>> {
+    let rows = session
+        .query(
+            "SELECT DISTINCT n2.nspname::text, c2.relname::text FROM pg_class c \
+             JOIN pg_namespace n ON n.oid = c.relnamespace \
+             LEFT JOIN pg_rewrite w ON w.ev_class = c.oid \
+             LEFT JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid \
+                  AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> c.oid \
+             LEFT JOIN pg_class c2 ON c2.oid = d.refobjid LEFT JOIN pg_namespace n2 ON n2.oid = c2.relnamespace \
+             WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'v'",
+            &[&schema, &view],
+        )
+        .await?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(
+        rows.iter()
+            .filter_map(|row| row.get::<_, Option<String>>(0).zip(row.get(1)))
+            .collect(),
+    ))
+}
+
+/// Replaces the tenant view with one that shows all of `shape`, within a transaction of the caller's. Grants stay.
+pub(super) async fn replace_tenant_view(
+    session: &Session,
+    place: Place<'_>,
+    shape: &Shape,
+    reader: &str,
+) -> Result<()> {
+    let (schema, name) = (place.schema.as_str(), place.template.name.as_str());
+    relations::refuse_foreign(session, schema, &[name.to_owned()]).await?;
+    let new = reads(session, schema, name).await?.is_none();
+    session.batch(&tenant_view(place, shape)).await?;
+    if new {
+        made(session, place, RelationKind::TenantView, schema, reader).await?;
+    }
+    Ok(())
+}
+
+async fn made(
+    session: &Session,
+    place: Place<'_>,
+    kind: RelationKind,
+    schema: &str,
+    reader: &str,
+) -> Result<()> {
+    let name = place.template.name.as_str();
+    session
+        .batch(&format!(
+            "GRANT SELECT ON {} TO {}",
+            qualified(schema, name),
+            ident(reader)
+        ))
+        .await?;
+    let tenant = (kind == RelationKind::TenantView).then_some(place.tenant);
+    relations::add(
+        session,
+        tenant,
+        &place.template.name,
+        &Relation {
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+            kind,
+            window: None,
+        },
+    )
+    .await
+}
+
+/// Brings the tenant view and the public view in line with `shape`; touches nothing when they are.
+///
+/// # Errors
+/// Refused when a relation of a view's name is not ours; a lock timeout when readers held the view for longer than a BI
+/// tool's long query; the warehouse's.
+pub async fn show(
+    session: &Session,
+    place: Place<'_>,
+    shape: &Shape,
+    reader: &str,
+    lock_timeout: Duration,
+) -> Result<()> {
+    let (schema, name) = (place.schema.as_str(), place.template.name.as_str());
+    let expected: BTreeSet<_> = shown_tables(place.template, shape)
+        .into_iter()
+        .map(|(table, _)| (schema.to_owned(), table))
+        .collect();
+    if reads(session, schema, name).await?.as_ref() != Some(&expected) {
+        short_transaction(session, lock_timeout, async || {
+            replace_tenant_view(session, place, shape, reader).await
+        })
+        .await
+        .at(|| format!("tenant view `{schema}.{name}`"))?;
+    }
+    show_in_public(session, place, reader, lock_timeout)
+        .await
+        .at(|| format!("public view `public.{name}`"))
+}
+
+async fn show_in_public(
+    session: &Session,
+    place: Place<'_>,
+    reader: &str,
+    lock_timeout: Duration,
+) -> Result<()> {
+    let name = place.template.name.as_str();
+    let expected = |schemas: &[String]| -> BTreeSet<_> {
+        schemas
+            .iter()
+            .map(|s| (s.clone(), name.to_owned()))
+            .collect()
+    };
+    let schemas = relations::tenant_views(session, &place.template.name).await?;
+    if reads(session, "public", name).await?.as_ref() == Some(&expected(&schemas)) {
+        return Ok(());
+    }
+    short_transaction(session, lock_timeout, async || {
+        // Two rebuilds at once would lose a tenant: one at a time, and the list is read after the lock.
+        let key = xxh3_64(format!("dayhaul public view {name}").as_bytes()).cast_signed();
+        session
+            .query("SELECT 1 FROM pg_advisory_xact_lock($1)", &[&key])
+            .await?;
+        let schemas = relations::tenant_views(session, &place.template.name).await?;
+        let shown = reads(session, "public", name).await?;
+        if shown.as_ref() == Some(&expected(&schemas)) {
+            return Ok(());
+        }
+        relations::refuse_foreign(session, "public", &[name.to_owned()]).await?;
+        session
+            .batch(&public_view(place.template, &schemas))
+            .await?;
+        if shown.is_none() {
+            made(session, place, RelationKind::PublicView, "public", reader).await?;
+        }
+        Ok(())
+    })
+    .await
+}
