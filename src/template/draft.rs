@@ -1,7 +1,9 @@
 //! A template file for a query that has none yet.
 
 use super::bind::{self, Bindings};
-use super::lexer::line_of;
+use super::finding::Finding;
+use super::lexer::{lex, line_of};
+use super::lint::hidden_placeholders;
 use crate::error::{Error, Kind, Result};
 use crate::schema::{PgType, SourceColumn};
 use crate::unit::TemplateName;
@@ -18,19 +20,15 @@ pub struct Draft {
 /// A bare query, bound so that it can be described at a tenant.
 ///
 /// # Errors
-/// It is no single statement, never closes a literal, or uses a placeholder or variable nobody knows.
+/// It is no single statement, never closes a literal, quotes a placeholder, or uses a placeholder or variable nobody
+/// knows.
 pub fn bind_query(query: &str, bindings: &Bindings<'_>) -> Result<String> {
-    if let Some(f) = bind::check(query, |at| line_of(query, at))
-        .into_iter()
-        .next()
-    {
-        let error = Error::config(format!("line {}: {}", f.line, f.message));
-        return Err(match f.help {
-            Some(help) => error.with_hint(help),
-            None => error,
-        });
+    let mut findings = bind::check(query, |at| line_of(query, at));
+    findings.extend(hidden_placeholders(query, 0, &lex(query)));
+    match findings.into_iter().find(Finding::is_error) {
+        Some(error) => Err(error.into()),
+        None => bind::bind(query, bindings),
     }
-    bind::bind(query, bindings)
 }
 
 impl Draft {

@@ -1,5 +1,6 @@
 //! What is wrong with a template file, where, and what to write instead.
 
+use crate::error::Error;
 use std::fmt::Write;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,5 +75,15 @@ impl Finding {
             let _ = writeln!(text, "       = help: {help}");
         }
         text
+    }
+}
+
+impl From<Finding> for Error {
+    fn from(finding: Finding) -> Error {
+        let error = Error::config(format!("line {}: {}", finding.line, finding.message));
+        match finding.help {
+            Some(help) => error.with_hint(help),
+            None => error,
+        }
     }
 }

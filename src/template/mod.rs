@@ -4,7 +4,6 @@
 //! query. Everything here is pure: text in, text or findings out.
 
 mod bind;
-mod comparison;
 mod draft;
 mod finding;
 mod front_matter;
@@ -70,13 +69,7 @@ impl Template {
     /// The first thing that is wrong with it, and its line in the file.
     pub fn parse(name: TemplateName, source: &str) -> Result<Template> {
         Template::read(name, source).map_err(|findings| match findings.into_iter().next() {
-            Some(f) => {
-                let error = Error::config(format!("line {}: {}", f.line, f.message));
-                match f.help {
-                    Some(help) => error.with_hint(help),
-                    None => error,
-                }
-            }
+            Some(first) => Error::from(first),
             None => Error::config("cannot be read"),
         })
     }

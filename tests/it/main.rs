@@ -6,6 +6,7 @@ mod connect;
 mod init;
 mod pgbouncer;
 mod server;
+mod template;
 mod tenant;
 mod tls;
 #[allow(dead_code)] // until every command has its tests

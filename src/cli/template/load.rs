@@ -70,9 +70,10 @@ fn readable(path: &std::path::Path, context: &Context) -> Result<Template> {
     for finding in &findings {
         context.note(finding.render(&file.shown, &file.source));
     }
-    if findings.iter().any(Finding::is_error) {
-        return Err(Error::config("the template has errors, nothing was loaded")
-            .at(format!("`{}`", file.shown)));
+    if let Some(error) = findings.into_iter().find(Finding::is_error) {
+        return Err(Error::from(error)
+            .at(format!("`{}`", file.shown))
+            .at("nothing was loaded"));
     }
     Template::parse(file.name, &file.source).at(|| format!("`{}`", file.shown))
 }

@@ -164,7 +164,7 @@ impl Source<'_> {
         let query = self.bound(Window::single(Day::today()))?;
         let place = || format!("template `{}`", self.template.name);
         let columns = self
-            .within(async || pg::describe_within(self.session, &query).await)
+            .within(async || pg::describe(self.session, &query).await)
             .await
             .at(place)?;
         check_source(self.template, &columns).at(place)

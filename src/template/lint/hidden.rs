@@ -1,0 +1,39 @@
+//! Placeholders where nothing is replaced.
+
+use crate::template::finding::Finding;
+use crate::template::lexer::{Token, TokenKind, line_of};
+
+/// Placeholders in literals and comments, which are left as they are.
+pub fn hidden_placeholders(source: &str, query_start: usize, tokens: &[Token<'_>]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for token in tokens {
+        let (TokenKind::String | TokenKind::QuotedWord | TokenKind::Comment) = token.kind else {
+            continue;
+        };
+        let Some((at, placeholder)) = first_placeholder(token.text) else {
+            continue;
+        };
+        let line = line_of(source, query_start + token.start + at);
+        findings.push(if token.kind == TokenKind::Comment {
+            Finding::warning(
+                line,
+                format!("`{placeholder}}}` in a comment is not replaced"),
+            )
+        } else {
+            Finding::error(
+                line,
+                format!("`{placeholder}}}` inside quotes is not replaced"),
+            )
+            .help("write it without quotes: it becomes a whole literal, quotes included")
+        });
+    }
+    findings
+}
+
+/// The first thing that looks like a placeholder, without its closing brace, and where it stands.
+fn first_placeholder(text: &str) -> Option<(usize, &str)> {
+    let starts = ["{from}", "{to}", "{day}", "{tenant}", "{var:"];
+    let at = starts.iter().filter_map(|p| text.find(p)).min()?;
+    let (placeholder, _) = text[at..].split_once('}')?;
+    Some((at, placeholder))
+}

@@ -1,0 +1,129 @@
+//! What a template file would be told in a review: wrong, slow, or not meant so.
+
+mod comparison;
+mod hidden;
+mod reading;
+mod window;
+mod zone;
+
+pub use hidden::hidden_placeholders;
+
+use super::finding::Finding;
+use super::lexer::{Token, lex, line_of};
+use super::{Template, front_matter, mismatches};
+use crate::schema::SourceColumn;
+use crate::unit::TemplateName;
+
+/// Looks at a template file without a server. Findings come by line; errors are those that
+/// [`Template::parse`] fails with, and those with which no day could be loaded.
+pub fn lint(name: &TemplateName, source: &str) -> Vec<Finding> {
+    let mut findings = match Template::read(name.clone(), source) {
+        Ok(_) => Vec::new(),
+        Err(findings) => findings,
+    };
+    if let Ok((toml, query)) = front_matter::split(source) {
+        let (front, _) = front_matter::read(source, toml);
+        let tokens = lex(&source[query.clone()]);
+        let review = Review::new(source, query.start, &tokens, &front.time_column);
+        findings.extend(review.findings());
+    }
+    findings.sort_by_key(|f| (f.line, f.severity));
+    findings
+}
+
+/// Looks at what the query returns at a tenant: columns by name, and types that could change a value on their way.
+pub fn lint_columns(template: &Template, source: &[SourceColumn]) -> Vec<Finding> {
+    let query_line = template.query_line();
+    mismatches(template, source)
+        .into_iter()
+        .map(|mismatch| {
+            let declared = template
+                .columns
+                .iter()
+                .position(|c| c.name == mismatch.column());
+            let line = declared.and_then(|at| template.lines.columns.get(at));
+            Finding::error(*line.unwrap_or(&query_line), mismatch.to_string()).help(mismatch.help())
+        })
+        .collect()
+}
+
+/// A query under review.
+struct Review<'a> {
+    source: &'a str,
+    query_start: usize,
+    tokens: &'a [Token<'a>],
+    /// Without white space and comments.
+    code: Vec<Token<'a>>,
+    /// What the time column is called in the query: by its own name, and by those it is an alias of.
+    time_names: Vec<String>,
+    /// How to say the time column in a hint.
+    time: &'a str,
+}
+
+impl<'a> Review<'a> {
+    fn new(
+        source: &'a str,
+        query_start: usize,
+        tokens: &'a [Token<'a>],
+        time: &'a str,
+    ) -> Review<'a> {
+        let code: Vec<Token<'a>> = tokens.iter().copied().filter(Token::is_code).collect();
+        Review {
+            source,
+            query_start,
+            tokens,
+            time_names: time_names(&code, time),
+            code,
+            time: if time.is_empty() { "time" } else { time },
+        }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let comparisons = comparison::comparisons(&self.code);
+        let mut findings = Vec::new();
+        findings.extend(hidden_placeholders(
+            self.source,
+            self.query_start,
+            self.tokens,
+        ));
+        findings.extend(self.missing_placeholders());
+        findings.extend(self.clocks());
+        findings.extend(self.local_days());
+        findings.extend(comparisons.iter().filter_map(|c| self.unindexed(c)));
+        findings.extend(comparisons.iter().filter_map(|c| self.off_by_an_instant(c)));
+        findings
+    }
+
+    fn line(&self, token: &Token<'_>) -> usize {
+        line_of(self.source, self.query_start + token.start)
+    }
+
+    /// The text of neighbouring tokens as it stands in the file, on one line.
+    fn text(&self, tokens: &[Token<'_>]) -> String {
+        let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else {
+            return String::new();
+        };
+        let range = self.query_start + first.start..self.query_start + last.start + last.text.len();
+        let words: Vec<&str> = self.source[range].split_whitespace().collect();
+        words.join(" ")
+    }
+
+    fn bounds(&self) -> String {
+        format!("`{0} >= {{from}} AND {0} < {{to}}`", self.time)
+    }
+}
+
+/// The time column's name, and the columns that the query gives this name to (`l.created AS logged_time`).
+fn time_names(code: &[Token<'_>], time: &str) -> Vec<String> {
+    let mut names = vec![time.to_owned()];
+    for three in code.windows(3) {
+        let alias = three[1].is_word("as") && three[2].name().as_deref() == Some(time);
+        if let (true, Some(name)) = (alias, three[0].name()) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests;

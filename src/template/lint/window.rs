@@ -1,0 +1,116 @@
+//! Whether the query asks for the window's rows, for all of them, and in a way that an index can serve.
+
+use super::Review;
+use super::comparison::Comparison;
+use super::reading::without_parentheses;
+use crate::template::bind::Placeholder;
+use crate::template::finding::Finding;
+use crate::template::lexer::{Token, TokenKind};
+
+impl<'a> Review<'a> {
+    pub(super) fn missing_placeholders(&self) -> Option<Finding> {
+        let used = |wanted: Placeholder<'_>| {
+            let placeholders = self
+                .code
+                .iter()
+                .filter(|t| t.kind == TokenKind::Placeholder);
+            placeholders
+                .filter_map(|t| Placeholder::parse(t.text))
+                .any(|p| p == wanted)
+        };
+        let (from, to, day) = (
+            used(Placeholder::From),
+            used(Placeholder::To),
+            used(Placeholder::Day),
+        );
+        let first = self.code.first()?;
+        let help = format!("bound the rows with {}", self.bounds());
+        match (from, to) {
+            _ if day => None,
+            (true, true) => None,
+            (false, false) => Some(
+                Finding::error(
+                    self.line(first),
+                    "the query has no {from}, {to} or {day}: it returns the same rows for every day",
+                )
+                .help(help),
+            ),
+            _ => {
+                let missing = if from { "{to}" } else { "{from}" };
+                let message = format!("the query has no {missing}: it returns rows outside the window");
+                Some(Finding::error(self.line(first), message).help(help))
+            }
+        }
+    }
+
+    /// A column inside a function or cast, compared with a bound: no plain index serves it.
+    pub(super) fn unindexed(&self, comparison: &Comparison<'_, 'a>) -> Option<Finding> {
+        let operand = without_parentheses(comparison.operand);
+        let plain = operand.iter().all(|t| t.name().is_some() || t.is("."));
+        if plain {
+            return None;
+        }
+        let column = self.column_in(operand)?;
+        let message = format!(
+            "`{}` in a comparison cannot use an index on `{column}`: the source reads the whole table for every window",
+            self.text(operand)
+        );
+        Some(
+            Finding::warning(self.line(operand.first()?), message).help(format!(
+                "compare the column itself: `{column} >= {{from}} AND {column} < {{to}}`"
+            )),
+        )
+    }
+
+    /// The window is half open: `<= {to}` lets in midnight of the next day, `> {from}` loses its own.
+    pub(super) fn off_by_an_instant(&self, comparison: &Comparison<'_, 'a>) -> Option<Finding> {
+        let operand = self.text(comparison.operand);
+        let (why, right) = match (comparison.operator, comparison.placeholder) {
+            _ if !comparison.alone && comparison.operator != "between" => return None,
+            ("<=", Placeholder::To) => ("lets in midnight of the day after the window", "< {to}"),
+            (">", Placeholder::From) => ("loses the rows of midnight", ">= {from}"),
+            ("between", Placeholder::From) => (
+                "lets in midnight of the day after the window",
+                ">= {from} AND … < {to}",
+            ),
+            _ => return None,
+        };
+        let message = format!(
+            "`{operand} {}` {why}: {{to}} is the first instant outside",
+            comparison.operator.to_uppercase()
+        );
+        let finding = Finding::warning(self.line(comparison.operand.first()?), message);
+        Some(finding.help(format!(
+            "write `{operand} {}`",
+            right.replace('…', &operand)
+        )))
+    }
+
+    /// The time column as the tokens spell it, else the first thing in them that can be a column.
+    fn column_in(&self, tokens: &[Token<'_>]) -> Option<String> {
+        const NOT_COLUMNS: &str = " at time zone as interval date timestamp timestamptz cast extract day from and or not is null \
+            distinct case when then else end in ";
+        let is_column = |at: &usize| {
+            let Some(name) = tokens[*at].name() else {
+                return false;
+            };
+            let follows = |text| *at > 0 && tokens[*at - 1].is(text);
+            let leads = |text| tokens.get(*at + 1).is_some_and(|t: &Token<'_>| t.is(text));
+            let key_word =
+                tokens[*at].kind == TokenKind::Word && NOT_COLUMNS.contains(&format!(" {name} "));
+            !(follows("::") || leads("(") || leads(".") || key_word)
+        };
+        let candidates: Vec<usize> = (0..tokens.len()).filter(is_column).collect();
+        let is_time = |at: &&usize| {
+            tokens[**at]
+                .name()
+                .is_some_and(|n| self.time_names.contains(&n))
+        };
+        let at = *candidates.iter().find(is_time).or(candidates.first())?;
+        let mut from = at;
+        while from >= 2 && tokens[from - 1].is(".") {
+            from -= 2;
+        }
+        Some(self.text(&tokens[from..=at]))
+    }
+}
