@@ -18,6 +18,7 @@ pub use programs::{OLDEST, OVERRIDE, Programs};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -277,7 +278,8 @@ impl Cluster {
         }
     }
 
-    /// A server program as the right account, in our folder, with nothing of the caller's `PG*` variables.
+    /// A server program as the right account, in our folder, with nothing of the caller's `PG*` variables, and in a
+    /// process group of its own: a Ctrl-C is meant for us, who then end the server in good order.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.program(program));
         for (name, _) in std::env::vars_os() {
@@ -289,6 +291,7 @@ impl Cluster {
             .current_dir(&self.folder)
             .env("HOME", &self.folder)
             .env("LC_ALL", "C")
+            .process_group(0)
             .stdin(std::process::Stdio::null());
         self.account.lend(&mut command);
         command

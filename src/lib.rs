@@ -12,6 +12,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod copy;
+pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod nearest;

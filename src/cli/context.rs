@@ -7,7 +7,7 @@ use crate::report::{Style, aside, failure};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The global flags, and the one way out for text. Results go to standard output; notes, progress and errors to
 /// standard error. A reader of either that went away ends nothing: the work goes on.
@@ -40,6 +40,15 @@ impl Context {
             verbose,
             show_values,
             terminal: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// The same with another configuration file.
+    #[must_use]
+    pub fn with_config(&self, config: &Path) -> Context {
+        Context {
+            config: Some(config.to_owned()),
+            ..self.clone()
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod backfill;
 pub mod confirm;
 pub mod context;
+pub mod demo;
 pub mod init;
 mod log;
 pub mod selection;
@@ -12,10 +13,10 @@ pub mod tenant;
 
 pub use context::Context;
 
-use crate::error::{Result, exit};
+use crate::error::{Error, Kind, Result, exit};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Hauls each tenant's day from its own PostgreSQL database into one PostgreSQL warehouse.
 #[derive(Debug, Parser)]
@@ -69,6 +70,8 @@ enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show the whole way on private servers that are gone afterwards
+    Demo(demo::Args),
     /// Prepare the warehouse: roles, rights and the catalog
     Init(init::Args),
     /// Add, list, test, enable and disable tenants
@@ -111,11 +114,20 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 async fn dispatch(command: Command, context: &Context) -> Result<u8> {
     match command {
+        Command::Demo(args) => Box::pin(demo::run(args, context)).await,
         Command::Init(args) => init::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,
     }
+}
+
+/// Runs the command of a command line as part of another one, with another configuration file.
+async fn dispatch_line(arguments: &[OsString], context: &Context, config: &Path) -> Result<u8> {
+    let program = OsString::from("dayhaul");
+    let cli = Cli::try_parse_from(std::iter::once(&program).chain(arguments))
+        .map_err(|e| Error::new(Kind::Bug, e.to_string()))?;
+    dispatch(cli.command, &context.with_config(config)).await
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The server's first process, as our child.
 
 use crate::error::{Error, Kind, Result};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::mpsc;
@@ -23,7 +22,7 @@ pub struct Postmaster {
 }
 
 impl Postmaster {
-    /// Spawns the command in a process group of its own, so that a Ctrl-C meant for us does not reach it.
+    /// Spawns the command.
     ///
     /// Linux sends the parent-death signal when the *thread* that spawned the child ends, so a thread that does nothing
     /// else spawns it and lives as long as it does.
@@ -31,7 +30,6 @@ impl Postmaster {
     /// # Errors
     /// When the program cannot be started.
     pub fn spawn(mut command: Command, leashed: bool) -> Result<Postmaster> {
-        command.process_group(0);
         if leashed {
             die_with_us(&mut command);
         }
@@ -110,6 +108,7 @@ impl Postmaster {
 /// Asks Linux to send the child SIGQUIT (PostgreSQL's immediate shutdown) when we die, however we die.
 #[cfg(target_os = "linux")]
 fn die_with_us(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
     // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed; prctl is one.
     // std runs it after the change of user, which would have cleared the setting.
     unsafe {

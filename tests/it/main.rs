@@ -3,6 +3,8 @@
 mod cluster;
 mod config;
 mod connect;
+mod demo;
+mod flights;
 mod init;
 mod pgbouncer;
 mod server;

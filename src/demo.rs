@@ -1,0 +1,134 @@
+//! Data to try Dayhaul on: the food log of kitchens, made up but the same every time.
+//!
+//! The server fills its own tables (`demo/foodlogstats_fill.sql`), so a year of 4,000 rows a day takes seconds and nothing
+//! travels.
+
+use crate::error::Result;
+use crate::pg::Session;
+use crate::unit::{Day, Window};
+
+/// The template that reads these tables.
+pub const TEMPLATE: &str = include_str!("../templates/foodlogstats.sql");
+
+/// The nine tables of a tenant's application.
+pub const TABLES: &str = include_str!("demo/foodlogstats_source.sql");
+
+/// A script for psql, with its variables `:seed`, `:first_day`, `:days` and `:rows`.
+const FILL: &str = include_str!("demo/foodlogstats_fill.sql");
+
+/// One tenant's food log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoodLog {
+    /// Another seed, another tenant; also its client number.
+    pub seed: u16,
+    pub days: Window,
+    /// Rows of an ordinary day; two in thirteen are a third quieter or busier.
+    pub rows: u32,
+}
+
+/// What a food log, or the view that shows it, adds up to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Totals {
+    /// UTC days with rows.
+    pub days: u64,
+    pub rows: u64,
+    /// Sum of `weight`, exactly as PostgreSQL writes it.
+    pub weight: String,
+}
+
+impl FoodLog {
+    /// Makes the tables in an empty database and fills them, as a superuser.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn create(&self, session: &Session) -> Result<()> {
+        session.batch(TABLES).await?;
+        session.batch(&self.fill()).await
+    }
+
+    fn fill(&self) -> String {
+        FILL.replace(":seed", &self.seed.to_string())
+            .replace(":'first_day'", &format!("'{}'", self.days.from))
+            .replace(":days", &self.days.len().to_string())
+            .replace(":rows", &self.rows.to_string())
+    }
+
+    /// Rows that a day holds.
+    pub fn rows_of(&self, day: Day) -> u64 {
+        let tenths = match day.pg_days() % 13 {
+            4 => 7,
+            9 => 13,
+            _ => 10,
+        };
+        u64::from(self.rows) * tenths / 10
+    }
+
+    /// All rows.
+    pub fn rows(&self) -> u64 {
+        self.days.days().map(|day| self.rows_of(day)).sum()
+    }
+}
+
+/// What a tenant's own tables add up to, computed there and without the template.
+///
+/// # Errors
+/// The server's.
+pub async fn source_totals(session: &Session) -> Result<Totals> {
+    let found = session
+        .simple(
+            "SELECT count(DISTINCT (log.logged_time AT TIME ZONE 'UTC')::date), count(*), \
+                    sum(log.quantity - coalesce(pan.average_weight, 0)) \
+             FROM phood_foodlogsum AS log LEFT JOIN phood_pan AS pan ON pan.id = log.pan_id",
+        )
+        .await?;
+    Ok(totals(&found.rows.into_iter().next().unwrap_or_default()))
+}
+
+/// Totals from a row that ends in days, rows and weight.
+pub fn totals(row: &[Option<String>]) -> Totals {
+    let mut values = row[row.len().saturating_sub(3)..].iter().flatten();
+    let mut number = || values.next().and_then(|v| v.parse().ok()).unwrap_or(0);
+    let (days, rows) = (number(), number());
+    Totals {
+        days,
+        rows,
+        weight: values.next().cloned().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_psqls_variables_is_left_in_the_script() {
+        let from: Day = "2024-01-01".parse().unwrap();
+        let log = FoodLog {
+            seed: 3,
+            days: Window::new(from, from.plus(7)),
+            rows: 100,
+        };
+        let script: String = log
+            .fill()
+            .lines()
+            .filter(|l| !l.starts_with("--"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        for variable in [":seed", ":'first_day'", ":days", ":rows"] {
+            assert!(!script.contains(variable), "{variable}");
+        }
+    }
+
+    #[test]
+    fn totals_are_the_last_three_columns() {
+        let row = ["acme", "60", "120000", "7.125"].map(|v| Some(v.to_owned()));
+        assert_eq!(
+            totals(&row),
+            Totals {
+                days: 60,
+                rows: 120_000,
+                weight: "7.125".into()
+            }
+        );
+    }
+}
