@@ -1,9 +1,11 @@
 //! The promises that only a real PostgreSQL can test. One binary, one private cluster for all tests.
 
+mod backfill;
 mod cluster;
 mod config;
 mod connect;
 mod demo;
+mod events;
 mod flights;
 mod init;
 mod pgbouncer;

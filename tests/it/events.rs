@@ -1,0 +1,133 @@
+//! A small source that the load tests share: events with a time, a short note and an amount.
+
+use crate::server::Database;
+use crate::world::{Output, World};
+
+pub const TEMPLATE: &str = r#"/*
+description = "Events"
+time_column = "at"
+unique = ["id"]
+indexes = ["note"]
+
+[columns]
+id = "bigint"
+at = "timestamptz"
+note = "varchar(20)"
+amount = "numeric(12,2)"
+*/
+SELECT id, at, note, amount FROM event WHERE at >= {from} AND at < {to}
+"#;
+
+/// A day that stays in the past, whenever the tests run: `--today` of the runs.
+pub const TODAY: &str = "2024-03-20";
+
+pub fn create(source: &Database) {
+    source.run(
+        "CREATE TABLE event (id bigint PRIMARY KEY, at timestamptz, note text, amount numeric);
+         CREATE INDEX ON event (at)",
+    );
+}
+
+/// `rows` events on each of `days` days from `from` on; ids go on from those that are there.
+pub fn fill(source: &Database, from: &str, days: u32, rows: u32) {
+    source.run(&format!(
+        "INSERT INTO event
+         SELECT (SELECT coalesce(max(id), 0) FROM event) + d * {rows} + n,
+                timestamptz '{from} 00:00+00' + d * interval '1 day' + n * (interval '1 day' / ({rows} + 1)),
+                'note ' || n, d + n / 100.0
+         FROM generate_series(0, {days} - 1) AS d, generate_series(1, {rows}) AS n"
+    ));
+}
+
+impl World {
+    /// `init`, the events template (or `template` in its place) and the tenants of this world, each enabled.
+    pub fn set_up_events(&self, names: &[&str], template: &str) {
+        self.dayhaul(&["init"]).ok();
+        self.write("templates/event.sql", template);
+        self.dayhaul(&["template", "load", "templates/event.sql"])
+            .ok();
+        for (name, source) in names.iter().zip(&self.tenants) {
+            self.dayhaul(&[
+                "tenant",
+                "add",
+                name,
+                "--url",
+                &source.url(),
+                "--template",
+                "event",
+                "--no-test",
+            ])
+            .ok();
+        }
+    }
+
+    /// A world of the events template whose tenants have `rows` events on each of `days` days from `from` on.
+    pub fn with_events(name: &str, tenants: &[&str], from: &str, days: u32, rows: u32) -> World {
+        let world = World::new(name, tenants);
+        for source in &world.tenants {
+            create(source);
+            fill(source, from, days, rows);
+        }
+        world.set_up_events(tenants, TEMPLATE);
+        world
+    }
+
+    pub fn backfill(&self, args: &[&str]) -> Output {
+        self.dayhaul(&[&["backfill", "--today", TODAY], args].concat())
+    }
+
+    /// (rows, sum of amount) that the reader sees in the public view.
+    pub fn totals(&self) -> (String, String) {
+        let rows = self.read("SELECT count(*), sum(amount) FROM public.event");
+        (
+            rows[0][0].clone().unwrap_or_default(),
+            rows[0][1].clone().unwrap_or_default(),
+        )
+    }
+
+    /// Asserts that nothing is left behind: no staging table or row, no advisory lock, no transaction of ours, and every
+    /// loaded unit's rows where the ledger says they are.
+    #[track_caller]
+    pub fn is_clean(&self) {
+        let w = &self.warehouse;
+        let one = |sql: &str| w.one(sql);
+        assert_eq!(one("SELECT count(*) FROM _wh.staged"), "0");
+        assert_eq!(
+            one("SELECT count(*) FROM pg_class WHERE relname LIKE '%staging%'"),
+            "0"
+        );
+        assert_eq!(
+            one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' \
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"),
+            "0"
+        );
+        assert_eq!(
+            one(
+                "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE relkind IN ('r', 'v') AND nspname NOT IN ('_wh', 'pg_catalog', 'information_schema') AND \
+                 NOT EXISTS (SELECT FROM _wh.relation r WHERE r.schema_name = nspname AND r.name = relname)"
+            ),
+            "0",
+            "relations that the catalog does not know"
+        );
+        for row in w.rows("SELECT relation, day, rows FROM _wh.unit WHERE state = 'loaded' AND relation LIKE '%event%'") {
+            let [relation, day, rows] = row.map_to_text();
+            assert_eq!(
+                one(&format!("SELECT count(*) FROM {relation} WHERE (at AT TIME ZONE 'UTC')::date = '{day}'")),
+                rows,
+                "{relation} on {day}"
+            );
+        }
+    }
+}
+
+trait MapToText {
+    fn map_to_text(self) -> [String; 3];
+}
+
+impl MapToText for Vec<Option<String>> {
+    fn map_to_text(self) -> [String; 3] {
+        let mut values = self.into_iter().map(Option::unwrap_or_default);
+        std::array::from_fn(|_| values.next().unwrap_or_default())
+    }
+}
