@@ -184,6 +184,8 @@ impl State {
             Event::Planned { units, skipped } => {
                 (self.units, self.skipped) = (*units as u64, *skipped as u64);
                 self.started = Instant::now();
+                // What the first rate is measured from.
+                self.rate.sample(self.started, 0, 0);
             }
             Event::WindowStarted {
                 slot,
@@ -234,26 +236,55 @@ impl State {
         (now.duration_since(self.started) / done).checked_mul(todo)
     }
 
-    /// `50,400 rows, 12,300 rows/s, 3.2 MiB/s, 2 failed, about 40.0 s left`.
+    /// `2 failed, about 40 s left, 50,400 rows, 12,300 rows/s, 3.2 MiB/s`: what a narrow terminal cuts matters least.
     fn figures(&mut self, now: Instant) -> String {
         let (rows, size) = self.rate.sample(now, self.moved.0, self.moved.1);
-        let mut text = format!(
-            "{}, {} rows/s, {}/s",
-            counted(self.moved.0, "row"),
-            count(rows),
-            bytes(size)
-        );
+        let mut parts = Vec::new();
         if self.failed > 0 {
-            text.push_str(&format!(", {} failed", count(self.failed)));
+            parts.push(format!("{} failed", count(self.failed)));
         }
         match self.left(now) {
             Some(left) if self.done < self.units => {
-                text.push_str(&format!(", about {} left", whole_seconds(left)));
+                parts.push(format!("about {} left", whole_seconds(left)));
             }
             _ => {}
         }
-        text
+        parts.push(counted(self.moved.0, "row"));
+        parts.push(format!("{} rows/s", count(rows)));
+        parts.push(format!("{}/s", bytes(size)));
+        parts.join(", ")
     }
+
+    /// `None` until the work is known.
+    fn picture(&mut self, now: Instant) -> Option<Picture> {
+        let text = |slot: &Slot| {
+            format!(
+                "{}  {}, {}, {}",
+                slot.what,
+                counted(slot.rows, "row"),
+                bytes(slot.bytes),
+                whole_seconds(now.duration_since(slot.since))
+            )
+        };
+        (self.units > 0).then(|| Picture {
+            units: self.units,
+            done: self.done,
+            figures: self.figures(now),
+            slots: self
+                .slots
+                .iter()
+                .map(|(n, slot)| (*n, text(slot)))
+                .collect(),
+        })
+    }
+}
+
+/// What the bars show at one moment.
+struct Picture {
+    units: u64,
+    done: u64,
+    figures: String,
+    slots: Vec<(usize, String)>,
 }
 
 fn whole_seconds(d: Duration) -> String {
@@ -296,40 +327,32 @@ fn draw_bars(state: &Mutex<State>, bars: &MultiProgress, stopped: &mpsc::Receive
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
     };
     let total = bars.add(ProgressBar::new(0));
-    total.set_style(plain("{bar:24} {pos}/{len} units, {wide_msg}"));
+    total.set_style(plain("{bar:16} {pos}/{len} units, {wide_msg}"));
     let mut slots: BTreeMap<usize, ProgressBar> = BTreeMap::new();
-    loop {
-        {
-            let mut state = lock(state);
-            let now = Instant::now();
-            let figures = state.figures(now);
-            total.set_length(state.units);
-            total.set_position(state.done);
-            total.set_message(figures);
-            slots.retain(|slot, bar| {
-                let running = state.slots.contains_key(slot);
-                if !running {
-                    bars.remove(bar);
-                }
-                running
-            });
-            for (slot, running) in &state.slots {
-                let bar = slots.entry(*slot).or_insert_with(|| {
-                    let bar = bars.add(ProgressBar::new_spinner());
-                    bar.set_style(plain("  {wide_msg}"));
-                    bar
-                });
-                bar.set_message(format!(
-                    "{}  {}, {}, {}",
-                    running.what,
-                    counted(running.rows, "row"),
-                    bytes(running.bytes),
-                    whole_seconds(now.duration_since(running.since))
-                ));
+    while stopped.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
+        // The terminal may be slow, so nothing is locked while it is written to.
+        let Some(picture) = lock(state).picture(Instant::now()) else {
+            continue;
+        };
+        total.set_length(picture.units);
+        total.set_position(picture.done);
+        total.set_message(picture.figures);
+        slots.retain(|slot, bar| {
+            let running = picture.slots.iter().any(|(s, _)| s == slot);
+            if !running {
+                bars.remove(bar);
             }
-        }
-        if stopped.recv_timeout(REDRAW) != Err(RecvTimeoutError::Timeout) {
-            return;
+            running
+        });
+        for (slot, text) in picture.slots {
+            // Below the total, in the order of the slots.
+            let line = 1 + slots.range(..slot).count();
+            let bar = slots.entry(slot).or_insert_with(|| {
+                let bar = bars.insert(line, ProgressBar::new_spinner());
+                bar.set_style(plain("  {wide_msg}"));
+                bar
+            });
+            bar.set_message(text);
         }
     }
 }
@@ -385,7 +408,9 @@ mod tests {
         let now = state.started + Duration::from_secs(10);
         assert_eq!(state.left(now), Some(Duration::from_secs(10)));
         assert!(
-            state.figures(now).ends_with("1 failed, about 10 s left"),
+            state
+                .figures(now)
+                .starts_with("1 failed, about 10 s left, 10 rows"),
             "{}",
             state.figures(now)
         );
