@@ -42,19 +42,24 @@ pub fn fill(source: &Database, from: &str, days: u32, rows: u32) {
 impl World {
     /// `init`, the events template (or `template` in its place) and the tenants of this world, each enabled.
     pub fn set_up_events(&self, names: &[&str], template: &str) {
+        self.set_up_template("event", template, names);
+    }
+
+    /// `init`, a template, and the tenants of this world enabled for it.
+    pub fn set_up_template(&self, name: &str, template: &str, names: &[&str]) {
         self.dayhaul(&["init"]).ok();
-        self.write("templates/event.sql", template);
-        self.dayhaul(&["template", "load", "templates/event.sql"])
-            .ok();
-        for (name, source) in names.iter().zip(&self.tenants) {
+        let file = format!("templates/{name}.sql");
+        self.write(&file, template);
+        self.dayhaul(&["template", "load", &file]).ok();
+        for (tenant, source) in names.iter().zip(&self.tenants) {
             self.dayhaul(&[
                 "tenant",
                 "add",
-                name,
+                tenant,
                 "--url",
                 &source.url(),
                 "--template",
-                "event",
+                name,
                 "--no-test",
             ])
             .ok();

@@ -5,13 +5,16 @@ mod cluster;
 mod config;
 mod connect;
 mod demo;
+mod digests;
 mod events;
 mod flights;
 mod init;
+mod layers;
 mod pgbouncer;
 mod server;
 mod template;
 mod tenant;
 mod tls;
+mod values;
 #[allow(dead_code)] // until every command has its tests
 mod world;

@@ -89,6 +89,11 @@ impl Database {
         url(&self.name)
     }
 
+    /// The same database in a session whose time zone is UTC.
+    pub fn url_utc(&self) -> String {
+        format!("{}?options=-c%20TimeZone%3DUTC", self.url())
+    }
+
     /// The same database as another role (the server trusts everybody).
     pub fn url_as(&self, role: &str) -> String {
         format!("postgres://{role}@127.0.0.1:{}/{}", port(), self.name)
