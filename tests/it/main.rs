@@ -9,6 +9,7 @@ mod events;
 mod flights;
 mod init;
 mod pgbouncer;
+mod report;
 mod server;
 mod template;
 mod tenant;
