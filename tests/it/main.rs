@@ -11,6 +11,7 @@ mod flights;
 mod init;
 mod layers;
 mod pgbouncer;
+mod report;
 mod server;
 mod template;
 mod tenant;
