@@ -1,6 +1,8 @@
 //! The engine: plan, windows, scheduling, retry, circuit, one unit's pipeline. Emits events, prints nothing.
 
+pub mod ask;
 pub mod backfill;
+mod compare;
 pub mod event;
 mod haul;
 mod keeper;
@@ -8,5 +10,6 @@ mod pace;
 mod pair;
 mod queue;
 mod retry;
+pub mod run;
 mod stall;
 mod worker;
