@@ -26,6 +26,7 @@ pub use raw::Place;
 use crate::error::{Error, Result};
 use crate::unit::IDENTIFIER_BYTES;
 use raw::{Entry, Value};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ pub struct Settings {
 }
 
 /// `[warehouse]`: the one database that everything is hauled into.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Warehouse {
     /// A libpq connection string, URL or `key=value`. Required; has no default.
     pub url: String,
@@ -57,6 +58,17 @@ pub struct Warehouse {
     pub owner_role: String,
     /// The role that readers are members of. Default `wh_reader`.
     pub reader_role: String,
+}
+
+impl fmt::Debug for Warehouse {
+    /// Without what may hold a password, by right (a URL in the environment) or by mistake.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Warehouse")
+            .field("url_place", &self.url_place)
+            .field("owner_role", &self.owner_role)
+            .field("reader_role", &self.reader_role)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `[load]`: how hard to pull, and when to give up.
@@ -362,9 +374,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_toml_is_not_quoted() {
+    fn what_may_hold_a_password_is_never_quoted() {
         let error = load("[warehouse]\nurl = \"postgresql://u:hunter2@w/wh\n", &[]).unwrap_err();
         assert!(error.to_string().starts_with("dayhaul.toml:2:"), "{error}");
         assert!(!format!("{error:?}").contains("hunter2"));
+        let url = ("DAYHAUL_WAREHOUSE_URL", "postgresql://u:hunter2@w/wh");
+        assert!(!format!("{:?}", load("", &[url]).unwrap()).contains("hunter2"));
     }
 }

@@ -106,13 +106,9 @@ impl Plan {
             .then(|| rights::administrator_sql(&self.facts, &self.steps))
     }
 
-    /// What the login may not do.
-    pub fn missing(&self) -> Vec<&str> {
-        self.steps
-            .iter()
-            .filter(|s| !s.able)
-            .map(|s| s.what.as_str())
-            .collect()
+    /// How many steps the login may not do itself.
+    pub fn missing(&self) -> usize {
+        self.steps.iter().filter(|s| !s.able).count()
     }
 
     pub fn login(&self) -> &str {

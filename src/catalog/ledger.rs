@@ -289,6 +289,25 @@ pub async fn reveal(
     Ok(())
 }
 
+/// Forgets that days are staged, in the transaction that deletes their rows from the staging table.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn unstage(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    days: impl IntoIterator<Item = Day>,
+) -> Result<()> {
+    session
+        .execute(
+            "DELETE FROM _wh.staged WHERE tenant = $1 AND template = $2 AND day = ANY ($3)",
+            &[&tenant.as_str(), &template.as_str(), &dates(days)],
+        )
+        .await?;
+    Ok(())
+}
+
 /// Days of a window that are loaded or staged, with their tallies: what a try did whose commit's answer was lost.
 ///
 /// # Errors

@@ -120,8 +120,11 @@ pub async fn warehouse_session(settings: &Settings) -> Result<Session> {
     let ready = session
         .query_one(
             &format!(
-                "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = {}) AND to_regclass('_wh.migration') IS NOT NULL",
-                literal(owner)
+                "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = {}) AND EXISTS ( \
+                     SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                     WHERE n.nspname = '{SCHEMA}' AND c.relname = '{}')",
+                literal(owner),
+                migrate::TABLE
             ),
             &[],
         )
@@ -133,9 +136,15 @@ pub async fn warehouse_session(settings: &Settings) -> Result<Session> {
     session
         .batch(&format!("SET ROLE {}", ident(owner)))
         .await
-        .map_err(|e| {
-            e.at(format!("role `{owner}`"))
-                .with_hint("run `dayhaul init`: it grants the owner role to the login")
+        .map_err(|e| match e.sqlstate() {
+            Some("42501") => {
+                Error::refused(format!("the login may not become the owner role `{owner}`"))
+                    .with_hint(
+                        "run `dayhaul init`: it grants the role to the login, or says who can",
+                    )
+                    .with_source(e)
+            }
+            _ => e,
         })?;
     Ok(session)
 }

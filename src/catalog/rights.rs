@@ -20,8 +20,10 @@ pub struct Wish {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Role {
     pub superuser: bool,
-    /// The login may grant membership in it, and alter it.
-    pub administered: bool,
+    /// The login may grant membership in it.
+    pub granted: bool,
+    /// The login may set its password.
+    pub altered: bool,
 }
 
 /// What a role may do with a schema.
@@ -167,18 +169,13 @@ async fn role(
         )
         .await?;
     Ok(row.map(|row| {
-        let role_is_superuser: bool = row.get(0);
-        let has_admin: bool = row.get(1);
+        let (of_superuser, has_admin): (bool, bool) = (row.get(0), row.get(1));
+        // CREATEROLE never reached superusers; since 16 it reaches only roles it holds ADMIN on.
+        let reached = creates_roles && !of_superuser && (version < 160_000 || has_admin);
         Role {
-            superuser: role_is_superuser,
-            // Since 16 CREATEROLE reaches only roles it holds ADMIN on; it never reached superusers.
-            administered: superuser
-                || (!role_is_superuser
-                    && if version >= 160_000 {
-                        has_admin && creates_roles
-                    } else {
-                        creates_roles
-                    }),
+            superuser: of_superuser,
+            granted: superuser || has_admin || reached,
+            altered: superuser || reached,
         }
     }))
 }
@@ -247,8 +244,6 @@ pub fn steps(facts: &Facts, wish: &Wish) -> Vec<Step> {
             );
         }
     }
-    // Whoever makes a role may grant it.
-    let administers = |role: &Option<Role>| role.map_or(makes_roles, |r| r.administered);
     // A superuser may become any role.
     if !facts.login_is_owner && !facts.superuser {
         let options = if facts.server_version >= 160_000 {
@@ -259,7 +254,8 @@ pub fn steps(facts: &Facts, wish: &Wish) -> Vec<Step> {
         add(
             format!("grant role `{}` to `{}`", wish.owner, facts.login),
             format!("GRANT {owner} TO {}{options}", ident(&facts.login)),
-            administers(&facts.owner),
+            // Whoever makes a role may grant it.
+            facts.owner.map_or(makes_roles, |r| r.granted),
         );
     }
     if !facts.owner_creates_schemas {
@@ -322,7 +318,7 @@ pub fn steps(facts: &Facts, wish: &Wish) -> Vec<Step> {
             steps.push(Step {
                 what: format!("let role `{name}` log in with its password"),
                 sql: format!("ALTER ROLE {} LOGIN", ident(name)),
-                able: administers(role),
+                able: role.map_or(makes_roles, |r| r.altered),
                 password_of: Some(name.clone()),
             });
         }

@@ -3,7 +3,7 @@
 use crate::config::Settings;
 use crate::engine::event::RunReport;
 use crate::error::{Error, Result};
-use crate::report::{Style, failure};
+use crate::report::{Style, aside, failure};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
@@ -140,7 +140,9 @@ fn out(text: &str) {
 }
 
 fn err(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    aside(|| {
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    });
 }
 
 #[cfg(test)]

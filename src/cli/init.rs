@@ -7,6 +7,7 @@ use crate::config::Settings;
 use crate::error::{Error, Result, exit};
 use crate::pg::secret::{SecretRef, Trust};
 use crate::pg::{self, Purpose};
+use crate::report::numbers::counted;
 use secrecy::SecretString;
 use serde::Serialize;
 
@@ -70,9 +71,10 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     report(context, &settings, &plan, outcome);
     if outcome == "refused" {
         return Err(Error::refused(format!(
-            "the login `{}` may not {}",
+            "the login `{}` lacks {} in database `{}`",
             plan.login(),
-            plan.missing().join("; nor ")
+            counted(plan.missing() as u64, "right"),
+            plan.database()
         ))
         .with_hint("nothing was done; have an administrator run the SQL above, then run `dayhaul init` again"));
     }

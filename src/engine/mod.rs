@@ -1,6 +1,7 @@
 //! The engine: plan, windows, scheduling, retry, circuit, one unit's pipeline. Emits events, prints nothing.
 
 pub mod backfill;
+mod blame;
 pub mod event;
 mod haul;
 mod keeper;

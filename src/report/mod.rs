@@ -10,4 +10,4 @@ pub mod summary;
 pub mod table;
 
 pub use outcome::RunOutcome;
-pub use progress::{Progress, Style};
+pub use progress::{Progress, Style, aside};

@@ -27,6 +27,18 @@ pub enum Style {
 const REDRAW: Duration = Duration::from_millis(200);
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
+/// The bars on the terminal, if there are any: whatever else goes there must make room first.
+static SHOWN: Mutex<Option<MultiProgress>> = Mutex::new(None);
+
+/// Writes to standard error while the bars stand aside.
+pub fn aside<R>(write: impl FnOnce() -> R) -> R {
+    let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match shown {
+        Some(bars) => bars.suspend(write),
+        None => write(),
+    }
+}
+
 /// Watches a run and shows how far it is. Ends with [`Progress::finish`], or when it is dropped.
 pub struct Progress {
     style: Style,
@@ -64,6 +76,9 @@ impl Progress {
             Style::Bars => ProgressDrawTarget::stderr_with_hz(10),
             _ => ProgressDrawTarget::hidden(),
         });
+        if style == Style::Bars {
+            *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bars.clone());
+        }
         let drawing = (style != Style::Silent).then(|| {
             let (stop, stopped) = mpsc::channel();
             let (state, bars) = (Arc::clone(&state), bars.clone());
@@ -94,6 +109,9 @@ impl Progress {
             let _ = thread.join();
         }
         let _ = self.bars.clear();
+        if self.style == Style::Bars {
+            *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
     }
 
     /// A line of its own, above the bars.

@@ -3,6 +3,7 @@
 //! A day is a table of its own while it may still change; once closed it lives in its year's table. The *fold line* of
 //! a (tenant, template) pair parts the two. Plain tables, indexes and union views, nothing else.
 
+mod duplicates;
 mod load;
 mod prepare;
 mod shape;
@@ -11,6 +12,7 @@ mod tables;
 mod transaction;
 mod views;
 
+pub use duplicates::set_duplicates_aside;
 pub use load::{Claim, begin_load, copy_into, finish_load};
 pub use prepare::prepare;
 pub use shape::{DAYS_AHEAD, Destination, Shape};

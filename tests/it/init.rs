@@ -97,6 +97,19 @@ fn the_sql_for_the_administrator_makes_the_next_init_succeed() {
         .warehouse
         .run(&format!("ALTER ROLE \"{login}\" NOINHERIT"));
     init_as(&world, &login, &[]).ok();
+    let as_login = |args: &[&str]| {
+        Output::of(
+            world
+                .command(args)
+                .env("DAYHAUL_WAREHOUSE_URL", world.warehouse.url_as(&login)),
+        )
+    };
+    as_login(&["tenant", "list"]).ok();
+    world
+        .warehouse
+        .run(&format!("REVOKE \"{}\" FROM \"{login}\"", world.owner));
+    let out = as_login(&["tenant", "list"]).exits(2);
+    assert!(out.stderr.contains("run `dayhaul init`"), "{}", out.stderr);
 }
 
 #[test]

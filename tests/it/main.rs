@@ -11,6 +11,7 @@ mod flights;
 mod init;
 mod layers;
 mod pgbouncer;
+mod refusals;
 mod server;
 mod template;
 mod tenant;

@@ -312,13 +312,13 @@ fn a_review_at_a_tenant_compares_the_columns() {
 
     world.write(
         "orders.sql",
-        &two_columns(&format!("SELECT idd FROM orders WHERE {BOUNDED}")),
+        &two_columns(&format!("SELECT id,\n  odd FROM orders WHERE {BOUNDED}")),
     );
     let out = world
         .dayhaul(&["template", "lint", "orders.sql", "--tenant", "acme"])
         .exits(1);
     assert!(
-        out.stdout.contains("orders.sql:7: error: ") && out.stdout.contains("idd"),
+        out.stdout.contains("orders.sql:8: error: ") && out.stdout.contains("odd"),
         "{out:?}"
     );
 }
@@ -485,4 +485,46 @@ fn the_session_at_the_source_is_utc_and_read_only() {
     ];
     let out = world.dayhaul(&args).exits(1);
     assert!(out.stderr.contains("read-only"), "{out:?}");
+}
+
+#[test]
+fn a_drop_waits_for_readers_without_making_others_wait() {
+    let world = world("tmpl_locks");
+    world.write(
+        "orders.sql",
+        &two_columns(&format!(
+            "SELECT id, ordered_at FROM orders WHERE {BOUNDED}"
+        )),
+    );
+    world.dayhaul(&["template", "load", "orders.sql"]).ok();
+    world.warehouse.run(&format!(
+        "SET ROLE \"{}\"; CREATE VIEW public.orders AS SELECT 1 AS id;
+         INSERT INTO _wh.relation (schema_name, name, kind, template)
+             VALUES ('public', 'orders', 'public view', 'orders')",
+        world.owner
+    ));
+    let reader = server::block_on(async {
+        let reader = server::connect(&world.warehouse.url()).await.unwrap();
+        let read = "BEGIN; SELECT * FROM public.orders";
+        reader.batch_execute(read).await.unwrap();
+        reader
+    });
+    let mut drop = world
+        .command(&["template", "drop", "orders", "--yes"])
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert!(drop.try_wait().unwrap().is_none(), "it did not wait");
+    // Others queue behind the drop for one lock timeout (100 ms) at the most.
+    world
+        .warehouse
+        .rows("SET statement_timeout = '400ms'; SELECT * FROM public.orders");
+    server::block_on(reader.batch_execute("COMMIT")).unwrap();
+    assert!(drop.wait().unwrap().success());
+    assert_eq!(
+        world
+            .warehouse
+            .one("SELECT to_regclass('public.orders') IS NULL"),
+        "t"
+    );
 }

@@ -2,7 +2,10 @@
 
 use crate::server::{self, Database};
 use crate::world::{Output, World};
+use dayhaul::catalog::{self, Catalog, Selection};
 use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
+use dayhaul::config::Settings;
+use std::sync::Arc;
 
 /// Rows on weekdays of 2023-03-06 … 2023-06-30, at noon UTC.
 const VISITS: &str = "CREATE TABLE visits (id bigint, at timestamptz NOT NULL, client text);
@@ -381,6 +384,36 @@ fn a_wrong_password_is_told_and_a_right_one_never_shown() {
         all.contains("env:ACME_PASSWORD") && !all.contains("hunter"),
         "{all}"
     );
+}
+
+#[test]
+fn pairs_are_those_enabled_and_a_name_that_selects_nothing_is_an_error() {
+    let world = world("ten_pairs", &["acme"]);
+    add(&world, "acme", &FULL).ok();
+    add(&world, "zenith", &FULL).ok();
+    add(&world, "bare", &[]).ok();
+    let named = |tenants: &[&str]| Selection {
+        tenants: tenants.iter().map(|t| t.parse().unwrap()).collect(),
+        templates: Vec::new(),
+    };
+    let settings = Settings::load(Some(&world.folder().join("dayhaul.toml"))).unwrap();
+    let of = |selection: &Selection| {
+        server::block_on(async {
+            let catalog = Catalog::open(&settings).await?;
+            catalog::pairs(catalog.session(), selection).await
+        })
+    };
+    let all = of(&named(&[])).unwrap();
+    let names: Vec<_> = all.iter().map(|p| p.tenant.name.as_str()).collect();
+    assert_eq!(names, ["acme", "zenith"]);
+    assert!(Arc::ptr_eq(&all[0].template, &all[1].template));
+    assert_eq!(of(&named(&["zenith"])).unwrap().len(), 1);
+    let error = of(&named(&["acme", "bare"])).unwrap_err();
+    assert!(error.to_string().contains("tenant `bare`"), "{error}");
+    let error = of(&named(&["acmee"])).unwrap_err();
+    assert_eq!(error.hint(), Some("did you mean `acme`?"));
+    world.dayhaul(&["tenant", "disable", "zenith"]).ok();
+    assert_eq!(of(&named(&[])).unwrap().len(), 1);
 }
 
 #[test]

@@ -80,11 +80,20 @@ async fn at_tenant(file: &File, tenant: &Tenant, settings: &Settings) -> Result<
 }
 
 fn of_error(template: &Template, error: &Error) -> Finding {
-    let finding = Finding::error(template.query_line(), error.to_string());
+    let message = error.to_string();
+    let line = template.query_line() + line_in_query(&message).map_or(0, |n| n - 1);
+    let finding = Finding::error(line, message);
     match error.hint() {
         Some(hint) => finding.help(hint),
         None => finding,
     }
+}
+
+/// A description that failed says where: "line 3 of the query". Binding leaves the query's lines as they are.
+fn line_in_query(message: &str) -> Option<usize> {
+    let (before, _) = message.split_once(" of the query")?;
+    let (_, number) = before.rsplit_once("line ")?;
+    number.parse().ok().filter(|n| *n > 0)
 }
 
 pub fn print_findings(context: &Context, file: &str, source: &str, findings: &[Finding]) {

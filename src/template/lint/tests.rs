@@ -155,3 +155,18 @@ fn a_finding_is_shown_with_its_line() {
         "templates/x.sql:3: error: index on a column that does not exist: `u`\n     3 | indexes = [\"u\"]\n"
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_query_can_be_reviewed(
+        parts in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "t", "x.", "::", "date", "date(", "cast(", "date_trunc(", "(", ")", "[", "]", ",", ";", "{from}", "{to}",
+                "{day}", "<", "<=", "=", "between", "and", "where", "as", "'{to}'", "--\n", "at time zone", "1", "now()",
+            ]),
+            0..16,
+        )
+    ) {
+        review(&parts.join(" "));
+    }
+}
