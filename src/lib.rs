@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! error, unit → schema → copy
-//! config, template, cluster → pg → catalog, warehouse → engine → report → cli
+//! config, template, cluster → pg → catalog, warehouse, demo → engine → report → cli
 //! ```
 
 pub mod catalog;

@@ -2,7 +2,8 @@
 //! done; what is done is done as a whole or not at all.
 
 use super::migrate::{self, MIGRATIONS, Migration};
-use super::rights::{self, Facts, Step};
+use super::rights::Facts;
+use super::steps::{self, Step, administrator_sql};
 use super::{SCHEMA, begin, finish};
 use crate::error::{Error, Result};
 use crate::pg::Session;
@@ -47,7 +48,7 @@ pub async fn plan(session: &Session, wish: &Wish) -> Result<Plan> {
         Some(table) => applied(session, &facts, wish, table).await?,
         None => Some(Vec::new()),
     };
-    let steps = rights::steps(&facts, wish);
+    let steps = steps::steps(&facts, wish);
     let Some(applied) = applied else {
         // The rights that are missing come first; the rest is seen when they are there.
         return Ok(Plan {
@@ -103,7 +104,7 @@ impl Plan {
         self.steps
             .iter()
             .any(|s| !s.able)
-            .then(|| rights::administrator_sql(&self.facts, &self.steps))
+            .then(|| administrator_sql(&self.facts, &self.steps))
     }
 
     /// How many steps the login may not do itself.

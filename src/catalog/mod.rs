@@ -8,14 +8,16 @@ pub mod init;
 pub mod lease;
 pub mod ledger;
 pub mod migrate;
-
+mod pairs;
 pub mod relations;
 mod rights;
 pub mod runs;
+mod steps;
 pub mod templates;
 pub mod tenants;
 
-pub use tenants::{Pair, Selection, Tenant, pairs};
+pub use pairs::{Pair, pairs};
+pub use tenants::{Selection, Tenant};
 
 use crate::config::{Place, Settings};
 use crate::error::{Error, Result};

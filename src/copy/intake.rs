@@ -328,7 +328,7 @@ mod tests {
                 .map(|(day, micros, note)| tuple(Some(day * DAY_MICROS + micros), note.as_deref()))
                 .collect();
             let whole = stream(&tuples);
-            let mut expected = vec![Tally::default(); 3];
+            let mut expected = [Tally::default(); 3];
             for ((day, _, _), tuple) in rows.iter().zip(&tuples) {
                 expected[usize::try_from(day - 10).unwrap()].add(tuple);
             }

@@ -6,6 +6,7 @@ pub mod numbers;
 pub mod outcome;
 pub mod progress;
 mod rate;
+mod standing;
 pub mod summary;
 pub mod table;
 

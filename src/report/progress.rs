@@ -2,9 +2,9 @@
 //!
 //! Events only count; a thread of its own draws, so that workers never wait for a terminal.
 
-use crate::engine::event::{Event, Observer, Outcome};
-use crate::report::numbers::{bytes, count, counted, duration, seconds};
-use crate::report::rate::Rate;
+use crate::engine::event::{Event, Observer};
+use crate::report::numbers::{count, counted, duration};
+use crate::report::standing::State;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -45,28 +45,6 @@ pub struct Progress {
     state: Arc<Mutex<State>>,
     bars: MultiProgress,
     drawing: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
-}
-
-/// What has been heard so far.
-struct State {
-    started: Instant,
-    units: u64,
-    skipped: u64,
-    done: u64,
-    failed: u64,
-    /// Of units that are loaded.
-    /// Everything that moved, also in windows that failed later.
-    moved: (u64, u64),
-    rate: Rate,
-    slots: BTreeMap<usize, Slot>,
-}
-
-/// A window that is running.
-struct Slot {
-    what: String,
-    since: Instant,
-    rows: u64,
-    bytes: u64,
 }
 
 impl Progress {
@@ -165,105 +143,6 @@ impl Observer for Progress {
     }
 }
 
-impl State {
-    fn new() -> State {
-        State {
-            started: Instant::now(),
-            units: 0,
-            skipped: 0,
-            done: 0,
-            failed: 0,
-            moved: (0, 0),
-            rate: Rate::default(),
-            slots: BTreeMap::new(),
-        }
-    }
-
-    fn hear(&mut self, event: &Event) {
-        match event {
-            Event::Planned { units, skipped } => {
-                (self.units, self.skipped) = (*units as u64, *skipped as u64);
-                self.started = Instant::now();
-            }
-            Event::WindowStarted {
-                slot,
-                tenant,
-                template,
-                window,
-            } => {
-                let what = format!("{tenant}/{template} {window}");
-                self.slots.insert(
-                    *slot,
-                    Slot {
-                        what,
-                        since: Instant::now(),
-                        rows: 0,
-                        bytes: 0,
-                    },
-                );
-            }
-            Event::Moved { slot, rows, bytes } => {
-                self.moved.0 += rows;
-                self.moved.1 += bytes;
-                if let Some(slot) = self.slots.get_mut(slot) {
-                    slot.rows += rows;
-                    slot.bytes += bytes;
-                }
-            }
-            Event::WindowEnded { slot } => {
-                self.slots.remove(slot);
-            }
-            Event::Through { units } => self.done += *units as u64,
-            Event::Unit(unit) => match unit.outcome {
-                // Counted in the plan, and when its rows were through.
-                Outcome::Skipped | Outcome::Loaded => {}
-                Outcome::Failed | Outcome::NotTried => {
-                    self.done += 1;
-                    self.failed += 1;
-                }
-            },
-            Event::Retry { .. } | Event::Stage { .. } | Event::Warning(_) => {}
-        }
-    }
-
-    /// Time left, once there is something to go by.
-    fn left(&self, now: Instant) -> Option<Duration> {
-        let todo = self.units.saturating_sub(self.done);
-        let done = u32::try_from(self.done).ok().filter(|n| *n > 0)?;
-        let todo = u32::try_from(todo).ok()?;
-        (now.duration_since(self.started) / done).checked_mul(todo)
-    }
-
-    /// `50,400 rows, 12,300 rows/s, 3.2 MiB/s, 2 failed, about 40.0 s left`.
-    fn figures(&mut self, now: Instant) -> String {
-        let (rows, size) = self.rate.sample(now, self.moved.0, self.moved.1);
-        let mut text = format!(
-            "{}, {} rows/s, {}/s",
-            counted(self.moved.0, "row"),
-            count(rows),
-            bytes(size)
-        );
-        if self.failed > 0 {
-            text.push_str(&format!(", {} failed", count(self.failed)));
-        }
-        match self.left(now) {
-            Some(left) if self.done < self.units => {
-                text.push_str(&format!(", about {} left", whole_seconds(left)));
-            }
-            _ => {}
-        }
-        text
-    }
-}
-
-fn whole_seconds(d: Duration) -> String {
-    if d < Duration::from_secs(60) {
-        format!("{} s", d.as_secs().max(1))
-    } else {
-        seconds(d.as_secs_f64())
-    }
-}
-
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     // Counters stay usable whatever a panicking thread left.
     state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -296,40 +175,32 @@ fn draw_bars(state: &Mutex<State>, bars: &MultiProgress, stopped: &mpsc::Receive
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
     };
     let total = bars.add(ProgressBar::new(0));
-    total.set_style(plain("{bar:24} {pos}/{len} units, {wide_msg}"));
+    total.set_style(plain("{bar:16} {pos}/{len} units, {wide_msg}"));
     let mut slots: BTreeMap<usize, ProgressBar> = BTreeMap::new();
-    loop {
-        {
-            let mut state = lock(state);
-            let now = Instant::now();
-            let figures = state.figures(now);
-            total.set_length(state.units);
-            total.set_position(state.done);
-            total.set_message(figures);
-            slots.retain(|slot, bar| {
-                let running = state.slots.contains_key(slot);
-                if !running {
-                    bars.remove(bar);
-                }
-                running
-            });
-            for (slot, running) in &state.slots {
-                let bar = slots.entry(*slot).or_insert_with(|| {
-                    let bar = bars.add(ProgressBar::new_spinner());
-                    bar.set_style(plain("  {wide_msg}"));
-                    bar
-                });
-                bar.set_message(format!(
-                    "{}  {}, {}, {}",
-                    running.what,
-                    counted(running.rows, "row"),
-                    bytes(running.bytes),
-                    whole_seconds(now.duration_since(running.since))
-                ));
+    while stopped.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
+        // The terminal may be slow, so nothing is locked while it is written to.
+        let Some(picture) = lock(state).picture(Instant::now()) else {
+            continue;
+        };
+        total.set_length(picture.units);
+        total.set_position(picture.done);
+        total.set_message(picture.figures);
+        slots.retain(|slot, bar| {
+            let running = picture.slots.iter().any(|(s, _)| s == slot);
+            if !running {
+                bars.remove(bar);
             }
-        }
-        if stopped.recv_timeout(REDRAW) != Err(RecvTimeoutError::Timeout) {
-            return;
+            running
+        });
+        for (slot, text) in picture.slots {
+            // Below the total, in the order of the slots.
+            let line = 1 + slots.range(..slot).count();
+            let bar = slots.entry(slot).or_insert_with(|| {
+                let bar = bars.insert(line, ProgressBar::new_spinner());
+                bar.set_style(plain("  {wide_msg}"));
+                bar
+            });
+            bar.set_message(text);
         }
     }
 }
@@ -337,59 +208,6 @@ fn draw_bars(state: &Mutex<State>, bars: &MultiProgress, stopped: &mpsc::Receive
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::event::UnitReport;
-    use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
-
-    fn unit(outcome: Outcome) -> Event {
-        Event::Unit(UnitReport {
-            unit: Unit {
-                tenant: TenantName::parse("acme").unwrap(),
-                template: TemplateName::parse("flights").unwrap(),
-                day: Day::from_pg_days(0),
-            },
-            outcome,
-            rows: 10,
-            bytes: 100,
-            digest: None,
-            relation: None,
-            tries: 1,
-        })
-    }
-
-    #[test]
-    fn figures_follow_the_events() {
-        let mut state = State::new();
-        state.hear(&Event::Planned {
-            units: 4,
-            skipped: 2,
-        });
-        state.hear(&Event::WindowStarted {
-            slot: 0,
-            tenant: TenantName::parse("acme").unwrap(),
-            template: TemplateName::parse("flights").unwrap(),
-            window: Window::single(Day::from_pg_days(0)),
-        });
-        state.hear(&Event::Moved {
-            slot: 0,
-            rows: 10,
-            bytes: 100,
-        });
-        assert_eq!(state.slots[&0].rows, 10);
-        state.hear(&Event::WindowEnded { slot: 0 });
-        state.hear(&Event::Through { units: 1 });
-        state.hear(&unit(Outcome::Loaded));
-        state.hear(&unit(Outcome::Failed));
-        state.hear(&unit(Outcome::Skipped));
-        assert_eq!((state.done, state.failed, state.moved.0), (2, 1, 10));
-        assert!(state.slots.is_empty());
-        let now = state.started + Duration::from_secs(10);
-        assert_eq!(state.left(now), Some(Duration::from_secs(10)));
-        assert!(
-            state.figures(now).ends_with("1 failed, about 10 s left"),
-            "{}",
-            state.figures(now)
-        );
-    }
 
     #[test]
     fn finishing_twice_and_dropping_ends_quietly() {

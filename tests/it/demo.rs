@@ -1,6 +1,7 @@
 //! `dayhaul demo`: it works on a bare machine, and leaves nothing behind.
 
 use crate::world::{self, Output};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,41 @@ fn the_demo_cleans_up_when_it_is_interrupted() {
         assert_eq!(child.wait().unwrap().code(), Some(130));
         assert!(is_empty(&dir), "something stayed after signal {signal}");
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_killed_demo_leaves_no_server_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = demo(&dir, &["--days", "3000"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for_servers(&dir);
+    let servers = server_pids(&dir);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let started = Instant::now();
+    while servers
+        .iter()
+        .any(|pid| Path::new("/proc").join(pid).exists())
+    {
+        assert!(started.elapsed() < Duration::from_secs(20), "still there");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn server_pids(dir: &tempfile::TempDir) -> Vec<String> {
+    let demo = std::fs::read_dir(dir.path()).unwrap().next().unwrap();
+    let folders = std::fs::read_dir(demo.unwrap().path()).unwrap().flatten();
+    let files =
+        folders.filter_map(|f| std::fs::read_to_string(f.path().join("data/postmaster.pid")).ok());
+    let pids: Vec<String> = files
+        .filter_map(|text| text.lines().next().map(str::to_owned))
+        .collect();
+    assert_eq!(pids.len(), 2);
+    pids
 }
 
 /// Until both servers of the demo have written their `postmaster.pid`.

@@ -12,6 +12,7 @@ mod init;
 mod layers;
 mod pgbouncer;
 mod refusals;
+mod report;
 mod server;
 mod template;
 mod tenant;

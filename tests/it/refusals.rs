@@ -235,17 +235,7 @@ fn a_tenant_that_cannot_be_read_is_named_and_the_others_load() {
     );
     let role = format!("denied_{}", server::unique());
     source("denied").run(&format!("CREATE ROLE {role} LOGIN"));
-    let ascii = Database {
-        name: format!("ascii_{}", server::unique()),
-        ..source("good").clone()
-    };
-    server::run(
-        &server::url("postgres"),
-        &format!(
-            "CREATE DATABASE {} ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE 'C'",
-            ascii.name
-        ),
-    );
+    let ascii = Database::create_ascii("ascii");
     events::create(&ascii);
     events::fill(&ascii, "2024-03-12", 7, 10);
     ascii.run("UPDATE event SET note = E'caf\\xe9' WHERE at >= '2024-03-15 00:00+00' AND at < '2024-03-16 00:00+00'");

@@ -1,6 +1,7 @@
 //! A whole small world: a warehouse, tenants, a folder with `dayhaul.toml`, and the built binary run in it.
 
 use crate::server::{self, Database};
+use dayhaul::cluster::Cluster;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -31,6 +32,13 @@ impl World {
         };
         world.configure("");
         world
+    }
+
+    /// The same with the warehouse on a cluster of the test's own, to be stopped and restarted.
+    pub fn with_warehouse(mut self, cluster: &Cluster) -> World {
+        self.warehouse = Database::of(cluster);
+        self.configure("");
+        self
     }
 
     /// Writes `dayhaul.toml`: the warehouse, then `more` (other sections).
