@@ -9,13 +9,13 @@ use super::keeper::Keeper;
 use super::pair::{self, ReadyPair, Wanted};
 use super::queue::{Limits, Queue};
 use super::worker::{Outcomes, Shared, Worker};
-use crate::catalog::{Pair, runs::RunHeader, warehouse_access};
+use crate::catalog::{Pair, ledger, runs::RunHeader, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Access;
-use crate::unit::{Day, TenantName, Unit, Window};
+use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
 use futures_util::StreamExt;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -68,6 +68,8 @@ pub async fn backfill(
     let reachable = run.check_at_sources(locked).await;
     let ready = run.make_ready(&mut keeper, reachable).await;
     run.work(&mut keeper, ready).await;
+    keeper.reconnect().await?;
+    run.check_ledger(&keeper).await?;
     run.account_for_all();
     let report = run.report(keeper.run(), begun);
     let outcome = match &report {
@@ -87,10 +89,10 @@ struct Run<'a> {
     cancel: CancellationToken,
     outcomes: Outcomes,
     /// Every pair of the selection.
-    all: Vec<(TenantName, crate::unit::TemplateName)>,
+    all: Vec<(TenantName, TemplateName)>,
     locked: usize,
     unreachable: HashSet<TenantName>,
-    seconds: Vec<(TenantName, crate::unit::TemplateName, f64)>,
+    seconds: Vec<(TenantName, TemplateName, f64)>,
 }
 
 impl Run<'_> {
@@ -244,6 +246,50 @@ impl Run<'_> {
         });
     }
 
+    /// Looks whether the ledger has what was reported as loaded. Loads commit without waiting for the disk: a warehouse
+    /// that crashed in the meantime may have lost the last of them, rows and ledger together.
+    async fn check_ledger(&mut self, keeper: &Keeper) -> Result<()> {
+        let mut lost: BTreeMap<(TenantName, TemplateName), BTreeSet<Day>> = BTreeMap::new();
+        for (tenant, template) in &self.all {
+            let of_pair = |u: &&UnitReport| {
+                u.outcome == Outcome::Loaded
+                    && u.unit.tenant == *tenant
+                    && u.unit.template == *template
+            };
+            let said = self.outcomes.units.iter().filter(of_pair);
+            let mut missing: BTreeSet<Day> = said.map(|u| u.unit.day).collect();
+            if missing.is_empty() {
+                continue;
+            }
+            for day in ledger::loaded_days(keeper.session(), tenant, template).await? {
+                missing.remove(&day);
+            }
+            if !missing.is_empty() {
+                lost.insert((tenant.clone(), template.clone()), missing);
+            }
+        }
+        for ((tenant, template), days) in lost {
+            for unit in &mut self.outcomes.units {
+                let named = unit.unit.tenant == tenant && unit.unit.template == template;
+                if named && days.contains(&unit.unit.day) {
+                    unit.outcome = Outcome::Failed;
+                }
+            }
+            self.outcomes.failures.push(Failure {
+                tenant,
+                template: Some(template),
+                windows: days.into_iter().map(Window::single).collect(),
+                error: Error::new(
+                    Kind::Connect,
+                    "loaded, but lost again: the warehouse crashed before it reached the disk",
+                )
+                .with_hint("run the same command again: it loads what is missing"),
+                not_tried: false,
+            });
+        }
+        Ok(())
+    }
+
     /// No unit may end without a word: one that nobody reported was not tried.
     fn account_for_all(&mut self) {
         let reported: BTreeSet<Unit> = self.outcomes.units.iter().map(|u| u.unit.clone()).collect();
@@ -280,6 +326,7 @@ impl Run<'_> {
                     interrupted()
                 } else {
                     Error::new(Kind::Bug, "these days were lost sight of")
+                        .with_hint("run the same command again: it loads what is missing")
                 };
                 self.outcomes.failures.push(Failure {
                     tenant: tenant.clone(),
