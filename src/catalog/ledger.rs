@@ -55,6 +55,28 @@ pub async fn loaded_versions(
         .collect())
 }
 
+/// Loaded days of a pair with their digests.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn digests(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<BTreeMap<Day, String>> {
+    let rows = session
+        .query(
+            "SELECT day, digest FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded' \
+             AND digest IS NOT NULL",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| (Day::from(row.get::<_, NaiveDate>(0)), row.get(1)))
+        .collect())
+}
+
 /// Mean bytes of a pair's thirty latest days that had rows; `None` when there is no history.
 ///
 /// # Errors
@@ -309,6 +331,25 @@ pub async fn reveal(
         .execute(
             "DELETE FROM _wh.staged WHERE tenant = $1 AND template = $2 AND relation = $3",
             &[&tenant.as_str(), &template.as_str(), &from],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Forgets that days are staged, in the transaction that deletes their rows from the staging table.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn unstage(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    days: impl IntoIterator<Item = Day>,
+) -> Result<()> {
+    session
+        .execute(
+            "DELETE FROM _wh.staged WHERE tenant = $1 AND template = $2 AND day = ANY ($3)",
+            &[&tenant.as_str(), &template.as_str(), &dates(days)],
         )
         .await?;
     Ok(())

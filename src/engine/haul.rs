@@ -250,7 +250,10 @@ impl Haul<'_> {
             table.send(piece).await.map_err(target)?;
         }
         let stored = table.finish().await.map_err(target)?;
-        same_count(tally.rows, stored)
+        same_count(tally.rows, stored).map_err(|fault| Fault {
+            error: fault.error.on_day(day),
+            ..fault
+        })
     }
 
     pub(super) fn intake(&self) -> Intake {

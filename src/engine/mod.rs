@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod backfill;
+mod blame;
 mod compare;
 pub mod event;
 mod haul;

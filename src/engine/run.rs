@@ -10,7 +10,7 @@ use super::keeper::Keeper;
 use super::pair::{self, ReadyPair};
 use super::queue::{Limits, Queue, runs_of};
 use super::worker::{Outcomes, Shared, Worker};
-use crate::catalog::{Pair, runs::RunHeader, warehouse_access};
+use crate::catalog::{Pair, ledger, runs::RunHeader, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Access;
@@ -75,6 +75,8 @@ pub async fn run(
     let reachable = run.check_at_sources(locked).await;
     let ready = run.make_ready(&mut keeper, reachable).await;
     run.work(&mut keeper, ready).await;
+    keeper.reconnect().await?;
+    run.check_ledger(&keeper).await?;
     run.account_for_all();
     let report = run.report(keeper.run(), begun);
     let outcome = match &report {
@@ -273,6 +275,52 @@ impl Run<'_> {
         });
     }
 
+    /// Looks whether the ledger has what was reported as loaded. Loads commit without waiting for the disk: a warehouse
+    /// that crashed in the meantime may have lost the last of them, rows and ledger together.
+    async fn check_ledger(&mut self, keeper: &Keeper) -> Result<()> {
+        let mut lost: BTreeMap<(TenantName, TemplateName), BTreeSet<Day>> = BTreeMap::new();
+        for (tenant, template) in self.all.keys() {
+            let of_pair = |u: &&UnitReport| {
+                matches!(u.outcome, Outcome::Loaded | Outcome::Changed)
+                    && u.unit.tenant == *tenant
+                    && u.unit.template == *template
+            };
+            let said: Vec<&UnitReport> = self.outcomes.units.iter().filter(of_pair).collect();
+            if said.is_empty() {
+                continue;
+            }
+            let found = ledger::digests(keeper.session(), tenant, template).await?;
+            let missing: BTreeSet<Day> = said
+                .iter()
+                .filter(|u| found.get(&u.unit.day) != u.digest.as_ref())
+                .map(|u| u.unit.day)
+                .collect();
+            if !missing.is_empty() {
+                lost.insert((tenant.clone(), template.clone()), missing);
+            }
+        }
+        for ((tenant, template), days) in lost {
+            for unit in &mut self.outcomes.units {
+                let named = unit.unit.tenant == tenant && unit.unit.template == template;
+                if named && days.contains(&unit.unit.day) {
+                    unit.outcome = Outcome::Failed;
+                }
+            }
+            self.outcomes.failures.push(Failure {
+                tenant,
+                template: Some(template),
+                windows: days.into_iter().map(Window::single).collect(),
+                error: Error::new(
+                    Kind::Connect,
+                    "loaded, but lost again: the warehouse crashed before it reached the disk",
+                )
+                .with_hint("run the same command again: it loads what is missing"),
+                not_tried: false,
+            });
+        }
+        Ok(())
+    }
+
     /// No unit may end without a word: one that nobody reported was not tried.
     fn account_for_all(&mut self) {
         let reported: BTreeSet<Unit> = self.outcomes.units.iter().map(|u| u.unit.clone()).collect();
@@ -310,6 +358,7 @@ impl Run<'_> {
                     interrupted()
                 } else {
                     Error::new(Kind::Bug, "these days were lost sight of")
+                        .with_hint("run the same command again: it loads what is missing")
                 };
                 self.outcomes.failures.push(Failure {
                     tenant: tenant.clone(),

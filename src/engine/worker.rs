@@ -1,5 +1,6 @@
 //! A worker: takes jobs from the queue until none is left.
 
+use super::blame;
 use super::event::{Change, Event, Failure, Observer, Outcome, UnitReport};
 use super::haul::{Fault, Haul, Hauled, RefreshHints, Refreshed, Side};
 use super::pair::ReadyPair;
@@ -72,6 +73,18 @@ impl Shared {
             version: pair.template.version(),
             run: self.run,
             tries,
+        }
+    }
+
+    fn year_build(&self) -> YearBuild<'_> {
+        let settings = &self.settings;
+        YearBuild {
+            access: &self.warehouse,
+            owner: &settings.warehouse.owner_role,
+            reader: &settings.warehouse.reader_role,
+            run: self.run,
+            jobs: settings.load.jobs,
+            lock_timeout: settings.load.lock_timeout,
         }
     }
 
@@ -337,7 +350,40 @@ impl Worker {
                 }
             }
         };
+        let fault = self.blame(pair, window, fault).await;
         self.fail(pair, window, tries, fault).await;
+    }
+
+    /// Adds to an error about the encoding of a text the column that holds it.
+    async fn blame(&mut self, pair: PairIndex, window: Window, fault: Fault) -> Fault {
+        if fault.side != Side::Source || !blame::is_about_encoding(&fault.error) {
+            return fault;
+        }
+        let shared = Arc::clone(&self.shared);
+        let ready = &shared.pairs[pair];
+        let load = &shared.settings.load;
+        let search = async {
+            let query = ready.bind(window)?;
+            self.connect(pair).await?;
+            let Some((_, session)) = &self.source else {
+                return Ok(None);
+            };
+            let timeout = load.statement_timeout;
+            blame::column_not_in_utf8(session, &ready.template, &query, timeout)
+                .await
+                .map_err(Fault::from)
+        };
+        // Bounded like a COPY that moves nothing: the unit has failed, and others wait for this worker.
+        match tokio::time::timeout(load.stall_timeout, search).await {
+            Ok(Ok(Some(column))) => Fault {
+                error: fault.error.at(format!("column `{column}`")),
+                ..fault
+            },
+            _ => {
+                self.end_sessions().await;
+                fault
+            }
+        }
     }
 
     async fn attempt(
@@ -566,6 +612,11 @@ impl Worker {
             };
             let Err(error) = result else { return };
             self.end_sessions().await;
+            if error.sqlstate() == Some("23505")
+                && self.set_duplicates_aside(pair, year, &error).await
+            {
+                continue;
+            }
             match waits.next() {
                 Some(wait) if error.is_transient() => tokio::time::sleep(wait).await,
                 _ => break error,
@@ -575,6 +626,45 @@ impl Worker {
             "its rows are kept in the staging table; run the same command again to go on",
         );
         self.year_failed(pair, year, error).await;
+    }
+
+    /// After the unique index of a staged year met its match: fails the days that hold such rows. Whether there are any.
+    async fn set_duplicates_aside(&mut self, pair: PairIndex, year: i32, error: &Error) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let place = shared.pairs[pair].place();
+        let entry = shared.entry(pair, 1);
+        let aside = async {
+            let session = self.warehouse().await.map_err(|fault| fault.error)?;
+            let build = shared.year_build();
+            let days = warehouse::set_duplicates_aside(session, place, year, build).await?;
+            ledger::fail(session, &entry, days.iter().copied(), error.message()).await?;
+            Ok::<_, Error>(days)
+        };
+        let days = match aside.await {
+            Ok(days) => days,
+            Err(error) => {
+                tracing::warn!(%error, "days with duplicate rows could not be set aside");
+                return false;
+            }
+        };
+        if days.is_empty() {
+            return false;
+        }
+        let asked = &shared.pairs[pair].asked;
+        let asked = days.iter().copied().filter(|d| asked.contains(d));
+        shared.report_days(pair, asked, Outcome::Failed, 1);
+        let windows = runs_of(days.iter().copied(), |_| ());
+        let mut told =
+            Error::new(error.kind(), error.message()).at(format!("building year {year}"));
+        if let Some(code) = error.sqlstate() {
+            told = told.with_sqlstate(code, false);
+        }
+        if let Some(hint) = error.hint() {
+            told = told.with_hint(hint);
+        }
+        let windows = windows.into_iter().map(|(_, window)| window).collect();
+        shared.add_failure(pair, windows, told, false);
+        true
     }
 
     async fn year_failed(&mut self, pair: PairIndex, year: i32, error: Error) {
@@ -616,16 +706,8 @@ impl Worker {
     async fn build_year(&mut self, pair: PairIndex, year: i32) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         let ready = &shared.pairs[pair];
-        let settings = &shared.settings;
         let session = self.warehouse().await.map_err(|fault| fault.error)?;
-        let build = YearBuild {
-            access: &shared.warehouse,
-            owner: &settings.warehouse.owner_role,
-            reader: &settings.warehouse.reader_role,
-            run: shared.run,
-            jobs: settings.load.jobs,
-            lock_timeout: settings.load.lock_timeout,
-        };
+        let build = shared.year_build();
         let stage = |what: &str| {
             shared.observer.event(&Event::Stage {
                 tenant: ready.tenant.name.clone(),
@@ -672,16 +754,17 @@ fn what_now(window: Window, errand: Errand, fault: Fault) -> After {
     {
         return After::Pieces(around(window, bad));
     }
-    // A value that one side cannot take: find the day that holds it, and load the others.
-    let about_a_value = error
-        .sqlstate()
-        .is_some_and(|code| code.starts_with("22") || code.starts_with("23"));
     let year = matches!(errand.destination, Destination::Year(_));
     if window.len() == 1 && year && errand.work == Work::Load && error.sqlstate() == Some("23505") {
         return After::AsRefresh;
     }
+    // Rows that are not the window's, or a value that one side cannot take: find the day, and load the others.
+    let about_rows = error.kind() == Kind::Data
+        || error
+            .sqlstate()
+            .is_some_and(|code| code.starts_with("22") || code.starts_with("23"));
     match window.halves() {
-        Some((first, second)) if about_a_value => After::Pieces(vec![first, second]),
+        Some((first, second)) if about_rows => After::Pieces(vec![first, second]),
         _ => After::Failed(fault),
     }
 }

@@ -4,6 +4,7 @@
 //! a (tenant, template) pair parts the two. Plain tables, indexes and union views, nothing else.
 
 pub mod difference;
+mod duplicates;
 mod load;
 mod prepare;
 mod shape;
@@ -12,6 +13,7 @@ mod tables;
 mod transaction;
 mod views;
 
+pub use duplicates::set_duplicates_aside;
 pub use load::{Claim, begin_load, copy_into, finish_load};
 pub use prepare::prepare;
 pub use shape::{DAYS_AHEAD, Destination, Shape};
