@@ -47,8 +47,12 @@ pub async fn backfill(
 ) -> Result<RunReport> {
     let begun = Instant::now();
     let access = warehouse_access(settings).await?;
-    let mut keeper =
-        Keeper::begin(&access, settings, &RunHeader::of_this_process("backfill")).await?;
+    let header = RunHeader::of_this_process("backfill");
+    let mut keeper = Keeper::begin(&access, settings, &header, &cancel).await?;
+    let asked_for = pairs
+        .iter()
+        .map(|p| (&p.tenant.name, &p.template.name, vec![asked.days]));
+    keeper.select(asked_for).await?;
     let mut run = Run {
         settings,
         access: &access,
@@ -69,13 +73,16 @@ pub async fn backfill(
     let ready = run.make_ready(&mut keeper, reachable).await;
     run.work(&mut keeper, ready).await;
     run.account_for_all();
-    let report = run.report(keeper.run(), begun);
+    let report = run.report(&keeper, begun);
     let outcome = match &report {
+        r if r.cancelled_by.is_some() => "cancelled",
         r if r.interrupted => "interrupted",
         r if r.failures.is_empty() => "done",
         _ => "failed",
     };
-    keeper.end(outcome, &totals(&report)).await?;
+    keeper
+        .end(outcome, &totals(&report), &report.failures)
+        .await?;
     Ok(report)
 }
 
@@ -292,15 +299,16 @@ impl Run<'_> {
         }
     }
 
-    fn report(self, run: i64, begun: Instant) -> RunReport {
+    fn report(self, keeper: &Keeper, begun: Instant) -> RunReport {
         let tenants: HashSet<_> = self.all.iter().map(|(tenant, _)| tenant).collect();
         let mut units = self.outcomes.units;
         units.sort_by(|a, b| a.unit.cmp(&b.unit));
         RunReport {
-            run: Some(run),
+            run: Some(keeper.run()),
             units,
             failures: self.outcomes.failures,
             interrupted: self.cancel.is_cancelled(),
+            cancelled_by: keeper.cancelled_by(),
             pairs: self.all.len(),
             locked_pairs: self.locked,
             tenants: tenants.len(),
@@ -328,7 +336,10 @@ async fn oversee(
                 Some(Ok(Err(error))) => format!("a worker could not start: {error}"),
                 Some(Err(died)) => format!("a worker died: {died}"),
             },
-            () = cancel.cancelled(), if !told => "the run was interrupted".to_owned(),
+            () = cancel.cancelled(), if !told => match keeper.cancelled_by() {
+                Some(who) => format!("the run was cancelled by {who}"),
+                None => "the run was interrupted".to_owned(),
+            },
             error = keeper.keep(), if !told => format!("the pairs' locks were lost: {error}"),
         };
         told = true;
@@ -341,7 +352,7 @@ fn interrupted() -> Error {
 }
 
 /// What `_wh.run` keeps of the outcome.
-fn totals(report: &RunReport) -> String {
+fn totals(report: &RunReport) -> serde_json::Value {
     let count = |outcome| report.units.iter().filter(|u| u.outcome == outcome).count();
     serde_json::json!({
         "loaded": count(Outcome::Loaded),
@@ -351,5 +362,4 @@ fn totals(report: &RunReport) -> String {
         "rows": report.units.iter().map(|u| u.rows).sum::<u64>(),
         "bytes": report.units.iter().map(|u| u.bytes).sum::<u64>(),
     })
-    .to_string()
 }

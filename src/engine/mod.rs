@@ -6,6 +6,7 @@ mod haul;
 mod keeper;
 mod pace;
 mod pair;
+mod pulse;
 mod queue;
 mod retry;
 mod stall;
