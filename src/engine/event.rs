@@ -120,6 +120,8 @@ pub struct RunReport {
     pub units: Vec<UnitReport>,
     pub failures: Vec<Failure>,
     pub interrupted: bool,
+    /// Who interrupted it by `dayhaul cancel`.
+    pub cancelled_by: Option<String>,
     /// Pairs of the selection, and how many of them another run held.
     pub pairs: usize,
     pub locked_pairs: usize,

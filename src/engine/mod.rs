@@ -9,6 +9,7 @@ mod haul;
 mod keeper;
 mod pace;
 mod pair;
+mod pulse;
 mod queue;
 mod retry;
 pub mod run;

@@ -48,7 +48,7 @@ pub async fn run(
     let begun = Instant::now();
     let access = warehouse_access(settings).await?;
     let header = RunHeader::of_this_process(ask.command());
-    let mut keeper = Keeper::begin(&access, settings, &header).await?;
+    let mut keeper = Keeper::begin(&access, settings, &header, &cancel).await?;
     let named: BTreeSet<Day> = ask.named_days().iter().flat_map(Window::days).collect();
     let mut run = Run {
         settings,
@@ -74,17 +74,21 @@ pub async fn run(
     let locked = run.lock(&mut keeper, pairs).await?;
     let reachable = run.check_at_sources(locked).await;
     let ready = run.make_ready(&mut keeper, reachable).await;
+    run.select(&keeper).await?;
     run.work(&mut keeper, ready).await;
     keeper.reconnect().await?;
     run.check_ledger(&keeper).await?;
     run.account_for_all();
-    let report = run.report(keeper.run(), begun);
+    let report = run.report(&keeper, begun);
     let outcome = match &report {
+        r if r.cancelled_by.is_some() => "cancelled",
         r if r.interrupted => "interrupted",
         r if r.failures.is_empty() => "done",
         _ => "failed",
     };
-    keeper.end(outcome, &totals(&report)).await?;
+    keeper
+        .end(outcome, &totals(&report), &report.failures)
+        .await?;
     Ok(report)
 }
 
@@ -183,6 +187,16 @@ impl Run<'_> {
             }
         }
         ready
+    }
+
+    /// Stores the days of each pair with the run: they are resolved once.
+    async fn select(&self, keeper: &Keeper) -> Result<()> {
+        let pairs = self.all.iter().map(|((tenant, template), days)| {
+            let runs = runs_of(days.iter().copied(), |_| ());
+            let windows = runs.into_iter().map(|(_, window)| window).collect();
+            (tenant, template, windows)
+        });
+        keeper.select(pairs).await
     }
 
     async fn work(&mut self, keeper: &mut Keeper, pairs: Vec<ReadyPair>) {
@@ -374,17 +388,18 @@ impl Run<'_> {
         }
     }
 
-    fn report(self, run: i64, begun: Instant) -> RunReport {
+    fn report(self, keeper: &Keeper, begun: Instant) -> RunReport {
         let tenants: HashSet<_> = self.all.keys().map(|(tenant, _)| tenant).collect();
         let mut units = self.outcomes.units;
         // A day that was refreshed twice, because rows moved, is reported once: as changed, if either time found it so.
         units.sort_by(|a, b| (&a.unit, b.outcome).cmp(&(&b.unit, a.outcome)));
         units.dedup_by(|later, first| later.unit == first.unit);
         RunReport {
-            run: Some(run),
+            run: Some(keeper.run()),
             units,
             failures: self.outcomes.failures,
             interrupted: self.cancel.is_cancelled(),
+            cancelled_by: keeper.cancelled_by(),
             pairs: self.all.len(),
             locked_pairs: self.locked,
             tenants: tenants.len(),
@@ -412,7 +427,10 @@ async fn oversee(
                 Some(Ok(Err(error))) => format!("a worker could not start: {error}"),
                 Some(Err(died)) => format!("a worker died: {died}"),
             },
-            () = cancel.cancelled(), if !told => "the run was interrupted".to_owned(),
+            () = cancel.cancelled(), if !told => match keeper.cancelled_by() {
+                Some(who) => format!("the run was cancelled by {who}"),
+                None => "the run was interrupted".to_owned(),
+            },
             error = keeper.keep(), if !told => format!("the pairs' locks were lost: {error}"),
         };
         told = true;
@@ -425,7 +443,7 @@ fn interrupted() -> Error {
 }
 
 /// What `_wh.run` keeps of the outcome.
-fn totals(report: &RunReport) -> String {
+fn totals(report: &RunReport) -> serde_json::Value {
     let count = |outcome| report.units.iter().filter(|u| u.outcome == outcome).count();
     serde_json::json!({
         "loaded": count(Outcome::Loaded),
@@ -437,5 +455,4 @@ fn totals(report: &RunReport) -> String {
         "rows": report.units.iter().map(|u| u.rows).sum::<u64>(),
         "bytes": report.units.iter().map(|u| u.bytes).sum::<u64>(),
     })
-    .to_string()
 }

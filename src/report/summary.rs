@@ -191,6 +191,7 @@ pub mod tests {
             units,
             failures: Vec::new(),
             interrupted: false,
+            cancelled_by: None,
             pairs: 1,
             locked_pairs: 0,
             tenants: 1,

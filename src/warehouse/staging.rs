@@ -229,6 +229,7 @@ async fn reveal(
         relations::staging_became_year(session, schema, &staging, &table).await?;
         ledger::reveal(
             session,
+            build.run,
             place.tenant,
             template,
             &format!("{schema}.{staging}"),
