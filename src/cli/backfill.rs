@@ -29,7 +29,7 @@ pub struct Args {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum IfLocked {
+pub(super) enum IfLocked {
     /// Exit code 4
     Fail,
     /// Exit code 0: the other run does the work

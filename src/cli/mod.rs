@@ -4,12 +4,14 @@ pub mod backfill;
 pub mod confirm;
 pub mod context;
 pub mod demo;
+pub mod fold;
 pub mod init;
 mod log;
 pub mod selection;
 mod signals;
 pub mod template;
 pub mod tenant;
+pub mod unfold;
 
 pub use context::Context;
 
@@ -79,6 +81,10 @@ enum Command {
     Tenant(tenant::Command),
     /// Load days that the warehouse does not have yet
     Backfill(backfill::Args),
+    /// Move closed days from their day tables into their year tables
+    Fold(fold::Args),
+    /// Bring folded days back into day tables of their own
+    Unfold(unfold::Args),
     /// Write, review, load and look at templates
     #[command(subcommand)]
     Template(template::Command),
@@ -117,6 +123,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Demo(args) => Box::pin(demo::run(args, context)).await,
         Command::Init(args) => init::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
+        Command::Fold(args) => fold::run(args, context).await,
+        Command::Unfold(args) => unfold::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,
     }

@@ -2,6 +2,7 @@
 
 pub mod backfill;
 pub mod event;
+pub mod fold;
 mod haul;
 mod keeper;
 mod pace;
