@@ -8,7 +8,7 @@ use crate::engine::ask::Ask;
 use crate::engine::event::RunReport;
 use crate::engine::run::{Options, run};
 use crate::error::{Error, Result, exit};
-use crate::report::{Progress, RunOutcome, json, summary};
+use crate::report::{Progress, RunOutcome, fold, json, summary};
 use clap::ValueEnum;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -18,14 +18,14 @@ use tokio_util::sync::CancellationToken;
 pub struct LockArgs {
     /// Wait for a (tenant, template) that another run holds
     #[arg(long)]
-    wait: bool,
+    pub(super) wait: bool,
     /// What it means when every (tenant, template) is held by another run
     #[arg(long, value_name = "WHAT", default_value = "fail")]
-    if_locked: IfLocked,
+    pub(super) if_locked: IfLocked,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum IfLocked {
+pub(super) enum IfLocked {
     /// Exit code 4
     Fail,
     /// Exit code 0: the other run does the work
@@ -84,6 +84,9 @@ async fn watched(
     progress.finish();
     let report = result?;
     context.print(summary::render(&report));
+    if let Some(folds) = fold::pairs_table(&report.folds, false) {
+        context.print(folds);
+    }
     context.print_json(&json::Run::new(command, &report));
     context.failures(&report);
     Ok(report)

@@ -4,6 +4,7 @@ pub mod backfill;
 pub mod confirm;
 pub mod context;
 pub mod demo;
+pub mod fold;
 pub mod init;
 mod load;
 mod log;
@@ -13,6 +14,7 @@ mod signals;
 pub mod sync;
 pub mod template;
 pub mod tenant;
+pub mod unfold;
 
 pub use context::Context;
 
@@ -86,6 +88,10 @@ enum Command {
     Refresh(refresh::Args),
     /// Load what is missing and refresh the latest days: the one command for cron
     Sync(sync::Args),
+    /// Move closed days from their day tables into their year tables
+    Fold(fold::Args),
+    /// Bring folded days back into day tables of their own
+    Unfold(unfold::Args),
     /// Write, review, load and look at templates
     #[command(subcommand)]
     Template(template::Command),
@@ -126,6 +132,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Backfill(args) => backfill::run(args, context).await,
         Command::Refresh(args) => refresh::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
+        Command::Fold(args) => fold::run(args, context).await,
+        Command::Unfold(args) => unfold::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,
     }

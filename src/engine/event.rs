@@ -1,5 +1,6 @@
 //! What the engine tells whoever watches. The engine prints nothing.
 
+use super::fold::PairFold;
 use crate::error::Error;
 use crate::unit::{TemplateName, TenantName, Unit, Window};
 use std::time::Duration;
@@ -119,6 +120,8 @@ pub struct RunReport {
     pub run: Option<i64>,
     pub units: Vec<UnitReport>,
     pub failures: Vec<Failure>,
+    /// What a sync folded, or could not fold yet.
+    pub folds: Vec<PairFold>,
     pub interrupted: bool,
     /// Who interrupted it by `dayhaul cancel`.
     pub cancelled_by: Option<String>,

@@ -5,6 +5,7 @@ pub mod backfill;
 mod blame;
 mod compare;
 pub mod event;
+pub mod fold;
 mod haul;
 mod keeper;
 mod pace;

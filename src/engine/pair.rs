@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 
 /// A pair whose work can begin.
 pub(super) struct ReadyPair {
+    pub pair: Pair,
     pub tenant: Tenant,
     pub template: Arc<Template>,
     /// How to reach the source.
@@ -178,8 +179,9 @@ pub(super) async fn make_ready(
     warehouse::show(session, place, &shape, reader, lock_timeout).await?;
     let history = ledger::bytes_per_day(session, tenant, template).await?;
     Ok(ReadyPair {
-        tenant: pair.tenant,
-        template: pair.template,
+        tenant: pair.tenant.clone(),
+        template: Arc::clone(&pair.template),
+        pair,
         access,
         shape: Mutex::new(shape),
         asked,

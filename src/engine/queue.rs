@@ -202,12 +202,14 @@ impl Queue {
         })
     }
 
+    /// `None` for a window that the queue did not hand out: a worker may look after a day that its own window needs.
     fn leave(&mut self, pair: PairIndex, window: Window) -> Option<Errand> {
         let work = &mut self.pairs[pair];
+        let errand = work.running.remove(&window)?;
         if let Some(n) = self.servers.get_mut(&work.server) {
             *n = n.saturating_sub(1);
         }
-        work.running.remove(&window)
+        Some(errand)
     }
 
     /// The window is loaded: `bytes` of tuples passed.
@@ -234,19 +236,6 @@ impl Queue {
     pub fn put_back_as(&mut self, pair: PairIndex, window: Window, errand: Errand) {
         self.leave(pair, window);
         self.pairs[pair].runs.push_front((errand, window));
-    }
-
-    /// The window goes back, behind errands that must be done before it.
-    pub fn put_back_behind(
-        &mut self,
-        pair: PairIndex,
-        window: Window,
-        first: impl DoubleEndedIterator<Item = (Errand, Window)>,
-    ) {
-        self.put_back(pair, window, &[window]);
-        for errand in first.rev() {
-            self.pairs[pair].runs.push_front(errand);
-        }
     }
 
     /// Like [`Queue::put_back`], and windows of this pair get shorter from now on.

@@ -6,6 +6,7 @@
 
 use super::ask::Ask;
 use super::event::{Event, Failure, Observer, Outcome, RunReport, UnitReport};
+use super::fold::{PairFold, Steps, Target, fold_pairs};
 use super::keeper::Keeper;
 use super::pair::{self, ReadyPair};
 use super::queue::{Limits, Queue, runs_of};
@@ -75,11 +76,13 @@ pub async fn run(
     let reachable = run.check_at_sources(locked).await;
     let ready = run.make_ready(&mut keeper, reachable).await;
     run.select(&keeper).await?;
+    let pairs: Vec<Pair> = ready.iter().map(|pair| pair.pair.clone()).collect();
     run.work(&mut keeper, ready).await;
+    let folds = run.fold(&mut keeper, &pairs).await;
     keeper.reconnect().await?;
     run.check_ledger(&keeper).await?;
     run.account_for_all();
-    let report = run.report(&keeper, begun);
+    let report = run.report(&keeper, folds, begun);
     let outcome = match &report {
         r if r.cancelled_by.is_some() => "cancelled",
         r if r.interrupted => "interrupted",
@@ -278,6 +281,25 @@ impl Run<'_> {
         }
     }
 
+    /// A sync folds what has closed, after everything else.
+    async fn fold(&mut self, keeper: &mut Keeper, pairs: &[Pair]) -> Vec<PairFold> {
+        if !matches!(self.ask, Ask::Sync { .. }) || self.cancel.is_cancelled() {
+            return Vec::new();
+        }
+        let steps = Steps {
+            settings: self.settings,
+            access: self.access,
+            run: keeper.run(),
+            target: Target::OpenDays,
+            today: self.options.today,
+            observer: &*self.observer,
+        };
+        let cancel = self.cancel.clone();
+        let (folds, failures) = fold_pairs(steps, keeper, pairs, &cancel).await;
+        self.outcomes.failures.extend(failures);
+        folds
+    }
+
     /// A pair that did not come as far as its workers.
     fn give_up(&mut self, pair: &Pair, error: Error) {
         self.outcomes.failures.push(Failure {
@@ -388,7 +410,7 @@ impl Run<'_> {
         }
     }
 
-    fn report(self, keeper: &Keeper, begun: Instant) -> RunReport {
+    fn report(self, keeper: &Keeper, folds: Vec<PairFold>, begun: Instant) -> RunReport {
         let tenants: HashSet<_> = self.all.keys().map(|(tenant, _)| tenant).collect();
         let mut units = self.outcomes.units;
         // A day that was refreshed twice, because rows moved, is reported once: as changed, if either time found it so.
@@ -398,6 +420,7 @@ impl Run<'_> {
             run: Some(keeper.run()),
             units,
             failures: self.outcomes.failures,
+            folds,
             interrupted: self.cancel.is_cancelled(),
             cancelled_by: keeper.cancelled_by(),
             pairs: self.all.len(),

@@ -329,7 +329,7 @@ impl Worker {
                     return shared.queue().put_back_as(pair, window, errand);
                 }
                 After::Replace => replace = true,
-                After::Follow(days) => return self.follow(pair, window, &days).await,
+                After::Follow(days) => Box::pin(self.follow(pair, &days)).await,
                 After::Failed(fault) => break fault,
                 After::Retry(fault) => {
                     let Some(wait) = waits.next() else {
@@ -433,18 +433,17 @@ impl Worker {
         what_now(window, errand, fault)
     }
 
-    /// Rows moved into `window` from `days`: these are refreshed first, once, so that each row ends up in one place.
-    async fn follow(&self, pair: PairIndex, window: Window, days: &BTreeSet<Day>) {
-        let ready = &self.shared.pairs[pair];
+    /// Rows moved out of `days`, into the window at hand: these are refreshed first, by this worker, and once, so that each
+    /// row ends up in one place.
+    async fn follow(&mut self, pair: PairIndex, days: &BTreeSet<Day>) {
+        let shared = Arc::clone(&self.shared);
+        let ready = &shared.pairs[pair];
         lock(&ready.followed).extend(days);
-        let shape = ready.shape.lock().await;
-        let errands = days.iter().map(|day| {
-            (
-                Errand::refresh(shape.destination(*day)),
-                Window::single(*day),
-            )
-        });
-        self.shared.queue().put_back_behind(pair, window, errands);
+        for day in days {
+            let destination = ready.shape.lock().await.destination(*day);
+            self.window(pair, Window::single(*day), Errand::refresh(destination))
+                .await;
+        }
     }
 
     async fn haul(

@@ -5,6 +5,7 @@
 
 use crate::engine::event::{Change, Failure, Outcome, RunReport, UnitReport};
 use crate::report::failure::{merged, why};
+use crate::report::fold::{PairJson, pairs_json};
 use crate::report::outcome::RunOutcome;
 use crate::report::summary::{Totals, totals};
 use serde::Serialize;
@@ -20,6 +21,9 @@ pub struct Run<'a> {
     totals: Totals,
     units: Vec<Unit<'a>>,
     failures: Vec<Cause<'a>>,
+    /// Of a sync: what it folded, or could not yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    folds: Vec<PairJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,7 +44,7 @@ struct Unit<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Cause<'a> {
+pub(super) struct Cause<'a> {
     tenant: &'a str,
     template: Option<&'a str>,
     /// Inclusive runs of days.
@@ -63,6 +67,7 @@ impl<'a> Run<'a> {
             totals: totals(report),
             units: report.units.iter().map(unit).collect(),
             failures: report.failures.iter().map(cause).collect(),
+            folds: pairs_json(&report.folds),
         }
     }
 }
@@ -89,7 +94,7 @@ fn unit(unit: &UnitReport) -> Unit<'_> {
     }
 }
 
-fn cause(failure: &Failure) -> Cause<'_> {
+pub(super) fn cause(failure: &Failure) -> Cause<'_> {
     Cause {
         tenant: failure.tenant.as_str(),
         template: failure.template.as_ref().map(AsRef::as_ref),

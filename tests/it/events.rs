@@ -158,6 +158,7 @@ impl World {
             "0",
             "relations that the catalog does not know"
         );
+        self.is_swept();
         for row in w.rows("SELECT relation, day, rows FROM _wh.unit WHERE state = 'loaded' AND relation LIKE '%event%'") {
             let [relation, day, rows] = row.map_to_text();
             assert_eq!(
@@ -165,6 +166,44 @@ impl World {
                 rows,
                 "{relation} on {day}"
             );
+        }
+    }
+}
+
+impl World {
+    /// Asserts that nothing stands on the wrong side of a fold line, and no index of a barrier is left.
+    #[track_caller]
+    pub fn is_swept(&self) {
+        let w = &self.warehouse;
+        assert_eq!(
+            w.one(
+                "SELECT count(*) FROM _wh.relation r JOIN _wh.pair p USING (tenant, template) \
+                 WHERE (kind = 'day' AND from_day < fold_line) OR (kind = 'year' AND from_day >= fold_line)"
+            ),
+            "0",
+            "hidden tables"
+        );
+        for row in w.rows(
+            "SELECT r.schema_name || '.' || r.name, fold_line FROM _wh.relation r \
+             JOIN _wh.pair p USING (tenant, template) WHERE kind = 'year' AND r.template = 'event'",
+        ) {
+            let (table, line) = (row[0].clone().unwrap(), row[1].clone().unwrap());
+            let sql = format!("SELECT count(*) FROM {table} WHERE at >= '{line} 00:00+00'");
+            assert_eq!(w.one(&sql), "0", "{table} beyond {line}");
+        }
+        assert_eq!(
+            w.one("SELECT count(*) FROM pg_index WHERE indrelid = to_regclass('_wh.barrier')"),
+            "0"
+        );
+    }
+
+    /// Waits until a query of the warehouse gives true.
+    #[track_caller]
+    pub fn wait_for(&self, sql: &str) {
+        let begun = std::time::Instant::now();
+        while self.warehouse.one(sql) != "t" {
+            assert!(begun.elapsed().as_secs() < 20, "never true: {sql}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
         }
     }
 }
