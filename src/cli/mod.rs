@@ -5,9 +5,12 @@ pub mod confirm;
 pub mod context;
 pub mod demo;
 pub mod init;
+mod load;
 mod log;
+pub mod refresh;
 pub mod selection;
 mod signals;
+pub mod sync;
 pub mod template;
 pub mod tenant;
 
@@ -79,6 +82,10 @@ enum Command {
     Tenant(tenant::Command),
     /// Load days that the warehouse does not have yet
     Backfill(backfill::Args),
+    /// Compare days with their sources and write what differs
+    Refresh(refresh::Args),
+    /// Load what is missing and refresh the latest days: the one command for cron
+    Sync(sync::Args),
     /// Write, review, load and look at templates
     #[command(subcommand)]
     Template(template::Command),
@@ -117,6 +124,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Demo(args) => Box::pin(demo::run(args, context)).await,
         Command::Init(args) => init::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
+        Command::Refresh(args) => refresh::run(args, context).await,
+        Command::Sync(args) => sync::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,
     }

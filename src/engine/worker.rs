@@ -1,10 +1,10 @@
 //! A worker: takes jobs from the queue until none is left.
 
 use super::blame;
-use super::event::{Event, Failure, Observer, Outcome, UnitReport};
-use super::haul::{Fault, Haul, Hauled, Side};
+use super::event::{Change, Event, Failure, Observer, Outcome, UnitReport};
+use super::haul::{Fault, Haul, Hauled, RefreshHints, Refreshed, Side};
 use super::pair::ReadyPair;
-use super::queue::{Job, Next, PairIndex, Queue};
+use super::queue::{Errand, Job, Next, PairIndex, Queue, Work, runs_of};
 use super::retry;
 use crate::catalog::ledger::{self, Entry, LoadedDay};
 use crate::config::Settings;
@@ -25,8 +25,7 @@ pub(super) struct Shared {
     pub warehouse: Access,
     pub run: i64,
     pub reload: bool,
-    /// The days of the selection: what an earlier run staged outside of them is revealed, but not reported.
-    pub days: Window,
+    pub backfill: bool,
     pub pairs: Vec<ReadyPair>,
     pub observer: Arc<dyn Observer>,
     /// Ends the workers early; `stopped` says why.
@@ -41,6 +40,8 @@ pub(super) struct Shared {
 /// How the units ended.
 #[derive(Default)]
 pub(super) struct Outcomes {
+    /// The tables (`schema.table`) in which rows changed.
+    pub changed_tables: BTreeSet<String>,
     pub units: Vec<UnitReport>,
     pub failures: Vec<Failure>,
     pub seconds: BTreeMap<PairIndex, f64>,
@@ -96,21 +97,59 @@ impl Shared {
     fn loaded(&self, pair: PairIndex, destination: Destination, days: &[LoadedDay], tries: u32) {
         self.observer.event(&Event::Through { units: days.len() });
         if !matches!(destination, Destination::Staging(_)) {
+            // A backfill's day tables are left to autovacuum: they are many, and small.
+            if destination != Destination::DayTable || !self.backfill {
+                self.changed(days.iter());
+            }
             self.report_loaded(pair, days, tries);
         }
     }
 
     fn report_loaded(&self, pair: PairIndex, days: &[LoadedDay], tries: u32) {
         for day in days {
-            self.report(UnitReport {
-                unit: self.unit(pair, day.day),
-                outcome: Outcome::Loaded,
-                rows: day.tally.rows,
-                bytes: day.tally.bytes,
-                digest: Some(day.tally.digest.to_string()),
-                relation: Some(day.relation.clone()),
-                tries,
-            });
+            self.report_day(pair, day, Outcome::Loaded, None, tries);
+        }
+    }
+
+    fn report_day(
+        &self,
+        pair: PairIndex,
+        day: &LoadedDay,
+        outcome: Outcome,
+        change: Option<Change>,
+        tries: u32,
+    ) {
+        self.report(UnitReport {
+            unit: self.unit(pair, day.day),
+            outcome,
+            rows: day.tally.rows,
+            bytes: day.tally.bytes,
+            digest: Some(day.tally.digest.to_string()),
+            relation: Some(day.relation.clone()),
+            tries,
+            change,
+        });
+    }
+
+    /// The tables of these days are no longer as their statistics say.
+    fn changed<'a>(&self, days: impl Iterator<Item = &'a LoadedDay>) {
+        let tables = days.map(|day| day.relation.clone());
+        lock(&self.outcomes).changed_tables.extend(tables);
+    }
+
+    fn refreshed(&self, pair: PairIndex, days: &[Refreshed], tries: u32) {
+        self.observer.event(&Event::Through { units: days.len() });
+        let changed = days
+            .iter()
+            .filter(|day| !matches!(day, Refreshed::Unchanged(_)));
+        self.changed(changed.map(Refreshed::loaded));
+        for day in days {
+            let (outcome, change) = match day {
+                Refreshed::New(_) => (Outcome::Loaded, None),
+                Refreshed::Unchanged(_) => (Outcome::Unchanged, None),
+                Refreshed::Changed(_, change) => (Outcome::Changed, Some(*change)),
+            };
+            self.report_day(pair, day.loaded(), outcome, change, tries);
         }
     }
 
@@ -130,6 +169,7 @@ impl Shared {
                 digest: None,
                 relation: None,
                 tries,
+                change: None,
             });
         }
     }
@@ -183,6 +223,12 @@ enum After {
     Pieces(Vec<Window>),
     /// Fetch it again, shorter.
     Shorter,
+    /// Fetch it again, and replace what is there.
+    Replace,
+    /// Refresh it instead of loading it: its keys stand in other days.
+    AsRefresh,
+    /// First refresh these days: rows moved from there.
+    Follow(BTreeSet<Day>),
 }
 
 pub(super) struct Worker {
@@ -232,9 +278,9 @@ impl Worker {
                         Job::Window {
                             pair,
                             window,
-                            destination,
+                            errand,
                         } => {
-                            self.window(pair, window, destination).await;
+                            self.window(pair, window, errand).await;
                             pair
                         }
                         Job::Year { pair, year } => {
@@ -251,11 +297,12 @@ impl Worker {
         }
     }
 
-    async fn window(&mut self, pair: PairIndex, window: Window, destination: Destination) {
+    async fn window(&mut self, pair: PairIndex, window: Window, errand: Errand) {
         let shared = Arc::clone(&self.shared);
         let place = shared.pairs[pair].place();
         let mut waits = retry::of_window();
         let mut tries = 0;
+        let mut replace = false;
         let fault = loop {
             tries += 1;
             shared.observer.event(&Event::WindowStarted {
@@ -264,7 +311,7 @@ impl Worker {
                 template: place.template.name.clone(),
                 window,
             });
-            let after = self.attempt(pair, window, destination, tries).await;
+            let after = self.attempt(pair, window, errand, replace, tries).await;
             shared
                 .observer
                 .event(&Event::WindowEnded { slot: self.slot });
@@ -277,6 +324,12 @@ impl Worker {
                 }
                 After::Pieces(pieces) => return shared.queue().put_back(pair, window, &pieces),
                 After::Shorter => return shared.queue().cut(pair, window),
+                After::AsRefresh => {
+                    let errand = Errand::refresh(errand.destination);
+                    return shared.queue().put_back_as(pair, window, errand);
+                }
+                After::Replace => replace = true,
+                After::Follow(days) => return self.follow(pair, window, &days).await,
                 After::Failed(fault) => break fault,
                 After::Retry(fault) => {
                     let Some(wait) = waits.next() else {
@@ -337,16 +390,17 @@ impl Worker {
         &mut self,
         pair: PairIndex,
         window: Window,
-        destination: Destination,
+        errand: Errand,
+        replace: bool,
         tries: u32,
     ) -> After {
         let stop = self.shared.stop.clone();
         let result = tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            result = self.haul(pair, window, destination, tries) => Some(result),
+            result = self.haul(pair, window, errand, replace, tries) => Some(result),
         };
-        if !matches!(result, Some(Ok(Hauled::Loaded(_)))) {
+        if !matches!(result, Some(Ok(Hauled::Loaded(_) | Hauled::Refreshed(_)))) {
             self.end_sessions().await;
         }
         let shared = Arc::clone(&self.shared);
@@ -355,25 +409,50 @@ impl Worker {
             Some(Ok(Hauled::Loaded(days))) => {
                 let bytes = days.iter().map(|d| d.tally.bytes).sum();
                 shared.queue().loaded(pair, window, bytes);
-                shared.loaded(pair, destination, &days, tries);
+                shared.loaded(pair, errand.destination, &days, tries);
                 return After::Done;
             }
-            Some(Ok(Hauled::AlreadyThere)) => match self.found(pair, window, destination).await {
-                Ok(()) => return After::Done,
-                Err(fault) => fault,
-            },
+            Some(Ok(Hauled::Refreshed(days))) => {
+                let bytes = days.iter().map(|d| d.loaded().tally.bytes).sum();
+                shared.queue().loaded(pair, window, bytes);
+                shared.refreshed(pair, &days, tries);
+                return After::Done;
+            }
+            Some(Ok(Hauled::Replace)) => return After::Replace,
+            Some(Ok(Hauled::Elsewhere(days))) => return After::Follow(days),
+            Some(Ok(Hauled::AlreadyThere)) => {
+                match self.found(pair, window, errand.destination).await {
+                    Ok(()) => return After::Done,
+                    Err(fault) => fault,
+                }
+            }
             Some(Ok(Hauled::TooMuch)) => return After::Shorter,
             Some(Err(fault)) => fault,
         };
         tracing::debug!(tenant = %shared.pairs[pair].tenant.name, %window, error = %fault.error, "haul failed");
-        what_now(window, fault)
+        what_now(window, errand, fault)
+    }
+
+    /// Rows moved into `window` from `days`: these are refreshed first, once, so that each row ends up in one place.
+    async fn follow(&self, pair: PairIndex, window: Window, days: &BTreeSet<Day>) {
+        let ready = &self.shared.pairs[pair];
+        lock(&ready.followed).extend(days);
+        let shape = ready.shape.lock().await;
+        let errands = days.iter().map(|day| {
+            (
+                Errand::refresh(shape.destination(*day)),
+                Window::single(*day),
+            )
+        });
+        self.shared.queue().put_back_behind(pair, window, errands);
     }
 
     async fn haul(
         &mut self,
         pair: PairIndex,
         window: Window,
-        destination: Destination,
+        errand: Errand,
+        replace: bool,
         tries: u32,
     ) -> Result<Hauled, Fault> {
         let shared = Arc::clone(&self.shared);
@@ -388,7 +467,7 @@ impl Worker {
             place: ready.place(),
             entry: shared.entry(pair, i32::try_from(tries).unwrap_or(i32::MAX)),
             window,
-            destination,
+            destination: errand.destination,
             query: &query,
             reload: shared.reload,
             statement_timeout: load.statement_timeout,
@@ -396,7 +475,11 @@ impl Worker {
             budget: load.window_bytes,
         };
         let slot = self.slot;
-        haul.run(source, warehouse, |rows, bytes| {
+        let hints = RefreshHints {
+            replace,
+            followed: lock(&ready.followed).clone(),
+        };
+        haul.run(source, warehouse, errand.work, &hints, |rows, bytes| {
             shared.observer.event(&Event::Moved { slot, rows, bytes });
         })
         .await
@@ -567,9 +650,10 @@ impl Worker {
         if days.is_empty() {
             return false;
         }
-        let asked = days.iter().copied().filter(|d| shared.days.contains(*d));
+        let asked = &shared.pairs[pair].asked;
+        let asked = days.iter().copied().filter(|d| asked.contains(d));
         shared.report_days(pair, asked, Outcome::Failed, 1);
-        let windows = super::queue::runs_of(&days, |_| Destination::Staging(year));
+        let windows = runs_of(days.iter().copied(), |_| ());
         let mut told =
             Error::new(error.kind(), error.message()).at(format!("building year {year}"));
         if let Some(code) = error.sqlstate() {
@@ -598,7 +682,7 @@ impl Worker {
                 .collect();
             let mine = |day: &Day| day.year() == year && !done.contains(day);
             ready
-                .todo
+                .load
                 .iter()
                 .chain(ready.staged.keys())
                 .copied()
@@ -611,12 +695,10 @@ impl Worker {
         } else {
             Outcome::Failed
         };
-        let windows = super::queue::runs_of(&days.iter().copied().collect(), |_| {
-            Destination::Staging(year)
-        })
-        .into_iter()
-        .map(|(_, window)| window)
-        .collect();
+        let windows = runs_of(days.iter().copied().collect::<BTreeSet<_>>(), |_| ())
+            .into_iter()
+            .map(|(_, window)| window)
+            .collect();
         shared.report_days(pair, days, outcome, 1);
         shared.add_failure(pair, windows, error, interrupted);
     }
@@ -642,7 +724,7 @@ impl Worker {
         );
         let days: Vec<LoadedDay> = revealed
             .into_iter()
-            .filter(|(day, _): &(Day, Tally)| shared.days.contains(*day))
+            .filter(|(day, _): &(Day, Tally)| ready.asked.contains(day))
             .map(|(day, tally)| LoadedDay {
                 day,
                 tally,
@@ -655,7 +737,7 @@ impl Worker {
 }
 
 /// Retry, split or give up: SQLSTATE and kind decide.
-fn what_now(window: Window, fault: Fault) -> After {
+fn what_now(window: Window, errand: Errand, fault: Fault) -> After {
     let error = &fault.error;
     if fault.side == Side::Source && window.len() > 1 {
         // Shorter queries pass where longer ones were cancelled.
@@ -671,6 +753,10 @@ fn what_now(window: Window, fault: Fault) -> After {
         && window.contains(bad)
     {
         return After::Pieces(around(window, bad));
+    }
+    let year = matches!(errand.destination, Destination::Year(_));
+    if window.len() == 1 && year && errand.work == Work::Load && error.sqlstate() == Some("23505") {
+        return After::AsRefresh;
     }
     // Rows that are not the window's, or a value that one side cannot take: find the day, and load the others.
     let about_rows = error.kind() == Kind::Data

@@ -3,6 +3,7 @@
 //! A day is a table of its own while it may still change; once closed it lives in its year's table. The *fold line* of
 //! a (tenant, template) pair parts the two. Plain tables, indexes and union views, nothing else.
 
+pub mod difference;
 mod duplicates;
 mod load;
 mod prepare;
@@ -17,7 +18,8 @@ pub use load::{Claim, begin_load, copy_into, finish_load};
 pub use prepare::prepare;
 pub use shape::{DAYS_AHEAD, Destination, Shape};
 pub use staging::{YearBuild, build_year};
-pub use tables::{day_table, staging_table, year_table};
+use tables::utc_day;
+pub use tables::{analyze, day_table, staging_table, year_table};
 pub use transaction::open_session;
 pub use views::show;
 
