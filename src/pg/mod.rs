@@ -20,6 +20,7 @@ mod attempt;
 mod connect;
 mod copy;
 mod describe;
+mod guard;
 mod pgpass;
 mod pooling;
 pub mod secret;

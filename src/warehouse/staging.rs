@@ -85,7 +85,7 @@ async fn index_side_by_side(place: Place<'_>, staging: &str, build: YearBuild<'_
     ))
     .map(|statement| async move {
         let session = open_session(build.access, build.owner).await?;
-        session.batch(&statement).await
+        session.batch_or_cancel(&statement).await
     })
     .buffer_unordered(build.jobs.max(1))
     .try_collect()

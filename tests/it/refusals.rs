@@ -508,3 +508,40 @@ fn rows_that_a_trigger_or_a_check_of_the_warehouse_swallows_fail_their_day() {
         "0"
     );
 }
+
+#[test]
+fn a_row_that_stands_on_two_days_of_a_new_year_fails_both_and_they_come_when_it_is_mended() {
+    let world = World::new("two_days", &["acme"]);
+    let source = &world.tenants[0];
+    source.run("CREATE TABLE event (id bigint, at timestamptz, note text, amount numeric)");
+    events::fill(source, "2023-03-12", 7, 10);
+    let of = |day: &str| {
+        format!("SELECT min(id) FROM event WHERE at >= '{day} 00:00+00' AND at < '{day} 24:00+00'")
+    };
+    let moved = of("2023-03-17");
+    source.run(&format!(
+        "UPDATE event SET id = ({}) WHERE id = ({moved})",
+        of("2023-03-13")
+    ));
+    world.set_up_events(&["acme"], TEMPLATE);
+    let selection = ["--from", "2023-03-12", "--to", "2023-03-18", "--json"];
+    let run = world.backfill(&selection).exits(1).json();
+    failed(
+        &run,
+        "acme",
+        ("2023-03-13", "2023-03-17"),
+        &["unique", "mend the source"],
+    );
+    assert_eq!(
+        (&run["totals"]["loaded"], &run["totals"]["failed"]),
+        (&5.into(), &2.into())
+    );
+    assert_eq!(count(&world, "acme"), "50");
+    world.is_clean();
+    source.run(&format!(
+        "UPDATE event SET id = 1000 WHERE id = ({moved}) AND at >= '2023-03-17 00:00+00'"
+    ));
+    world.backfill(&selection).ok();
+    assert_eq!(count(&world, "acme"), "70");
+    world.is_clean();
+}

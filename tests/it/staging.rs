@@ -127,3 +127,44 @@ fn a_reader_that_holds_the_view_is_waited_for_and_other_readers_go_on() {
     assert_eq!(world.totals().0, "40");
     world.is_clean();
 }
+
+#[test]
+fn an_interrupt_while_indexes_are_built_leaves_nobody_at_work_in_the_warehouse() {
+    let world = World::with_slow_events("index_interrupt", &["acme"], "2023-05-01", (6, 5), 0.03);
+    let selection = ["--from", "2023-05-01", "--to", "2023-05-06"];
+    let run = world.start_backfill(&selection);
+    wait_until("a day is staged", || {
+        world
+            .warehouse
+            .one("SELECT to_regclass('_wh.staged') IS NOT NULL AND EXISTS (SELECT FROM _wh.staged)")
+            == "t"
+    });
+    // Rows still come in; indexes have to wait.
+    let holder = server::block_on(async {
+        let client = server::connect(&world.warehouse.url()).await.unwrap();
+        client
+            .batch_execute("BEGIN; LOCK acme.event_2023_staging IN ROW EXCLUSIVE MODE")
+            .await
+            .unwrap();
+        client
+    });
+    wait_until("indexes are being built", || {
+        world.warehouse.one(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE%INDEX%' AND wait_event_type = 'Lock' \
+             AND datname = current_database()",
+        ) != "0"
+    });
+    let asked = Instant::now();
+    run.signal(libc::SIGINT);
+    run.output().exits(130);
+    world.nobody_is_left();
+    assert!(
+        asked.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        asked.elapsed()
+    );
+    server::block_on(holder.batch_execute("COMMIT")).unwrap();
+    world.backfill(&selection).ok();
+    assert_eq!(world.totals().0, "30");
+    world.is_clean();
+}
