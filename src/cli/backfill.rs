@@ -77,5 +77,8 @@ pub(super) async fn load(
     context.print(summary::render(&report));
     context.print_json(&json::Run::new("backfill", &report));
     context.failures(&report);
+    if let (Some(run), Some(who)) = (report.run, &report.cancelled_by) {
+        context.note(format!("run {run} was cancelled by {who}"));
+    }
     Ok(report)
 }

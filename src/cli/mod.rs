@@ -1,15 +1,18 @@
 //! The command line: one file per command, each with its arguments and a short `run`.
 
 pub mod backfill;
+pub mod cancel;
 pub mod confirm;
 pub mod context;
 pub mod demo;
+pub mod history;
 pub mod init;
 mod log;
 pub mod selection;
 mod signals;
 pub mod template;
 pub mod tenant;
+pub mod why;
 
 pub use context::Context;
 
@@ -79,6 +82,12 @@ enum Command {
     Tenant(tenant::Command),
     /// Load days that the warehouse does not have yet
     Backfill(backfill::Args),
+    /// End a run cleanly, from any host
+    Cancel(cancel::Args),
+    /// Show runs, how they ended and what failed
+    History(history::Args),
+    /// Show one day's life: what is loaded, by which runs, and what comes next
+    Why(why::Args),
     /// Write, review, load and look at templates
     #[command(subcommand)]
     Template(template::Command),
@@ -117,6 +126,9 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Demo(args) => Box::pin(demo::run(args, context)).await,
         Command::Init(args) => init::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
+        Command::Cancel(args) => cancel::run(args, context).await,
+        Command::History(args) => history::run(args, context).await,
+        Command::Why(args) => why::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,
     }
