@@ -6,7 +6,7 @@ use crate::unit::{Day, TemplateName, TenantName};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
-/// Remembers that `from` was asked for, and sets the fold line of a pair that has none. Gives the fold line.
+/// Remembers that `from` was asked for, if any day was, and sets the fold line of a pair that has none. Gives the fold line.
 ///
 /// # Errors
 /// The warehouse's.
@@ -14,7 +14,7 @@ pub async fn settle(
     session: &Session,
     tenant: &TenantName,
     template: &TemplateName,
-    from: Day,
+    from: Option<Day>,
     first_fold_line: Day,
 ) -> Result<Day> {
     let row = session
@@ -24,7 +24,7 @@ pub async fn settle(
             &[
                 &tenant.as_str(),
                 &template.as_str(),
-                &from.date(),
+                &from.map(Day::date),
                 &first_fold_line.date(),
             ],
         )

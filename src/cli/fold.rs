@@ -1,7 +1,7 @@
 //! `dayhaul fold`: closed days move into their year tables.
 
-use super::backfill::IfLocked;
 use super::context::Context;
+use super::load::IfLocked;
 use super::signals::cancelled_by_signals;
 use crate::catalog::{self, Catalog, Selection};
 use crate::engine::fold::{Fold, FoldReport, Target, dry_run, fold};

@@ -6,9 +6,12 @@ pub mod context;
 pub mod demo;
 pub mod fold;
 pub mod init;
+mod load;
 mod log;
+pub mod refresh;
 pub mod selection;
 mod signals;
+pub mod sync;
 pub mod template;
 pub mod tenant;
 pub mod unfold;
@@ -81,6 +84,10 @@ enum Command {
     Tenant(tenant::Command),
     /// Load days that the warehouse does not have yet
     Backfill(backfill::Args),
+    /// Compare days with their sources and write what differs
+    Refresh(refresh::Args),
+    /// Load what is missing and refresh the latest days: the one command for cron
+    Sync(sync::Args),
     /// Move closed days from their day tables into their year tables
     Fold(fold::Args),
     /// Bring folded days back into day tables of their own
@@ -123,6 +130,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Demo(args) => Box::pin(demo::run(args, context)).await,
         Command::Init(args) => init::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
+        Command::Refresh(args) => refresh::run(args, context).await,
+        Command::Sync(args) => sync::run(args, context).await,
         Command::Fold(args) => fold::run(args, context).await,
         Command::Unfold(args) => unfold::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,

@@ -27,7 +27,11 @@ pub fn outcome(report: &FoldReport) -> RunOutcome {
 
 /// The table: a line per year of each pair that moves, or that cannot; then what is left to say.
 pub fn render(report: &FoldReport) -> String {
-    let dry = report.run.is_none();
+    pairs_table(&report.pairs, report.run.is_none()).unwrap_or_else(|| "nothing to move".to_owned())
+}
+
+/// As [`render`], of a sync's folds; `None` when there is nothing to say.
+pub fn pairs_table(pairs: &[PairFold], dry: bool) -> Option<String> {
     let mut sheet = Sheet::new(&[
         "tenant",
         "template",
@@ -41,7 +45,7 @@ pub fn render(report: &FoldReport) -> String {
         "",
     ]);
     let mut some = false;
-    for pair in &report.pairs {
+    for pair in pairs {
         let word = match &pair.standing {
             Standing::Nothing => continue,
             Standing::Moved if dry => "would move",
@@ -71,15 +75,11 @@ pub fn render(report: &FoldReport) -> String {
             );
         }
     }
-    let mut text = if some {
-        sheet.render()
-    } else {
-        "nothing to move".to_owned()
-    };
-    for pair in &report.pairs {
+    let mut text = if some { sheet.render() } else { String::new() };
+    for pair in pairs {
         remarks(pair, &mut text);
     }
-    text
+    (!text.is_empty()).then_some(text)
 }
 
 fn line(pair: &PairFold) -> String {
@@ -142,7 +142,7 @@ struct Totals {
 }
 
 #[derive(Debug, Serialize)]
-struct PairJson<'a> {
+pub struct PairJson<'a> {
     tenant: &'a str,
     template: &'a str,
     /// `moved`, `nothing`, `not_yet`, `failed`, `not_tried`.
@@ -190,6 +190,11 @@ impl<'a> FoldJson<'a> {
 
 fn causes(failures: &[Failure]) -> Vec<Cause<'_>> {
     failures.iter().map(cause).collect()
+}
+
+/// The folds of a sync.
+pub fn pairs_json(folds: &[PairFold]) -> Vec<PairJson<'_>> {
+    folds.iter().map(pair).collect()
 }
 
 fn pair(pair: &PairFold) -> PairJson<'_> {

@@ -4,6 +4,8 @@
 //! a (tenant, template) pair parts the two. Plain tables, indexes and union views, nothing else.
 
 mod barrier;
+pub mod difference;
+mod duplicates;
 mod fold;
 mod load;
 mod prepare;
@@ -16,13 +18,15 @@ mod unfold;
 mod views;
 
 pub use barrier::{Barrier, barrier};
+pub use duplicates::set_duplicates_aside;
 pub use fold::{Folding, Moved, Moving, fold_days, reveal};
 pub use load::{Claim, begin_load, copy_into, finish_load};
 pub use prepare::prepare;
 pub use shape::{DAYS_AHEAD, Destination, Shape};
 pub use staging::{YearBuild, build_year};
 pub use sweep::{Left, sweep};
-pub use tables::{day_table, staging_table, year_table};
+use tables::utc_day;
+pub use tables::{analyze, day_table, staging_table, year_table};
 pub use transaction::open_session;
 pub use unfold::unfold_days;
 pub use views::show;

@@ -47,7 +47,7 @@ pub async fn fold(
     asked.target.check(&pairs)?;
     let access = warehouse_access(settings).await?;
     let header = RunHeader::of_this_process(asked.target.command());
-    let mut keeper = Keeper::begin(&access, settings, &header).await?;
+    let mut keeper = Keeper::begin(&access, settings, &header, &cancel).await?;
     let mut report = FoldReport {
         run: Some(keeper.run()),
         pairs: Vec::with_capacity(pairs.len()),
@@ -73,7 +73,14 @@ pub async fn fold(
     report.failures.extend(failures);
     report.interrupted = cancel.is_cancelled();
     report.elapsed = begun.elapsed();
-    keeper.end(outcome(&report), &totals(&report)).await?;
+    keeper.reconnect().await?;
+    let outcome = match keeper.cancelled_by() {
+        Some(_) => "cancelled",
+        None => outcome(&report),
+    };
+    keeper
+        .end(outcome, &totals(&report), &report.failures)
+        .await?;
     Ok(report)
 }
 
@@ -147,7 +154,7 @@ fn outcome(report: &FoldReport) -> &'static str {
 }
 
 /// What `_wh.run` keeps of the outcome.
-fn totals(report: &FoldReport) -> String {
+fn totals(report: &FoldReport) -> serde_json::Value {
     let moved = |pair: &&PairFold| pair.standing == Standing::Moved;
     let not_yet = |pair: &&PairFold| matches!(pair.standing, Standing::NotYet(_));
     serde_json::json!({
@@ -156,5 +163,4 @@ fn totals(report: &FoldReport) -> String {
         "days": report.pairs.iter().map(PairFold::days).sum::<u64>(),
         "rows": report.pairs.iter().map(PairFold::rows).sum::<u64>(),
     })
-    .to_string()
 }
