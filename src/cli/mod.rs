@@ -1,10 +1,12 @@
 //! The command line: one file per command, each with its arguments and a short `run`.
 
 pub mod backfill;
+pub mod cancel;
 pub mod confirm;
 pub mod context;
 pub mod demo;
 pub mod fold;
+pub mod history;
 pub mod init;
 mod load;
 mod log;
@@ -15,6 +17,7 @@ pub mod sync;
 pub mod template;
 pub mod tenant;
 pub mod unfold;
+pub mod why;
 
 pub use context::Context;
 
@@ -92,6 +95,12 @@ enum Command {
     Fold(fold::Args),
     /// Bring folded days back into day tables of their own
     Unfold(unfold::Args),
+    /// End a run cleanly, from any host
+    Cancel(cancel::Args),
+    /// Show runs, how they ended and what failed
+    History(history::Args),
+    /// Show one day's life: what is loaded, by which runs, and what comes next
+    Why(why::Args),
     /// Write, review, load and look at templates
     #[command(subcommand)]
     Template(template::Command),
@@ -134,6 +143,9 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Sync(args) => sync::run(args, context).await,
         Command::Fold(args) => fold::run(args, context).await,
         Command::Unfold(args) => unfold::run(args, context).await,
+        Command::Cancel(args) => cancel::run(args, context).await,
+        Command::History(args) => history::run(args, context).await,
+        Command::Why(args) => why::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,
     }

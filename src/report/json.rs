@@ -17,6 +17,8 @@ pub struct Run<'a> {
     /// The id in `_wh.run`; null for a dry run.
     run: Option<i64>,
     outcome: RunOutcome,
+    /// Who ended it by `dayhaul cancel`.
+    cancelled_by: Option<&'a str>,
     exit_code: u8,
     totals: Totals,
     units: Vec<Unit<'a>>,
@@ -63,6 +65,7 @@ impl<'a> Run<'a> {
             schema: format!("dayhaul.{command}/1"),
             run: report.run,
             outcome,
+            cancelled_by: report.cancelled_by.as_deref(),
             exit_code: outcome.exit_code(),
             totals: totals(report),
             units: report.units.iter().map(unit).collect(),
