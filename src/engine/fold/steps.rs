@@ -11,6 +11,7 @@ use crate::pg::{Access, Session};
 use crate::unit::Day;
 use crate::warehouse::{self, Barrier, Folding, Left, Moved, Moving, Shape};
 use futures_util::StreamExt;
+use std::ops::Deref;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,22 @@ pub(in crate::engine) struct Steps<'a> {
     pub observer: &'a dyn Observer,
 }
 
+/// The steps at work.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    steps: Steps<'a>,
+    /// Sessions that one pair may take to copy its days.
+    jobs_a_pair: usize,
+}
+
+impl<'a> Deref for Work<'a> {
+    type Target = Steps<'a>;
+
+    fn deref(&self) -> &Steps<'a> {
+        &self.steps
+    }
+}
+
 /// Folds `pairs`, whose locks `keeper` holds, and keeps the run alive meanwhile. Ends early, and cleanly, when `cancel` is
 /// cancelled or the locks are lost. Why pairs failed or were not tried is in the failures; a pair that has to wait for
 /// readers is no failure.
@@ -35,7 +52,11 @@ pub(in crate::engine) async fn fold_pairs(
     cancel: &CancellationToken,
 ) -> (Vec<PairFold>, Vec<Failure>) {
     let stop = cancel.child_token();
-    let mut work = std::pin::pin!(steps.all(pairs, &stop));
+    let work = Work {
+        steps,
+        jobs_a_pair: (steps.settings.load.jobs / pairs.len().max(1)).max(1),
+    };
+    let mut work = std::pin::pin!(work.all(pairs, &stop));
     tokio::select! {
         ended = &mut work => return ended,
         () = cancel.cancelled() => {}
@@ -62,7 +83,7 @@ enum First<'a> {
     Ended(PairFold, Option<Failure>),
 }
 
-impl<'a> Steps<'a> {
+impl<'a> Work<'a> {
     async fn all(
         self,
         pairs: &'a [Pair],
@@ -236,7 +257,10 @@ impl<'a> Steps<'a> {
     fn folding(&self) -> Folding<'a> {
         let load = &self.settings.load;
         Folding {
+            access: self.access,
+            owner: &self.settings.warehouse.owner_role,
             run: self.run,
+            jobs: self.jobs_a_pair,
             reader: &self.settings.warehouse.reader_role,
             lock_timeout: load.lock_timeout,
             patience: load.barrier_timeout,
