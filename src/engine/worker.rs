@@ -85,6 +85,8 @@ impl Shared {
             run: self.run,
             jobs: settings.load.jobs,
             lock_timeout: settings.load.lock_timeout,
+            barrier_timeout: settings.load.barrier_timeout,
+            stop: &self.stop,
         }
     }
 
@@ -602,6 +604,8 @@ impl Worker {
     /// Builds and reveals a year whose windows are through.
     async fn year(&mut self, pair: PairIndex, year: i32) {
         let stop = self.shared.stop.clone();
+        let shared = Arc::clone(&self.shared);
+        let ready = &shared.pairs[pair];
         let mut waits = retry::of_window();
         let error = loop {
             let result = tokio::select! {
@@ -611,7 +615,9 @@ impl Worker {
             };
             let Err(error) = result else { return };
             self.end_sessions().await;
+            let replaces = ready.shape.lock().await.rebuilding.contains(&year);
             if error.sqlstate() == Some("23505")
+                && !replaces
                 && self.set_duplicates_aside(pair, year, &error).await
             {
                 continue;
@@ -716,6 +722,14 @@ impl Worker {
         };
         let revealed =
             warehouse::build_year(session, ready.place(), &ready.shape, year, build, stage).await?;
+        let left =
+            warehouse::drop_retired(session, ready.place(), shared.run, build.lock_timeout).await?;
+        for table in left {
+            shared.observer.event(&Event::Warning(format!(
+                "`{}.{table}` is still read; the next run drops it",
+                ready.tenant.schema
+            )));
+        }
         let relation = format!(
             "{}.{}",
             ready.tenant.schema,

@@ -15,6 +15,7 @@ mod layers;
 mod locks;
 mod pgbouncer;
 mod readers;
+mod rebuild;
 mod refresh;
 mod refusals;
 mod report;
