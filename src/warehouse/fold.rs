@@ -314,10 +314,12 @@ pub async fn reveal(
     }
     let tables = moving.tables_after(place);
     let (tenant, template) = (place.tenant, &place.template.name);
+    let view = qualified(place.schema.as_str(), template.as_str());
     patient_transaction(
         session,
         folding.lock_timeout,
         folding.patience,
+        Some(&view),
         async || {
             lease::check(session, folding.run, tenant, template).await?;
             // Before the view, so that readers wait for as little as possible.

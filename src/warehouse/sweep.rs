@@ -98,7 +98,7 @@ async fn drop_table(
 ) -> Result<()> {
     let schema = place.schema.as_str();
     let patience = deadline.saturating_duration_since(Instant::now());
-    patient_transaction(session, folding.lock_timeout, patience, async || {
+    patient_transaction(session, folding.lock_timeout, patience, None, async || {
         lease::check(session, folding.run, place.tenant, &place.template.name).await?;
         refuse_if_needed(session, place, table, None).await?;
         relations::remove(session, schema, table).await?;

@@ -55,8 +55,12 @@ struct Copied<'a> {
     years: Vec<Moved>,
 }
 
-/// A pair's first step: copied, or at its end already.
-type First<'a> = std::result::Result<Copied<'a>, (PairFold, Option<Failure>)>;
+/// How a pair's first step ended.
+enum First<'a> {
+    Copied(Copied<'a>),
+    /// There is no second.
+    Ended(PairFold, Option<Failure>),
+}
 
 impl<'a> Steps<'a> {
     async fn all(
@@ -72,8 +76,8 @@ impl<'a> Steps<'a> {
             .buffered(jobs);
         while let Some(first) = firsts.next().await {
             match first {
-                Ok(pair) => copied.push(pair),
-                Err((fold, failure)) => {
+                First::Copied(pair) => copied.push(pair),
+                First::Ended(fold, failure) => {
                     folds.push(fold);
                     failures.extend(failure);
                 }
@@ -98,20 +102,26 @@ impl<'a> Steps<'a> {
         let result = self
             .in_session(stop, async |session| self.copy(session, pair).await)
             .await;
-        result.unwrap_or_else(|error| Err(ended(pair, error)))
+        result.unwrap_or_else(|error| {
+            let (fold, failure) = ended(pair, error);
+            First::Ended(fold, failure)
+        })
     }
 
     async fn copy(self, session: &Session, pair: &'a Pair) -> Result<First<'a>> {
         let Some(mut plan) = plan(session, pair, self.target, self.today).await? else {
-            return Ok(Err((untouched(pair, Standing::Nothing), None)));
+            return Ok(First::Ended(untouched(pair, Standing::Nothing), None));
         };
         let left = warehouse::sweep(session, place(pair), &mut plan.shape, self.folding()).await?;
         self.warn(&left);
         if let Some(why) = plan.obstacle().or_else(|| held(&plan, &left)) {
-            return Ok(Err((plan.end(pair, Standing::NotYet(why), &left), None)));
+            return Ok(First::Ended(
+                plan.end(pair, Standing::NotYet(why), &left),
+                None,
+            ));
         }
         let Some(moving) = plan.moving.take() else {
-            return Ok(Err((plan.end(pair, Standing::Nothing, &left), None)));
+            return Ok(First::Ended(plan.end(pair, Standing::Nothing, &left), None));
         };
         let what = if moving.is_unfold() {
             "unfolding"
@@ -125,7 +135,7 @@ impl<'a> Steps<'a> {
         } else {
             warehouse::fold_days(session, at, &mut shape, &moving, self.folding()).await?
         };
-        Ok(Ok(Copied {
+        Ok(First::Copied(Copied {
             pair,
             shape,
             moving,
