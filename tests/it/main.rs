@@ -8,6 +8,7 @@ mod demo;
 mod digests;
 mod events;
 mod flights;
+mod history;
 mod init;
 mod layers;
 mod pgbouncer;
