@@ -8,6 +8,7 @@ use super::runs;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
 use crate::unit::{TemplateName, TenantName};
+use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The advisory lock's key of a pair: PostgreSQL keeps these per database.
@@ -60,6 +61,10 @@ pub async fn try_take_back(
     Ok(row.get(0))
 }
 
+/// How often a lock that is waited for is tried: a session that waits inside a statement holds a snapshot, and the holder
+/// might be a fold that waits for older snapshots to go.
+const TRY_AGAIN: Duration = Duration::from_millis(250);
+
 /// Waits for the pair's lock, then takes the lease.
 ///
 /// # Errors
@@ -70,13 +75,10 @@ pub async fn wait_and_take(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<()> {
-    session
-        .query_one(
-            "SELECT 1 FROM pg_advisory_lock($1)",
-            &[&key(tenant, template)],
-        )
-        .await?;
-    own(session, run, tenant, template).await
+    while !try_take(session, run, tenant, template).await? {
+        tokio::time::sleep(TRY_AGAIN).await;
+    }
+    Ok(())
 }
 
 /// The former owner's lock is gone, or we would not have it. If its run did not say how it ended, it died.

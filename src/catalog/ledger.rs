@@ -47,24 +47,46 @@ fn count(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// Days of a pair whose state is loaded.
+/// Days of a pair whose state is loaded, with the template version that each was loaded with.
 ///
 /// # Errors
 /// The warehouse's.
-pub async fn loaded_days(
+pub async fn loaded_versions(
     session: &Session,
     tenant: &TenantName,
     template: &TemplateName,
-) -> Result<BTreeSet<Day>> {
+) -> Result<BTreeMap<Day, String>> {
     let rows = session
         .query(
-            "SELECT day FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded'",
+            "SELECT day, version FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded'",
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
     Ok(rows
         .iter()
-        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
+        .map(|row| (Day::from(row.get::<_, NaiveDate>(0)), row.get(1)))
+        .collect())
+}
+
+/// Loaded days of a pair with their digests.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn digests(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<BTreeMap<Day, String>> {
+    let rows = session
+        .query(
+            "SELECT day, digest FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded' \
+             AND digest IS NOT NULL",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| (Day::from(row.get::<_, NaiveDate>(0)), row.get(1)))
         .collect())
 }
 
@@ -157,6 +179,31 @@ pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) ->
         )
         .await?;
     all_touched(updated, days.len())
+}
+
+/// Notes that days were compared with their source and found unchanged. Their template version becomes the entry's: it
+/// gave the same rows.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn checked(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: impl IntoIterator<Item = Day>,
+) -> Result<()> {
+    session
+        .execute(
+            "UPDATE _wh.unit SET checked_at = clock_timestamp(), version = $3 \
+             WHERE tenant = $1 AND template = $2 AND day = ANY ($4)",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &entry.version,
+                &dates(days),
+            ],
+        )
+        .await?;
+    Ok(())
 }
 
 /// Writes down why days failed. A day that is loaded stays loaded.
@@ -327,6 +374,25 @@ pub async fn reveal(
         .execute(
             "DELETE FROM _wh.staged WHERE tenant = $1 AND template = $2 AND relation = $3",
             &[&tenant.as_str(), &template.as_str(), &from],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Forgets that days are staged, in the transaction that deletes their rows from the staging table.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn unstage(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    days: impl IntoIterator<Item = Day>,
+) -> Result<()> {
+    session
+        .execute(
+            "DELETE FROM _wh.staged WHERE tenant = $1 AND template = $2 AND day = ANY ($3)",
+            &[&tenant.as_str(), &template.as_str(), &dates(days)],
         )
         .await?;
     Ok(())

@@ -5,13 +5,18 @@ pub mod cancel;
 pub mod confirm;
 pub mod context;
 pub mod demo;
+pub mod fold;
 pub mod history;
 pub mod init;
+mod load;
 mod log;
+pub mod refresh;
 pub mod selection;
 mod signals;
+pub mod sync;
 pub mod template;
 pub mod tenant;
+pub mod unfold;
 pub mod why;
 
 pub use context::Context;
@@ -82,6 +87,14 @@ enum Command {
     Tenant(tenant::Command),
     /// Load days that the warehouse does not have yet
     Backfill(backfill::Args),
+    /// Compare days with their sources and write what differs
+    Refresh(refresh::Args),
+    /// Load what is missing and refresh the latest days: the one command for cron
+    Sync(sync::Args),
+    /// Move closed days from their day tables into their year tables
+    Fold(fold::Args),
+    /// Bring folded days back into day tables of their own
+    Unfold(unfold::Args),
     /// End a run cleanly, from any host
     Cancel(cancel::Args),
     /// Show runs, how they ended and what failed
@@ -126,6 +139,10 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Demo(args) => Box::pin(demo::run(args, context)).await,
         Command::Init(args) => init::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
+        Command::Refresh(args) => refresh::run(args, context).await,
+        Command::Sync(args) => sync::run(args, context).await,
+        Command::Fold(args) => fold::run(args, context).await,
+        Command::Unfold(args) => unfold::run(args, context).await,
         Command::Cancel(args) => cancel::run(args, context).await,
         Command::History(args) => history::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,

@@ -26,8 +26,10 @@
 mod digest;
 mod frame;
 mod intake;
+mod located;
 mod rules;
 
-pub use digest::Digest;
+pub use digest::{Digest, tuple_hash};
 pub use frame::{HEADER, TRAILER};
 pub use intake::{Intake, Tally};
+pub use located::{LocatedRows, Tid, fields, tuples};

@@ -135,14 +135,23 @@ impl Keeper {
         Ok(session)
     }
 
-    /// Ends the run with a synchronous commit, and lets the locks go.
+    /// Makes sure of a session for the end of the run.
     ///
     /// # Errors
-    /// The warehouse's: the outcome must then not be reported as done.
-    pub async fn end(mut self, outcome: &str, totals: &Value, failures: &[Failure]) -> Result<()> {
+    /// The warehouse's.
+    pub async fn reconnect(&mut self) -> Result<()> {
         if self.session.is_closed() {
             self.session = open_session(&self.access, &self.owner).await?;
         }
+        Ok(())
+    }
+
+    /// Ends the run with a synchronous commit, and lets the locks go. In the session that has looked into the ledger: one
+    /// that outlived a crash does not exist, so what the ledger had then is on the disk now.
+    ///
+    /// # Errors
+    /// The warehouse's: the outcome must then not be reported as done.
+    pub async fn end(self, outcome: &str, totals: &Value, failures: &[Failure]) -> Result<()> {
         let failures = failures.iter().map(kept).collect();
         let end = runs::End {
             outcome,

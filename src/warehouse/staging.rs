@@ -1,20 +1,18 @@
 //! The build of a year that is not there yet: rows come into a hidden table without indexes; then indexes side by side,
 //! checks against the ledger, and the reveal.
 
-use super::Place;
 use super::shape::Shape;
 use super::tables::{
     column_list, index_count, index_name, index_statements, staging_table, year_table,
 };
 use super::transaction::{open_session, short_transaction};
 use super::views::replace_tenant_view;
+use super::{Place, utc_day};
 use crate::catalog::{lease, ledger, relations};
 use crate::copy::{Intake, Tally};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::{Access, Session};
-use crate::schema::Scalar;
 use crate::sql::{bound, ident, qualified};
-use crate::template::Template;
 use crate::unit::{Day, Window};
 use chrono::NaiveDate;
 use futures_util::{StreamExt, TryStreamExt};
@@ -87,7 +85,7 @@ async fn index_side_by_side(place: Place<'_>, staging: &str, build: YearBuild<'_
     ))
     .map(|statement| async move {
         let session = open_session(build.access, build.owner).await?;
-        session.batch(&statement).await
+        session.batch_or_cancel(&statement).await
     })
     .buffer_unordered(build.jobs.max(1))
     .try_collect()
@@ -102,7 +100,7 @@ async fn check_counts(
     build: YearBuild<'_>,
 ) -> Result<()> {
     let session = open_session(build.access, build.owner).await?;
-    let day = utc_day(place.template);
+    let day = utc_day(place.template, "");
     let rows = session
         .query(
             &format!(
@@ -129,15 +127,6 @@ async fn check_counts(
     match found.pop_first() {
         Some((day, stored)) => Err(differs(day, &format!("{stored} rows"), "none")),
         None => Ok(()),
-    }
-}
-
-/// The UTC day of a row, as a date.
-fn utc_day(template: &Template) -> String {
-    let time = ident(&template.time_column);
-    match template.time_type() {
-        Scalar::Timestamptz => format!("({time} AT TIME ZONE 'UTC')::date"),
-        _ => format!("{time}::date"),
     }
 }
 

@@ -1,8 +1,7 @@
 //! What was done is known afterwards: runs that died, runs that were cancelled, what failed, one day's whole life.
 
 use crate::events;
-use crate::world::{Output, World};
-use std::process::{Child, Stdio};
+use crate::world::{Output, Running, World, wait_until};
 use std::time::{Duration, Instant};
 
 /// A tenant whose days from `day` on take a minute each at the source.
@@ -16,37 +15,14 @@ fn slow_from(world: &World, day: &str) -> String {
 }
 
 /// Starts a backfill and comes back when it works at the slow day.
-fn start_slow(world: &World, args: &[&str]) -> Child {
-    let child = world
-        .command(&[&["backfill", "--today", events::TODAY, "--json"], args].concat())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    until("the slow query runs", || {
+fn start_slow(world: &World, args: &[&str]) -> Running {
+    let running = world.start(&[&["backfill", "--today", events::TODAY, "--json"], args].concat());
+    wait_until("the slow query runs", || {
         world.tenants[0].one(
             "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
         ) == "t"
     });
-    child
-}
-
-fn finished(child: Child) -> Output {
-    let out = child.wait_with_output().unwrap();
-    Output {
-        code: out.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&out.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
-    }
-}
-
-#[track_caller]
-fn until(what: &str, check: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !check() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    running
 }
 
 /// A slow world: days 2024-03-10 to 12 of which the last is slow.
@@ -103,15 +79,14 @@ fn outcomes(life: &serde_json::Value) -> Vec<String> {
 #[test]
 fn a_run_that_was_killed_is_shown_as_died_and_the_next_one_marks_it() {
     let world = slow_world("died");
-    let mut child = start_slow(&world, &SLOW_DAYS);
+    let child = start_slow(&world, &SLOW_DAYS);
     assert_eq!(history(&world, &[])[0]["outcome"], "running");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(child);
     // Three heartbeats later, without waiting for them.
     world
         .warehouse
         .run("UPDATE _wh.run SET heartbeat_at = heartbeat_at - interval '16 seconds'");
-    until("it is shown as died", || {
+    wait_until("it is shown as died", || {
         history(&world, &[])[0]["outcome"] == "died"
     });
     assert_eq!(history(&world, &["--failed"])[0]["run"], 1);
@@ -142,13 +117,12 @@ fn a_run_that_was_killed_is_shown_as_died_and_the_next_one_marks_it() {
 #[test]
 fn a_run_whose_host_is_slow_is_not_taken_for_dead_while_its_session_lives() {
     let world = slow_world("silent");
-    let mut child = start_slow(&world, &SLOW_DAYS);
+    let child = start_slow(&world, &SLOW_DAYS);
     world
         .warehouse
         .run("UPDATE _wh.run SET heartbeat_at = heartbeat_at - interval '1 hour'");
     assert_eq!(history(&world, &[])[0]["outcome"], "running");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(child);
 }
 
 #[test]
@@ -160,7 +134,7 @@ fn cancel_ends_a_run_within_seconds_with_nothing_half_done() {
     let out = Output::of(cancel.env("USER", "alice")).ok();
     assert_eq!(out.json()["schema"], "dayhaul.cancel/1");
     assert_eq!(out.json()["outcome"], "cancelled");
-    let ended = finished(child).exits(130);
+    let ended = child.output().exits(130);
     assert!(
         begun.elapsed() < Duration::from_secs(10),
         "{:?}",
@@ -203,31 +177,25 @@ fn cancel_ends_a_run_within_seconds_with_nothing_half_done() {
 #[test]
 fn a_run_that_waits_for_a_pair_is_cancelled_too() {
     let world = slow_world("cancel_waiting");
-    let mut holder = start_slow(&world, &SLOW_DAYS);
-    let waiting = world
-        .command(&[
-            "backfill",
-            "--today",
-            events::TODAY,
-            "--last",
-            "1",
-            "--wait",
-        ])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    until("it waits", || {
+    let holder = start_slow(&world, &SLOW_DAYS);
+    let waiting = world.start(&[
+        "backfill",
+        "--today",
+        events::TODAY,
+        "--last",
+        "1",
+        "--wait",
+    ]);
+    wait_until("it waits", || {
         world
             .warehouse
-            .one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-            == "1"
+            .one("SELECT count(*) FROM _wh.run WHERE selection IS NOT NULL OR id = 2")
+            == "2"
     });
     world.dayhaul(&["cancel", "2", "--wait"]).ok();
-    finished(waiting).exits(130);
+    waiting.output().exits(130);
     assert_eq!(history(&world, &["1"])[0]["outcome"], "running");
-    holder.kill().unwrap();
-    holder.wait().unwrap();
+    drop(holder);
 }
 
 #[test]
@@ -441,7 +409,7 @@ fn why_tells_of_a_day_that_waits_in_a_year_that_is_being_built() {
     );
     let year = ["--from", "2023-01-01", "--to", "2023-02-09"];
     let child = start_slow(&world, &year);
-    until("the others are staged", || {
+    wait_until("the others are staged", || {
         world.warehouse.one("SELECT count(*) FROM _wh.staged") == "39"
     });
     let held = why(&world, "2023-01-01");
@@ -453,7 +421,7 @@ fn why_tells_of_a_day_that_waits_in_a_year_that_is_being_built() {
         "{held}"
     );
     world.dayhaul(&["cancel", "1", "--wait"]).ok();
-    finished(child).exits(130);
+    child.output().exits(130);
     let staged = why(&world, "2023-01-01");
     assert_eq!(
         (&staged["state"], &staged["relation"]),
