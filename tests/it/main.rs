@@ -10,6 +10,7 @@ mod digests;
 mod events;
 mod flights;
 mod fold;
+mod history;
 mod init;
 mod layers;
 mod locks;
