@@ -30,3 +30,23 @@ pub async fn settle(
         .await?;
     Ok(Day::from(row.get::<_, NaiveDate>(0)))
 }
+
+/// The fold line of a pair as it is now; `None` before its first load.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn current(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<Option<Day>> {
+    let row = session
+        .query_opt(
+            "SELECT fold_line FROM _wh.pair WHERE tenant = $1 AND template = $2",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    Ok(row
+        .and_then(|row| row.get::<_, Option<NaiveDate>>(0))
+        .map(Day::from))
+}

@@ -1,7 +1,7 @@
 //! What every command gets: where the configuration is, and how to speak to the user.
 
 use crate::config::Settings;
-use crate::engine::event::RunReport;
+use crate::engine::event::{Failure, RunReport};
 use crate::error::{Error, Result};
 use crate::report::{Style, aside, failure};
 use serde::Serialize;
@@ -100,8 +100,13 @@ impl Context {
 
     /// Why units failed, each cause once, on standard error.
     pub fn failures(&self, report: &RunReport) {
-        if !report.failures.is_empty() {
-            err(&failure::render(&report.failures, self.show_values));
+        self.failed(&report.failures);
+    }
+
+    /// As [`Context::failures`], for what is no run.
+    pub fn failed(&self, failures: &[Failure]) {
+        if !failures.is_empty() {
+            err(&failure::render(failures, self.show_values));
         }
     }
 

@@ -10,6 +10,7 @@ pub mod selection;
 mod signals;
 pub mod template;
 pub mod tenant;
+pub mod verify;
 
 pub use context::Context;
 
@@ -79,6 +80,8 @@ enum Command {
     Tenant(tenant::Command),
     /// Load days that the warehouse does not have yet
     Backfill(backfill::Args),
+    /// Compare source, warehouse and ledger, row by row
+    Verify(verify::Args),
     /// Write, review, load and look at templates
     #[command(subcommand)]
     Template(template::Command),
@@ -117,6 +120,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Demo(args) => Box::pin(demo::run(args, context)).await,
         Command::Init(args) => init::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,
     }

@@ -11,6 +11,11 @@ use xxhash_rust::xxh3::xxh3_128;
 pub struct Digest(u128);
 
 impl Digest {
+    /// The digest of one tuple.
+    pub fn of(tuple: &[u8]) -> Digest {
+        Digest(xxh3_128(tuple))
+    }
+
     pub fn add(&mut self, tuple: &[u8]) {
         self.0 = self.0.wrapping_add(xxh3_128(tuple));
     }

@@ -24,10 +24,12 @@
 //! An [`Intake`] holds the tuples that have not been taken yet, and one incomplete tuple.
 
 mod digest;
+mod fields;
 mod frame;
 mod intake;
 mod rules;
 
 pub use digest::Digest;
+pub use fields::fields;
 pub use frame::{HEADER, TRAILER};
 pub use intake::{Intake, Tally};

@@ -19,7 +19,7 @@ use futures_util::StreamExt;
 use std::time::Duration;
 
 /// Bytes collected before they are sent on: large enough that neither side wakes up for little.
-const SEND_BYTES: usize = 128 << 10;
+pub(super) const SEND_BYTES: usize = 128 << 10;
 
 /// Bytes of a day's buffer before it is set aside whole.
 const DAY_BUFFER_BYTES: usize = 64 << 10;
@@ -49,14 +49,14 @@ impl From<Error> for Fault {
     }
 }
 
-fn source(error: Error) -> Fault {
+pub(super) fn source(error: Error) -> Fault {
     Fault {
         side: Side::Source,
         error: error.at("source"),
     }
 }
 
-fn target(error: Error) -> Fault {
+pub(super) fn target(error: Error) -> Fault {
     Fault {
         side: Side::Warehouse,
         error: error.at("warehouse"),

@@ -9,4 +9,5 @@ mod pair;
 mod queue;
 mod retry;
 mod stall;
+pub mod verify;
 mod worker;

@@ -160,7 +160,7 @@ impl Shared {
 }
 
 /// What to do after a try.
-enum After {
+pub(super) enum After {
     Done,
     /// Nothing of it was done, and nobody is to blame: the run is being interrupted.
     Interrupted,
@@ -574,7 +574,7 @@ impl Worker {
 }
 
 /// Retry, split or give up: SQLSTATE and kind decide.
-fn what_now(window: Window, fault: Fault) -> After {
+pub(super) fn what_now(window: Window, fault: Fault) -> After {
     let error = &fault.error;
     if fault.side == Side::Source && window.len() > 1 {
         // Shorter queries pass where longer ones were cancelled.

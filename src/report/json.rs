@@ -37,7 +37,7 @@ struct Unit<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Cause<'a> {
+pub(super) struct Cause<'a> {
     tenant: &'a str,
     template: Option<&'a str>,
     /// Inclusive runs of days.
@@ -83,7 +83,7 @@ fn unit(unit: &UnitReport) -> Unit<'_> {
     }
 }
 
-fn cause(failure: &Failure) -> Cause<'_> {
+pub(super) fn cause(failure: &Failure) -> Cause<'_> {
     Cause {
         tenant: failure.tenant.as_str(),
         template: failure.template.as_ref().map(AsRef::as_ref),

@@ -5,6 +5,7 @@
 
 mod load;
 mod prepare;
+mod read_back;
 mod shape;
 mod staging;
 mod tables;
@@ -13,6 +14,7 @@ mod views;
 
 pub use load::{Claim, begin_load, copy_into, finish_load};
 pub use prepare::prepare;
+pub use read_back::{Extra, begin_reading, extra_rows, read_back_sql};
 pub use shape::{DAYS_AHEAD, Destination, Shape};
 pub use staging::{YearBuild, build_year};
 pub use tables::{day_table, staging_table, year_table};

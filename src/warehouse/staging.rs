@@ -2,19 +2,16 @@
 //! checks against the ledger, and the reveal.
 
 use super::Place;
+use super::read_back::{read_back_sql, utc_day};
 use super::shape::Shape;
-use super::tables::{
-    column_list, index_count, index_name, index_statements, staging_table, year_table,
-};
+use super::tables::{index_count, index_name, index_statements, staging_table, year_table};
 use super::transaction::{open_session, short_transaction};
 use super::views::replace_tenant_view;
 use crate::catalog::{lease, ledger, relations};
 use crate::copy::{Intake, Tally};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::{Access, Session};
-use crate::schema::Scalar;
-use crate::sql::{bound, ident, qualified};
-use crate::template::Template;
+use crate::sql::{ident, qualified};
 use crate::unit::{Day, Window};
 use chrono::NaiveDate;
 use futures_util::{StreamExt, TryStreamExt};
@@ -132,15 +129,6 @@ async fn check_counts(
     }
 }
 
-/// The UTC day of a row, as a date.
-fn utc_day(template: &Template) -> String {
-    let time = ident(&template.time_column);
-    match template.time_type() {
-        Scalar::Timestamptz => format!("({time} AT TIME ZONE 'UTC')::date"),
-        _ => format!("{time}::date"),
-    }
-}
-
 /// Reads some days back, evenly spread, and compares their digests: what the warehouse gives back must be what was sent.
 ///
 /// All days would cost as much as the load itself; a wrong assumption about a type shows in any day that has rows, and
@@ -151,17 +139,14 @@ async fn check_digests(
     staging: &str,
     expected: &BTreeMap<Day, Tally>,
 ) -> Result<()> {
-    let time = ident(&place.template.time_column);
-    let ty = place.template.time_type();
     for (day, tally) in sample(expected) {
         let window = Window::single(day);
         let mut rows = session
-            .copy_out(&format!(
-                "COPY (SELECT {} FROM {} WHERE {time} >= {} AND {time} < {}) TO STDOUT (FORMAT binary)",
-                column_list(place.template),
-                qualified(place.schema.as_str(), staging),
-                bound(window.from, ty),
-                bound(window.to, ty),
+            .copy_out(&read_back_sql(
+                place.schema.as_str(),
+                staging,
+                place.template,
+                window,
             ))
             .await?;
         let mut intake = Intake::new(&place.template.columns, place.template.time_index(), window);
