@@ -1,7 +1,7 @@
 //! The tables and views that are ours. No other is ever dropped, renamed or replaced.
 
 use crate::error::{Error, Result};
-use crate::pg::Session;
+use crate::pg::{Row, Session};
 use crate::unit::{TemplateName, TenantName, Window};
 use chrono::NaiveDate;
 
@@ -91,6 +91,38 @@ pub async fn of_pair(
         });
     }
     Ok(relations)
+}
+
+/// The day and year tables of a pair that are in the database, by name.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn tables_there(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<Vec<Relation>> {
+    let rows = session
+        .query(
+            "SELECT r.schema_name, r.name, r.kind, r.from_day, r.to_day FROM _wh.relation r \
+             JOIN pg_namespace n ON n.nspname = r.schema_name \
+             JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = r.name \
+             WHERE r.tenant = $1 AND r.template = $2 AND r.kind IN ('day', 'year') ORDER BY r.name",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    let table = |row: &Row| {
+        Some(Relation {
+            schema: row.get(0),
+            name: row.get(1),
+            kind: RelationKind::parse(row.get(2))?,
+            window: Some(Window::new(
+                row.get::<_, NaiveDate>(3).into(),
+                row.get::<_, NaiveDate>(4).into(),
+            )),
+        })
+    };
+    Ok(rows.iter().filter_map(table).collect())
 }
 
 /// Refuses when a relation of that name exists and is not ours.

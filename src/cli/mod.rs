@@ -18,6 +18,7 @@ pub mod sync;
 pub mod template;
 pub mod tenant;
 pub mod unfold;
+pub mod verify;
 pub mod why;
 
 pub use context::Context;
@@ -104,6 +105,8 @@ enum Command {
     History(history::Args),
     /// Show one day's life: what is loaded, by which runs, and what comes next
     Why(why::Args),
+    /// Compare source, warehouse and ledger, row by row
+    Verify(verify::Args),
     /// Write, review, load and look at templates
     #[command(subcommand)]
     Template(template::Command),
@@ -150,6 +153,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Cancel(args) => cancel::run(args, context).await,
         Command::History(args) => history::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,
     }

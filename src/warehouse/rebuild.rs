@@ -64,7 +64,7 @@ pub async fn drop_retired(
     let owned = relations::of_pair(session, place.tenant, &place.template.name).await?;
     let mut left = Vec::new();
     for relation in owned.iter().filter(|r| r.kind == RelationKind::Retired) {
-        let dropped = patient_transaction(session, lock_timeout, PATIENCE, async || {
+        let dropped = patient_transaction(session, lock_timeout, PATIENCE, None, async || {
             lease::check(session, run, place.tenant, &place.template.name).await?;
             relations::remove(session, schema, &relation.name).await?;
             session

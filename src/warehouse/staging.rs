@@ -2,10 +2,10 @@
 //! checks against the ledger, and the reveal.
 
 use super::barrier::{Barrier, barrier};
+use super::read_back::read_back_sql;
 use super::shape::Shape;
 use super::tables::{
-    column_list, index_count, index_name, index_statements, retired_table, staging_table,
-    year_table,
+    index_count, index_name, index_statements, retired_table, staging_table, year_table,
 };
 use super::transaction::{open_session, short_transaction};
 use super::views::replace_tenant_view;
@@ -14,7 +14,7 @@ use crate::catalog::{lease, ledger, relations};
 use crate::copy::{Intake, Tally};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::{Access, Session};
-use crate::sql::{bound, ident, qualified};
+use crate::sql::{ident, qualified};
 use crate::unit::{Day, Window};
 use chrono::NaiveDate;
 use futures_util::{StreamExt, TryStreamExt};
@@ -166,17 +166,14 @@ async fn check_digests(
     staging: &str,
     expected: &BTreeMap<Day, Tally>,
 ) -> Result<()> {
-    let time = ident(&place.template.time_column);
-    let ty = place.template.time_type();
     for (day, tally) in sample(expected) {
         let window = Window::single(day);
         let mut rows = session
-            .copy_out(&format!(
-                "COPY (SELECT {} FROM {} WHERE {time} >= {} AND {time} < {}) TO STDOUT (FORMAT binary)",
-                column_list(place.template),
-                qualified(place.schema.as_str(), staging),
-                bound(window.from, ty),
-                bound(window.to, ty),
+            .copy_out(&read_back_sql(
+                place.schema.as_str(),
+                staging,
+                place.template,
+                window,
             ))
             .await?;
         let mut intake = Intake::new(&place.template.columns, place.template.time_index(), window);

@@ -27,5 +27,6 @@ mod template;
 mod tenant;
 mod tls;
 mod values;
+mod verify;
 #[allow(dead_code)] // until every command has its tests
 mod world;
