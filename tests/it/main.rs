@@ -22,10 +22,12 @@ mod refusals;
 mod report;
 mod server;
 mod staging;
+mod standby;
 mod sync;
 mod template;
 mod tenant;
 mod tls;
+mod unchanged;
 mod values;
 mod verify;
 #[allow(dead_code)] // until every command has its tests
