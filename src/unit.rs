@@ -305,6 +305,18 @@ impl Window {
         (self.from.0..self.to.0).map(Day)
     }
 
+    /// Days in ascending order as the runs they form.
+    pub fn runs(days: impl IntoIterator<Item = Day>) -> Vec<Window> {
+        let mut runs: Vec<Window> = Vec::new();
+        for day in days {
+            match runs.last_mut() {
+                Some(run) if run.to == day => run.to = day.next(),
+                _ => runs.push(Window::single(day)),
+            }
+        }
+        runs
+    }
+
     /// Both halves, the first no shorter than the second; `None` for a single day.
     pub fn halves(&self) -> Option<(Window, Window)> {
         let n = i32::try_from(self.len()).unwrap_or(i32::MAX);
@@ -385,6 +397,12 @@ mod tests {
         assert!(TemplateName::parse("log_24").is_ok());
         let tenant = TenantName::parse("acme-prod").unwrap();
         assert_eq!(tenant.default_schema().unwrap().as_str(), "acme_prod");
+    }
+
+    #[test]
+    fn days_form_runs_that_break_at_gaps() {
+        let runs = Window::runs([1, 2, 4].map(Day));
+        assert_eq!(runs, [Window::new(Day(1), Day(3)), Window::single(Day(4))]);
     }
 
     #[test]

@@ -429,6 +429,58 @@ pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Resu
         .collect()
 }
 
+/// What the ledger says of a loaded day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    pub tally: Tally,
+    /// Of the template it was loaded with.
+    pub version: String,
+    /// `schema.table` that holds its rows.
+    pub relation: Option<String>,
+    /// Whether that table exists.
+    pub there: bool,
+}
+
+/// The loaded days of a pair, within `window` when there is one.
+///
+/// # Errors
+/// [`Kind::Bug`] when a digest cannot be read; the warehouse's.
+pub async fn recorded(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    window: Option<Window>,
+) -> Result<BTreeMap<Day, Recorded>> {
+    let rows = session
+        .query(
+            "SELECT u.day, u.rows, u.digest, u.bytes, u.version, u.relation, c.oid IS NOT NULL \
+             FROM _wh.unit u \
+             LEFT JOIN pg_namespace n ON n.nspname = split_part(u.relation, '.', 1) \
+             LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = split_part(u.relation, '.', 2) \
+             WHERE u.tenant = $1 AND u.template = $2 AND u.state = 'loaded' \
+               AND u.day >= coalesce($3::date, '-infinity') AND u.day < coalesce($4::date, 'infinity')",
+            &[
+                &tenant.as_str(),
+                &template.as_str(),
+                &window.map(|w| w.from.date()),
+                &window.map(|w| w.to.date()),
+            ],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let day = Day::from(row.get::<_, NaiveDate>(0));
+            let recorded = Recorded {
+                tally: tally(day, row.get(1), row.get(2), row.get(3))?,
+                version: row.get(4),
+                relation: row.get(5),
+                there: row.get(6),
+            };
+            Ok((day, recorded))
+        })
+        .collect()
+}
+
 fn tally(day: Day, rows: i64, digest: Option<&str>, bytes: i64) -> Result<Tally> {
     let digest = digest
         .and_then(|d| d.parse().ok())
@@ -438,4 +490,29 @@ fn tally(day: Day, rows: i64, digest: Option<&str>, bytes: i64) -> Result<Tally>
         bytes: u64::try_from(bytes).unwrap_or(0),
         digest,
     })
+}
+
+/// Staged days of a pair that are older than what their published day was last loaded with, or of another template
+/// version.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn stale_staged(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    version: &str,
+) -> Result<Vec<Day>> {
+    let rows = session
+        .query(
+            "SELECT s.day FROM _wh.staged s LEFT JOIN _wh.unit u USING (tenant, template, day) \
+             WHERE s.tenant = $1 AND s.template = $2 \
+             AND (s.version <> $3 OR u.state = 'loaded' AND u.loaded_at > s.staged_at) ORDER BY 1",
+            &[&tenant.as_str(), &template.as_str(), &version],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
+        .collect())
 }

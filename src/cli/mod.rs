@@ -10,6 +10,7 @@ pub mod history;
 pub mod init;
 mod load;
 mod log;
+pub mod rebuild;
 pub mod refresh;
 pub mod selection;
 mod signals;
@@ -17,6 +18,7 @@ pub mod sync;
 pub mod template;
 pub mod tenant;
 pub mod unfold;
+pub mod verify;
 pub mod why;
 
 pub use context::Context;
@@ -89,6 +91,8 @@ enum Command {
     Backfill(backfill::Args),
     /// Compare days with their sources and write what differs
     Refresh(refresh::Args),
+    /// Load days anew, a closed year as a whole, while readers keep what is there
+    Rebuild(rebuild::Args),
     /// Load what is missing and refresh the latest days: the one command for cron
     Sync(sync::Args),
     /// Move closed days from their day tables into their year tables
@@ -101,6 +105,8 @@ enum Command {
     History(history::Args),
     /// Show one day's life: what is loaded, by which runs, and what comes next
     Why(why::Args),
+    /// Compare source, warehouse and ledger, row by row
+    Verify(verify::Args),
     /// Write, review, load and look at templates
     #[command(subcommand)]
     Template(template::Command),
@@ -140,12 +146,14 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Init(args) => init::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
         Command::Refresh(args) => refresh::run(args, context).await,
+        Command::Rebuild(args) => rebuild::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
         Command::Fold(args) => fold::run(args, context).await,
         Command::Unfold(args) => unfold::run(args, context).await,
         Command::Cancel(args) => cancel::run(args, context).await,
         Command::History(args) => history::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,
     }

@@ -15,4 +15,5 @@ mod queue;
 mod retry;
 pub mod run;
 mod stall;
+pub mod verify;
 mod worker;

@@ -23,6 +23,7 @@ mod describe;
 mod guard;
 mod pgpass;
 mod pooling;
+mod raw;
 pub mod secret;
 mod session;
 mod socket;
@@ -37,6 +38,7 @@ pub use connect::{Access, Purpose, connect};
 pub use copy::{CopyIn, CopyOut};
 pub use describe::describe;
 pub use pooling::refuse_transaction_pooling;
+pub use raw::Raw;
 pub use session::{Canceller, Session, SimpleRows};
 pub use tokio_postgres::{
     Row,

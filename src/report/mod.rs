@@ -10,6 +10,7 @@ mod rate;
 mod standing;
 pub mod summary;
 pub mod table;
+pub mod verify;
 
 pub use outcome::RunOutcome;
 pub use progress::{Progress, Style, aside};

@@ -42,6 +42,8 @@ pub fn aside<R>(write: impl FnOnce() -> R) -> R {
 /// Watches a run and shows how far it is. Ends with [`Progress::finish`], or when it is dropped.
 pub struct Progress {
     style: Style,
+    /// What is done to units: `load`.
+    verb: &'static str,
     state: Arc<Mutex<State>>,
     bars: MultiProgress,
     drawing: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
@@ -49,6 +51,11 @@ pub struct Progress {
 
 impl Progress {
     pub fn new(style: Style) -> Progress {
+        Progress::of(style, "load")
+    }
+
+    /// Progress of a run that does something else to units; `verb` says what.
+    pub fn of(style: Style, verb: &'static str) -> Progress {
         let state = Arc::new(Mutex::new(State::new()));
         let bars = MultiProgress::with_draw_target(match style {
             Style::Bars => ProgressDrawTarget::stderr_with_hz(10),
@@ -68,6 +75,7 @@ impl Progress {
         });
         Progress {
             style,
+            verb,
             state,
             bars,
             drawing: Mutex::new(drawing),
@@ -114,11 +122,13 @@ impl Observer for Progress {
     fn event(&self, event: &Event) {
         lock(&self.state).hear(event);
         match event {
-            Event::Planned { units, skipped } if self.style == Style::Lines => self.say(&format!(
-                "{} to load, {} in the ledger already",
-                counted(*units as u64, "unit"),
-                count(*skipped as u64)
-            )),
+            Event::Planned { units, skipped } if self.style == Style::Lines => {
+                let mut text = format!("{} to {}", counted(*units as u64, "unit"), self.verb);
+                if *skipped > 0 {
+                    text += &format!(", {} in the ledger already", count(*skipped as u64));
+                }
+                self.say(&text);
+            }
             Event::Retry {
                 tenant,
                 template,

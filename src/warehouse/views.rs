@@ -104,7 +104,7 @@ fn public_view(template: &Template, schemas: &[String]) -> String {
 }
 
 /// The relations (`schema.name`) that a view reads; `None` when the view does not exist.
-async fn reads(
+pub(super) async fn reads(
     session: &Session,
     schema: &str,
     view: &str,

@@ -1,0 +1,176 @@
+//! What verification found of a unit.
+
+use super::diff::Diff;
+use crate::copy::Tally;
+use crate::unit::Unit;
+use crate::warehouse::Extra;
+use std::sync::Arc;
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Against {
+    /// The source with the warehouse.
+    Source,
+    /// The warehouse with the ledger: touches no source.
+    Ledger,
+    /// Source, warehouse and ledger.
+    #[default]
+    Both,
+}
+
+impl Against {
+    pub fn reads_sources(self) -> bool {
+        self != Against::Ledger
+    }
+
+    fn reads_ledger(self) -> bool {
+        self != Against::Source
+    }
+}
+
+/// Which of the sides differs from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Odd {
+    /// Warehouse and ledger agree: the source changed since the load.
+    Source,
+    /// Source and ledger agree: somebody changed the warehouse.
+    Warehouse,
+    /// Source and warehouse agree: somebody changed the ledger.
+    Ledger,
+    /// No two of what was compared agree.
+    All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// Equal rows in all that was compared.
+    Ok,
+    Differs(Odd),
+    /// The ledger has it, but its table is gone.
+    Missing,
+    /// Its rows are right, or there should be none, but rows of the day stand where the ledger does not say.
+    Extra,
+    /// It was asked for, and the ledger does not have it.
+    NotLoaded,
+    /// It could not be read.
+    Failed,
+    /// The run ended, or its tenant was given up, before its turn.
+    NotTried,
+}
+
+/// A unit's rows in each of the places that were looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sides {
+    pub source: Option<Tally>,
+    pub warehouse: Option<Tally>,
+    pub ledger: Option<Tally>,
+}
+
+impl Sides {
+    /// Compares what `against` asks for. `source` must be there when it asks for the source.
+    pub(super) fn verdict(&self, against: Against) -> Verdict {
+        let Some(warehouse) = self.warehouse else {
+            return Verdict::Missing;
+        };
+        let source = self.source.filter(|_| against.reads_sources());
+        let ledger = self.ledger.filter(|_| against.reads_ledger());
+        let as_source = source.is_none_or(|source| source == warehouse);
+        let as_ledger = ledger.is_none_or(|ledger| ledger == warehouse);
+        if as_source && as_ledger {
+            return Verdict::Ok;
+        }
+        Verdict::Differs(match (source, ledger) {
+            (Some(_), Some(_)) if as_ledger => Odd::Source,
+            (Some(_), Some(_)) if as_source => Odd::Ledger,
+            (Some(source), Some(ledger)) if source == ledger => Odd::Warehouse,
+            _ => Odd::All,
+        })
+    }
+}
+
+/// One unit, verified.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    pub unit: Unit,
+    pub verdict: Verdict,
+    pub sides: Sides,
+    /// `schema.table` that the ledger names.
+    pub relation: Option<Arc<str>>,
+    /// Of the template it was loaded with, and is verified with.
+    pub version: Option<Arc<str>>,
+    pub extra: Vec<Extra>,
+    /// Which rows differ, when that was asked for.
+    pub diff: Option<Diff>,
+}
+
+impl Checked {
+    /// Whether loading the day again may mend it.
+    pub fn is_mendable(&self) -> bool {
+        match self.verdict {
+            Verdict::Differs(_) | Verdict::Missing => true,
+            // Rows of a day that was never loaded; those beside a loaded day stay where they are.
+            Verdict::Extra => self.sides.ledger.is_none(),
+            Verdict::Ok | Verdict::NotLoaded | Verdict::Failed | Verdict::NotTried => false,
+        }
+    }
+
+    /// Whether source and warehouse were read, and are not the same.
+    pub(super) fn rows_differ(&self) -> bool {
+        let Sides {
+            source, warehouse, ..
+        } = self.sides;
+        source.is_some() && warehouse.is_some() && source != warehouse
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(text: &[u8]) -> Option<Tally> {
+        let mut tally = Tally::default();
+        tally.add(text);
+        Some(tally)
+    }
+
+    fn verdict(source: &[u8], warehouse: &[u8], ledger: &[u8], against: Against) -> Verdict {
+        let sides = Sides {
+            source: tally(source),
+            warehouse: tally(warehouse),
+            ledger: tally(ledger),
+        };
+        sides.verdict(against)
+    }
+
+    #[test]
+    fn the_one_that_differs_is_named() {
+        use Against::{Both, Ledger, Source};
+        for (sides, against, expected) in [
+            ([b"a", b"a", b"a"], Both, Verdict::Ok),
+            ([b"b", b"a", b"a"], Both, Verdict::Differs(Odd::Source)),
+            ([b"a", b"b", b"a"], Both, Verdict::Differs(Odd::Warehouse)),
+            ([b"a", b"a", b"b"], Both, Verdict::Differs(Odd::Ledger)),
+            ([b"a", b"b", b"c"], Both, Verdict::Differs(Odd::All)),
+            ([b"a", b"a", b"b"], Source, Verdict::Ok),
+            ([b"a", b"b", b"b"], Source, Verdict::Differs(Odd::All)),
+            ([b"b", b"a", b"a"], Ledger, Verdict::Ok),
+            ([b"b", b"b", b"a"], Ledger, Verdict::Differs(Odd::All)),
+        ] {
+            let [source, warehouse, ledger] = sides;
+            assert_eq!(
+                verdict(source, warehouse, ledger, against),
+                expected,
+                "{against:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_gone_is_missing_whatever_the_source_says() {
+        let sides = Sides {
+            source: tally(b"a"),
+            ..Sides::default()
+        };
+        assert_eq!(sides.verdict(Against::Both), Verdict::Missing);
+    }
+}

@@ -1,0 +1,84 @@
+//! Coverage: is every day in the ledger that should be there? Asks no source.
+
+use crate::catalog::{Pair, ledger};
+use crate::error::Result;
+use crate::pg::Session;
+use crate::unit::{Day, TemplateName, TenantName, Window};
+
+/// What the ledger has of a pair's days.
+#[derive(Debug)]
+pub struct Coverage {
+    pub tenant: TenantName,
+    pub template: TemplateName,
+    /// `None` when nothing ever said where the pair begins.
+    pub first_day: Option<Day>,
+    /// The days that should be there; `None` when the pair begins after them.
+    pub expected: Option<Window>,
+    pub loaded: usize,
+    /// Runs of days that are not there.
+    pub gaps: Vec<Window>,
+}
+
+impl Coverage {
+    pub fn is_whole(&self) -> bool {
+        self.first_day.is_some() && self.gaps.is_empty()
+    }
+
+    pub fn missing(&self) -> usize {
+        self.gaps.iter().map(Window::len).sum()
+    }
+}
+
+/// Looks for the days of `days` from each pair's first day on, up to the day before `today`.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn coverage(
+    session: &Session,
+    pairs: &[Pair],
+    days: Window,
+    today: Day,
+) -> Result<Vec<Coverage>> {
+    let mut found = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        let loaded =
+            ledger::loaded_versions(session, &pair.tenant.name, &pair.template.name).await?;
+        let expected = pair
+            .first_day
+            .and_then(|first| expected(days, first, today));
+        let gaps = expected.map_or_else(Vec::new, |expected| {
+            Window::runs(expected.days().filter(|day| !loaded.contains_key(day)))
+        });
+        let missing: usize = gaps.iter().map(Window::len).sum();
+        found.push(Coverage {
+            tenant: pair.tenant.name.clone(),
+            template: pair.template.name.clone(),
+            first_day: pair.first_day,
+            expected,
+            loaded: expected.map_or(0, |expected| expected.len() - missing),
+            gaps,
+        });
+    }
+    Ok(found)
+}
+
+fn expected(days: Window, first: Day, today: Day) -> Option<Window> {
+    let (from, to) = (days.from.max(first), days.to.min(today));
+    (from < to).then(|| Window::new(from, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_before_the_first_and_from_today_on_are_not_expected() {
+        let day = Day::from_pg_days;
+        let year = Window::new(day(0), day(366));
+        let expected = |first, today| expected(year, day(first), day(today));
+        assert_eq!(expected(-10, 1000), Some(year));
+        assert_eq!(expected(30, 40), Some(Window::new(day(30), day(40))));
+        assert_eq!(expected(400, 1000), None);
+        assert_eq!(expected(40, 40), None);
+    }
+}

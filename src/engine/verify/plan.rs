@@ -1,0 +1,233 @@
+//! What is to be verified: the loaded days of each pair, days that are not loaded, rows that should not be there.
+
+use super::checked::{Checked, Sides, Verdict};
+use super::{Days, Verify};
+use crate::catalog::{Pair, fold_line, ledger, relations, templates};
+use crate::engine::pace::Pace;
+use crate::engine::queue::{Errand, PairWork, runs_of};
+use crate::error::{At, Error, Kind, Result};
+use crate::pg::{Access, Session};
+use crate::template::{Bindings, Template};
+use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
+use crate::warehouse::{self, Destination, Extra, Place, begin_reading};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A pair and its days.
+pub(super) struct Subject {
+    pub pair: Pair,
+    /// How to reach the source; `None` when it is not read.
+    pub access: Option<Access>,
+    /// Days that the ledger has.
+    pub days: BTreeSet<Day>,
+    /// Days that were asked for and that it does not have.
+    pub not_loaded: BTreeSet<Day>,
+    /// Rows where there should be none.
+    pub extra: BTreeMap<Day, Vec<Extra>>,
+    versions: BTreeMap<String, Template>,
+    /// Versions whose columns were compared with the source's.
+    described: Mutex<BTreeSet<String>>,
+    bytes_per_day: Option<u64>,
+}
+
+impl Subject {
+    /// Reads a pair's ledger, and looks for rows where there should be none, at one moment.
+    ///
+    /// # Errors
+    /// A version that cannot be read; the warehouse's.
+    pub async fn plan(session: &Session, pair: &Pair, asked: &Verify) -> Result<Subject> {
+        begin_reading(session).await?;
+        let planned = Subject::read(session, pair, asked).await;
+        session
+            .batch(if planned.is_ok() {
+                "COMMIT"
+            } else {
+                "ROLLBACK"
+            })
+            .await?;
+        planned
+    }
+
+    async fn read(session: &Session, pair: &Pair, asked: &Verify) -> Result<Subject> {
+        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+        let wanted = asked.days.of(tenant, template);
+        let within = asked.days.within(tenant, template);
+        let mut recorded = ledger::recorded(session, tenant, template, within).await?;
+        recorded.retain(|day, _| wanted(*day));
+        let place = Place {
+            tenant,
+            schema: &pair.tenant.schema,
+            template: &pair.template,
+        };
+        let tables = relations::tables_there(session, tenant, template).await?;
+        let line = fold_line::get(session, tenant, template).await?;
+        let mut extra: BTreeMap<Day, Vec<Extra>> = BTreeMap::new();
+        for found in
+            warehouse::extra_rows(session, place, &tables, line, &recorded, &wanted).await?
+        {
+            extra.entry(found.day).or_default().push(found);
+        }
+        let used: BTreeSet<&str> = recorded.values().map(|r| r.version.as_str()).collect();
+        let days: BTreeSet<Day> = recorded.keys().copied().collect();
+        let not_loaded = within.map_or_else(BTreeSet::new, |within| {
+            let missing = |day: &Day| wanted(*day) && !days.contains(day);
+            within.days().filter(missing).collect()
+        });
+        let bytes: u64 = recorded.values().map(|r| r.tally.bytes).sum();
+        Ok(Subject {
+            versions: versions(session, &pair.template, &used).await?,
+            pair: pair.clone(),
+            access: None,
+            bytes_per_day: bytes.checked_div(days.len() as u64),
+            not_loaded,
+            days,
+            extra,
+            described: Mutex::default(),
+        })
+    }
+
+    pub fn names(&self) -> (&TenantName, &TemplateName) {
+        (&self.pair.tenant.name, &self.pair.template.name)
+    }
+
+    /// The template as it was when a day was loaded.
+    ///
+    /// # Errors
+    /// The plan did not meet this version.
+    pub fn version(&self, version: &str) -> Result<&Template> {
+        self.versions.get(version).ok_or_else(|| {
+            Error::new(
+                Kind::Data,
+                format!("version `{version}` of the template is not in the catalog"),
+            )
+            .with_hint("when days were loaded while they were verified, run it again")
+        })
+    }
+
+    /// # Errors
+    /// A placeholder of the query has no value.
+    pub fn bind(&self, template: &Template, window: Window) -> Result<String> {
+        template.bind(&Bindings {
+            window,
+            schema: &self.pair.tenant.schema,
+            vars: &self.pair.tenant.vars,
+        })
+    }
+
+    /// Whether a version's columns were compared with the source's.
+    pub fn is_described(&self, version: &str) -> bool {
+        self.described().contains(version)
+    }
+
+    pub fn note_described(&self, version: &str) {
+        self.described().insert(version.to_owned());
+    }
+
+    fn described(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.described
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The days of a window that are to be read.
+    pub fn days_in(&self, window: Window) -> impl Iterator<Item = Day> {
+        self.days.range(window.from..window.to).copied()
+    }
+
+    /// A unit with a verdict, of which nothing was read yet. Rows that should not be there make a unit that is well
+    /// otherwise one that is not.
+    pub fn checked(&self, day: Day, verdict: Verdict) -> Checked {
+        let extra = self.extra.get(&day).cloned().unwrap_or_default();
+        let verdict = match verdict {
+            Verdict::Ok | Verdict::NotLoaded if !extra.is_empty() => Verdict::Extra,
+            verdict => verdict,
+        };
+        let unit = Unit {
+            tenant: self.pair.tenant.name.clone(),
+            template: self.pair.template.name.clone(),
+            day,
+        };
+        Checked {
+            unit,
+            verdict,
+            sides: Sides::default(),
+            relation: None,
+            version: None,
+            extra,
+            diff: None,
+        }
+    }
+
+    pub fn not_loaded(&self, day: Day) -> Checked {
+        self.checked(day, Verdict::NotLoaded)
+    }
+
+    /// The queue's share of this pair. A window stays within a year, which is mostly one table.
+    pub fn work(&self) -> PairWork {
+        PairWork {
+            tenant: self.pair.tenant.name.to_string(),
+            // Without a source there is no server to spare: `jobs` alone limits.
+            server: self
+                .access
+                .as_ref()
+                .map_or_else(String::new, |access| access.url.endpoint()),
+            runs: runs_of(self.days.iter().copied(), |day| {
+                Errand::refresh(Destination::Year(day.year()))
+            }),
+            years: BTreeSet::new(),
+            pace: Pace::new(self.bytes_per_day),
+            one_day_windows: self.versions.values().any(Template::one_day_windows),
+            replaced_years: BTreeSet::new(),
+            running: BTreeMap::new(),
+            postponed: BTreeSet::new(),
+        }
+    }
+}
+
+/// The versions of a template that days were loaded with.
+async fn versions(
+    session: &Session,
+    current: &Template,
+    used: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, Template>> {
+    let mut parsed = BTreeMap::new();
+    if used.iter().all(|version| *version == current.version()) {
+        parsed.insert(current.version().to_owned(), current.clone());
+        return Ok(parsed);
+    }
+    for version in templates::versions(session, &current.name).await? {
+        if used.contains(version.version.as_str()) {
+            let template = Template::parse(current.name.clone(), &version.source)
+                .at(|| format!("version `{}`", version.version))?;
+            parsed.insert(version.version, template);
+        }
+    }
+    Ok(parsed)
+}
+
+impl Days {
+    /// Whether a day of a pair is asked for.
+    fn of(&self, tenant: &TenantName, template: &TemplateName) -> impl Fn(Day) -> bool {
+        let days = match self {
+            Days::These(days) => days.get(&(tenant.clone(), template.clone())),
+            Days::Loaded | Days::Window(_) => None,
+        };
+        move |day| match self {
+            Days::Loaded => true,
+            Days::Window(window) => window.contains(day),
+            Days::These(_) => days.is_some_and(|days| days.contains(&day)),
+        }
+    }
+
+    /// The first and last day that are asked for; `None` when that is the ledger's business.
+    fn within(&self, tenant: &TenantName, template: &TemplateName) -> Option<Window> {
+        match self {
+            Days::Loaded => None,
+            Days::Window(window) => Some(*window),
+            Days::These(days) => {
+                let days = days.get(&(tenant.clone(), template.clone()))?;
+                Some(Window::new(*days.first()?, days.last()?.next()))
+            }
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! A worker of a verification: takes windows from the queue until none is left.
+
+use super::Verify;
+use super::checked::{Checked, Verdict};
+use super::look::Look;
+use super::plan::Subject;
+use crate::config::Settings;
+use crate::engine::event::{Event, Failure, Observer, Outcome, UnitReport};
+use crate::engine::haul::{Fault, Side, source, target};
+use crate::engine::queue::{Job, Next, PairIndex, Queue};
+use crate::engine::retry;
+use crate::engine::worker::{After, what_now};
+use crate::error::{Error, Kind};
+use crate::pg::{self, Access, Purpose, Session};
+use crate::unit::{Day, Window};
+use crate::warehouse::open_session;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// What all workers share.
+pub(super) struct Shared {
+    pub settings: Settings,
+    pub warehouse: Access,
+    pub asked: Verify,
+    pub subjects: Vec<Subject>,
+    pub observer: Arc<dyn Observer>,
+    pub cancel: CancellationToken,
+    pub queue: Mutex<Queue>,
+    /// Rung whenever the queue changed.
+    pub changed: Notify,
+    pub found: Mutex<Found>,
+}
+
+/// What was found so far.
+#[derive(Default)]
+pub(super) struct Found {
+    pub units: Vec<Checked>,
+    pub failures: Vec<Failure>,
+    pub seconds: BTreeMap<PairIndex, f64>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.queue)
+    }
+
+    pub fn take_found(&self) -> Found {
+        std::mem::take(&mut *lock(&self.found))
+    }
+
+    fn checked(&self, units: Vec<Checked>) {
+        self.observer.event(&Event::Through { units: units.len() });
+        lock(&self.found).units.extend(units);
+    }
+
+    /// Days without a verdict of their own.
+    fn unread(&self, pair: PairIndex, days: impl Iterator<Item = Day>, verdict: Verdict) {
+        for day in days {
+            let unit = self.subjects[pair].checked(day, verdict);
+            self.observer.event(&Event::Unit(UnitReport {
+                unit: unit.unit.clone(),
+                outcome: Outcome::Failed,
+                rows: 0,
+                bytes: 0,
+                digest: None,
+                relation: None,
+                tries: 0,
+                change: None,
+            }));
+            lock(&self.found).units.push(unit);
+        }
+    }
+
+    fn add_failure(&self, pair: PairIndex, windows: Vec<Window>, error: Error, not_tried: bool) {
+        let (tenant, template) = self.subjects[pair].names();
+        lock(&self.found).failures.push(Failure {
+            tenant: tenant.clone(),
+            template: Some(template.clone()),
+            windows,
+            error,
+            not_tried,
+        });
+    }
+
+    /// Windows that nobody will read, and why.
+    fn not_tried(&self, dropped: Vec<(PairIndex, Window)>, why: &str, kind: Kind) {
+        let mut by_pair: BTreeMap<PairIndex, Vec<Window>> = BTreeMap::new();
+        for (pair, window) in dropped {
+            by_pair.entry(pair).or_default().push(window);
+        }
+        for (pair, windows) in by_pair {
+            let days = windows.iter().flat_map(Window::days);
+            self.unread(pair, days, Verdict::NotTried);
+            self.add_failure(pair, windows, Error::new(kind, why), true);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// The user asked to end: what is left in the queue is not read.
+    pub fn interrupt(&self) {
+        let dropped = self.queue().open_for_all();
+        self.not_tried(dropped, INTERRUPTED, Kind::Interrupted);
+    }
+}
+
+const INTERRUPTED: &str = "the run was interrupted";
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    slot: usize,
+    warehouse: Option<Session>,
+    source: Option<(PairIndex, Session)>,
+}
+
+impl Worker {
+    /// Works on the calling thread until nothing is left: both connections of a window are served there, so that no byte
+    /// has to wake another thread.
+    pub fn run(shared: Arc<Shared>, slot: usize) -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let worker = Worker {
+            shared,
+            slot,
+            warehouse: None,
+            source: None,
+        };
+        runtime.block_on(worker.work());
+        Ok(())
+    }
+
+    async fn work(mut self) {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let changed = shared.changed.notified();
+            tokio::pin!(changed);
+            // Registered before the queue is read, so that no change is missed.
+            changed.as_mut().enable();
+            let next = shared.queue().next();
+            match next {
+                Next::Finished => return,
+                Next::Wait => tokio::select! {
+                    () = changed => {}
+                    () = shared.cancel.cancelled() => return,
+                },
+                // No year is ever built here.
+                Next::Job(Job::Year { .. }) => shared.queue().year_done(),
+                Next::Job(Job::Window { pair, window, .. }) => {
+                    let begun = Instant::now();
+                    self.window(pair, window).await;
+                    let seconds = begun.elapsed().as_secs_f64();
+                    *lock(&shared.found).seconds.entry(pair).or_default() += seconds;
+                    shared.changed.notify_waiters();
+                }
+            }
+        }
+    }
+
+    async fn window(&mut self, pair: PairIndex, window: Window) {
+        let shared = Arc::clone(&self.shared);
+        let (tenant, template) = shared.subjects[pair].names();
+        let mut waits = retry::of_window();
+        let mut attempt = 0;
+        let fault = loop {
+            attempt += 1;
+            shared.observer.event(&Event::WindowStarted {
+                slot: self.slot,
+                tenant: tenant.clone(),
+                template: template.clone(),
+                window,
+            });
+            let after = self.attempt(pair, window).await;
+            shared
+                .observer
+                .event(&Event::WindowEnded { slot: self.slot });
+            match after {
+                After::Done => return,
+                After::Interrupted => {
+                    shared.queue().abandoned(pair, window);
+                    return shared.not_tried(vec![(pair, window)], INTERRUPTED, Kind::Interrupted);
+                }
+                After::Pieces(pieces) => return shared.queue().put_back(pair, window, &pieces),
+                After::Shorter => return shared.queue().cut(pair, window),
+                After::Failed(fault) => break fault,
+                After::Retry(fault) => {
+                    let Some(wait) = waits.next() else {
+                        break fault;
+                    };
+                    shared.observer.event(&Event::Retry {
+                        tenant: tenant.clone(),
+                        template: template.clone(),
+                        window,
+                        attempt,
+                        wait,
+                        error: fault.error.to_string(),
+                    });
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = shared.cancel.cancelled() => {}
+                    }
+                }
+            }
+        };
+        self.fail(pair, window, fault);
+    }
+
+    async fn attempt(&mut self, pair: PairIndex, window: Window) -> After {
+        let shared = Arc::clone(&self.shared);
+        let result = tokio::select! {
+            biased;
+            () = shared.cancel.cancelled() => None,
+            result = self.look(pair, window) => Some(result),
+        };
+        match result {
+            Some(Ok(units)) => {
+                let read = units
+                    .iter()
+                    .map(|u| u.sides.warehouse.map_or(0, |t| t.bytes));
+                shared.queue().loaded(pair, window, read.sum());
+                shared.checked(units);
+                After::Done
+            }
+            None => {
+                self.end_sessions().await;
+                After::Interrupted
+            }
+            Some(Err(fault)) => {
+                self.end_sessions().await;
+                what_now(window, fault)
+            }
+        }
+    }
+
+    async fn look(&mut self, pair: PairIndex, window: Window) -> Result<Vec<Checked>, Fault> {
+        self.connect(pair).await?;
+        let shared = Arc::clone(&self.shared);
+        let Some(warehouse) = &self.warehouse else {
+            return Err(Error::new(Kind::Bug, "no session").into());
+        };
+        let load = &shared.settings.load;
+        let look = Look {
+            subject: &shared.subjects[pair],
+            window,
+            against: shared.asked.against,
+            statement_timeout: load.statement_timeout,
+            stall_timeout: load.stall_timeout,
+        };
+        let source = self.source.as_ref().map(|(_, session)| session);
+        let slot = self.slot;
+        look.run(source, warehouse, |rows, bytes| {
+            shared.observer.event(&Event::Moved { slot, rows, bytes });
+        })
+        .await
+    }
+
+    /// Makes sure that the sessions are there, the source's for this pair's tenant.
+    async fn connect(&mut self, pair: PairIndex) -> Result<(), Fault> {
+        let shared = Arc::clone(&self.shared);
+        let subjects = &shared.subjects;
+        if self.warehouse.as_ref().is_none_or(Session::is_closed) {
+            let owner = &shared.settings.warehouse.owner_role;
+            let session = open_session(&shared.warehouse, owner).await;
+            self.warehouse = Some(session.map_err(target)?);
+        }
+        let Some(access) = &subjects[pair].access else {
+            return Ok(());
+        };
+        let same_tenant = |other: PairIndex| subjects[other].names().0 == subjects[pair].names().0;
+        let usable =
+            |(of, session): &(PairIndex, Session)| same_tenant(*of) && !session.is_closed();
+        if !self.source.as_ref().is_some_and(usable) {
+            let session = pg::connect(access, Purpose::Source).await;
+            self.source = Some((pair, session.map_err(source)?));
+        }
+        Ok(())
+    }
+
+    /// After a try that did not end well nobody knows what the sessions are doing: both are ended, and what the servers
+    /// still compute is cancelled.
+    async fn end_sessions(&mut self) {
+        let goodbye = async {
+            if let Some((_, session)) = self.source.take() {
+                session.abort().await;
+            }
+            if let Some(session) = self.warehouse.take() {
+                session.abort().await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(5), goodbye)
+            .await
+            .is_err()
+        {
+            tracing::debug!("a server did not answer the request to cancel");
+        }
+    }
+
+    /// The window failed for good: report, circuit.
+    fn fail(&self, pair: PairIndex, window: Window, fault: Fault) {
+        let shared = &self.shared;
+        let Fault { side, error } = fault;
+        let unreachable = error.kind() == Kind::Connect;
+        let why = format!("not tried after other failures, the last: {error}");
+        shared.unread(pair, window.days(), Verdict::Failed);
+        shared.add_failure(pair, vec![window], error, false);
+        let dropped = {
+            let mut queue = shared.queue();
+            let of_warehouse = unreachable && side == Side::Warehouse;
+            let mut dropped = queue.failed(pair, window, unreachable && !of_warehouse);
+            if of_warehouse {
+                dropped.extend(queue.open_for_all());
+            }
+            dropped
+        };
+        if !dropped.is_empty() {
+            shared.not_tried(dropped, &why, Kind::Refused);
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! What a verification found, for people: a table per tenant and template, then what is not well.
+
+pub mod json;
+
+use crate::engine::verify::coverage::Coverage;
+use crate::engine::verify::diff::{Change, Diff, Row, Rows, Value};
+use crate::engine::verify::{Against, Checked, Odd, Verdict, Verification};
+use crate::error::exit;
+use crate::report::failure::days;
+use crate::report::numbers::{bytes, count, counted};
+use crate::report::table::Sheet;
+use crate::unit::{TemplateName, TenantName, Window};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// How a verification ended, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerifyOutcome {
+    /// Every unit is well.
+    Ok,
+    /// Some unit is not, or could not be read.
+    NotOk,
+    /// No tenant could be reached.
+    Unreachable,
+    /// Ended by Ctrl-C or SIGTERM.
+    Interrupted,
+}
+
+impl VerifyOutcome {
+    pub fn of(found: &Verification) -> VerifyOutcome {
+        if found.interrupted {
+            VerifyOutcome::Interrupted
+        } else if found.tenants > 0 && found.unreachable_tenants == found.tenants {
+            VerifyOutcome::Unreachable
+        } else if found.failures.is_empty() && found.units.iter().all(|u| u.verdict == Verdict::Ok)
+        {
+            VerifyOutcome::Ok
+        } else {
+            VerifyOutcome::NotOk
+        }
+    }
+
+    pub fn exit_code(self) -> u8 {
+        match self {
+            VerifyOutcome::Ok => exit::OK,
+            VerifyOutcome::NotOk => exit::FAILED,
+            VerifyOutcome::Unreachable => exit::UNREACHABLE,
+            VerifyOutcome::Interrupted => exit::INTERRUPTED,
+        }
+    }
+}
+
+/// Units counted by verdict, and what was read of the warehouse.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Totals {
+    pub units: u64,
+    pub ok: u64,
+    pub differs: u64,
+    pub missing: u64,
+    pub extra: u64,
+    pub not_loaded: u64,
+    pub failed: u64,
+    pub not_tried: u64,
+    /// Read back from the warehouse.
+    pub rows: u64,
+    /// Of binary tuples.
+    pub bytes: u64,
+    /// Of work, summed over workers; in the totals of all by the clock.
+    pub seconds: f64,
+}
+
+impl Totals {
+    fn add(&mut self, unit: &Checked) {
+        self.units += 1;
+        *match unit.verdict {
+            Verdict::Ok => &mut self.ok,
+            Verdict::Differs(_) => &mut self.differs,
+            Verdict::Missing => &mut self.missing,
+            Verdict::Extra => &mut self.extra,
+            Verdict::NotLoaded => &mut self.not_loaded,
+            Verdict::Failed => &mut self.failed,
+            Verdict::NotTried => &mut self.not_tried,
+        } += 1;
+        if let Some(read) = unit.sides.warehouse {
+            self.rows += read.rows;
+            self.bytes += read.bytes;
+        }
+    }
+
+    fn cells(&self) -> [String; 10] {
+        let days = [
+            self.ok,
+            self.differs,
+            self.missing,
+            self.extra,
+            self.not_loaded,
+            self.failed,
+            self.not_tried,
+            self.rows,
+        ];
+        let [
+            ok,
+            differs,
+            missing,
+            extra,
+            not_loaded,
+            failed,
+            not_tried,
+            rows,
+        ] = days.map(count);
+        let seconds = format!("{:.1}", self.seconds);
+        [
+            ok,
+            differs,
+            missing,
+            extra,
+            not_loaded,
+            failed,
+            not_tried,
+            rows,
+            bytes(self.bytes),
+            seconds,
+        ]
+    }
+}
+
+/// The totals of all.
+pub fn totals(found: &Verification) -> Totals {
+    let mut totals = Totals::default();
+    found.units.iter().for_each(|unit| totals.add(unit));
+    totals.seconds = found.elapsed.as_secs_f64();
+    totals
+}
+
+/// The table, then a line for every unit that is not well; days that share a reason share a line.
+pub fn render(found: &Verification) -> String {
+    let mut text = table(found);
+    for line in not_well(found) {
+        let _ = write!(text, "\n{line}");
+    }
+    text
+}
+
+fn table(found: &Verification) -> String {
+    let mut pairs: BTreeMap<(&TenantName, &TemplateName), Totals> = BTreeMap::new();
+    for unit in &found.units {
+        let pair = (&unit.unit.tenant, &unit.unit.template);
+        pairs.entry(pair).or_default().add(unit);
+    }
+    for (tenant, template, seconds) in &found.pair_seconds {
+        pairs.entry((tenant, template)).or_default().seconds += seconds;
+    }
+    let mut sheet = Sheet::new(&[
+        "tenant",
+        "template",
+        ">ok",
+        ">differ",
+        ">missing",
+        ">extra",
+        ">not loaded",
+        ">failed",
+        ">not tried",
+        ">rows",
+        ">bytes",
+        ">seconds",
+    ]);
+    let mut row = |tenant: &str, template: &str, totals: Totals| {
+        let names = [tenant.to_owned(), template.to_owned()];
+        sheet.row(names.into_iter().chain(totals.cells()));
+    };
+    for ((tenant, template), totals) in &pairs {
+        row(tenant.as_str(), template.as_str(), *totals);
+    }
+    if pairs.len() > 1 {
+        row("all", "", totals(found));
+    }
+    sheet.render()
+}
+
+fn not_well(found: &Verification) -> Vec<String> {
+    let mut groups: BTreeMap<_, Vec<&Checked>> = BTreeMap::new();
+    for unit in &found.units {
+        // Why a unit was not read is told with the failures.
+        let told = matches!(
+            unit.verdict,
+            Verdict::Ok | Verdict::Failed | Verdict::NotTried
+        );
+        if !told {
+            let key = (&unit.unit.tenant, &unit.unit.template, unit.verdict);
+            groups.entry(key).or_default().push(unit);
+        }
+    }
+    let mut lines = Vec::new();
+    for ((tenant, template, verdict), units) in groups {
+        let windows: Vec<Window> = units.iter().map(|u| Window::single(u.unit.day)).collect();
+        let what = explain(verdict, found.against, &units);
+        lines.push(format!("{tenant}/{template} {}: {what}", days(&windows)));
+        for unit in units {
+            if let Some(diff) = &unit.diff {
+                lines.push(format!("  {}: {}", unit.unit.day, differing(diff)));
+                if let Diff::Rows(rows) = diff {
+                    lines.extend(rows.shown.iter().map(|row| format!("    {}", shown(row))));
+                }
+            }
+        }
+    }
+    lines
+}
+
+fn explain(verdict: Verdict, against: Against, units: &[&Checked]) -> String {
+    match verdict {
+        Verdict::Differs(odd) => {
+            let who = match (odd, against) {
+                (Odd::Source, _) => "source differs (warehouse and ledger agree)",
+                (Odd::Warehouse, _) => "warehouse differs (source and ledger agree)",
+                (Odd::Ledger, _) => "ledger differs (source and warehouse agree)",
+                (Odd::All, Against::Both) => "source, warehouse and ledger differ",
+                (Odd::All, Against::Source) => "source and warehouse differ",
+                (Odd::All, Against::Ledger) => "warehouse and ledger differ",
+            };
+            format!("{who}; rows: {}", rows_of_sides(against, units))
+        }
+        Verdict::Missing => {
+            let relations = relations(units.iter().filter_map(|u| u.relation.as_deref()));
+            format!("missing: the ledger names {relations}, which is gone")
+        }
+        Verdict::Extra => {
+            let rows = units.iter().flat_map(|u| &u.extra).map(|e| e.rows).sum();
+            let found = units.iter().flat_map(|u| &u.extra);
+            format!(
+                "extra: {} in {}, of which the ledger knows nothing",
+                counted(rows, "row"),
+                relations(found.map(|e| e.relation.as_str()))
+            )
+        }
+        Verdict::NotLoaded => "not loaded".to_owned(),
+        Verdict::Ok | Verdict::Failed | Verdict::NotTried => String::new(),
+    }
+}
+
+/// Each name once.
+fn relations<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: std::collections::BTreeSet<&str> = names.collect();
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+/// `source 101, warehouse 100, ledger 100`, summed over the units.
+fn rows_of_sides(against: Against, units: &[&Checked]) -> String {
+    let side = |name, of: fn(&Checked) -> Option<crate::copy::Tally>| {
+        let rows = units.iter().filter_map(|u| of(u)).map(|t| t.rows).sum();
+        format!("{name} {}", count(rows))
+    };
+    let source = side("source", |u| u.sides.source);
+    let warehouse = side("warehouse", |u| u.sides.warehouse);
+    let ledger = side("ledger", |u| u.sides.ledger);
+    match against {
+        Against::Both => format!("{source}, {warehouse}, {ledger}"),
+        Against::Source => format!("{source}, {warehouse}"),
+        Against::Ledger => format!("{warehouse}, {ledger}"),
+    }
+}
+
+/// `1 row added, 2 rows changed (amount 2, note 1)`.
+fn differing(diff: &Diff) -> String {
+    let rows = match diff {
+        Diff::TooLarge { budget } => {
+            return format!(
+                "too many rows to match in {}: only counted",
+                bytes(*budget as u64)
+            );
+        }
+        Diff::Rows(rows) => rows,
+    };
+    let Rows {
+        added,
+        removed,
+        changed,
+        ..
+    } = *rows;
+    if !rows.by_key {
+        return format!(
+            "{} only at the source, {} only in the warehouse (the template names no `unique` columns to match them by)",
+            counted(added, "row"),
+            counted(removed, "row")
+        );
+    }
+    let mut parts = Vec::new();
+    if added > 0 {
+        parts.push(format!("{} added", counted(added, "row")));
+    }
+    if removed > 0 {
+        parts.push(format!("{} removed", counted(removed, "row")));
+    }
+    if changed > 0 {
+        let columns = rows.columns.iter();
+        let columns: Vec<String> = columns
+            .map(|(name, n)| format!("{name} {}", count(*n)))
+            .collect();
+        parts.push(format!(
+            "{} changed ({})",
+            counted(changed, "row"),
+            columns.join(", ")
+        ));
+    }
+    if parts.is_empty() {
+        return "no row differs any more".to_owned();
+    }
+    parts.join(", ")
+}
+
+fn shown(row: &Row) -> String {
+    let value = |value: &Value| {
+        let text = value.text.as_deref().unwrap_or("null");
+        format!("{} {text}", value.column)
+    };
+    let key: Vec<String> = row.key.iter().map(value).collect();
+    let what = match row.change {
+        Change::Added => "added",
+        Change::Removed => "removed",
+        Change::Changed => "changed",
+    };
+    let mut text = format!("{what} {}", key.join(", "));
+    for (old, new) in &row.columns {
+        let new = new.text.as_deref().unwrap_or("null");
+        let _ = write!(
+            text,
+            "; {} in the warehouse, {new} at the source",
+            value(old)
+        );
+    }
+    text
+}
+
+/// Which days are there: a line per pair, then the gaps.
+pub fn coverage(found: &[Coverage]) -> String {
+    let mut sheet = Sheet::new(&["tenant", "template", "from", "to", ">loaded", ">missing"]);
+    for pair in found {
+        let (from, to) = pair.expected.map_or_else(Default::default, |days| {
+            (days.from.to_string(), days.to.plus(-1).to_string())
+        });
+        sheet.row([
+            pair.tenant.to_string(),
+            pair.template.to_string(),
+            from,
+            to,
+            count(pair.loaded as u64),
+            count(pair.missing() as u64),
+        ]);
+    }
+    let mut text = sheet.render();
+    for pair in found {
+        let name = format!("{}/{}", pair.tenant, pair.template);
+        if pair.first_day.is_none() {
+            let _ = write!(
+                text,
+                "\n{name}: no first day is known, because nothing was ever loaded"
+            );
+        } else if !pair.gaps.is_empty() {
+            let _ = write!(text, "\n{name}: not loaded: {}", days(&pair.gaps));
+        }
+    }
+    text
+}
