@@ -182,7 +182,7 @@ pub(super) async fn make_ready(
     };
     let (load, refresh) = (not_staged(days.load), not_staged(days.refresh));
     let reader = &settings.warehouse.reader_role;
-    let todo = load.union(&refresh).copied().collect();
+    let todo: BTreeSet<Day> = load.union(&refresh).copied().collect();
     warehouse::prepare(
         session,
         place,
@@ -193,7 +193,7 @@ pub(super) async fn make_ready(
         lock_timeout,
     )
     .await?;
-    warehouse::show(session, place, &shape, reader, lock_timeout).await?;
+    warehouse::show(session, place, &shape, (today, &todo), reader, lock_timeout).await?;
     let history = ledger::bytes_per_day(session, tenant, template).await?;
     Ok(ReadyPair {
         tenant: pair.tenant.clone(),

@@ -2,13 +2,14 @@
 
 use super::shape::year_window;
 use super::tables::{day_table, year_table};
-use super::transaction::short_transaction;
+use super::transaction::{about_locks, patient_transaction, short_transaction};
 use super::{Place, Shape};
 use crate::catalog::relations::{self, Relation, RelationKind};
 use crate::error::{At, Result};
 use crate::pg::Session;
 use crate::sql::{bound, ident, literal, qualified};
 use crate::template::Template;
+use crate::unit::Day;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
@@ -178,7 +179,12 @@ async fn made(
     .await
 }
 
-/// Brings the tenant view and the public view in line with `shape`; touches nothing when they are.
+/// How long a reader is waited for when the view lacks nothing but days that nobody needs yet: the next run tries again,
+/// and tables are made days ahead.
+const AHEAD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Brings the tenant view and the public view in line with `shape`; touches nothing when they are. Of the days, those
+/// up to `today` and those of `days` must be shown; others lie ahead, and may have to wait for a reader.
 ///
 /// # Errors
 /// Refused when a relation of a view's name is not ours; a lock timeout when readers held the view for longer than a BI
@@ -187,6 +193,7 @@ pub async fn show(
     session: &Session,
     place: Place<'_>,
     shape: &Shape,
+    (today, days): (Day, &BTreeSet<Day>),
     reader: &str,
     lock_timeout: Duration,
 ) -> Result<()> {
@@ -195,12 +202,32 @@ pub async fn show(
         .into_iter()
         .map(|(table, _)| (schema.to_owned(), table))
         .collect();
-    if reads(session, schema, name).await?.as_ref() != Some(&expected) {
-        short_transaction(session, lock_timeout, async || {
-            replace_tenant_view(session, place, shape, reader).await
-        })
-        .await
-        .at(|| format!("tenant view `{schema}.{name}`"))?;
+    let shown = reads(session, schema, name).await?;
+    if shown.as_ref() != Some(&expected) {
+        let ahead = |day: &&Day| **day > today && !days.contains(*day);
+        let ahead: BTreeSet<_> = shape
+            .days
+            .iter()
+            .filter(ahead)
+            .map(|day| (schema.to_owned(), day_table(&place.template.name, *day)))
+            .collect();
+        let can_wait = shown.is_some_and(|shown| {
+            shown
+                .symmetric_difference(&expected)
+                .all(|table| ahead.contains(table))
+        });
+        let replace = async || replace_tenant_view(session, place, shape, reader).await;
+        let replaced = if can_wait {
+            patient_transaction(session, lock_timeout, AHEAD_PATIENCE, None, replace).await
+        } else {
+            short_transaction(session, lock_timeout, replace).await
+        };
+        match replaced {
+            Err(error) if can_wait && about_locks(&error) => {
+                tracing::debug!(%error, "coming days are not in the view yet");
+            }
+            other => other.at(|| format!("tenant view `{schema}.{name}`"))?,
+        }
     }
     show_in_public(session, place, reader, lock_timeout)
         .await

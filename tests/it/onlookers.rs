@@ -4,6 +4,7 @@ use crate::events;
 use crate::readers::{Readers, Seen, Watch, Way};
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 /// Each day's rows and sum in a view, as one text: `2024-03-01 10 5.5,2024-03-02 …`.
 fn days_of(view: &str) -> String {
@@ -141,4 +142,32 @@ fn readers_see_old_or_new_days_while_a_sync_refreshes_and_folds() {
     );
     world.is_clean();
     world.digests_hold("event", events::TEMPLATE);
+}
+
+#[test]
+fn a_reader_that_stays_does_not_keep_a_sync_from_its_days() {
+    let world = World::with_events("watch_ahead", &["acme"], "2024-03-10", 20, 5);
+    world
+        .backfill(&["--from", "2024-03-10", "--to", events::TODAY])
+        .ok();
+    world.configure("[load]\nbarrier_timeout = \"500ms\"\n");
+    // Tables are made for days that lie ahead; the view cannot list them while it is held.
+    let watch = Watch::start(&world, &days_of("public.event"));
+    let begun = Instant::now();
+    world.dayhaul(&["sync", "--today", "2024-03-23"]).ok();
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(world.totals().0, "70", "up to 2024-03-23");
+    assert!(watch.stop() > 1);
+    world.dayhaul(&["sync", "--today", "2024-03-24"]).ok();
+    assert_eq!(
+        world
+            .warehouse
+            .one("SELECT pg_get_viewdef('acme.event'::regclass) LIKE '%event_2024_03_31%'"),
+        "t"
+    );
+    world.is_clean();
 }
