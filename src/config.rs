@@ -92,6 +92,10 @@ pub struct Load {
     /// How long DDL in the warehouse waits for a lock before it steps back and tries again. Default 100 ms, because
     /// readers queue behind a waiting ACCESS EXCLUSIVE request.
     pub lock_timeout: Duration,
+    /// How long a fold waits for readers whose snapshot is older than what it is about to reveal; then it leaves
+    /// everything as it is, and the next run tries again. Default 60 s: most queries are over by then, and a run that
+    /// waits holds its pairs.
+    pub barrier_timeout: Duration,
     /// Failed units in a row, over all tenants, after which the rest is not tried. Default 100: the warehouse, or the
     /// network, is at fault then.
     pub max_failures: usize,
@@ -116,6 +120,7 @@ impl Default for Load {
             statement_timeout: Duration::from_secs(3600),
             stall_timeout: Duration::from_secs(300),
             lock_timeout: Duration::from_millis(100),
+            barrier_timeout: Duration::from_secs(60),
             max_failures: 100,
             max_failures_per_tenant: 20,
         }
@@ -230,6 +235,7 @@ impl Draft {
             "statement_timeout" => load.statement_timeout = timeout(&text, Duration::ZERO)?,
             "stall_timeout" => load.stall_timeout = timeout(&text, Duration::from_secs(1))?,
             "lock_timeout" => load.lock_timeout = timeout(&text, Duration::from_millis(1))?,
+            "barrier_timeout" => load.barrier_timeout = timeout(&text, Duration::from_millis(1))?,
             "max_failures" => load.max_failures = count(&text, usize::MAX)?,
             "max_failures_per_tenant" => load.max_failures_per_tenant = count(&text, usize::MAX)?,
             other => return Err(format!("`{other}` is not read anywhere")),

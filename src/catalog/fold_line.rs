@@ -1,11 +1,12 @@
-//! What a load remembers of a pair: its first day and its fold line.
+//! What a load remembers of a pair: its first day and its fold line; and how that line moves.
 
 use crate::error::Result;
 use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName};
 use chrono::NaiveDate;
+use std::collections::BTreeMap;
 
-/// Remembers that `from` was asked for, and sets the fold line of a pair that has none. Gives the fold line.
+/// Remembers that `from` was asked for, if any day was, and sets the fold line of a pair that has none. Gives the fold line.
 ///
 /// # Errors
 /// The warehouse's.
@@ -13,7 +14,7 @@ pub async fn settle(
     session: &Session,
     tenant: &TenantName,
     template: &TemplateName,
-    from: Day,
+    from: Option<Day>,
     first_fold_line: Day,
 ) -> Result<Day> {
     let row = session
@@ -23,7 +24,7 @@ pub async fn settle(
             &[
                 &tenant.as_str(),
                 &template.as_str(),
-                &from.date(),
+                &from.map(Day::date),
                 &first_fold_line.date(),
             ],
         )
@@ -31,11 +32,94 @@ pub async fn settle(
     Ok(Day::from(row.get::<_, NaiveDate>(0)))
 }
 
-/// The fold line of a pair as it is now; `None` before its first load.
+/// Rows that the ledger says each loaded day of a pair holds, from `from` on.
 ///
 /// # Errors
 /// The warehouse's.
-pub async fn current(
+pub async fn rows_per_day(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    from: Day,
+) -> Result<BTreeMap<Day, u64>> {
+    let rows = session
+        .query(
+            "SELECT day, rows FROM _wh.unit \
+             WHERE tenant = $1 AND template = $2 AND day >= $3 AND state = 'loaded'",
+            &[&tenant.as_str(), &template.as_str(), &from.date()],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let day = Day::from(row.get::<_, NaiveDate>(0));
+            (day, u64::try_from(row.get::<_, i64>(1)).unwrap_or(0))
+        })
+        .collect())
+}
+
+/// Moves the fold line, and says of the loaded days among `moved` which `schema.table` holds them now. Within the
+/// transaction of the reveal.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn move_to(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    line: Day,
+    moved: &[(Day, String)],
+) -> Result<()> {
+    session
+        .execute(
+            "UPDATE _wh.pair SET fold_line = $3 WHERE tenant = $1 AND template = $2",
+            &[&tenant.as_str(), &template.as_str(), &line.date()],
+        )
+        .await?;
+    let days: Vec<NaiveDate> = moved.iter().map(|(day, _)| day.date()).collect();
+    let relations: Vec<&str> = moved.iter().map(|(_, r)| r.as_str()).collect();
+    session
+        .execute(
+            "UPDATE _wh.unit AS u SET relation = m.relation \
+             FROM unnest($3::date[], $4::text[]) AS m (day, relation) \
+             WHERE u.tenant = $1 AND u.template = $2 AND u.day = m.day AND u.state = 'loaded'",
+            &[&tenant.as_str(), &template.as_str(), &days, &relations],
+        )
+        .await?;
+    Ok(())
+}
+
+/// The first loaded day (from `from` on) whose rows the ledger places in `relation`.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn day_in(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    relation: &str,
+    from: Option<Day>,
+) -> Result<Option<Day>> {
+    let row = session
+        .query_one(
+            "SELECT min(day) FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded' \
+             AND relation = $3 AND day >= coalesce($4, '-infinity'::date)",
+            &[
+                &tenant.as_str(),
+                &template.as_str(),
+                &relation,
+                &from.map(Day::date),
+            ],
+        )
+        .await?;
+    Ok(row.get::<_, Option<NaiveDate>>(0).map(Day::from))
+}
+
+/// The fold line of a pair; `None` when it was never loaded.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn get(
     session: &Session,
     tenant: &TenantName,
     template: &TemplateName,

@@ -4,9 +4,11 @@
 //! publishing transaction reads the pair's lease row FOR SHARE and fails when another run owns it; taking a pair over
 //! updates that row, and so waits for publishing transactions of the former owner.
 
+use super::runs;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
 use crate::unit::{TemplateName, TenantName};
+use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The advisory lock's key of a pair: PostgreSQL keeps these per database.
@@ -59,6 +61,10 @@ pub async fn try_take_back(
     Ok(row.get(0))
 }
 
+/// How often a lock that is waited for is tried: a session that waits inside a statement holds a snapshot, and the holder
+/// might be a fold that waits for older snapshots to go.
+const TRY_AGAIN: Duration = Duration::from_millis(250);
+
 /// Waits for the pair's lock, then takes the lease.
 ///
 /// # Errors
@@ -69,15 +75,13 @@ pub async fn wait_and_take(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<()> {
-    session
-        .query_one(
-            "SELECT 1 FROM pg_advisory_lock($1)",
-            &[&key(tenant, template)],
-        )
-        .await?;
-    own(session, run, tenant, template).await
+    while !try_take(session, run, tenant, template).await? {
+        tokio::time::sleep(TRY_AGAIN).await;
+    }
+    Ok(())
 }
 
+/// The former owner's lock is gone, or we would not have it. If its run did not say how it ended, it died.
 async fn own(
     session: &Session,
     run: i64,
@@ -86,8 +90,14 @@ async fn own(
 ) -> Result<()> {
     session
         .execute(
-            "INSERT INTO _wh.lease (tenant, template, run) VALUES ($1, $2, $3) \
-             ON CONFLICT (tenant, template) DO UPDATE SET run = excluded.run, taken_at = clock_timestamp()",
+            &format!(
+                "WITH died AS (UPDATE _wh.run AS r SET outcome = 'died', ended_at = r.heartbeat_at FROM _wh.lease AS former \
+                     WHERE former.tenant = $1 AND former.template = $2 AND former.run <> $3 AND r.id = former.run \
+                     AND r.ended_at IS NULL AND NOT {}) \
+                 INSERT INTO _wh.lease (tenant, template, run) VALUES ($1, $2, $3) \
+                 ON CONFLICT (tenant, template) DO UPDATE SET run = excluded.run, taken_at = clock_timestamp()",
+                runs::holds_its_lock()
+            ),
             &[&tenant.as_str(), &template.as_str(), &run],
         )
         .await?;
@@ -134,11 +144,39 @@ pub async fn holder(
 ) -> Result<String> {
     let row = session
         .query_opt(
-            "SELECT format('run %s (`%s`, host %s, pid %s) since %s UTC', r.id, r.command, r.host, r.pid, \
-                    to_char(l.taken_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')) \
-             FROM _wh.lease l JOIN _wh.run r ON r.id = l.run WHERE l.tenant = $1 AND l.template = $2",
+            &format!(
+                "SELECT format('run %s (`%s`, host %s, pid %s) since %s UTC', r.id, r.command, r.host, r.pid, \
+                        to_char(l.taken_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')) \
+                     || CASE WHEN {} = 'died' THEN ', which died' ELSE '' END \
+                 FROM _wh.lease l JOIN _wh.run r ON r.id = l.run WHERE l.tenant = $1 AND l.template = $2",
+                runs::outcome()
+            ),
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
     Ok(row.map_or_else(|| "another session".to_owned(), |row| row.get(0)))
+}
+
+/// Who holds the pair now, if anybody does.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn holder_now(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<Option<String>> {
+    let held = session
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             AND classid::bigint << 32 | objid::bigint = $1)",
+            &[&key(tenant, template)],
+        )
+        .await?
+        .get::<_, bool>(0);
+    match held {
+        true => holder(session, tenant, template).await.map(Some),
+        false => Ok(None),
+    }
 }

@@ -30,28 +30,63 @@ fn dates(days: impl IntoIterator<Item = Day>) -> Vec<NaiveDate> {
     days.into_iter().map(Day::date).collect()
 }
 
+/// Keeps the days of `done` (day, rows, digest, error, outcome) as attempts. `$1` to `$5` are an [`Entry`]'s tenant,
+/// template, version, run and tries.
+const KEEP_ATTEMPTS: &str = "INSERT INTO _wh.attempt AS a (tenant, template, version, run, tries, day, rows, digest, error, outcome) \
+     SELECT $1, $2, $3, $4, $5, day, rows, digest, error, outcome FROM done \
+     ON CONFLICT (tenant, template, day, run) DO UPDATE \
+     SET version = excluded.version, tries = excluded.tries, rows = excluded.rows, digest = excluded.digest, \
+         error = excluded.error, outcome = excluded.outcome, at = clock_timestamp()";
+
+/// A change of ledger rows and its attempts as one statement: history costs no round trip.
+fn with_attempts(change: &str) -> String {
+    format!("WITH done AS ({change}) {KEEP_ATTEMPTS}")
+}
+
 fn count(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// Days of a pair whose state is loaded.
+/// Days of a pair whose state is loaded, with the template version that each was loaded with.
 ///
 /// # Errors
 /// The warehouse's.
-pub async fn loaded_days(
+pub async fn loaded_versions(
     session: &Session,
     tenant: &TenantName,
     template: &TemplateName,
-) -> Result<BTreeSet<Day>> {
+) -> Result<BTreeMap<Day, String>> {
     let rows = session
         .query(
-            "SELECT day FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded'",
+            "SELECT day, version FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded'",
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
     Ok(rows
         .iter()
-        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
+        .map(|row| (Day::from(row.get::<_, NaiveDate>(0)), row.get(1)))
+        .collect())
+}
+
+/// Loaded days of a pair with their digests.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn digests(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<BTreeMap<Day, String>> {
+    let rows = session
+        .query(
+            "SELECT day, digest FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded' \
+             AND digest IS NOT NULL",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| (Day::from(row.get::<_, NaiveDate>(0)), row.get(1)))
         .collect())
 }
 
@@ -112,21 +147,29 @@ pub async fn claim(
         .collect())
 }
 
-/// Completes the claim of the same transaction with what was loaded.
+/// Completes the claim of the same transaction with what was loaded, and keeps it as an attempt of the run.
 ///
 /// # Errors
 /// [`Kind::Bug`] when a day was not claimed; the warehouse's.
 pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) -> Result<()> {
     let updated = session
         .execute(
-            "UPDATE _wh.unit AS u SET rows = d.rows, digest = d.digest, bytes = d.bytes, relation = d.relation, \
-             loaded_at = clock_timestamp(), checked_at = clock_timestamp() \
-             FROM unnest($3::date[], $4::bigint[], $5::text[], $6::bigint[], $7::text[]) \
-                  AS d (day, rows, digest, bytes, relation) \
-             WHERE u.tenant = $1 AND u.template = $2 AND u.day = d.day",
+            &with_attempts(
+                "UPDATE _wh.unit AS u SET rows = d.rows, digest = d.digest, bytes = d.bytes, relation = d.relation, \
+                 loaded_at = clock_timestamp(), checked_at = clock_timestamp() \
+                 FROM unnest($6::date[], $7::bigint[], $8::text[], $9::bigint[], $10::text[]) \
+                      AS d (day, rows, digest, bytes, relation) JOIN _wh.unit AS was \
+                      ON was.tenant = $1 AND was.template = $2 AND was.day = d.day \
+                 WHERE u.tenant = $1 AND u.template = $2 AND u.day = d.day \
+                 RETURNING u.day, u.rows, u.digest, NULL::text AS error, CASE WHEN was.loaded_at IS NULL THEN 'loaded' \
+                     WHEN (was.rows, was.digest) = (d.rows, d.digest) THEN 'reloaded' ELSE 'changed' END AS outcome",
+            ),
             &[
                 &entry.tenant.as_str(),
                 &entry.template.as_str(),
+                &entry.version,
+                &entry.run,
+                &entry.tries,
                 &dates(days.iter().map(|d| d.day)),
                 &days.iter().map(|d| count(d.tally.rows)).collect::<Vec<_>>(),
                 &days.iter().map(|d| d.tally.digest.to_string()).collect::<Vec<_>>(),
@@ -136,6 +179,31 @@ pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) ->
         )
         .await?;
     all_touched(updated, days.len())
+}
+
+/// Notes that days were compared with their source and found unchanged. Their template version becomes the entry's: it
+/// gave the same rows.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn checked(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: impl IntoIterator<Item = Day>,
+) -> Result<()> {
+    session
+        .execute(
+            "UPDATE _wh.unit SET checked_at = clock_timestamp(), version = $3 \
+             WHERE tenant = $1 AND template = $2 AND day = ANY ($4)",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &entry.version,
+                &dates(days),
+            ],
+        )
+        .await?;
+    Ok(())
 }
 
 /// Writes down why days failed. A day that is loaded stays loaded.
@@ -150,11 +218,16 @@ pub async fn fail(
 ) -> Result<()> {
     session
         .execute(
-            "INSERT INTO _wh.unit AS u (tenant, template, day, state, version, run, tries, error) \
-             SELECT $1, $2, day, 'failed', $3, $4, $5, $7 FROM unnest($6::date[]) AS day \
-             ON CONFLICT (tenant, template, day) DO UPDATE \
-             SET version = excluded.version, run = excluded.run, tries = excluded.tries, error = excluded.error \
-             WHERE u.state <> 'loaded'",
+            &format!(
+                "WITH unit AS ( \
+                 INSERT INTO _wh.unit AS u (tenant, template, day, state, version, run, tries, error) \
+                 SELECT $1, $2, day, 'failed', $3, $4, $5, $7 FROM unnest($6::date[]) AS day \
+                 ON CONFLICT (tenant, template, day) DO UPDATE \
+                 SET version = excluded.version, run = excluded.run, tries = excluded.tries, error = excluded.error \
+                 WHERE u.state <> 'loaded'), \
+                 done AS (SELECT day, NULL::bigint AS rows, NULL::text AS digest, $7::text AS error, 'failed' AS outcome \
+                          FROM unnest($6::date[]) AS day) {KEEP_ATTEMPTS}"
+            ),
             &[
                 &entry.tenant.as_str(),
                 &entry.template.as_str(),
@@ -204,12 +277,18 @@ pub async fn stage(
 pub async fn record_staged(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) -> Result<()> {
     let updated = session
         .execute(
-            "UPDATE _wh.staged AS s SET rows = d.rows, digest = d.digest, bytes = d.bytes \
-             FROM unnest($3::date[], $4::bigint[], $5::text[], $6::bigint[]) AS d (day, rows, digest, bytes) \
-             WHERE s.tenant = $1 AND s.template = $2 AND s.day = d.day",
+            &with_attempts(
+                "UPDATE _wh.staged AS s SET rows = d.rows, digest = d.digest, bytes = d.bytes \
+                 FROM unnest($6::date[], $7::bigint[], $8::text[], $9::bigint[]) AS d (day, rows, digest, bytes) \
+                 WHERE s.tenant = $1 AND s.template = $2 AND s.day = d.day \
+                 RETURNING s.day, s.rows, s.digest, NULL::text AS error, 'staged' AS outcome",
+            ),
             &[
                 &entry.tenant.as_str(),
                 &entry.template.as_str(),
+                &entry.version,
+                &entry.run,
+                &entry.tries,
                 &dates(days.iter().map(|d| d.day)),
                 &days.iter().map(|d| count(d.tally.rows)).collect::<Vec<_>>(),
                 &days.iter().map(|d| d.tally.digest.to_string()).collect::<Vec<_>>(),
@@ -255,12 +334,14 @@ pub async fn staged_days(
     Ok(staged)
 }
 
-/// Moves the staged days of `from` into the ledger as loaded into `to`. Within the transaction of the reveal.
+/// Moves the staged days of `from` into the ledger as loaded into `to` by `run`, whichever runs staged them. Within the
+/// transaction of the reveal.
 ///
 /// # Errors
 /// The warehouse's.
 pub async fn reveal(
     session: &Session,
+    run: i64,
     tenant: &TenantName,
     template: &TemplateName,
     from: &str,
@@ -282,8 +363,36 @@ pub async fn reveal(
         .await?;
     session
         .execute(
+            "INSERT INTO _wh.attempt AS a (tenant, template, day, run, outcome, rows, digest, version, tries) \
+             SELECT tenant, template, day, $4, 'loaded', rows, digest, version, 1 \
+             FROM _wh.staged WHERE tenant = $1 AND template = $2 AND relation = $3 \
+             ON CONFLICT (tenant, template, day, run) DO UPDATE SET outcome = 'loaded', at = clock_timestamp()",
+            &[&tenant.as_str(), &template.as_str(), &from, &run],
+        )
+        .await?;
+    session
+        .execute(
             "DELETE FROM _wh.staged WHERE tenant = $1 AND template = $2 AND relation = $3",
             &[&tenant.as_str(), &template.as_str(), &from],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Forgets that days are staged, in the transaction that deletes their rows from the staging table.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn unstage(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    days: impl IntoIterator<Item = Day>,
+) -> Result<()> {
+    session
+        .execute(
+            "DELETE FROM _wh.staged WHERE tenant = $1 AND template = $2 AND day = ANY ($3)",
+            &[&tenant.as_str(), &template.as_str(), &dates(days)],
         )
         .await?;
     Ok(())

@@ -11,11 +11,18 @@ pub struct Migration {
 }
 
 /// All of them, in order.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "catalog",
-    sql: include_str!("migrations/0001_catalog.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "catalog",
+        sql: include_str!("migrations/0001_catalog.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "history",
+        sql: include_str!("migrations/0002_history.sql"),
+    },
+];
 
 /// Where the applied ones are kept.
 pub const TABLE: &str = "migration";

@@ -4,9 +4,11 @@
 //! [`warehouse_session`] made acts as the owner role from its first statement, so it never matters who ran a command.
 
 pub mod fold_line;
+pub mod history;
 pub mod init;
 pub mod lease;
 pub mod ledger;
+pub mod life;
 pub mod migrate;
 mod pairs;
 pub mod relations;

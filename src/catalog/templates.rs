@@ -350,6 +350,7 @@ pub async fn drop(
         "relation",
         "unit",
         "staged",
+        "attempt",
         "lease",
         "pair",
         "template_version",

@@ -100,11 +100,11 @@ impl Context {
 
     /// Why units failed, each cause once, on standard error.
     pub fn failures(&self, report: &RunReport) {
-        self.failed(&report.failures);
+        self.causes(&report.failures);
     }
 
-    /// As [`Context::failures`], for what is no run.
-    pub fn failed(&self, failures: &[Failure]) {
+    /// As [`Context::failures`], for commands with a report of another kind.
+    pub fn causes(&self, failures: &[Failure]) {
         if !failures.is_empty() {
             err(&failure::render(failures, self.show_values));
         }

@@ -1,16 +1,24 @@
 //! The command line: one file per command, each with its arguments and a short `run`.
 
 pub mod backfill;
+pub mod cancel;
 pub mod confirm;
 pub mod context;
 pub mod demo;
+pub mod fold;
+pub mod history;
 pub mod init;
+mod load;
 mod log;
+pub mod refresh;
 pub mod selection;
 mod signals;
+pub mod sync;
 pub mod template;
 pub mod tenant;
+pub mod unfold;
 pub mod verify;
+pub mod why;
 
 pub use context::Context;
 
@@ -80,6 +88,20 @@ enum Command {
     Tenant(tenant::Command),
     /// Load days that the warehouse does not have yet
     Backfill(backfill::Args),
+    /// Compare days with their sources and write what differs
+    Refresh(refresh::Args),
+    /// Load what is missing and refresh the latest days: the one command for cron
+    Sync(sync::Args),
+    /// Move closed days from their day tables into their year tables
+    Fold(fold::Args),
+    /// Bring folded days back into day tables of their own
+    Unfold(unfold::Args),
+    /// End a run cleanly, from any host
+    Cancel(cancel::Args),
+    /// Show runs, how they ended and what failed
+    History(history::Args),
+    /// Show one day's life: what is loaded, by which runs, and what comes next
+    Why(why::Args),
     /// Compare source, warehouse and ledger, row by row
     Verify(verify::Args),
     /// Write, review, load and look at templates
@@ -120,6 +142,13 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Demo(args) => Box::pin(demo::run(args, context)).await,
         Command::Init(args) => init::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
+        Command::Refresh(args) => refresh::run(args, context).await,
+        Command::Sync(args) => sync::run(args, context).await,
+        Command::Fold(args) => fold::run(args, context).await,
+        Command::Unfold(args) => unfold::run(args, context).await,
+        Command::Cancel(args) => cancel::run(args, context).await,
+        Command::History(args) => history::run(args, context).await,
+        Command::Why(args) => why::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,

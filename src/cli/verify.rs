@@ -134,7 +134,7 @@ impl Verifier<'_> {
         progress.finish();
         let found = found?;
         self.context.print(shown::render(&found));
-        self.context.failed(&found.failures);
+        self.context.causes(&found.failures);
         Ok(found)
     }
 

@@ -22,6 +22,7 @@ const KEYS: [(&str, &[&str]); 3] = [
             "statement_timeout",
             "stall_timeout",
             "lock_timeout",
+            "barrier_timeout",
             "max_failures",
             "max_failures_per_tenant",
         ],

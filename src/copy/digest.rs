@@ -10,14 +10,14 @@ use xxhash_rust::xxh3::xxh3_128;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Digest(u128);
 
-impl Digest {
-    /// The digest of one tuple.
-    pub fn of(tuple: &[u8]) -> Digest {
-        Digest(xxh3_128(tuple))
-    }
+/// XXH3-128 of one tuple.
+pub fn tuple_hash(tuple: &[u8]) -> u128 {
+    xxh3_128(tuple)
+}
 
+impl Digest {
     pub fn add(&mut self, tuple: &[u8]) {
-        self.0 = self.0.wrapping_add(xxh3_128(tuple));
+        self.0 = self.0.wrapping_add(tuple_hash(tuple));
     }
 
     /// The digest of both sets together.

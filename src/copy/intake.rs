@@ -39,6 +39,7 @@ pub struct Intake {
     framer: Framer,
     rules: Rules,
     columns: Vec<String>,
+    time_column: String,
     window: Window,
     days: Vec<Tally>,
     strays: Strays,
@@ -51,6 +52,9 @@ impl Intake {
             framer: Framer::new(columns.len()),
             rules: Rules::new(columns, time_column),
             columns: columns.iter().map(|c| c.name.clone()).collect(),
+            time_column: columns
+                .get(time_column)
+                .map_or_else(String::new, |c| c.name.clone()),
             window,
             days: vec![Tally::default(); window.len()],
             strays: Strays::default(),
@@ -122,11 +126,12 @@ impl Intake {
     pub fn finish(&self) -> Result<&[Tally]> {
         self.framer.finish()?;
         let strays = &self.strays;
-        let time = "the time column";
+        let time = format!("time column `{}`", self.time_column);
+        let rows = |n: u64| format!("{n} row{}", if n == 1 { "" } else { "s" });
         if strays.null_times > 0 {
             return Err(Error::new(
                 Kind::Data,
-                format!("{} rows have a null in {time}", strays.null_times),
+                format!("{} with a null in {time}", rows(strays.null_times)),
             )
             .with_hint("filter them out in the template's query, or give them a time there"));
         }
@@ -134,8 +139,8 @@ impl Intake {
             return Err(Error::new(
                 Kind::Data,
                 format!(
-                    "{} rows have an infinite time in {time}",
-                    strays.infinite_times
+                    "{} with an infinite time in {time}",
+                    rows(strays.infinite_times)
                 ),
             )
             .with_hint("filter them out in the template's query"));
@@ -144,8 +149,9 @@ impl Intake {
             return Err(Error::new(
                 Kind::Data,
                 format!(
-                    "{} rows lie outside {}, the first on {first}",
-                    strays.rows, self.window
+                    "{} outside {}, the first on {first}",
+                    rows(strays.rows),
+                    self.window
                 ),
             )
             .with_hint("the query must return just the rows with {from} <= time column < {to}"));
@@ -263,7 +269,7 @@ mod tests {
         let error = intake.finish().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "3 rows lie outside 2000-01-11 … 2000-01-13, the first on 2000-01-10"
+            "3 rows outside 2000-01-11 … 2000-01-13, the first on 2000-01-10"
         );
     }
 
@@ -280,7 +286,7 @@ mod tests {
                 .unwrap();
             let error = intake.finish().unwrap_err().to_string();
             assert!(
-                error.starts_with("1 rows have") && error.contains(what),
+                error.starts_with("1 row with") && error.contains(what),
                 "{error}"
             );
         }

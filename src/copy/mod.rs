@@ -24,12 +24,12 @@
 //! An [`Intake`] holds the tuples that have not been taken yet, and one incomplete tuple.
 
 mod digest;
-mod fields;
 mod frame;
 mod intake;
+mod located;
 mod rules;
 
-pub use digest::Digest;
-pub use fields::fields;
+pub use digest::{Digest, tuple_hash};
 pub use frame::{HEADER, TRAILER};
 pub use intake::{Intake, Tally};
+pub use located::{LocatedRows, Tid, fields, tuples};

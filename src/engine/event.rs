@@ -1,5 +1,6 @@
 //! What the engine tells whoever watches. The engine prints nothing.
 
+use super::fold::PairFold;
 use crate::error::Error;
 use crate::unit::{TemplateName, TenantName, Unit, Window};
 use std::time::Duration;
@@ -7,14 +8,28 @@ use std::time::Duration;
 /// How a unit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
-    /// Its rows (maybe none) are in the warehouse, and the ledger says so.
-    Loaded,
     /// The ledger had it already.
     Skipped,
+    /// It was compared with its source, which has the same rows: nothing was written.
+    Unchanged,
+    /// It was compared with its source, and brought up by what differed.
+    Changed,
+    /// It is new: its rows (maybe none) are in the warehouse, and the ledger says so.
+    Loaded,
     /// It was tried and failed.
     Failed,
     /// It was not tried: the circuit was open, the pair was locked, or the run was interrupted.
     NotTried,
+}
+
+/// What a refresh changed in a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Change {
+    /// Rows before.
+    #[serde(rename = "rows_before")]
+    pub before: u64,
+    pub deleted: u64,
+    pub inserted: u64,
 }
 
 /// One unit's end.
@@ -30,6 +45,8 @@ pub struct UnitReport {
     /// `schema.table` that holds the rows.
     pub relation: Option<String>,
     pub tries: u32,
+    /// With [`Outcome::Changed`].
+    pub change: Option<Change>,
 }
 
 /// Why units failed or were not tried: one cause, all the units of a pair that share it.
@@ -103,7 +120,11 @@ pub struct RunReport {
     pub run: Option<i64>,
     pub units: Vec<UnitReport>,
     pub failures: Vec<Failure>,
+    /// What a sync folded, or could not fold yet.
+    pub folds: Vec<PairFold>,
     pub interrupted: bool,
+    /// Who interrupted it by `dayhaul cancel`.
+    pub cancelled_by: Option<String>,
     /// Pairs of the selection, and how many of them another run held.
     pub pairs: usize,
     pub locked_pairs: usize,

@@ -6,9 +6,11 @@
 //! window budget; past it the haul ends with [`Hauled::TooMuch`], and the window is fetched again in smaller ones, down
 //! to a single day, which streams however large it is.
 
+use super::event::Change;
+use super::queue::Work;
 use super::stall::{Meter, unless_stalled};
 use crate::catalog::ledger::{Entry, LoadedDay};
-use crate::copy::{Intake, Tally};
+use crate::copy::{Intake, Tally, tuples};
 use crate::error::{Error, Kind};
 use crate::pg::{CopyOut, Session};
 use crate::template::{SOURCE_SETTINGS, copy_out_sql};
@@ -16,6 +18,7 @@ use crate::unit::{Day, Window};
 use crate::warehouse::{self, Claim, Destination, Place, Shape};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Bytes collected before they are sent on: large enough that neither side wakes up for little.
@@ -69,8 +72,42 @@ pub(super) enum Hauled {
     Loaded(Vec<LoadedDay>),
     /// An earlier try's commit had done it, though its answer was lost.
     AlreadyThere,
+    /// A refresh's days, each as it was found.
+    Refreshed(Vec<Refreshed>),
     /// The rows of a window of several days do not fit the budget.
     TooMuch,
+    /// Rows moved into the window from these days, which must be refreshed before it.
+    Elsewhere(BTreeSet<Day>),
+    /// So much of a day is new that it is cheaper to replace it whole.
+    Replace,
+}
+
+/// How a refresh found a day.
+#[derive(Debug)]
+pub(super) enum Refreshed {
+    /// It was never loaded before.
+    New(LoadedDay),
+    Unchanged(LoadedDay),
+    Changed(LoadedDay, Change),
+}
+
+impl Refreshed {
+    pub fn loaded(&self) -> &LoadedDay {
+        match self {
+            Refreshed::New(loaded)
+            | Refreshed::Unchanged(loaded)
+            | Refreshed::Changed(loaded, _) => loaded,
+        }
+    }
+}
+
+/// What a refresh may know from the tries and windows before it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RefreshHints {
+    /// Replace the day whole.
+    pub replace: bool,
+    /// Days that were refreshed in this run because rows had moved out of them: they are not asked for again.
+    pub followed: BTreeSet<Day>,
 }
 
 /// What is hauled, and how.
@@ -96,6 +133,8 @@ impl Haul<'_> {
         &self,
         from: &Session,
         to: &Session,
+        work: Work,
+        hints: &RefreshHints,
         mut moved: impl FnMut(u64, u64),
     ) -> Result<Hauled, Fault> {
         let meter = Meter::default();
@@ -106,22 +145,24 @@ impl Haul<'_> {
         // Rows of one table can stream into it; those of several day tables wait for their turn.
         let one_table = self.destination != Destination::DayTable || self.window.len() == 1;
         unless_stalled(&meter, self.stall_timeout, async {
-            if one_table {
-                self.stream(from, to, progress).await
-            } else {
-                self.buffer(from, to, progress).await
+            match work {
+                Work::Refresh if hints.replace => self.replace(from, to, progress).await,
+                Work::Refresh => self.refresh(from, to, &hints.followed, progress).await,
+                Work::Load if one_table => self.stream(from, to, self.reload, progress).await,
+                Work::Load => self.buffer(from, to, progress).await,
             }
         })
         .await
     }
 
-    async fn stream(
+    pub(super) async fn stream(
         &self,
         from: &Session,
         to: &Session,
+        reload: bool,
         mut moved: impl FnMut(u64, u64),
     ) -> Result<Hauled, Fault> {
-        let (claim, rows) = tokio::join!(self.begin_load(to), self.copy_out(from));
+        let (claim, rows) = tokio::join!(self.begin_load(to, reload), self.copy_out(from));
         let mut rows = rows?;
         if claim? == Claim::Done {
             return Ok(Hauled::AlreadyThere);
@@ -183,7 +224,7 @@ impl Haul<'_> {
         moved(seen, (held - told) as u64);
         from.batch("COMMIT").await.map_err(source)?;
 
-        if self.begin_load(to).await? == Claim::Done {
+        if self.begin_load(to, self.reload).await? == Claim::Done {
             return Ok(Hauled::AlreadyThere);
         }
         for ((day, tally), buffer) in self.window.days().zip(&days).zip(buffers) {
@@ -209,28 +250,31 @@ impl Haul<'_> {
             table.send(piece).await.map_err(target)?;
         }
         let stored = table.finish().await.map_err(target)?;
-        same_count(tally.rows, stored)
+        same_count(tally.rows, stored).map_err(|fault| Fault {
+            error: fault.error.on_day(day),
+            ..fault
+        })
     }
 
-    fn intake(&self) -> Intake {
+    pub(super) fn intake(&self) -> Intake {
         let template = self.place.template;
         Intake::new(&template.columns, template.time_index(), self.window)
     }
 
-    async fn begin_load(&self, to: &Session) -> Result<Claim, Fault> {
+    async fn begin_load(&self, to: &Session, reload: bool) -> Result<Claim, Fault> {
         warehouse::begin_load(
             to,
             self.place,
             &self.entry,
             self.window,
             self.destination,
-            self.reload,
+            reload,
         )
         .await
         .map_err(target)
     }
 
-    async fn copy_out(&self, from: &Session) -> Result<CopyOut, Fault> {
+    pub(super) async fn copy_out(&self, from: &Session) -> Result<CopyOut, Fault> {
         from.batch(&begin_source(self.statement_timeout))
             .await
             .map_err(source)?;
@@ -244,20 +288,26 @@ impl Haul<'_> {
             .window
             .days()
             .zip(days)
-            .map(|(day, tally)| LoadedDay {
-                day,
-                tally: *tally,
-                relation: format!(
-                    "{}.{}",
-                    self.place.schema,
-                    Shape::table(&self.place.template.name, self.destination, day)
-                ),
-            })
+            .map(|(day, tally)| self.loaded_day(day, *tally))
             .collect();
         warehouse::finish_load(to, self.place, &self.entry, self.destination, &loaded)
             .await
             .map_err(target)?;
         Ok(Hauled::Loaded(loaded))
+    }
+}
+
+impl Haul<'_> {
+    pub(super) fn loaded_day(&self, day: Day, tally: Tally) -> LoadedDay {
+        LoadedDay {
+            day,
+            tally,
+            relation: format!(
+                "{}.{}",
+                self.place.schema,
+                Shape::table(&self.place.template.name, self.destination, day)
+            ),
+        }
     }
 }
 
@@ -270,7 +320,7 @@ pub(super) fn begin_source(statement_timeout: Duration) -> String {
     )
 }
 
-fn same_count(sent: u64, stored: u64) -> Result<(), Fault> {
+pub(super) fn same_count(sent: u64, stored: u64) -> Result<(), Fault> {
     if sent == stored {
         return Ok(());
     }
@@ -284,20 +334,27 @@ fn same_count(sent: u64, stored: u64) -> Result<(), Fault> {
 
 /// The tuples of one day, in pieces.
 #[derive(Default)]
-struct DayBuffer {
+pub(super) struct DayBuffer {
     full: Vec<Bytes>,
     open: BytesMut,
 }
 
 impl DayBuffer {
-    fn push(&mut self, tuple: &[u8]) {
+    pub(super) fn push(&mut self, tuple: &[u8]) {
         self.open.extend_from_slice(tuple);
         if self.open.len() >= DAY_BUFFER_BYTES {
             self.full.push(self.open.split().freeze());
         }
     }
 
-    fn into_pieces(self) -> impl Iterator<Item = Bytes> {
+    pub(super) fn each(&self, mut each: impl FnMut(&[u8])) {
+        for piece in &self.full {
+            tuples(piece).for_each(&mut each);
+        }
+        tuples(&self.open).for_each(&mut each);
+    }
+
+    pub(super) fn into_pieces(self) -> impl Iterator<Item = Bytes> {
         let open = (!self.open.is_empty()).then(|| self.open.freeze());
         self.full.into_iter().chain(open)
     }

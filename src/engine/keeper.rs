@@ -1,15 +1,17 @@
-//! The run's own session: it holds the pairs' locks and says that the run is alive.
+//! The run's own session: it holds the pairs' locks. Beside it beats the run's [`Pulse`].
 
+use super::event::Failure;
+use super::pulse::Pulse;
+use crate::catalog::runs::HEARTBEAT;
 use crate::catalog::{Pair, lease, runs};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Access, Session};
+use crate::unit::Window;
 use crate::unit::{TemplateName, TenantName};
 use crate::warehouse::open_session;
-use std::time::Duration;
-
-/// How often the run says that it is alive.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 /// Tries, a heartbeat apart, to get the locks back after the session was lost.
 const RECOVERIES: u32 = 12;
@@ -21,10 +23,11 @@ pub(super) struct Keeper {
     owner: String,
     run: i64,
     held: Vec<(TenantName, TemplateName)>,
+    pulse: Pulse,
 }
 
 impl Keeper {
-    /// Begins a run.
+    /// Begins a run. When somebody asks it to end, from whatever host, `cancel` is cancelled.
     ///
     /// # Errors
     /// The warehouse's.
@@ -32,11 +35,13 @@ impl Keeper {
         access: &Access,
         settings: &Settings,
         header: &runs::RunHeader,
+        cancel: &CancellationToken,
     ) -> Result<Keeper> {
         let owner = settings.warehouse.owner_role.clone();
         let session = open_session(access, &owner).await?;
         let run = runs::begin(&session, header).await?;
         Ok(Keeper {
+            pulse: Pulse::start(access, &owner, run, cancel),
             session,
             access: access.clone(),
             owner,
@@ -51,6 +56,22 @@ impl Keeper {
 
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Who asked the run to end by `dayhaul cancel`.
+    pub fn cancelled_by(&self) -> Option<String> {
+        self.pulse.cancelled_by()
+    }
+
+    /// Writes down what the run was asked for: its pairs, and the days of each.
+    ///
+    /// # Errors
+    /// The warehouse's.
+    pub async fn select<'a>(
+        &self,
+        pairs: impl IntoIterator<Item = (&'a TenantName, &'a TemplateName, Vec<Window>)>,
+    ) -> Result<()> {
+        runs::select(&self.session, self.run, pairs).await
     }
 
     /// Takes the lock of a pair, waiting for it when `wait`.
@@ -70,11 +91,11 @@ impl Keeper {
         Ok(())
     }
 
-    /// Says every few seconds that the run is alive; comes back only when the locks are lost for good.
+    /// Sees every few seconds that the session is there; comes back only when the locks are lost for good.
     pub async fn keep(&mut self) -> Error {
         loop {
             tokio::time::sleep(HEARTBEAT).await;
-            if let Err(error) = runs::heartbeat(&self.session, self.run).await {
+            if let Err(error) = self.session.batch("SELECT").await {
                 tracing::warn!(%error, "the session that holds the locks was lost");
                 if let Err(error) = self.recover().await {
                     return error;
@@ -114,14 +135,41 @@ impl Keeper {
         Ok(session)
     }
 
-    /// Ends the run with a synchronous commit, and lets the locks go.
+    /// Makes sure of a session for the end of the run.
     ///
     /// # Errors
-    /// The warehouse's: the outcome must then not be reported as done.
-    pub async fn end(mut self, outcome: &str, totals: &str) -> Result<()> {
+    /// The warehouse's.
+    pub async fn reconnect(&mut self) -> Result<()> {
         if self.session.is_closed() {
             self.session = open_session(&self.access, &self.owner).await?;
         }
-        runs::end(&self.session, self.run, outcome, totals).await
+        Ok(())
     }
+
+    /// Ends the run with a synchronous commit, and lets the locks go. In the session that has looked into the ledger: one
+    /// that outlived a crash does not exist, so what the ledger had then is on the disk now.
+    ///
+    /// # Errors
+    /// The warehouse's: the outcome must then not be reported as done.
+    pub async fn end(self, outcome: &str, totals: &Value, failures: &[Failure]) -> Result<()> {
+        let failures = failures.iter().map(kept).collect();
+        let end = runs::End {
+            outcome,
+            totals,
+            failures: &failures,
+        };
+        runs::end(&self.session, self.run, end).await
+    }
+}
+
+/// A failure as the catalog keeps it: without values of rows, as all that it keeps.
+fn kept(failure: &Failure) -> Value {
+    json!({
+        "tenant": failure.tenant.as_str(),
+        "template": failure.template.as_ref().map(TemplateName::as_str),
+        "days": runs::inclusive(&failure.windows),
+        "not_tried": failure.not_tried,
+        "error": failure.error.to_string(),
+        "hint": failure.error.hint(),
+    })
 }

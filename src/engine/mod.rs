@@ -1,13 +1,19 @@
 //! The engine: plan, windows, scheduling, retry, circuit, one unit's pipeline. Emits events, prints nothing.
 
+pub mod ask;
 pub mod backfill;
+mod blame;
+mod compare;
 pub mod event;
+pub mod fold;
 mod haul;
 mod keeper;
 mod pace;
 mod pair;
+mod pulse;
 mod queue;
 mod retry;
+pub mod run;
 mod stall;
 pub mod verify;
 mod worker;

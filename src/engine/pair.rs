@@ -1,8 +1,9 @@
 //! A pair made ready: its columns checked at the tenant, its days sorted into done and to do, its tables made.
 
+use super::ask::Ask;
 use super::haul::begin_source;
 use super::pace::Pace;
-use super::queue::{PairWork, runs_of};
+use super::queue::{Errand, PairWork, runs_of};
 use super::retry;
 use crate::catalog::{self, Pair, Tenant, fold_line, ledger, relations};
 use crate::config::Settings;
@@ -18,17 +19,25 @@ use tokio::sync::Mutex;
 
 /// A pair whose work can begin.
 pub(super) struct ReadyPair {
+    pub pair: Pair,
     pub tenant: Tenant,
     pub template: Arc<Template>,
     /// How to reach the source.
     pub access: Access,
     /// Held while a year is revealed: two reveals at once would each show only their own.
     pub shape: Mutex<Shape>,
-    /// Days of the selection that the ledger has already.
+    /// Every day that the run is to account for.
+    pub asked: BTreeSet<Day>,
+    /// Days that the ledger has already.
     pub skipped: BTreeSet<Day>,
-    /// Days of the selection that an earlier run left in a staging table.
+    /// Days that an earlier run left in a staging table.
     pub staged: BTreeMap<Day, Tally>,
-    pub todo: BTreeSet<Day>,
+    /// Days to load.
+    pub load: BTreeSet<Day>,
+    /// Days to compare with their source.
+    pub refresh: BTreeSet<Day>,
+    /// Days refreshed because rows had moved out of them.
+    pub followed: std::sync::Mutex<BTreeSet<Day>>,
     /// Bytes per day of the latest days, when there are any.
     pub history: Option<u64>,
 }
@@ -55,20 +64,31 @@ impl ReadyPair {
     /// The queue's share of this pair.
     pub async fn work(&self) -> PairWork {
         let shape = self.shape.lock().await;
+        let errand = |day: Day| {
+            let destination = shape.destination(day);
+            // A year that is being built has nothing to compare with.
+            if self.refresh.contains(&day) && !matches!(destination, Destination::Staging(_)) {
+                Errand::refresh(destination)
+            } else {
+                Errand::load(destination)
+            }
+        };
+        let runs = runs_of(self.load.union(&self.refresh).copied(), errand);
         let staged_years = self
-            .todo
+            .staged
+            .keys()
+            .map(|day| Errand::load(shape.destination(*day)));
+        let years = runs
             .iter()
-            .chain(self.staged.keys())
-            .filter_map(|day| match shape.destination(*day) {
-                Destination::Staging(year) => Some(year),
-                _ => None,
-            })
+            .map(|(errand, _)| *errand)
+            .chain(staged_years)
+            .filter_map(Errand::staged_year)
             .collect();
         PairWork {
             tenant: self.tenant.name.to_string(),
             server: self.access.url.endpoint(),
-            runs: runs_of(&self.todo, |day| shape.destination(day)),
-            years: staged_years,
+            runs,
+            years,
             pace: Pace::new(self.history),
             one_day_windows: self.template.one_day_windows(),
             running: BTreeMap::new(),
@@ -104,48 +124,40 @@ pub(super) async fn check_at_source(
     .await
 }
 
-/// What a load is asked for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted {
-    pub days: Window,
-    /// Days that the ledger has are loaded anyway.
-    pub reload: bool,
-    pub today: Day,
-}
-
-/// Sorts the days of `wanted` and makes the tables they need.
+/// Sorts the days that are asked for and makes the tables they need.
 ///
 /// # Errors
-/// Refused when a relation that is not ours stands in the way; the warehouse's.
+/// Refused when a relation that is not ours stands in the way, or when a pair that is to be synced has no first day; the
+/// warehouse's.
 pub(super) async fn make_ready(
     session: &Session,
     pair: Pair,
     access: Access,
-    wanted: Wanted,
+    ask: &Ask,
+    today: Day,
     settings: &Settings,
 ) -> Result<ReadyPair> {
     let (tenant, template) = (&pair.tenant.name, &pair.template.name);
-    let first = Shape::first_fold_line(wanted.today, pair.template.open_days);
-    let fold_line = fold_line::settle(session, tenant, template, wanted.days.from, first).await?;
+    let loaded = ledger::loaded_versions(session, tenant, template).await?;
+    let days = ask.days(&pair, &loaded, today)?;
+    let first = Shape::first_fold_line(today, pair.template.open_days);
+    let from = days.earliest();
+    let fold_line = fold_line::settle(session, tenant, template, from, first).await?;
     let owned = relations::of_pair(session, tenant, template).await?;
     let mut shape = Shape::new(fold_line, &owned);
-    let loaded = ledger::loaded_days(session, tenant, template).await?;
+    let asked: BTreeSet<Day> = days.all();
     let staged: BTreeMap<Day, Tally> = ledger::staged_days(session, tenant, template)
         .await?
         .into_values()
         .flatten()
-        .filter(|(day, _)| wanted.days.contains(*day))
+        .filter(|(day, _)| asked.contains(day))
         .collect();
-    let skipped: BTreeSet<Day> = wanted
-        .days
-        .days()
-        .filter(|day| !wanted.reload && loaded.contains(day))
-        .collect();
-    let todo: BTreeSet<Day> = wanted
-        .days
-        .days()
-        .filter(|day| !skipped.contains(day) && !staged.contains_key(day))
-        .collect();
+    let not_staged = |days: BTreeSet<Day>| -> BTreeSet<Day> {
+        days.into_iter()
+            .filter(|day| !staged.contains_key(day))
+            .collect()
+    };
+    let (load, refresh) = (not_staged(days.load), not_staged(days.refresh));
     let place = Place {
         tenant,
         schema: &pair.tenant.schema,
@@ -153,12 +165,13 @@ pub(super) async fn make_ready(
     };
     let reader = &settings.warehouse.reader_role;
     let lock_timeout = settings.load.lock_timeout;
+    let todo = load.union(&refresh).copied().collect();
     warehouse::prepare(
         session,
         place,
         &mut shape,
         &todo,
-        wanted.today,
+        today,
         reader,
         lock_timeout,
     )
@@ -166,13 +179,17 @@ pub(super) async fn make_ready(
     warehouse::show(session, place, &shape, reader, lock_timeout).await?;
     let history = ledger::bytes_per_day(session, tenant, template).await?;
     Ok(ReadyPair {
-        tenant: pair.tenant,
-        template: pair.template,
+        tenant: pair.tenant.clone(),
+        template: Arc::clone(&pair.template),
+        pair,
         access,
         shape: Mutex::new(shape),
-        skipped,
+        asked,
+        skipped: days.skipped,
         staged,
-        todo,
+        load,
+        refresh,
+        followed: std::sync::Mutex::default(),
         history,
     })
 }

@@ -8,14 +8,53 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 /// Position of a pair in the run.
 pub(super) type PairIndex = usize;
 
+/// What is to be done with a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Its days are not in the warehouse, or are loaded whatever is there.
+    Load,
+    /// Its days may be in the warehouse: only what differs is written.
+    Refresh,
+}
+
+/// A window's work, and where its rows live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Errand {
+    pub work: Work,
+    pub destination: Destination,
+}
+
+impl Errand {
+    pub fn load(destination: Destination) -> Errand {
+        Errand {
+            work: Work::Load,
+            destination,
+        }
+    }
+
+    pub fn refresh(destination: Destination) -> Errand {
+        Errand {
+            work: Work::Refresh,
+            destination,
+        }
+    }
+
+    /// The year whose staging table the rows go into.
+    pub fn staged_year(self) -> Option<i32> {
+        match self.destination {
+            Destination::Staging(year) => Some(year),
+            _ => None,
+        }
+    }
+}
+
 /// A piece of work for a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Job {
-    /// Haul the window's rows to their destination.
     Window {
         pair: PairIndex,
         window: Window,
-        destination: Destination,
+        errand: Errand,
     },
     /// Every window of a staged year is through: build and reveal it.
     Year { pair: PairIndex, year: i32 },
@@ -49,14 +88,14 @@ pub(super) struct PairWork {
     pub tenant: String,
     /// `host:port` of the source.
     pub server: String,
-    /// Consecutive days of one destination, in order.
-    pub runs: VecDeque<(Destination, Window)>,
+    /// Consecutive days of one errand, in order.
+    pub runs: VecDeque<(Errand, Window)>,
     /// Staged years that are touched, each to be built when nothing of it is left.
     pub years: BTreeSet<i32>,
     pub pace: Pace,
     /// The template asks for `{day}`: a window is a day.
     pub one_day_windows: bool,
-    pub running: BTreeMap<Window, Destination>,
+    pub running: BTreeMap<Window, Errand>,
     /// Years of which something was not tried: they stay staged, for the next run to go on.
     pub postponed: BTreeSet<i32>,
 }
@@ -112,12 +151,9 @@ impl Queue {
             let open: BTreeSet<i32> = work
                 .runs
                 .iter()
-                .map(|(destination, _)| destination)
+                .map(|(errand, _)| errand)
                 .chain(work.running.values())
-                .filter_map(|d| match d {
-                    Destination::Staging(year) => Some(*year),
-                    _ => None,
-                })
+                .filter_map(|errand| errand.staged_year())
                 .collect();
             let ready = work.years.difference(&open).next().copied();
             if let Some(year) = ready {
@@ -139,7 +175,7 @@ impl Queue {
             return None;
         }
         let left: usize = work.runs.iter().map(|(_, w)| w.len()).sum();
-        let (destination, run) = work.runs.pop_front()?;
+        let (errand, run) = work.runs.pop_front()?;
         let days = if work.one_day_windows {
             1
         } else {
@@ -155,24 +191,25 @@ impl Queue {
             .min(run.to);
         let window = Window::new(run.from, cut);
         if cut < run.to {
-            work.runs
-                .push_front((destination, Window::new(cut, run.to)));
+            work.runs.push_front((errand, Window::new(cut, run.to)));
         }
-        work.running.insert(window, destination);
+        work.running.insert(window, errand);
         *at_server += 1;
         Some(Job::Window {
             pair,
             window,
-            destination,
+            errand,
         })
     }
 
-    fn leave(&mut self, pair: PairIndex, window: Window) -> Option<Destination> {
+    /// `None` for a window that the queue did not hand out: a worker may look after a day that its own window needs.
+    fn leave(&mut self, pair: PairIndex, window: Window) -> Option<Errand> {
         let work = &mut self.pairs[pair];
+        let errand = work.running.remove(&window)?;
         if let Some(n) = self.servers.get_mut(&work.server) {
             *n = n.saturating_sub(1);
         }
-        work.running.remove(&window)
+        Some(errand)
     }
 
     /// The window is loaded: `bytes` of tuples passed.
@@ -186,13 +223,19 @@ impl Queue {
 
     /// The window goes back in `pieces`, which come next.
     pub fn put_back(&mut self, pair: PairIndex, window: Window, pieces: &[Window]) {
-        let Some(destination) = self.leave(pair, window) else {
+        let Some(errand) = self.leave(pair, window) else {
             return;
         };
         let work = &mut self.pairs[pair];
         for piece in pieces.iter().rev() {
-            work.runs.push_front((destination, *piece));
+            work.runs.push_front((errand, *piece));
         }
+    }
+
+    /// The window goes back with another errand, and comes next.
+    pub fn put_back_as(&mut self, pair: PairIndex, window: Window, errand: Errand) {
+        self.leave(pair, window);
+        self.pairs[pair].runs.push_front((errand, window));
     }
 
     /// Like [`Queue::put_back`], and windows of this pair get shorter from now on.
@@ -231,7 +274,7 @@ impl Queue {
 
     /// The running window ends without having been tried to its end.
     pub fn abandoned(&mut self, pair: PairIndex, window: Window) {
-        if let Some(Destination::Staging(year)) = self.leave(pair, window) {
+        if let Some(year) = self.leave(pair, window).and_then(Errand::staged_year) {
             self.pairs[pair].postponed.insert(year);
         }
     }
@@ -246,8 +289,8 @@ impl Queue {
             if !of(work) {
                 continue;
             }
-            for (destination, window) in work.runs.drain(..) {
-                if let Destination::Staging(year) = destination {
+            for (errand, window) in work.runs.drain(..) {
+                if let Some(year) = errand.staged_year() {
                     work.postponed.insert(year);
                 }
                 dropped.push((pair, window));
@@ -262,17 +305,17 @@ impl Queue {
     }
 }
 
-/// Consecutive days of one destination each, in order.
-pub(super) fn runs_of(
-    days: &BTreeSet<Day>,
-    destination: impl Fn(Day) -> Destination,
-) -> VecDeque<(Destination, Window)> {
-    let mut runs: VecDeque<(Destination, Window)> = VecDeque::new();
-    for &day in days {
-        let to = destination(day);
+/// Consecutive days of one kind each, in order.
+pub(super) fn runs_of<K: PartialEq>(
+    days: impl IntoIterator<Item = Day>,
+    kind: impl Fn(Day) -> K,
+) -> VecDeque<(K, Window)> {
+    let mut runs: VecDeque<(K, Window)> = VecDeque::new();
+    for day in days {
+        let kind = kind(day);
         match runs.back_mut() {
-            Some((last, window)) if *last == to && window.to == day => window.to = day.next(),
-            _ => runs.push_back((to, Window::single(day))),
+            Some((last, window)) if *last == kind && window.to == day => window.to = day.next(),
+            _ => runs.push_back((kind, Window::single(day))),
         }
     }
     runs
@@ -298,7 +341,7 @@ mod tests {
         PairWork {
             tenant: tenant.into(),
             server: server.into(),
-            runs: runs.iter().copied().collect(),
+            runs: runs.iter().map(|(d, w)| (Errand::load(*d), *w)).collect(),
             years: runs
                 .iter()
                 .filter_map(|(d, _)| match d {
@@ -400,8 +443,8 @@ mod tests {
 
     #[test]
     fn runs_break_at_gaps_and_at_the_fold_line() {
-        let days = [1, 2, 4, 5, 6].map(Day::from_pg_days).into();
-        let runs = runs_of(&days, |d| {
+        let days = [1, 2, 4, 5, 6].map(Day::from_pg_days);
+        let runs = runs_of(days, |d| {
             if d.pg_days() < 5 {
                 Destination::Year(2000)
             } else {

@@ -1,9 +1,10 @@
 //! A worker: takes jobs from the queue until none is left.
 
-use super::event::{Event, Failure, Observer, Outcome, UnitReport};
-use super::haul::{Fault, Haul, Hauled, Side};
+use super::blame;
+use super::event::{Change, Event, Failure, Observer, Outcome, UnitReport};
+use super::haul::{Fault, Haul, Hauled, RefreshHints, Refreshed, Side};
 use super::pair::ReadyPair;
-use super::queue::{Job, Next, PairIndex, Queue};
+use super::queue::{Errand, Job, Next, PairIndex, Queue, Work, runs_of};
 use super::retry;
 use crate::catalog::ledger::{self, Entry, LoadedDay};
 use crate::config::Settings;
@@ -24,8 +25,7 @@ pub(super) struct Shared {
     pub warehouse: Access,
     pub run: i64,
     pub reload: bool,
-    /// The days of the selection: what an earlier run staged outside of them is revealed, but not reported.
-    pub days: Window,
+    pub backfill: bool,
     pub pairs: Vec<ReadyPair>,
     pub observer: Arc<dyn Observer>,
     /// Ends the workers early; `stopped` says why.
@@ -40,6 +40,8 @@ pub(super) struct Shared {
 /// How the units ended.
 #[derive(Default)]
 pub(super) struct Outcomes {
+    /// The tables (`schema.table`) in which rows changed.
+    pub changed_tables: BTreeSet<String>,
     pub units: Vec<UnitReport>,
     pub failures: Vec<Failure>,
     pub seconds: BTreeMap<PairIndex, f64>,
@@ -74,6 +76,18 @@ impl Shared {
         }
     }
 
+    fn year_build(&self) -> YearBuild<'_> {
+        let settings = &self.settings;
+        YearBuild {
+            access: &self.warehouse,
+            owner: &settings.warehouse.owner_role,
+            reader: &settings.warehouse.reader_role,
+            run: self.run,
+            jobs: settings.load.jobs,
+            lock_timeout: settings.load.lock_timeout,
+        }
+    }
+
     fn report(&self, unit: UnitReport) {
         self.observer.event(&Event::Unit(unit.clone()));
         lock(&self.outcomes).units.push(unit);
@@ -83,21 +97,59 @@ impl Shared {
     fn loaded(&self, pair: PairIndex, destination: Destination, days: &[LoadedDay], tries: u32) {
         self.observer.event(&Event::Through { units: days.len() });
         if !matches!(destination, Destination::Staging(_)) {
+            // A backfill's day tables are left to autovacuum: they are many, and small.
+            if destination != Destination::DayTable || !self.backfill {
+                self.changed(days.iter());
+            }
             self.report_loaded(pair, days, tries);
         }
     }
 
     fn report_loaded(&self, pair: PairIndex, days: &[LoadedDay], tries: u32) {
         for day in days {
-            self.report(UnitReport {
-                unit: self.unit(pair, day.day),
-                outcome: Outcome::Loaded,
-                rows: day.tally.rows,
-                bytes: day.tally.bytes,
-                digest: Some(day.tally.digest.to_string()),
-                relation: Some(day.relation.clone()),
-                tries,
-            });
+            self.report_day(pair, day, Outcome::Loaded, None, tries);
+        }
+    }
+
+    fn report_day(
+        &self,
+        pair: PairIndex,
+        day: &LoadedDay,
+        outcome: Outcome,
+        change: Option<Change>,
+        tries: u32,
+    ) {
+        self.report(UnitReport {
+            unit: self.unit(pair, day.day),
+            outcome,
+            rows: day.tally.rows,
+            bytes: day.tally.bytes,
+            digest: Some(day.tally.digest.to_string()),
+            relation: Some(day.relation.clone()),
+            tries,
+            change,
+        });
+    }
+
+    /// The tables of these days are no longer as their statistics say.
+    fn changed<'a>(&self, days: impl Iterator<Item = &'a LoadedDay>) {
+        let tables = days.map(|day| day.relation.clone());
+        lock(&self.outcomes).changed_tables.extend(tables);
+    }
+
+    fn refreshed(&self, pair: PairIndex, days: &[Refreshed], tries: u32) {
+        self.observer.event(&Event::Through { units: days.len() });
+        let changed = days
+            .iter()
+            .filter(|day| !matches!(day, Refreshed::Unchanged(_)));
+        self.changed(changed.map(Refreshed::loaded));
+        for day in days {
+            let (outcome, change) = match day {
+                Refreshed::New(_) => (Outcome::Loaded, None),
+                Refreshed::Unchanged(_) => (Outcome::Unchanged, None),
+                Refreshed::Changed(_, change) => (Outcome::Changed, Some(*change)),
+            };
+            self.report_day(pair, day.loaded(), outcome, change, tries);
         }
     }
 
@@ -117,6 +169,7 @@ impl Shared {
                 digest: None,
                 relation: None,
                 tries,
+                change: None,
             });
         }
     }
@@ -170,6 +223,12 @@ pub(super) enum After {
     Pieces(Vec<Window>),
     /// Fetch it again, shorter.
     Shorter,
+    /// Fetch it again, and replace what is there.
+    Replace,
+    /// Refresh it instead of loading it: its keys stand in other days.
+    AsRefresh,
+    /// First refresh these days: rows moved from there.
+    Follow(BTreeSet<Day>),
 }
 
 pub(super) struct Worker {
@@ -219,9 +278,9 @@ impl Worker {
                         Job::Window {
                             pair,
                             window,
-                            destination,
+                            errand,
                         } => {
-                            self.window(pair, window, destination).await;
+                            self.window(pair, window, errand).await;
                             pair
                         }
                         Job::Year { pair, year } => {
@@ -238,11 +297,12 @@ impl Worker {
         }
     }
 
-    async fn window(&mut self, pair: PairIndex, window: Window, destination: Destination) {
+    async fn window(&mut self, pair: PairIndex, window: Window, errand: Errand) {
         let shared = Arc::clone(&self.shared);
         let place = shared.pairs[pair].place();
         let mut waits = retry::of_window();
         let mut tries = 0;
+        let mut replace = false;
         let fault = loop {
             tries += 1;
             shared.observer.event(&Event::WindowStarted {
@@ -251,7 +311,7 @@ impl Worker {
                 template: place.template.name.clone(),
                 window,
             });
-            let after = self.attempt(pair, window, destination, tries).await;
+            let after = self.attempt(pair, window, errand, replace, tries).await;
             shared
                 .observer
                 .event(&Event::WindowEnded { slot: self.slot });
@@ -264,6 +324,12 @@ impl Worker {
                 }
                 After::Pieces(pieces) => return shared.queue().put_back(pair, window, &pieces),
                 After::Shorter => return shared.queue().cut(pair, window),
+                After::AsRefresh => {
+                    let errand = Errand::refresh(errand.destination);
+                    return shared.queue().put_back_as(pair, window, errand);
+                }
+                After::Replace => replace = true,
+                After::Follow(days) => Box::pin(self.follow(pair, &days)).await,
                 After::Failed(fault) => break fault,
                 After::Retry(fault) => {
                     let Some(wait) = waits.next() else {
@@ -284,23 +350,57 @@ impl Worker {
                 }
             }
         };
+        let fault = self.blame(pair, window, fault).await;
         self.fail(pair, window, tries, fault).await;
+    }
+
+    /// Adds to an error about the encoding of a text the column that holds it.
+    async fn blame(&mut self, pair: PairIndex, window: Window, fault: Fault) -> Fault {
+        if fault.side != Side::Source || !blame::is_about_encoding(&fault.error) {
+            return fault;
+        }
+        let shared = Arc::clone(&self.shared);
+        let ready = &shared.pairs[pair];
+        let load = &shared.settings.load;
+        let search = async {
+            let query = ready.bind(window)?;
+            self.connect(pair).await?;
+            let Some((_, session)) = &self.source else {
+                return Ok(None);
+            };
+            let timeout = load.statement_timeout;
+            blame::column_not_in_utf8(session, &ready.template, &query, timeout)
+                .await
+                .map_err(Fault::from)
+        };
+        // Bounded like a COPY that moves nothing: the unit has failed, and others wait for this worker.
+        match tokio::time::timeout(load.stall_timeout, search).await {
+            Ok(Ok(Some(column))) => Fault {
+                error: fault.error.at(format!("column `{column}`")),
+                ..fault
+            },
+            _ => {
+                self.end_sessions().await;
+                fault
+            }
+        }
     }
 
     async fn attempt(
         &mut self,
         pair: PairIndex,
         window: Window,
-        destination: Destination,
+        errand: Errand,
+        replace: bool,
         tries: u32,
     ) -> After {
         let stop = self.shared.stop.clone();
         let result = tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            result = self.haul(pair, window, destination, tries) => Some(result),
+            result = self.haul(pair, window, errand, replace, tries) => Some(result),
         };
-        if !matches!(result, Some(Ok(Hauled::Loaded(_)))) {
+        if !matches!(result, Some(Ok(Hauled::Loaded(_) | Hauled::Refreshed(_)))) {
             self.end_sessions().await;
         }
         let shared = Arc::clone(&self.shared);
@@ -309,25 +409,49 @@ impl Worker {
             Some(Ok(Hauled::Loaded(days))) => {
                 let bytes = days.iter().map(|d| d.tally.bytes).sum();
                 shared.queue().loaded(pair, window, bytes);
-                shared.loaded(pair, destination, &days, tries);
+                shared.loaded(pair, errand.destination, &days, tries);
                 return After::Done;
             }
-            Some(Ok(Hauled::AlreadyThere)) => match self.found(pair, window, destination).await {
-                Ok(()) => return After::Done,
-                Err(fault) => fault,
-            },
+            Some(Ok(Hauled::Refreshed(days))) => {
+                let bytes = days.iter().map(|d| d.loaded().tally.bytes).sum();
+                shared.queue().loaded(pair, window, bytes);
+                shared.refreshed(pair, &days, tries);
+                return After::Done;
+            }
+            Some(Ok(Hauled::Replace)) => return After::Replace,
+            Some(Ok(Hauled::Elsewhere(days))) => return After::Follow(days),
+            Some(Ok(Hauled::AlreadyThere)) => {
+                match self.found(pair, window, errand.destination).await {
+                    Ok(()) => return After::Done,
+                    Err(fault) => fault,
+                }
+            }
             Some(Ok(Hauled::TooMuch)) => return After::Shorter,
             Some(Err(fault)) => fault,
         };
         tracing::debug!(tenant = %shared.pairs[pair].tenant.name, %window, error = %fault.error, "haul failed");
-        what_now(window, fault)
+        what_now(window, errand, fault)
+    }
+
+    /// Rows moved out of `days`, into the window at hand: these are refreshed first, by this worker, and once, so that each
+    /// row ends up in one place.
+    async fn follow(&mut self, pair: PairIndex, days: &BTreeSet<Day>) {
+        let shared = Arc::clone(&self.shared);
+        let ready = &shared.pairs[pair];
+        lock(&ready.followed).extend(days);
+        for day in days {
+            let destination = ready.shape.lock().await.destination(*day);
+            self.window(pair, Window::single(*day), Errand::refresh(destination))
+                .await;
+        }
     }
 
     async fn haul(
         &mut self,
         pair: PairIndex,
         window: Window,
-        destination: Destination,
+        errand: Errand,
+        replace: bool,
         tries: u32,
     ) -> Result<Hauled, Fault> {
         let shared = Arc::clone(&self.shared);
@@ -342,7 +466,7 @@ impl Worker {
             place: ready.place(),
             entry: shared.entry(pair, i32::try_from(tries).unwrap_or(i32::MAX)),
             window,
-            destination,
+            destination: errand.destination,
             query: &query,
             reload: shared.reload,
             statement_timeout: load.statement_timeout,
@@ -350,7 +474,11 @@ impl Worker {
             budget: load.window_bytes,
         };
         let slot = self.slot;
-        haul.run(source, warehouse, |rows, bytes| {
+        let hints = RefreshHints {
+            replace,
+            followed: lock(&ready.followed).clone(),
+        };
+        haul.run(source, warehouse, errand.work, &hints, |rows, bytes| {
             shared.observer.event(&Event::Moved { slot, rows, bytes });
         })
         .await
@@ -483,6 +611,11 @@ impl Worker {
             };
             let Err(error) = result else { return };
             self.end_sessions().await;
+            if error.sqlstate() == Some("23505")
+                && self.set_duplicates_aside(pair, year, &error).await
+            {
+                continue;
+            }
             match waits.next() {
                 Some(wait) if error.is_transient() => tokio::time::sleep(wait).await,
                 _ => break error,
@@ -492,6 +625,45 @@ impl Worker {
             "its rows are kept in the staging table; run the same command again to go on",
         );
         self.year_failed(pair, year, error).await;
+    }
+
+    /// After the unique index of a staged year met its match: fails the days that hold such rows. Whether there are any.
+    async fn set_duplicates_aside(&mut self, pair: PairIndex, year: i32, error: &Error) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let place = shared.pairs[pair].place();
+        let entry = shared.entry(pair, 1);
+        let aside = async {
+            let session = self.warehouse().await.map_err(|fault| fault.error)?;
+            let build = shared.year_build();
+            let days = warehouse::set_duplicates_aside(session, place, year, build).await?;
+            ledger::fail(session, &entry, days.iter().copied(), error.message()).await?;
+            Ok::<_, Error>(days)
+        };
+        let days = match aside.await {
+            Ok(days) => days,
+            Err(error) => {
+                tracing::warn!(%error, "days with duplicate rows could not be set aside");
+                return false;
+            }
+        };
+        if days.is_empty() {
+            return false;
+        }
+        let asked = &shared.pairs[pair].asked;
+        let asked = days.iter().copied().filter(|d| asked.contains(d));
+        shared.report_days(pair, asked, Outcome::Failed, 1);
+        let windows = runs_of(days.iter().copied(), |_| ());
+        let mut told =
+            Error::new(error.kind(), error.message()).at(format!("building year {year}"));
+        if let Some(code) = error.sqlstate() {
+            told = told.with_sqlstate(code, false);
+        }
+        if let Some(hint) = error.hint() {
+            told = told.with_hint(hint);
+        }
+        let windows = windows.into_iter().map(|(_, window)| window).collect();
+        shared.add_failure(pair, windows, told, false);
+        true
     }
 
     async fn year_failed(&mut self, pair: PairIndex, year: i32, error: Error) {
@@ -509,7 +681,7 @@ impl Worker {
                 .collect();
             let mine = |day: &Day| day.year() == year && !done.contains(day);
             ready
-                .todo
+                .load
                 .iter()
                 .chain(ready.staged.keys())
                 .copied()
@@ -522,12 +694,10 @@ impl Worker {
         } else {
             Outcome::Failed
         };
-        let windows = super::queue::runs_of(&days.iter().copied().collect(), |_| {
-            Destination::Staging(year)
-        })
-        .into_iter()
-        .map(|(_, window)| window)
-        .collect();
+        let windows = runs_of(days.iter().copied().collect::<BTreeSet<_>>(), |_| ())
+            .into_iter()
+            .map(|(_, window)| window)
+            .collect();
         shared.report_days(pair, days, outcome, 1);
         shared.add_failure(pair, windows, error, interrupted);
     }
@@ -535,16 +705,8 @@ impl Worker {
     async fn build_year(&mut self, pair: PairIndex, year: i32) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         let ready = &shared.pairs[pair];
-        let settings = &shared.settings;
         let session = self.warehouse().await.map_err(|fault| fault.error)?;
-        let build = YearBuild {
-            access: &shared.warehouse,
-            owner: &settings.warehouse.owner_role,
-            reader: &settings.warehouse.reader_role,
-            run: shared.run,
-            jobs: settings.load.jobs,
-            lock_timeout: settings.load.lock_timeout,
-        };
+        let build = shared.year_build();
         let stage = |what: &str| {
             shared.observer.event(&Event::Stage {
                 tenant: ready.tenant.name.clone(),
@@ -561,7 +723,7 @@ impl Worker {
         );
         let days: Vec<LoadedDay> = revealed
             .into_iter()
-            .filter(|(day, _): &(Day, Tally)| shared.days.contains(*day))
+            .filter(|(day, _): &(Day, Tally)| ready.asked.contains(day))
             .map(|(day, tally)| LoadedDay {
                 day,
                 tally,
@@ -574,7 +736,7 @@ impl Worker {
 }
 
 /// Retry, split or give up: SQLSTATE and kind decide.
-pub(super) fn what_now(window: Window, fault: Fault) -> After {
+pub(super) fn what_now(window: Window, errand: Errand, fault: Fault) -> After {
     let error = &fault.error;
     if fault.side == Side::Source && window.len() > 1 {
         // Shorter queries pass where longer ones were cancelled.
@@ -591,12 +753,17 @@ pub(super) fn what_now(window: Window, fault: Fault) -> After {
     {
         return After::Pieces(around(window, bad));
     }
-    // A value that one side cannot take: find the day that holds it, and load the others.
-    let about_a_value = error
-        .sqlstate()
-        .is_some_and(|code| code.starts_with("22") || code.starts_with("23"));
+    let year = matches!(errand.destination, Destination::Year(_));
+    if window.len() == 1 && year && errand.work == Work::Load && error.sqlstate() == Some("23505") {
+        return After::AsRefresh;
+    }
+    // Rows that are not the window's, or a value that one side cannot take: find the day, and load the others.
+    let about_rows = error.kind() == Kind::Data
+        || error
+            .sqlstate()
+            .is_some_and(|code| code.starts_with("22") || code.starts_with("23"));
     match window.halves() {
-        Some((first, second)) if about_a_value => After::Pieces(vec![first, second]),
+        Some((first, second)) if about_rows => After::Pieces(vec![first, second]),
         _ => After::Failed(fault),
     }
 }

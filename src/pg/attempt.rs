@@ -169,5 +169,9 @@ impl Attempt<'_> {
 
 /// Nobody answers there now.
 pub fn unreachable_error(e: &std::io::Error) -> Error {
-    Error::new(Kind::Connect, format!("cannot reach the server: {e}")).with_transient(true)
+    Error::new(Kind::Connect, format!("cannot reach the server: {e}"))
+        .with_transient(true)
+        .with_hint(
+            "check host and port in the connection URL, and that the server takes connections from here",
+        )
 }

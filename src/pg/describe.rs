@@ -45,7 +45,8 @@ async fn names(session: &Session, query: &str) -> Result<Vec<String>> {
         Err(e) => return Err(explain(session, e, query).await),
     };
     if names.is_empty() {
-        return Err(Error::new(Kind::Drift, "the query returns no columns"));
+        return Err(Error::new(Kind::Drift, "the query returns no columns")
+            .with_hint("write the template's columns behind SELECT, the time column among them"));
     }
     let mut seen = BTreeSet::new();
     let twice: BTreeSet<&String> = names.iter().filter(|n| !seen.insert(*n)).collect();

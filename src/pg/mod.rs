@@ -15,10 +15,12 @@
 //! [`Session::copy_out`] and [`describe`] leave nothing behind once their transaction ends. The warehouse needs a
 //! session of its own; [`refuse_transaction_pooling`] says so.
 
+mod array;
 mod attempt;
 mod connect;
 mod copy;
 mod describe;
+mod guard;
 mod pgpass;
 mod pooling;
 mod raw;
@@ -31,6 +33,7 @@ mod tls;
 mod url;
 mod wire;
 
+pub use array::RawArray;
 pub use connect::{Access, Purpose, connect};
 pub use copy::{CopyIn, CopyOut};
 pub use describe::describe;

@@ -45,7 +45,7 @@ fn kind(code: &str, otherwise: Kind) -> Kind {
     }
 }
 
-fn hint(code: &str) -> Option<&'static str> {
+fn hint(code: &str, message: &str) -> Option<&'static str> {
     Some(match code {
         "28P01" => {
             "check the password reference (`env:`, `file:`, `cmd:`, `pgpass`), or `PGPASSWORD` and `~/.pgpass`"
@@ -57,6 +57,26 @@ fn hint(code: &str) -> Option<&'static str> {
         "42501" => "grant the right to the role in the connection URL",
         "53300" => "lower `jobs` or `per_server`, or raise the server's `max_connections`",
         "55P03" => "another session holds a lock on the table",
+        "57014" if message.contains("statement timeout") => {
+            "the query may wait for a lock, or take longer than `statement_timeout` in [load]"
+        }
+        "22003" => {
+            "declare a greater precision or a wider type in the template, or mend the value at the source"
+        }
+        "22012" => "guard the division in the template's query: `… / nullif(divisor, 0)`",
+        "22021" | "22P05" => {
+            "a text's bytes are not valid in its encoding: mend them at the source, or convert them in the query"
+        }
+        "23505" => {
+            "rows share the values of the template's `unique` columns: mend the source or the query, or declare others"
+        }
+        "23514" => {
+            "a row breaks a CHECK of the table: mend the rows, or drop a CHECK that was added by hand"
+        }
+        "42601" | "42703" | "42883" => "mend the template's query and load it again",
+        "42P01" => {
+            "check the name in the template's query; a table outside of schema `public` is written `schema.table`"
+        }
         _ => return None,
     })
 }
@@ -115,7 +135,7 @@ pub(super) fn server_error(said: &ServerError, otherwise: Kind) -> Error {
     if !detail.is_empty() {
         error = error.with_detail(detail.join("\n"));
     }
-    match hint(code).or(said.hint.as_deref()) {
+    match hint(code, &said.message).or(said.hint.as_deref()) {
         Some(hint) => error.with_hint(hint),
         None => error,
     }

@@ -3,8 +3,9 @@
 //! Days are `YYYY-MM-DD`, windows inclusive pairs of them, sizes bytes, times seconds, digests 32 hex digits. Values of
 //! rows never stand in it.
 
-use crate::engine::event::{Failure, Outcome, RunReport, UnitReport};
+use crate::engine::event::{Change, Failure, Outcome, RunReport, UnitReport};
 use crate::report::failure::{merged, why};
+use crate::report::fold::{PairJson, pairs_json};
 use crate::report::outcome::RunOutcome;
 use crate::report::summary::{Totals, totals};
 use serde::Serialize;
@@ -16,10 +17,15 @@ pub struct Run<'a> {
     /// The id in `_wh.run`; null for a dry run.
     run: Option<i64>,
     outcome: RunOutcome,
+    /// Who ended it by `dayhaul cancel`.
+    cancelled_by: Option<&'a str>,
     exit_code: u8,
     totals: Totals,
     units: Vec<Unit<'a>>,
     failures: Vec<Cause<'a>>,
+    /// Of a sync: what it folded, or could not yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    folds: Vec<PairJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -27,13 +33,16 @@ struct Unit<'a> {
     tenant: &'a str,
     template: &'a str,
     day: String,
-    /// `loaded`, `skipped`, `failed` or `not_tried`.
+    /// `loaded`, `skipped`, `unchanged`, `changed`, `failed` or `not_tried`.
     outcome: &'static str,
     rows: u64,
     bytes: u64,
     digest: Option<&'a str>,
     relation: Option<&'a str>,
     tries: u32,
+    /// Of a changed day: its rows before, and how many were deleted and inserted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<Change>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,10 +65,12 @@ impl<'a> Run<'a> {
             schema: format!("dayhaul.{command}/1"),
             run: report.run,
             outcome,
+            cancelled_by: report.cancelled_by.as_deref(),
             exit_code: outcome.exit_code(),
             totals: totals(report),
             units: report.units.iter().map(unit).collect(),
             failures: report.failures.iter().map(cause).collect(),
+            folds: pairs_json(&report.folds),
         }
     }
 }
@@ -72,6 +83,8 @@ fn unit(unit: &UnitReport) -> Unit<'_> {
         outcome: match unit.outcome {
             Outcome::Loaded => "loaded",
             Outcome::Skipped => "skipped",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Changed => "changed",
             Outcome::Failed => "failed",
             Outcome::NotTried => "not_tried",
         },
@@ -80,6 +93,7 @@ fn unit(unit: &UnitReport) -> Unit<'_> {
         digest: unit.digest.as_deref(),
         relation: unit.relation.as_deref(),
         tries: unit.tries,
+        change: unit.change,
     }
 }
 

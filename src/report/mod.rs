@@ -1,6 +1,7 @@
 //! What people and programs see of a run: engine events become progress, its report becomes tables and JSON.
 
 pub mod failure;
+pub mod fold;
 pub mod json;
 pub mod numbers;
 pub mod outcome;

@@ -1,5 +1,6 @@
-//! Numbers as people read them. Every table, line and bar writes them through this file.
+//! Numbers and times as people read them. Every table, line and bar writes them through this file.
 
+use chrono::{DateTime, Utc};
 use std::time::Duration;
 
 /// `1,234,567`.
@@ -59,6 +60,11 @@ pub fn seconds(s: f64) -> String {
 /// As [`seconds`].
 pub fn duration(d: Duration) -> String {
     seconds(d.as_secs_f64())
+}
+
+/// `2024-01-15 03:00:00`, in UTC.
+pub fn utc(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 #[cfg(test)]

@@ -15,8 +15,10 @@ pub enum RunOutcome {
     Unreachable,
     /// Another run held every pair.
     Locked,
-    /// Ended by Ctrl-C, SIGTERM or `cancel`.
+    /// Ended by Ctrl-C or SIGTERM.
     Interrupted,
+    /// Ended by `dayhaul cancel`.
+    Cancelled,
 }
 
 impl RunOutcome {
@@ -25,7 +27,9 @@ impl RunOutcome {
             .units
             .iter()
             .any(|u| matches!(u.outcome, Outcome::Failed | Outcome::NotTried));
-        if report.interrupted {
+        if report.cancelled_by.is_some() {
+            RunOutcome::Cancelled
+        } else if report.interrupted {
             RunOutcome::Interrupted
         } else if report.pairs > 0 && report.locked_pairs == report.pairs {
             RunOutcome::Locked
@@ -44,7 +48,7 @@ impl RunOutcome {
             RunOutcome::Failed => exit::FAILED,
             RunOutcome::Unreachable => exit::UNREACHABLE,
             RunOutcome::Locked => exit::LOCKED,
-            RunOutcome::Interrupted => exit::INTERRUPTED,
+            RunOutcome::Interrupted | RunOutcome::Cancelled => exit::INTERRUPTED,
         }
     }
 }
@@ -75,6 +79,10 @@ mod tests {
         assert_eq!(RunOutcome::of(&run).exit_code(), 1);
 
         run.interrupted = true;
+        assert_eq!(RunOutcome::of(&run), RunOutcome::Interrupted);
+        assert_eq!(RunOutcome::of(&run).exit_code(), 130);
+        run.cancelled_by = Some("alice on db1".to_owned());
+        assert_eq!(RunOutcome::of(&run), RunOutcome::Cancelled);
         assert_eq!(RunOutcome::of(&run).exit_code(), 130);
     }
 

@@ -78,7 +78,7 @@ impl State {
             Event::Through { units } => self.done += *units as u64,
             Event::Unit(unit) => match unit.outcome {
                 // Counted in the plan, and when its rows were through.
-                Outcome::Skipped | Outcome::Loaded => {}
+                Outcome::Skipped | Outcome::Unchanged | Outcome::Changed | Outcome::Loaded => {}
                 Outcome::Failed | Outcome::NotTried => {
                     self.done += 1;
                     self.failed += 1;
@@ -174,6 +174,7 @@ mod tests {
             digest: None,
             relation: None,
             tries: 1,
+            change: None,
         })
     }
 

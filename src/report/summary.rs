@@ -11,14 +11,22 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Totals {
     pub units: u64,
+    /// New in the warehouse, or loaded again by `--reload`.
     pub loaded: u64,
+    pub unchanged: u64,
+    pub changed: u64,
+    /// Changed to no rows at all; counted as changed, too.
+    pub emptied: u64,
     pub skipped: u64,
     pub failed: u64,
     pub not_tried: u64,
-    /// Of loaded units.
+    /// Of loaded, unchanged and changed units.
     pub rows: u64,
-    /// Of binary tuples of loaded units.
+    /// Of their binary tuples.
     pub bytes: u64,
+    /// Rows of changed units.
+    pub deleted: u64,
+    pub inserted: u64,
     /// Of work, summed over workers; in a run's totals by the clock.
     pub seconds: f64,
 }
@@ -26,30 +34,78 @@ pub struct Totals {
 impl Totals {
     fn add(&mut self, unit: &UnitReport) {
         self.units += 1;
+        if let Outcome::Loaded | Outcome::Unchanged | Outcome::Changed = unit.outcome {
+            self.rows += unit.rows;
+            self.bytes += unit.bytes;
+        }
         match unit.outcome {
-            Outcome::Loaded => {
-                self.loaded += 1;
-                self.rows += unit.rows;
-                self.bytes += unit.bytes;
-            }
+            Outcome::Loaded => self.loaded += 1,
+            Outcome::Unchanged => self.unchanged += 1,
+            Outcome::Changed => self.changed += 1,
             Outcome::Skipped => self.skipped += 1,
             Outcome::Failed => self.failed += 1,
             Outcome::NotTried => self.not_tried += 1,
         }
+        if let Some(change) = unit.change {
+            self.deleted += change.deleted;
+            self.inserted += change.inserted;
+            self.emptied += u64::from(unit.rows == 0 && change.before > 0);
+        }
     }
 
-    fn cells(&self) -> [String; 7] {
-        [
-            numbers::count(self.loaded),
-            numbers::count(self.skipped),
-            numbers::count(self.failed),
-            numbers::count(self.not_tried),
-            numbers::count(self.rows),
-            numbers::bytes(self.bytes),
-            format!("{:.1}", self.seconds),
-        ]
+    fn cell(&self, column: &Column) -> String {
+        match column.figure {
+            Figure::Count(of) => numbers::count(of(self)),
+            Figure::Bytes => numbers::bytes(self.bytes),
+            Figure::Seconds => format!("{:.1}", self.seconds),
+        }
     }
 }
+
+enum Figure {
+    Count(fn(&Totals) -> u64),
+    Bytes,
+    Seconds,
+}
+
+/// A column of the table: only of interest where some figure in it is not zero, unless `always`.
+struct Column {
+    heading: &'static str,
+    always: bool,
+    figure: Figure,
+}
+
+const COLUMNS: [Column; 12] = {
+    const fn count(heading: &'static str, always: bool, of: fn(&Totals) -> u64) -> Column {
+        Column {
+            heading,
+            always,
+            figure: Figure::Count(of),
+        }
+    }
+    [
+        count(">loaded", true, |t| t.loaded),
+        count(">unchanged", false, |t| t.unchanged),
+        count(">changed", false, |t| t.changed),
+        count(">emptied", false, |t| t.emptied),
+        count(">skipped", true, |t| t.skipped),
+        count(">failed", true, |t| t.failed),
+        count(">not tried", true, |t| t.not_tried),
+        count(">rows", true, |t| t.rows),
+        Column {
+            heading: ">bytes",
+            always: true,
+            figure: Figure::Bytes,
+        },
+        count(">deleted", false, |t| t.deleted),
+        count(">inserted", false, |t| t.inserted),
+        Column {
+            heading: ">seconds",
+            always: true,
+            figure: Figure::Seconds,
+        },
+    ]
+};
 
 /// The totals of a run.
 pub fn totals(report: &RunReport) -> Totals {
@@ -73,33 +129,31 @@ fn by_pair(report: &RunReport) -> BTreeMap<(&TenantName, &TemplateName), Totals>
     pairs
 }
 
-/// The table: days loaded, skipped, failed, not tried; rows, bytes, seconds; the sum when there is something to sum.
+/// The table: a line per tenant and template, how many of its days ended how; the sum when there is something to sum.
 pub fn render(report: &RunReport) -> String {
     let pairs = by_pair(report);
-    let mut sheet = Sheet::new(&[
-        "tenant",
-        "template",
-        ">loaded",
-        ">skipped",
-        ">failed",
-        ">not tried",
-        ">rows",
-        ">bytes",
-        ">seconds",
-    ]);
+    let sum = totals(report);
+    let columns: Vec<&Column> = COLUMNS
+        .iter()
+        .filter(|column| match column.figure {
+            Figure::Count(of) => column.always || of(&sum) > 0,
+            _ => true,
+        })
+        .collect();
+    let headings: Vec<&str> = ["tenant", "template"]
+        .into_iter()
+        .chain(columns.iter().map(|column| column.heading))
+        .collect();
+    let mut sheet = Sheet::new(&headings);
+    let mut line = |tenant: String, template: String, totals: &Totals| {
+        let cells = columns.iter().map(|column| totals.cell(column));
+        sheet.row([tenant, template].into_iter().chain(cells));
+    };
     for ((tenant, template), totals) in &pairs {
-        sheet.row(
-            [tenant.to_string(), template.to_string()]
-                .into_iter()
-                .chain(totals.cells()),
-        );
+        line(tenant.to_string(), template.to_string(), totals);
     }
     if pairs.len() > 1 {
-        sheet.row(
-            ["all".to_owned(), String::new()]
-                .into_iter()
-                .chain(totals(report).cells()),
-        );
+        line("all".to_owned(), String::new(), &sum);
     }
     sheet.render()
 }
@@ -129,13 +183,16 @@ pub mod tests {
                 digest: None,
                 relation: None,
                 tries: 1,
+                change: None,
             })
             .collect();
         RunReport {
             run: Some(7),
             units,
             failures: Vec::new(),
+            folds: Vec::new(),
             interrupted: false,
+            cancelled_by: None,
             pairs: 1,
             locked_pairs: 0,
             tenants: 1,

@@ -3,22 +3,34 @@
 //! A day is a table of its own while it may still change; once closed it lives in its year's table. The *fold line* of
 //! a (tenant, template) pair parts the two. Plain tables, indexes and union views, nothing else.
 
+mod barrier;
+pub mod difference;
+mod duplicates;
+mod fold;
 mod load;
 mod prepare;
 mod read_back;
 mod shape;
 mod staging;
+mod sweep;
 mod tables;
 mod transaction;
+mod unfold;
 mod views;
 
+pub use barrier::{Barrier, barrier};
+pub use duplicates::set_duplicates_aside;
+pub use fold::{Folding, Moved, Moving, fold_days, reveal};
 pub use load::{Claim, begin_load, copy_into, finish_load};
 pub use prepare::prepare;
 pub use read_back::{Extra, begin_reading, extra_rows, read_back_sql};
 pub use shape::{DAYS_AHEAD, Destination, Shape};
 pub use staging::{YearBuild, build_year};
-pub use tables::{day_table, staging_table, year_table};
+pub use sweep::{Left, sweep};
+use tables::utc_day;
+pub use tables::{analyze, day_table, staging_table, year_table};
 pub use transaction::open_session;
+pub use unfold::unfold_days;
 pub use views::show;
 
 use crate::template::Template;

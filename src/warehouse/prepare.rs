@@ -3,7 +3,7 @@
 
 use super::Place;
 use super::shape::{Destination, Shape, year_window};
-use super::tables::{create_table, day_table, staging_table};
+use super::tables::{create_table, day_table, index_count, index_name, staging_table, year_table};
 use super::transaction::short_transaction;
 use crate::catalog::relations::{self, Relation, RelationKind};
 use crate::error::Result;
@@ -121,6 +121,21 @@ fn missing_tables(
 
 const DAYS_AHEAD_AND_TODAY: i32 = super::DAYS_AHEAD + 1;
 
+/// Every name that a table needs now or later: its own, its indexes', and those of the year it may become. What stands
+/// in the way is found before a row is loaded.
+fn names_taken(place: Place<'_>, table: &NewTable) -> Vec<String> {
+    let mut tables = vec![table.name.clone()];
+    if table.kind == RelationKind::Staging {
+        tables.push(year_table(&place.template.name, table.window.from.year()));
+    }
+    let indexes: Vec<String> = tables
+        .iter()
+        .flat_map(|t| (0..index_count(place.template)).map(move |i| index_name(t, i)))
+        .collect();
+    tables.extend(indexes);
+    tables
+}
+
 async fn make_tables(
     session: &Session,
     place: Place<'_>,
@@ -128,7 +143,10 @@ async fn make_tables(
     reader: &str,
 ) -> Result<()> {
     let schema = place.schema.as_str();
-    let names: Vec<String> = tables.iter().map(|t| t.name.clone()).collect();
+    let names: Vec<String> = tables
+        .iter()
+        .flat_map(|table| names_taken(place, table))
+        .collect();
     relations::refuse_foreign(session, schema, &names).await?;
     let mut statements = Vec::new();
     for table in tables {

@@ -1,12 +1,10 @@
 //! Reading back what the warehouse holds: the rows of days in the bytes that were sent, and rows where none should be.
 
-use super::Place;
-use super::views;
+use super::{Place, utc_day, views};
 use crate::catalog::ledger::Recorded;
 use crate::catalog::relations::{Relation, RelationKind};
 use crate::error::Result;
 use crate::pg::Session;
-use crate::schema::Scalar;
 use crate::sql::{bound, ident, qualified};
 use crate::template::{Template, copy_out_sql};
 use crate::unit::{Day, Window};
@@ -43,15 +41,6 @@ fn within(template: &Template, window: Window) -> String {
         bound(window.from, ty),
         bound(window.to, ty)
     )
-}
-
-/// The UTC day of a row, as a date.
-pub(super) fn utc_day(template: &Template) -> String {
-    let time = ident(&template.time_column);
-    match template.time_type() {
-        Scalar::Timestamptz => format!("({time} AT TIME ZONE 'UTC')::date"),
-        _ => format!("{time}::date"),
-    }
 }
 
 /// Rows of a day in a table that readers see, though the ledger does not say that the day is there.
@@ -126,7 +115,7 @@ async fn count_by_day(
     table: &Relation,
     windows: &[Window],
 ) -> Result<Vec<(Day, u64)>> {
-    let day = utc_day(template);
+    let day = utc_day(template, "");
     let windows: Vec<String> = windows.iter().map(|w| within(template, *w)).collect();
     let rows = session
         .query(

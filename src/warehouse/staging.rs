@@ -1,12 +1,12 @@
 //! The build of a year that is not there yet: rows come into a hidden table without indexes; then indexes side by side,
 //! checks against the ledger, and the reveal.
 
-use super::Place;
-use super::read_back::{read_back_sql, utc_day};
+use super::read_back::read_back_sql;
 use super::shape::Shape;
 use super::tables::{index_count, index_name, index_statements, staging_table, year_table};
 use super::transaction::{open_session, short_transaction};
 use super::views::replace_tenant_view;
+use super::{Place, utc_day};
 use crate::catalog::{lease, ledger, relations};
 use crate::copy::{Intake, Tally};
 use crate::error::{At, Error, Kind, Result};
@@ -84,7 +84,7 @@ async fn index_side_by_side(place: Place<'_>, staging: &str, build: YearBuild<'_
     ))
     .map(|statement| async move {
         let session = open_session(build.access, build.owner).await?;
-        session.batch(&statement).await
+        session.batch_or_cancel(&statement).await
     })
     .buffer_unordered(build.jobs.max(1))
     .try_collect()
@@ -99,7 +99,7 @@ async fn check_counts(
     build: YearBuild<'_>,
 ) -> Result<()> {
     let session = open_session(build.access, build.owner).await?;
-    let day = utc_day(place.template);
+    let day = utc_day(place.template, "");
     let rows = session
         .query(
             &format!(
@@ -141,13 +141,9 @@ async fn check_digests(
 ) -> Result<()> {
     for (day, tally) in sample(expected) {
         let window = Window::single(day);
+        let schema = place.schema.as_str();
         let mut rows = session
-            .copy_out(&read_back_sql(
-                place.schema.as_str(),
-                staging,
-                place.template,
-                window,
-            ))
+            .copy_out(&read_back_sql(schema, staging, place.template, window))
             .await?;
         let mut intake = Intake::new(&place.template.columns, place.template.time_index(), window);
         while let Some(chunk) = rows.next().await {
@@ -225,6 +221,7 @@ async fn reveal(
         relations::staging_became_year(session, schema, &staging, &table).await?;
         ledger::reveal(
             session,
+            build.run,
             place.tenant,
             template,
             &format!("{schema}.{staging}"),

@@ -1,9 +1,11 @@
 //! Names and SQL text of day, year and staging tables and their indexes.
 
 use super::Place;
+use super::transaction::open_session;
 use crate::copy::{HEADER, TRAILER};
 use crate::error::Result;
-use crate::pg::{CopyIn, Session};
+use crate::pg::{Access, CopyIn, Session};
+use crate::schema::Scalar;
 use crate::sql::{bound, ident, qualified};
 use crate::template::Template;
 use crate::unit::{Day, TemplateName, Window};
@@ -88,6 +90,28 @@ pub(super) fn index_statements(schema: &str, table: &str, template: &Template) -
 pub async fn create_indexes(session: &Session, place: Place<'_>, table: &str) -> Result<()> {
     session
         .batch(&index_statements(place.schema.as_str(), table, place.template).join(";"))
+        .await
+}
+
+/// The UTC day of a row, as a date; `prefix` is a table's alias and its dot, or nothing.
+pub(super) fn utc_day(template: &Template, prefix: &str) -> String {
+    let time = ident(&template.time_column);
+    match template.time_type() {
+        Scalar::Timestamptz => format!("({prefix}{time} AT TIME ZONE 'UTC')::date"),
+        _ => format!("{prefix}{time}::date"),
+    }
+}
+
+/// Brings the planner's statistics of a table (`schema.table`) up to date.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn analyze(access: &Access, owner: &str, relation: &str) -> Result<()> {
+    // Neither part of a name of ours holds a dot.
+    let (schema, table) = relation.split_once('.').unwrap_or(("", relation));
+    let session = open_session(access, owner).await?;
+    session
+        .batch(&format!("ANALYZE {}", qualified(schema, table)))
         .await
 }
 

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 /// How long a short DDL transaction is tried against readers that hold a lock: longer than a BI tool's long query.
 const DDL_PATIENCE: Duration = Duration::from_secs(600);
 
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
 /// A session that does everything as the owner role, and commits without waiting for the disk: rows are safe, because
 /// their ledger row commits with them, and the run ends with a synchronous commit.
 ///
@@ -33,14 +35,29 @@ pub(super) async fn short_transaction<T>(
     lock_timeout: Duration,
     work: impl AsyncFn() -> Result<T>,
 ) -> Result<T> {
-    let deadline = Instant::now() + DDL_PATIENCE;
-    let mut pause = Duration::from_millis(50);
+    patient_transaction(session, lock_timeout, DDL_PATIENCE, work).await
+}
+
+/// As [`short_transaction`], with a patience of its own.
+///
+/// # Errors
+/// As there.
+pub(super) async fn patient_transaction<T>(
+    session: &Session,
+    lock_timeout: Duration,
+    patience: Duration,
+    work: impl AsyncFn() -> Result<T>,
+) -> Result<T> {
+    let deadline = Instant::now() + patience;
+    // The less patience, the more often: a hundred tries at least.
+    let longest_pause = Duration::from_secs(2).min(patience / 100).max(FIRST_PAUSE);
+    let mut pause = FIRST_PAUSE;
     loop {
         match attempt(session, lock_timeout, &work).await {
             Err(error) if about_locks(&error) && Instant::now() + pause < deadline => {
                 tracing::debug!(%error, "a reader holds the lock; trying again");
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(2));
+                pause = (pause * 2).min(longest_pause);
             }
             other => return other,
         }
@@ -69,7 +86,7 @@ async fn attempt<T>(
 }
 
 /// Lock timeout, deadlock, and two sessions that made the same catalog row at once.
-fn about_locks(error: &Error) -> bool {
+pub(super) fn about_locks(error: &Error) -> bool {
     error.is_transient()
         && matches!(
             error.sqlstate(),

@@ -1,5 +1,6 @@
 //! Tenant views over year and day tables, public views over tenant views.
 
+use super::shape::year_window;
 use super::tables::{day_table, year_table};
 use super::transaction::short_transaction;
 use super::{Place, Shape};
@@ -29,19 +30,29 @@ fn view_columns(template: &Template) -> String {
         .join(", ")
 }
 
-/// The tables that the tenant view shows, by level: years, then days.
+/// The tables that the tenant view shows, by level: years, then days; with each, whether the view must hide what it
+/// holds from the fold line on.
+///
+/// Only the fold line decides, so that a table on its way in or out of the view needs no mark of its own: years that
+/// begin at or after the line, and days before it, are hidden whole.
 fn shown_tables(template: &Template, shape: &Shape) -> Vec<(String, bool)> {
-    let years = shape.years.iter().map(|year| {
-        (
-            year_table(&template.name, *year),
-            *year == shape.fold_line.year(),
-        )
-    });
+    let line = shape.fold_line;
+    let years = shape
+        .years
+        .iter()
+        .map(|year| year_window(*year))
+        .filter(|year| year.from < line)
+        .map(|year| (year_table(&template.name, year.from.year()), year.to > line));
     let days = shape
         .days
-        .iter()
+        .range(line..)
         .map(|day| (day_table(&template.name, *day), false));
     years.chain(days).collect()
+}
+
+/// Whether a view over this shape would show nothing at all: PostgreSQL has no view over no table.
+pub(super) fn shows_nothing(template: &Template, shape: &Shape) -> bool {
+    shown_tables(template, shape).is_empty()
 }
 
 fn tenant_view(place: Place<'_>, shape: &Shape) -> String {

@@ -1,7 +1,7 @@
 //! A small source that the load tests share: events with a time, a short note and an amount.
 
 use crate::server::Database;
-use crate::world::{Output, World};
+use crate::world::{Output, Running, World, wait_until};
 
 pub const TEMPLATE: &str = r#"/*
 description = "Events"
@@ -17,6 +17,17 @@ amount = "numeric(12,2)"
 */
 SELECT id, at, note, amount FROM event WHERE at >= {from} AND at < {to}
 "#;
+
+/// The events, a day at a time, each row taking `seconds` to come.
+pub fn slow(seconds: f64) -> String {
+    TEMPLATE.replace(
+        "at >= {from} AND at < {to}",
+        &format!(
+            "at >= ({{day}}::timestamp AT TIME ZONE 'UTC') AND at < (({{day}} + 1)::timestamp AT TIME ZONE 'UTC')\n\
+             AND pg_sleep({seconds}) IS NOT NULL"
+        ),
+    )
+}
 
 /// A day that stays in the past, whenever the tests run: `--today` of the runs.
 pub const TODAY: &str = "2024-03-20";
@@ -77,6 +88,38 @@ impl World {
         world
     }
 
+    /// As [`World::with_events`], with rows that take their time.
+    pub fn with_slow_events(
+        name: &str,
+        tenants: &[&str],
+        from: &str,
+        (days, rows): (u32, u32),
+        seconds: f64,
+    ) -> World {
+        let world = World::new(name, tenants);
+        for source in &world.tenants {
+            create(source);
+            fill(source, from, days, rows);
+        }
+        world.set_up_events(tenants, &slow(seconds));
+        world
+    }
+
+    /// Starts a backfill and lets it run beside the test.
+    pub fn start_backfill(&self, args: &[&str]) -> Running {
+        self.start(&[&["backfill", "--today", TODAY], args].concat())
+    }
+
+    /// Waits until the servers have noticed that nobody of ours is there any more.
+    #[track_caller]
+    pub fn nobody_is_left(&self) {
+        let others = "SELECT count(*) FROM pg_stat_activity \
+             WHERE application_name = 'dayhaul' AND datname = current_database()";
+        for database in self.tenants.iter().chain([&self.warehouse]) {
+            wait_until("sessions of ours are gone", || database.one(others) == "0");
+        }
+    }
+
     pub fn backfill(&self, args: &[&str]) -> Output {
         self.dayhaul(&[&["backfill", "--today", TODAY], args].concat())
     }
@@ -115,6 +158,7 @@ impl World {
             "0",
             "relations that the catalog does not know"
         );
+        self.is_swept();
         for row in w.rows("SELECT relation, day, rows FROM _wh.unit WHERE state = 'loaded' AND relation LIKE '%event%'") {
             let [relation, day, rows] = row.map_to_text();
             assert_eq!(
@@ -122,6 +166,44 @@ impl World {
                 rows,
                 "{relation} on {day}"
             );
+        }
+    }
+}
+
+impl World {
+    /// Asserts that nothing stands on the wrong side of a fold line, and no index of a barrier is left.
+    #[track_caller]
+    pub fn is_swept(&self) {
+        let w = &self.warehouse;
+        assert_eq!(
+            w.one(
+                "SELECT count(*) FROM _wh.relation r JOIN _wh.pair p USING (tenant, template) \
+                 WHERE (kind = 'day' AND from_day < fold_line) OR (kind = 'year' AND from_day >= fold_line)"
+            ),
+            "0",
+            "hidden tables"
+        );
+        for row in w.rows(
+            "SELECT r.schema_name || '.' || r.name, fold_line FROM _wh.relation r \
+             JOIN _wh.pair p USING (tenant, template) WHERE kind = 'year' AND r.template = 'event'",
+        ) {
+            let (table, line) = (row[0].clone().unwrap(), row[1].clone().unwrap());
+            let sql = format!("SELECT count(*) FROM {table} WHERE at >= '{line} 00:00+00'");
+            assert_eq!(w.one(&sql), "0", "{table} beyond {line}");
+        }
+        assert_eq!(
+            w.one("SELECT count(*) FROM pg_index WHERE indrelid = to_regclass('_wh.barrier')"),
+            "0"
+        );
+    }
+
+    /// Waits until a query of the warehouse gives true.
+    #[track_caller]
+    pub fn wait_for(&self, sql: &str) {
+        let begun = std::time::Instant::now();
+        while self.warehouse.one(sql) != "t" {
+            assert!(begun.elapsed().as_secs() < 20, "never true: {sql}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
         }
     }
 }

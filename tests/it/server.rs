@@ -75,6 +75,7 @@ extern "C" fn stop() {
 #[derive(Debug, Clone)]
 pub struct Database {
     pub name: String,
+    port: u16,
 }
 
 impl Database {
@@ -82,11 +83,30 @@ impl Database {
     pub fn create(name: &str) -> Database {
         let name = format!("{name}_{}", unique());
         run(&url("postgres"), &format!("CREATE DATABASE \"{name}\""));
-        Database { name }
+        Database { name, port: port() }
+    }
+
+    /// The database `postgres` of a cluster of the test's own.
+    pub fn of(cluster: &Cluster) -> Database {
+        Database {
+            name: "postgres".to_owned(),
+            port: cluster.port(),
+        }
+    }
+
+    /// A fresh database of the encoding that takes any bytes for text.
+    pub fn create_ascii(name: &str) -> Database {
+        let name = format!("{name}_{}", unique());
+        let how = "ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0";
+        run(
+            &url("postgres"),
+            &format!("CREATE DATABASE \"{name}\" {how}"),
+        );
+        Database { name, port: port() }
     }
 
     pub fn url(&self) -> String {
-        url(&self.name)
+        self.url_as("postgres")
     }
 
     /// The same database in a session whose time zone is UTC.
@@ -96,7 +116,7 @@ impl Database {
 
     /// The same database as another role (the server trusts everybody).
     pub fn url_as(&self, role: &str) -> String {
-        format!("postgres://{role}@127.0.0.1:{}/{}", port(), self.name)
+        format!("postgres://{role}@127.0.0.1:{}/{}", self.port, self.name)
     }
 
     /// Runs statements.

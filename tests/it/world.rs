@@ -1,8 +1,10 @@
 //! A whole small world: a warehouse, tenants, a folder with `dayhaul.toml`, and the built binary run in it.
 
 use crate::server::{self, Database};
+use dayhaul::cluster::Cluster;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A warehouse database, tenant databases and a folder. Roles are shared by the whole server, so each world has its
 /// own owner and reader.
@@ -33,6 +35,13 @@ impl World {
         world
     }
 
+    /// The same with the warehouse on a cluster of the test's own, to be stopped and restarted.
+    pub fn with_warehouse(mut self, cluster: &Cluster) -> World {
+        self.warehouse = Database::of(cluster);
+        self.configure("");
+        self
+    }
+
     /// Writes `dayhaul.toml`: the warehouse, then `more` (other sections).
     pub fn configure(&self, more: &str) {
         let text = format!(
@@ -59,6 +68,13 @@ impl World {
     /// Runs the binary in the world's folder.
     pub fn dayhaul(&self, args: &[&str]) -> Output {
         Output::of(&mut self.command(args))
+    }
+
+    /// Starts the binary and lets it run beside the test.
+    pub fn start(&self, args: &[&str]) -> Running {
+        let mut command = self.command(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running(Some(command.spawn().expect("the binary runs")))
     }
 
     /// The binary, not run yet: to add to its environment, or to spawn and kill it.
@@ -95,6 +111,57 @@ pub fn command(folder: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// The binary at work; killed when it is dropped.
+pub struct Running(Option<Child>);
+
+impl Running {
+    pub fn signal(&self, signal: i32) {
+        let child = self.0.as_ref().expect("a child");
+        // SAFETY: plain numbers; nobody has reaped the child, so the id is still its own.
+        unsafe { libc::kill(child.id().cast_signed(), signal) };
+    }
+
+    /// Waits for its end.
+    pub fn output(mut self) -> Output {
+        let child = self.0.take().expect("a child");
+        Output::from(child.wait_with_output().expect("the binary ends"))
+    }
+
+    pub fn is_over(&mut self) -> bool {
+        let child = self.0.as_mut().expect("a child");
+        child.try_wait().expect("a child").is_some()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Asks again and again until the answer is yes.
+#[track_caller]
+pub fn wait_until(what: &str, mut yes: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !yes() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+impl From<std::process::Output> for Output {
+    fn from(out: std::process::Output) -> Output {
+        Output {
+            code: out.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&out.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
+        }
+    }
+}
+
 /// What a run of the binary left.
 #[derive(Debug)]
 pub struct Output {
@@ -106,12 +173,7 @@ pub struct Output {
 
 impl Output {
     pub fn of(command: &mut Command) -> Output {
-        let out = command.output().expect("the binary runs");
-        Output {
-            code: out.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&out.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
-        }
+        Output::from(command.output().expect("the binary runs"))
     }
 
     /// Asserts the exit code, showing all that was said otherwise.

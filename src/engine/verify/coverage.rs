@@ -41,12 +41,13 @@ pub async fn coverage(
 ) -> Result<Vec<Coverage>> {
     let mut found = Vec::with_capacity(pairs.len());
     for pair in pairs {
-        let loaded = ledger::loaded_days(session, &pair.tenant.name, &pair.template.name).await?;
+        let loaded =
+            ledger::loaded_versions(session, &pair.tenant.name, &pair.template.name).await?;
         let expected = pair
             .first_day
             .and_then(|first| expected(days, first, today));
         let gaps = expected.map_or_else(Vec::new, |expected| {
-            Window::runs(expected.days().filter(|day| !loaded.contains(day)))
+            Window::runs(expected.days().filter(|day| !loaded.contains_key(day)))
         });
         let missing: usize = gaps.iter().map(Window::len).sum();
         found.push(Coverage {

@@ -4,7 +4,7 @@ use super::checked::{Checked, Sides, Verdict};
 use super::{Days, Verify};
 use crate::catalog::{Pair, fold_line, ledger, relations, templates};
 use crate::engine::pace::Pace;
-use crate::engine::queue::{PairWork, runs_of};
+use crate::engine::queue::{Errand, PairWork, runs_of};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::{Access, Session};
 use crate::template::{Bindings, Template};
@@ -60,7 +60,7 @@ impl Subject {
             template: &pair.template,
         };
         let tables = relations::tables_there(session, tenant, template).await?;
-        let line = fold_line::current(session, tenant, template).await?;
+        let line = fold_line::get(session, tenant, template).await?;
         let mut extra: BTreeMap<Day, Vec<Extra>> = BTreeMap::new();
         for found in
             warehouse::extra_rows(session, place, &tables, line, &recorded, &wanted).await?
@@ -171,7 +171,9 @@ impl Subject {
                 .access
                 .as_ref()
                 .map_or_else(String::new, |access| access.url.endpoint()),
-            runs: runs_of(&self.days, |day| Destination::Year(day.year())),
+            runs: runs_of(self.days.iter().copied(), |day| {
+                Errand::refresh(Destination::Year(day.year()))
+            }),
             years: BTreeSet::new(),
             pace: Pace::new(self.bytes_per_day),
             one_day_windows: self.versions.values().any(Template::one_day_windows),

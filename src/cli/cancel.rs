@@ -1,0 +1,65 @@
+//! `dayhaul cancel`: ends a run cleanly, from any host.
+
+use super::context::Context;
+use crate::catalog::{Catalog, runs};
+use crate::error::{Result, exit};
+use serde_json::json;
+use std::time::Duration;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run, as `dayhaul history` numbers it
+    #[arg(value_name = "RUN")]
+    run: i64,
+    /// Come back when the run has ended
+    #[arg(long)]
+    wait: bool,
+}
+
+/// How often `--wait` looks.
+const LOOK: Duration = Duration::from_millis(500);
+
+pub async fn run(args: Args, context: &Context) -> Result<u8> {
+    let catalog = Catalog::open(&context.settings()?).await?;
+    let session = catalog.session();
+    let before = runs::request_cancel(session, args.run, &runs::this_person()).await?;
+    match &before.asked_by {
+        None => context.note(format!("{} was asked to end", before.name)),
+        Some(who) => context.note(format!(
+            "{} was asked to end already, by {who}",
+            before.name
+        )),
+    }
+    let outcome = match args.wait {
+        false => "asked".to_owned(),
+        true => ended(&catalog, args.run).await?,
+    };
+    context.print(match outcome.as_str() {
+        "asked" => format!(
+            "run {} ends within seconds; `dayhaul history {}` shows how",
+            args.run, args.run
+        ),
+        "died" => format!("run {} died before it could end", args.run),
+        outcome => format!("run {} has ended: {outcome}", args.run),
+    });
+    context.print_json(&json!({
+        "schema": "dayhaul.cancel/1",
+        "run": args.run,
+        "outcome": outcome,
+        "asked_before_by": before.asked_by,
+    }));
+    Ok(match outcome.as_str() {
+        "died" => exit::FAILED,
+        _ => exit::OK,
+    })
+}
+
+async fn ended(catalog: &Catalog, run: i64) -> Result<String> {
+    loop {
+        let standing = runs::standing(catalog.session(), run).await?;
+        if standing.outcome != "running" {
+            return Ok(standing.outcome);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

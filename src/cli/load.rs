@@ -1,0 +1,96 @@
+//! What the commands that load units have in common: pairs, locks, progress, outcome.
+
+use super::context::Context;
+use super::selection::Resolved;
+use crate::catalog::{self, Catalog, Pair};
+use crate::config::Settings;
+use crate::engine::ask::Ask;
+use crate::engine::event::RunReport;
+use crate::engine::run::{Options, run};
+use crate::error::{Error, Result, exit};
+use crate::report::{Progress, RunOutcome, fold, json, summary};
+use clap::ValueEnum;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What to do about pairs that another run holds.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct LockArgs {
+    /// Wait for a (tenant, template) that another run holds
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// What it means when every (tenant, template) is held by another run
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    pub(super) if_locked: IfLocked,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum IfLocked {
+    /// Exit code 4
+    Fail,
+    /// Exit code 0: the other run does the work
+    Ok,
+}
+
+impl LockArgs {
+    /// The exit code of a run that ended so.
+    pub fn exit_code(self, report: &RunReport) -> u8 {
+        match RunOutcome::of(report) {
+            RunOutcome::Locked if self.if_locked == IfLocked::Ok => exit::OK,
+            outcome => outcome.exit_code(),
+        }
+    }
+}
+
+/// Carries out what is asked of a selection, and shows how it went. Gives the exit code.
+pub(super) async fn carry_out(
+    ask: Ask,
+    resolved: &Resolved,
+    locks: LockArgs,
+    cancel: CancellationToken,
+    context: &Context,
+) -> Result<u8> {
+    let settings = context.settings()?;
+    if let Some(note) = &resolved.note {
+        context.note(note);
+    }
+    let catalog = Catalog::open(&settings).await?;
+    let pairs = catalog::pairs(catalog.session(), &resolved.selection).await?;
+    drop(catalog);
+    if pairs.is_empty() {
+        return Err(Error::refused("no template is enabled for any tenant")
+            .with_hint("enable one with `dayhaul tenant enable T --template X`"));
+    }
+    let options = Options {
+        wait: locks.wait,
+        today: resolved.today,
+    };
+    let report = watched(&settings, pairs, ask, options, cancel, context).await?;
+    Ok(locks.exit_code(&report))
+}
+
+/// Runs what is asked with progress, and shows how it ended.
+async fn watched(
+    settings: &Settings,
+    pairs: Vec<Pair>,
+    ask: Ask,
+    options: Options,
+    cancel: CancellationToken,
+    context: &Context,
+) -> Result<RunReport> {
+    let command = ask.command();
+    let progress = Arc::new(Progress::new(context.progress()));
+    let result = run(settings, pairs, ask, options, progress.clone(), cancel).await;
+    progress.finish();
+    let report = result?;
+    context.print(summary::render(&report));
+    if let Some(folds) = fold::pairs_table(&report.folds, false) {
+        context.print(folds);
+    }
+    context.print_json(&json::Run::new(command, &report));
+    context.failures(&report);
+    if let (Some(run), Some(who)) = (report.run, &report.cancelled_by) {
+        context.note(format!("run {run} was cancelled by {who}"));
+    }
+    Ok(report)
+}

@@ -1,0 +1,33 @@
+//! `dayhaul refresh`: days compared with their sources, and brought up by what differs.
+
+use super::context::Context;
+use super::load::{LockArgs, carry_out};
+use super::selection::SelectionArgs;
+use super::signals::cancelled_by_signals;
+use crate::engine::ask::Ask;
+use crate::error::Result;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    selection: SelectionArgs,
+    /// Only days that were loaded with an older version of their template [default days: all of the ledger]
+    #[arg(long)]
+    outdated: bool,
+    #[command(flatten)]
+    locks: LockArgs,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<u8> {
+    let (ask, resolved) = if args.outdated {
+        let resolved = args.selection.resolve()?;
+        let ask = Ask::Outdated {
+            days: resolved.days,
+        };
+        (ask, resolved)
+    } else {
+        let (resolved, days) = args.selection.resolve_with_days()?;
+        (Ask::Refresh { days }, resolved)
+    };
+    carry_out(ask, &resolved, args.locks, cancelled_by_signals(), context).await
+}

@@ -1,0 +1,44 @@
+//! `dayhaul sync`: the one command for cron.
+
+use super::context::Context;
+use super::load::{LockArgs, carry_out};
+use super::selection::Resolved;
+use super::signals::cancelled_by_signals;
+use crate::catalog::Selection;
+use crate::engine::ask::Ask;
+use crate::error::Result;
+use crate::unit::{Day, TemplateName, TenantName};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only this tenant (repeatable) [default: all that are enabled]
+    #[arg(long = "tenant", value_name = "T")]
+    tenants: Vec<TenantName>,
+    /// Only this template (repeatable) [default: all that are enabled]
+    #[arg(long = "template", value_name = "X")]
+    templates: Vec<TemplateName>,
+    /// How many days before today are compared again [default: the template's `lookback_days`]
+    #[arg(long, value_name = "N")]
+    lookback: Option<u32>,
+    /// Take this day for today
+    #[arg(long, value_name = "D")]
+    today: Option<Day>,
+    #[command(flatten)]
+    locks: LockArgs,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<u8> {
+    let resolved = Resolved {
+        selection: Selection {
+            tenants: args.tenants,
+            templates: args.templates,
+        },
+        days: None,
+        today: args.today.unwrap_or_else(Day::today),
+        note: None,
+    };
+    let ask = Ask::Sync {
+        lookback: args.lookback,
+    };
+    carry_out(ask, &resolved, args.locks, cancelled_by_signals(), context).await
+}

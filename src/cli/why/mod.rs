@@ -1,0 +1,209 @@
+//! `dayhaul why`: one unit's life.
+
+mod next;
+
+use super::context::Context;
+use crate::catalog::Catalog;
+use crate::catalog::history::Attempt;
+use crate::catalog::life::{self, Life, Now};
+use crate::error::{Result, exit};
+use crate::report::numbers::{bytes, count, counted, utc};
+use crate::report::table::Sheet;
+use crate::unit::{Day, TemplateName, TenantName};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The tenant
+    tenant: TenantName,
+    /// The template
+    template: TemplateName,
+    /// The UTC day, YYYY-MM-DD
+    day: Day,
+    /// Take this day for today
+    #[arg(long, value_name = "D", hide = true)]
+    today: Option<Day>,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<u8> {
+    let catalog = Catalog::open(&context.settings()?).await?;
+    let life = life::read(catalog.session(), &args.tenant, &args.template, args.day).await?;
+    let next = next::next(&life, args.today.unwrap_or_else(Day::today));
+    context.print(page(&life, &next));
+    context.print_json(&to_json(&life, &next));
+    Ok(exit::OK)
+}
+
+fn page(life: &Life, next: &[String]) -> String {
+    let mut text = facts(life);
+    if !life.attempts.is_empty() {
+        let _ = write!(text, "\n\n{}", attempts(&life.attempts));
+    }
+    for attempt in &life.attempts {
+        if let Some(error) = &attempt.error {
+            let _ = write!(text, "\nrun {}: {error}", attempt.run);
+        }
+    }
+    text.push_str("\n\nnext:");
+    for step in next {
+        let _ = write!(text, "\n  {step}");
+    }
+    text
+}
+
+fn facts(life: &Life) -> String {
+    let name = format!("{}/{}/{}", life.tenant.name, life.template.name, life.day);
+    let mut sheet = Sheet::new(&["unit", &name]);
+    let mut fact = |what: &str, value: String| sheet.row([what.to_owned(), value]);
+    fact("state", state(&life.now));
+    if let Some(rows) = life.now.rows() {
+        let size = counted(rows.rows, "row");
+        fact("rows", format!("{size}, {}", bytes(rows.bytes)));
+        fact("stand in", place(life));
+        fact("digest", rows.digest.clone().unwrap_or_default());
+        let current = life.template.version();
+        fact(
+            "version",
+            match rows.version == current {
+                true => format!("{current}, the current one"),
+                false => format!("{}, an older one; current is {current}", rows.version),
+            },
+        );
+    }
+    if let Now::Loaded {
+        loaded_at,
+        checked_at,
+        ..
+    } = &life.now
+    {
+        let at = |at: &Option<DateTime<Utc>>| at.map_or_else(String::new, utc);
+        fact("loaded", at(loaded_at));
+        fact("checked", at(checked_at));
+    }
+    if let Some(pair) = life.pair {
+        let day = |day: Option<Day>| day.map_or_else(|| "none yet".to_owned(), |d| d.to_string());
+        fact("first day", day(pair.first_day));
+        fact("fold line", day(pair.fold_line));
+    }
+    fact(
+        "held by",
+        life.held_by.clone().unwrap_or_else(|| "nobody".to_owned()),
+    );
+    sheet.render()
+}
+
+fn state(now: &Now) -> String {
+    match now {
+        Now::NeverTried => "never tried: the ledger does not know it".to_owned(),
+        Now::Failed { tries: 1, .. } => "failed after 1 try".to_owned(),
+        Now::Failed { tries, .. } => format!("failed after {tries} tries"),
+        Now::Staged(_) => {
+            "staged: in a year that is being built, which no view shows yet".to_owned()
+        }
+        Now::Loaded { rows, .. } if rows.rows == 0 => {
+            "loaded: the source has no rows of it".to_owned()
+        }
+        Now::Loaded { .. } => "loaded".to_owned(),
+    }
+}
+
+/// Where the rows are, and whether they are all there.
+fn place(life: &Life) -> String {
+    let (Some(found), Some(rows)) = (&life.place, life.now.rows()) else {
+        return "nowhere".to_owned();
+    };
+    match found.rows {
+        None => format!("{}, which is not there", found.relation),
+        Some(n) if n == rows.rows => found.relation.clone(),
+        Some(n) => format!(
+            "{}, which holds {} of that day: the table and the ledger differ",
+            found.relation,
+            counted(n, "row")
+        ),
+    }
+}
+
+fn attempts(attempts: &[Attempt]) -> String {
+    let mut sheet = Sheet::new(&[
+        ">run", "command", "at (UTC)", "outcome", ">rows", "digest", "version", ">tries", "host",
+    ]);
+    for a in attempts {
+        sheet.row([
+            a.run.to_string(),
+            a.command.clone().unwrap_or_default(),
+            utc(a.at),
+            a.outcome.clone(),
+            a.rows.map_or_else(String::new, |n| count(n)),
+            a.digest.as_deref().map_or_else(String::new, short),
+            short(&a.version),
+            a.tries.to_string(),
+            a.host.clone().unwrap_or_default(),
+        ]);
+    }
+    sheet.render()
+}
+
+/// Enough of a hash to tell two apart; `--json` has all of it.
+fn short(hash: &str) -> String {
+    hash.chars().take(8).collect()
+}
+
+fn to_json(life: &Life, next: &[String]) -> Value {
+    let rows = life.now.rows();
+    let (loaded_at, checked_at) = match &life.now {
+        Now::Loaded {
+            loaded_at,
+            checked_at,
+            ..
+        } => (*loaded_at, *checked_at),
+        _ => (None, None),
+    };
+    let (error, tries) = match &life.now {
+        Now::Failed { error, tries } => (Some(error), Some(tries)),
+        _ => (None, None),
+    };
+    let time = |at: Option<DateTime<Utc>>| at.map(|at| at.to_rfc3339());
+    let pair = life.pair.map(|pair| {
+        let day = |day: Option<Day>| day.map(|d| d.to_string());
+        json!({"enabled": pair.enabled, "first_day": day(pair.first_day), "fold_line": day(pair.fold_line)})
+    });
+    json!({
+        "schema": "dayhaul.why/1",
+        "tenant": life.tenant.name.as_str(),
+        "template": life.template.name.as_str(),
+        "day": life.day.to_string(),
+        "state": life.now.word(),
+        "rows": rows.map(|r| r.rows),
+        "bytes": rows.map(|r| r.bytes),
+        "digest": rows.and_then(|r| r.digest.as_deref()),
+        "version": rows.map(|r| r.version.as_str()),
+        "current_version": life.template.version(),
+        "loaded_at": time(loaded_at),
+        "checked_at": time(checked_at),
+        "error": error,
+        "tries": tries,
+        "relation": life.place.as_ref().map(|p| p.relation.as_str()),
+        "rows_found": life.place.as_ref().and_then(|p| p.rows),
+        "pair": pair,
+        "held_by": life.held_by,
+        "attempts": life.attempts.iter().map(attempt_to_json).collect::<Value>(),
+        "next": next,
+    })
+}
+
+fn attempt_to_json(a: &Attempt) -> Value {
+    json!({
+        "run": a.run,
+        "command": a.command,
+        "host": a.host,
+        "at": a.at.to_rfc3339(),
+        "outcome": a.outcome,
+        "rows": a.rows,
+        "digest": a.digest,
+        "version": a.version,
+        "tries": a.tries,
+        "error": a.error,
+    })
+}

@@ -1,0 +1,174 @@
+//! What will happen to a unit next, and what makes it happen.
+
+use crate::catalog::life::{Life, Now};
+use crate::unit::Day;
+
+/// One sentence each, the nearest first.
+pub fn next(life: &Life, today: Day) -> Vec<String> {
+    let (tenant, template, day) = (&life.tenant.name, &life.template.name, life.day);
+    if !life.tenant.enabled {
+        return vec![format!(
+            "nothing: tenant `{tenant}` is disabled; `dayhaul tenant enable {tenant}`"
+        )];
+    }
+    let Some(pair) = life.pair.filter(|pair| pair.enabled) else {
+        return vec![format!(
+            "nothing: `{template}` is not enabled for `{tenant}`; `dayhaul tenant enable {tenant} --template {template}`"
+        )];
+    };
+    let load = format!(
+        "`dayhaul backfill --tenant {tenant} --template {template} --from {day} --to {day}` loads it"
+    );
+    match &life.now {
+        Now::Staged(_) => vec![format!(
+            "readers see it when its year is complete: the next `backfill` of days of {} goes on with it",
+            day.year()
+        )],
+        Now::Failed { .. } => {
+            vec!["the next `backfill` of this day, or `sync`, tries it again".to_owned()]
+        }
+        Now::NeverTried if day > today => {
+            vec![format!(
+                "it lies in the future: `sync` loads it from {day} on"
+            )]
+        }
+        Now::NeverTried => match pair.first_day {
+            Some(first) if first <= day => {
+                vec!["the next `backfill` of this day, or `sync`, loads it".to_owned()]
+            }
+            Some(first) => vec![format!(
+                "nothing by itself: it lies before the first day ever asked for, {first}; {load}"
+            )],
+            None => vec![format!(
+                "nothing by itself: no day was ever asked for; {load}"
+            )],
+        },
+        Now::Loaded { rows, .. } => {
+            let mut steps = Vec::new();
+            if rows.version != life.template.version() {
+                steps.push(
+                    "`refresh --outdated` pulls it with the template's current version".to_owned(),
+                );
+            }
+            let closed = pair.fold_line.is_some_and(|line| day < line);
+            steps.extend(if closed {
+                vec![closed_day()]
+            } else {
+                open_day(life, today)
+            });
+            steps
+        }
+    }
+}
+
+fn closed_day() -> String {
+    "nothing by itself: it is closed; `refresh` and `verify` look at it when asked".to_owned()
+}
+
+fn open_day(life: &Life, today: Day) -> Vec<String> {
+    let days = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    let mut steps = Vec::new();
+    // `sync` pulls today and yesterday whatever the template says.
+    let watched = life.day.plus(days(life.template.lookback_days.max(1)));
+    if today <= watched {
+        steps.push(format!(
+            "every `sync` up to {watched} pulls it again, and writes only what differs"
+        ));
+    }
+    steps.push(format!(
+        "`sync` folds it into its year's table from {} on",
+        life.day.plus(days(life.template.open_days))
+    ));
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Tenant;
+    use crate::catalog::life::{PairFacts, Rows};
+    use crate::template::Template;
+    use crate::unit::{SchemaName, TemplateName, TenantName};
+    use std::collections::BTreeMap;
+
+    fn day(text: &str) -> Day {
+        text.parse().unwrap()
+    }
+
+    fn life(of: &str, now: Now) -> Life {
+        let source = "/*\ntime_column = \"at\"\n[columns]\nat = \"timestamptz\"\n*/\nSELECT at FROM e WHERE at >= {from} AND at < {to}";
+        Life {
+            tenant: Tenant {
+                name: TenantName::parse("acme").unwrap(),
+                schema: SchemaName::parse("acme").unwrap(),
+                url: String::new(),
+                password: None,
+                vars: BTreeMap::new(),
+                enabled: true,
+            },
+            template: Template::parse(TemplateName::parse("event").unwrap(), source).unwrap(),
+            day: day(of),
+            pair: Some(PairFacts {
+                enabled: true,
+                first_day: Some(day("2024-01-10")),
+                fold_line: Some(day("2024-03-05")),
+            }),
+            now,
+            place: None,
+            attempts: Vec::new(),
+            held_by: None,
+        }
+    }
+
+    fn loaded(version: &str) -> Now {
+        Now::Loaded {
+            rows: Rows {
+                rows: 1,
+                bytes: 1,
+                digest: None,
+                version: version.to_owned(),
+                relation: None,
+            },
+            loaded_at: None,
+            checked_at: None,
+        }
+    }
+
+    fn said(life: &Life) -> String {
+        next(life, day("2024-03-20")).join("; ")
+    }
+
+    #[test]
+    fn a_day_that_is_not_there_says_who_loads_it() {
+        let on = |of| said(&life(of, Now::NeverTried));
+        assert!(on("2024-01-10").starts_with("the next `backfill`"));
+        assert!(on("2024-01-09").contains("before the first day"));
+        assert!(on("2024-03-20").starts_with("the next"));
+        assert!(on("2024-03-21").contains("future"));
+    }
+
+    #[test]
+    fn a_loaded_day_is_watched_then_folded_then_closed() {
+        let current = life("2024-03-06", Now::NeverTried)
+            .template
+            .version()
+            .to_owned();
+        let on = |of| said(&life(of, loaded(&current)));
+        assert!(on("2024-03-06").starts_with("every `sync` up to 2024-03-20"));
+        assert_eq!(
+            on("2024-03-05"),
+            "`sync` folds it into its year's table from 2024-03-21 on"
+        );
+        assert!(on("2024-03-04").contains("closed"));
+        assert!(said(&life("2024-03-04", loaded("old"))).contains("refresh --outdated"));
+    }
+
+    #[test]
+    fn nothing_happens_to_what_is_not_enabled() {
+        let mut disabled = life("2024-03-06", Now::NeverTried);
+        disabled.pair = None;
+        assert!(said(&disabled).starts_with("nothing: `event` is not enabled"));
+        disabled.tenant.enabled = false;
+        assert!(said(&disabled).starts_with("nothing: tenant `acme` is disabled"));
+    }
+}

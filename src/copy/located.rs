@@ -1,0 +1,111 @@
+//! Rows read back from a table, each with the place where it stands.
+
+use super::digest::tuple_hash;
+use super::frame::Framer;
+use crate::error::{Error, Kind, Result};
+
+/// A row's place in its table: the six bytes of a `tid` (block:u32 offset:u16).
+pub type Tid = [u8; 6];
+
+/// Field length and bytes of the `ctid` that is the last field of each tuple.
+const CTID_FIELD: usize = 4 + 6;
+
+/// Reads `COPY (SELECT column…, ctid FROM …)`: gives each row's hash, as if it had been read without its ctid.
+pub struct LocatedRows {
+    framer: Framer,
+    columns: i16,
+}
+
+impl LocatedRows {
+    /// `columns` are counted without the ctid.
+    pub fn new(columns: usize) -> LocatedRows {
+        LocatedRows {
+            framer: Framer::new(columns + 1),
+            columns: i16::try_from(columns).unwrap_or(i16::MAX),
+        }
+    }
+
+    /// Takes a chunk; calls `each` with the hash and place of every row that it completes.
+    ///
+    /// # Errors
+    /// [`Kind::Protocol`] when the stream is no such COPY.
+    pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(u128, Tid)) -> Result<()> {
+        self.framer.feed(chunk);
+        while let Some(tuple) = self.framer.next_tuple()? {
+            let bytes = tuple.bytes;
+            let tid = bytes.last_chunk::<6>().copied();
+            let (Some(tid), Some(end)) = (tid, bytes.len().checked_sub(CTID_FIELD)) else {
+                return Err(Error::new(Kind::Protocol, "a row without its ctid"));
+            };
+            bytes[..2].copy_from_slice(&self.columns.to_be_bytes());
+            each(tuple_hash(&bytes[..end]), tid);
+        }
+        self.framer.discard();
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Kind::Protocol`] unless the trailer has come.
+    pub fn finish(&self) -> Result<()> {
+        self.framer.finish()
+    }
+}
+
+/// Cuts tuples that lie one behind another, as [`super::Intake`] passed them on.
+pub fn tuples(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let end = fields(rest).last().map_or(2, |(_, end)| end);
+        let (tuple, behind) = rest.split_at_checked(end).filter(|_| !rest.is_empty())?;
+        rest = behind;
+        Some(tuple)
+    })
+}
+
+/// The fields of a tuple, `None` for null, each with the offset of its end.
+pub fn fields(tuple: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, usize)> {
+    let count = tuple
+        .first_chunk::<2>()
+        .map_or(0, |count| i16::from_be_bytes(*count));
+    let mut at = 2;
+    (0..count).map_while(move |_| {
+        let len = i32::from_be_bytes(*tuple.get(at..)?.first_chunk::<4>()?);
+        at += 4;
+        match usize::try_from(len) {
+            Ok(len) => {
+                let value = tuple.get(at..at + len)?;
+                at += len;
+                Some((Some(value), at))
+            }
+            Err(_) => Some((None, at)),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{HEADER, TRAILER};
+    use super::*;
+
+    #[test]
+    fn a_row_hashes_as_if_it_had_come_without_its_place() {
+        let plain = b"\0\x01\0\0\0\x02ab";
+        let located = b"\0\x02\0\0\0\x02ab\0\0\0\x06\0\0\0\x07\0\x03";
+        let stream = [&HEADER[..], located, &TRAILER].concat();
+        let mut rows = LocatedRows::new(1);
+        let mut seen = Vec::new();
+        rows.push(&stream, |hash, tid| seen.push((hash, tid)))
+            .unwrap();
+        rows.finish().unwrap();
+        assert_eq!(seen, [(tuple_hash(plain), [0, 0, 0, 7, 0, 3])]);
+    }
+
+    #[test]
+    fn tuples_and_fields_are_cut_where_they_end() {
+        let two = b"\0\x02\0\0\0\x01a\xff\xff\xff\xff\0\x02\xff\xff\xff\xff\0\0\0\0";
+        let cut: Vec<_> = tuples(two).collect();
+        assert_eq!(cut, [&two[..11], &two[11..]]);
+        let values: Vec<_> = fields(cut[0]).map(|(value, _)| value).collect();
+        assert_eq!(values, [Some(&b"a"[..]), None]);
+    }
+}

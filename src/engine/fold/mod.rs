@@ -1,0 +1,166 @@
+//! Fold and unfold: closed days move into their year tables, or back, without a reader noticing.
+//!
+//! ```text
+//! lock pairs ─▶ sweep, copy unseen (jobs pairs at once) ─▶ one barrier for all ─▶ reveal, sweep ─▶ report
+//! ```
+
+mod plan;
+mod report;
+mod steps;
+
+pub use plan::{Target, dry_run};
+pub use report::{FoldReport, PairFold, Standing};
+pub(super) use steps::{Steps, fold_pairs};
+
+use super::event::{Failure, Observer};
+use super::keeper::Keeper;
+use crate::catalog::{Pair, runs::RunHeader, warehouse_access};
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::unit::Day;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// What a fold is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Fold {
+    pub target: Target,
+    /// The day that open days are counted back from.
+    pub today: Day,
+    /// Wait for pairs that another run holds.
+    pub wait: bool,
+}
+
+/// Runs a fold (or unfold) of `pairs` to its end. A pair's failure is in the report, not an error.
+///
+/// # Errors
+/// An unfold that leaves days folded behind it; the warehouse cannot be reached, or the run's end could not be committed.
+pub async fn fold(
+    settings: &Settings,
+    pairs: Vec<Pair>,
+    asked: &Fold,
+    observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
+) -> Result<FoldReport> {
+    let begun = Instant::now();
+    asked.target.check(&pairs)?;
+    let access = warehouse_access(settings).await?;
+    let header = RunHeader::of_this_process(asked.target.command());
+    let mut keeper = Keeper::begin(&access, settings, &header, &cancel).await?;
+    let mut report = FoldReport {
+        run: Some(keeper.run()),
+        pairs: Vec::with_capacity(pairs.len()),
+        failures: Vec::new(),
+        interrupted: false,
+        locked_pairs: 0,
+        elapsed: begun.elapsed(),
+    };
+    let taken = take(&mut keeper, pairs, asked.wait, &cancel, &mut report).await?;
+    let steps = Steps {
+        settings,
+        access: &access,
+        run: keeper.run(),
+        target: asked.target,
+        today: asked.today,
+        observer: &*observer,
+    };
+    let (folded, failures) = fold_pairs(steps, &mut keeper, &taken, &cancel).await;
+    report.pairs.extend(folded);
+    report
+        .pairs
+        .sort_by(|a, b| (&a.tenant, &a.template).cmp(&(&b.tenant, &b.template)));
+    report.failures.extend(failures);
+    report.interrupted = cancel.is_cancelled();
+    report.elapsed = begun.elapsed();
+    keeper.reconnect().await?;
+    let outcome = match keeper.cancelled_by() {
+        Some(_) => "cancelled",
+        None => outcome(&report),
+    };
+    keeper
+        .end(outcome, &totals(&report), &report.failures)
+        .await?;
+    Ok(report)
+}
+
+/// Takes the pairs' locks, one after another, always in the same order.
+async fn take(
+    keeper: &mut Keeper,
+    pairs: Vec<Pair>,
+    wait: bool,
+    cancel: &CancellationToken,
+    report: &mut FoldReport,
+) -> Result<Vec<Pair>> {
+    let mut taken = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        let result = tokio::select! {
+            result = keeper.take(&pair, wait) => result,
+            () = cancel.cancelled() => Err(interrupted()),
+        };
+        let error = match result {
+            Ok(()) => {
+                taken.push(pair);
+                continue;
+            }
+            Err(error) if error.kind() == Kind::Locked => {
+                report.locked_pairs += 1;
+                error
+            }
+            Err(error) if error.kind() == Kind::Interrupted => error,
+            Err(error) => return Err(error),
+        };
+        report.pairs.push(untouched(&pair, Standing::NotTried));
+        report.failures.push(failure(&pair, error));
+    }
+    Ok(taken)
+}
+
+/// A pair of which nothing is known yet but how it stands.
+fn untouched(pair: &Pair, standing: Standing) -> PairFold {
+    PairFold {
+        tenant: pair.tenant.name.clone(),
+        template: pair.template.name.clone(),
+        standing,
+        from_line: pair.fold_line,
+        to_line: None,
+        years: Vec::new(),
+        left: Vec::new(),
+    }
+}
+
+fn failure(pair: &Pair, error: Error) -> Failure {
+    Failure {
+        tenant: pair.tenant.name.clone(),
+        template: Some(pair.template.name.clone()),
+        windows: Vec::new(),
+        not_tried: matches!(error.kind(), Kind::Locked | Kind::Interrupted),
+        error,
+    }
+}
+
+fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "the run was interrupted")
+}
+
+fn outcome(report: &FoldReport) -> &'static str {
+    if report.interrupted {
+        "interrupted"
+    } else if report.failures.is_empty() {
+        "done"
+    } else {
+        "failed"
+    }
+}
+
+/// What `_wh.run` keeps of the outcome.
+fn totals(report: &FoldReport) -> serde_json::Value {
+    let moved = |pair: &&PairFold| pair.standing == Standing::Moved;
+    let not_yet = |pair: &&PairFold| matches!(pair.standing, Standing::NotYet(_));
+    serde_json::json!({
+        "pairs": report.pairs.iter().filter(moved).count(),
+        "not_yet": report.pairs.iter().filter(not_yet).count(),
+        "days": report.pairs.iter().map(PairFold::days).sum::<u64>(),
+        "rows": report.pairs.iter().map(PairFold::rows).sum::<u64>(),
+    })
+}

@@ -1,0 +1,481 @@
+//! A run: what every command that loads units has in common.
+//!
+//! ```text
+//! lock pairs ─▶ check columns at the tenants ─▶ make tables and views ─▶ workers ─▶ ledger, report
+//! ```
+
+use super::ask::Ask;
+use super::event::{Event, Failure, Observer, Outcome, RunReport, UnitReport};
+use super::fold::{PairFold, Steps, Target, fold_pairs};
+use super::keeper::Keeper;
+use super::pair::{self, ReadyPair};
+use super::queue::{Limits, Queue, runs_of};
+use super::worker::{Outcomes, Shared, Worker};
+use crate::catalog::{Pair, ledger, runs::RunHeader, warehouse_access};
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::pg::Access;
+use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
+use crate::warehouse;
+use futures_util::StreamExt;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How a run is carried out.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Wait for pairs that another run holds.
+    pub wait: bool,
+    /// The day that open days are counted back from.
+    pub today: Day,
+}
+
+/// Runs what is asked of `pairs` to its end. A unit's failure is in the report, not an error.
+///
+/// # Errors
+/// The warehouse cannot be reached, or the run's end could not be committed.
+pub async fn run(
+    settings: &Settings,
+    pairs: Vec<Pair>,
+    ask: Ask,
+    options: Options,
+    observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
+) -> Result<RunReport> {
+    let begun = Instant::now();
+    let access = warehouse_access(settings).await?;
+    let header = RunHeader::of_this_process(ask.command());
+    let mut keeper = Keeper::begin(&access, settings, &header, &cancel).await?;
+    let named: BTreeSet<Day> = ask.named_days().iter().flat_map(Window::days).collect();
+    let mut run = Run {
+        settings,
+        access: &access,
+        ask,
+        options,
+        observer,
+        cancel,
+        outcomes: Outcomes::default(),
+        all: pairs
+            .iter()
+            .map(|p| {
+                (
+                    (p.tenant.name.clone(), p.template.name.clone()),
+                    named.clone(),
+                )
+            })
+            .collect(),
+        locked: 0,
+        unreachable: HashSet::new(),
+        seconds: Vec::new(),
+    };
+    let locked = run.lock(&mut keeper, pairs).await?;
+    let reachable = run.check_at_sources(locked).await;
+    let ready = run.make_ready(&mut keeper, reachable).await;
+    run.select(&keeper).await?;
+    let pairs: Vec<Pair> = ready.iter().map(|pair| pair.pair.clone()).collect();
+    run.work(&mut keeper, ready).await;
+    let folds = run.fold(&mut keeper, &pairs).await;
+    keeper.reconnect().await?;
+    run.check_ledger(&keeper).await?;
+    run.account_for_all();
+    let report = run.report(&keeper, folds, begun);
+    let outcome = match &report {
+        r if r.cancelled_by.is_some() => "cancelled",
+        r if r.interrupted => "interrupted",
+        r if r.failures.is_empty() => "done",
+        _ => "failed",
+    };
+    keeper
+        .end(outcome, &totals(&report), &report.failures)
+        .await?;
+    Ok(report)
+}
+
+struct Run<'a> {
+    settings: &'a Settings,
+    access: &'a Access,
+    ask: Ask,
+    options: Options,
+    observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
+    outcomes: Outcomes,
+    /// Every pair of the selection, with the days that it is to account for.
+    all: BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>,
+    locked: usize,
+    unreachable: HashSet<TenantName>,
+    seconds: Vec<(TenantName, TemplateName, f64)>,
+}
+
+impl Run<'_> {
+    /// Takes the pairs' locks, one after another, always in the same order.
+    async fn lock(&mut self, keeper: &mut Keeper, pairs: Vec<Pair>) -> Result<Vec<Pair>> {
+        let mut taken = Vec::with_capacity(pairs.len());
+        for pair in pairs {
+            let result = tokio::select! {
+                result = keeper.take(&pair, self.options.wait) => result,
+                () = self.cancel.cancelled() => Err(interrupted()),
+            };
+            match result {
+                Ok(()) => taken.push(pair),
+                Err(error) if error.kind() == Kind::Locked => {
+                    self.locked += 1;
+                    self.give_up(&pair, error);
+                }
+                Err(error) if error.kind() == Kind::Interrupted => self.give_up(&pair, error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Describes every pair's query at its tenant, several at once.
+    async fn check_at_sources(&mut self, pairs: Vec<Pair>) -> Vec<(Pair, Access)> {
+        let settings = self.settings;
+        let probe = Window::single(self.ask.probe(self.options.today));
+        let jobs = settings.load.jobs.max(1);
+        let checks = futures_util::stream::iter(pairs).map(|pair| async move {
+            let checked: Result<Access> = async {
+                let access = pair::access(&pair.tenant, settings).await?;
+                pair::check_at_source(&pair, &access, probe, settings).await?;
+                Ok(access)
+            }
+            .await;
+            (pair, checked)
+        });
+        let mut checks = checks.buffered(jobs);
+        let mut good = Vec::new();
+        loop {
+            let next = tokio::select! {
+                next = checks.next() => next,
+                () = self.cancel.cancelled() => None,
+            };
+            match next {
+                None => return good,
+                Some((pair, Ok(access))) => good.push((pair, access)),
+                Some((pair, Err(error))) => {
+                    if error.kind() == Kind::Connect {
+                        self.unreachable.insert(pair.tenant.name.clone());
+                    }
+                    self.give_up(&pair, error);
+                }
+            }
+        }
+    }
+
+    /// Makes tables and views, by one session: the keeper's.
+    async fn make_ready(
+        &mut self,
+        keeper: &mut Keeper,
+        pairs: Vec<(Pair, Access)>,
+    ) -> Vec<ReadyPair> {
+        let mut ready = Vec::with_capacity(pairs.len());
+        for (pair, access) in pairs {
+            let made = tokio::select! {
+                made = pair::make_ready(
+                    keeper.session(), pair.clone(), access, &self.ask, self.options.today, self.settings,
+                ) => made,
+                () = self.cancel.cancelled() => break,
+            };
+            match made {
+                Ok(pair) => {
+                    let key = (pair.tenant.name.clone(), pair.template.name.clone());
+                    self.all.insert(key, pair.asked.clone());
+                    ready.push(pair);
+                }
+                Err(error) => self.give_up(&pair, error),
+            }
+        }
+        ready
+    }
+
+    /// Stores the days of each pair with the run: they are resolved once.
+    async fn select(&self, keeper: &Keeper) -> Result<()> {
+        let pairs = self.all.iter().map(|((tenant, template), days)| {
+            let runs = runs_of(days.iter().copied(), |_| ());
+            let windows = runs.into_iter().map(|(_, window)| window).collect();
+            (tenant, template, windows)
+        });
+        keeper.select(pairs).await
+    }
+
+    async fn work(&mut self, keeper: &mut Keeper, pairs: Vec<ReadyPair>) {
+        let (mut units, mut skipped) = (0, 0);
+        let mut works = Vec::with_capacity(pairs.len());
+        for pair in &pairs {
+            units += pair.load.len() + pair.refresh.len() + pair.staged.len();
+            skipped += pair.skipped.len();
+            works.push(pair.work().await);
+        }
+        self.observer.event(&Event::Planned { units, skipped });
+        let load = &self.settings.load;
+        let limits = Limits {
+            jobs: load.jobs,
+            per_server: load.per_server,
+            window_bytes: load.window_bytes,
+            max_failures: load.max_failures,
+            max_failures_per_tenant: load.max_failures_per_tenant,
+        };
+        let shared = Arc::new(Shared {
+            settings: self.settings.clone(),
+            warehouse: self.access.clone(),
+            run: keeper.run(),
+            reload: self.ask.reload(),
+            backfill: matches!(self.ask, Ask::Backfill { .. }),
+            pairs,
+            observer: Arc::clone(&self.observer),
+            stop: CancellationToken::new(),
+            stopped: Mutex::new(String::new()),
+            queue: Mutex::new(Queue::new(limits, works)),
+            changed: Notify::new(),
+            outcomes: Mutex::new(std::mem::take(&mut self.outcomes)),
+        });
+        for (index, pair) in shared.pairs.iter().enumerate() {
+            shared.report_days(index, pair.skipped.iter().copied(), Outcome::Skipped, 0);
+            shared.observer.event(&Event::Through {
+                units: pair.staged.len(),
+            });
+        }
+        let mut workers = JoinSet::new();
+        for slot in 0..load.jobs.max(1) {
+            let shared = Arc::clone(&shared);
+            workers.spawn_blocking(move || Worker::run(shared, slot));
+        }
+        oversee(&shared, keeper, &self.cancel, &mut workers).await;
+        self.outcomes = shared.take_outcomes();
+        self.analyze().await;
+        self.seconds = self
+            .outcomes
+            .seconds
+            .iter()
+            .map(|(index, seconds)| {
+                let pair = &shared.pairs[*index];
+                (
+                    pair.tenant.name.clone(),
+                    pair.template.name.clone(),
+                    *seconds,
+                )
+            })
+            .collect();
+    }
+
+    /// Brings the statistics of changed tables up, several at once.
+    async fn analyze(&self) {
+        let tables = &self.outcomes.changed_tables;
+        let owner = &self.settings.warehouse.owner_role;
+        let done = futures_util::stream::iter(tables)
+            .map(|table| warehouse::analyze(self.access, owner, table))
+            .buffer_unordered(self.settings.load.jobs.max(1));
+        let errors = done
+            .filter_map(async |result| result.err())
+            .collect::<Vec<_>>();
+        tokio::select! {
+            errors = errors => for error in errors {
+                // The rows are in; only the planner knows less.
+                self.observer.event(&Event::Warning(format!("not analyzed: {error}")));
+            },
+            () = self.cancel.cancelled() => {}
+        }
+    }
+
+    /// A sync folds what has closed, after everything else.
+    async fn fold(&mut self, keeper: &mut Keeper, pairs: &[Pair]) -> Vec<PairFold> {
+        if !matches!(self.ask, Ask::Sync { .. }) || self.cancel.is_cancelled() {
+            return Vec::new();
+        }
+        let steps = Steps {
+            settings: self.settings,
+            access: self.access,
+            run: keeper.run(),
+            target: Target::OpenDays,
+            today: self.options.today,
+            observer: &*self.observer,
+        };
+        let cancel = self.cancel.clone();
+        let (folds, failures) = fold_pairs(steps, keeper, pairs, &cancel).await;
+        self.outcomes.failures.extend(failures);
+        folds
+    }
+
+    /// A pair that did not come as far as its workers.
+    fn give_up(&mut self, pair: &Pair, error: Error) {
+        self.outcomes.failures.push(Failure {
+            tenant: pair.tenant.name.clone(),
+            template: Some(pair.template.name.clone()),
+            windows: self.ask.named_days().into_iter().collect(),
+            error,
+            not_tried: true,
+        });
+    }
+
+    /// Looks whether the ledger has what was reported as loaded. Loads commit without waiting for the disk: a warehouse
+    /// that crashed in the meantime may have lost the last of them, rows and ledger together.
+    async fn check_ledger(&mut self, keeper: &Keeper) -> Result<()> {
+        let mut lost: BTreeMap<(TenantName, TemplateName), BTreeSet<Day>> = BTreeMap::new();
+        for (tenant, template) in self.all.keys() {
+            let of_pair = |u: &&UnitReport| {
+                matches!(u.outcome, Outcome::Loaded | Outcome::Changed)
+                    && u.unit.tenant == *tenant
+                    && u.unit.template == *template
+            };
+            let said: Vec<&UnitReport> = self.outcomes.units.iter().filter(of_pair).collect();
+            if said.is_empty() {
+                continue;
+            }
+            let found = ledger::digests(keeper.session(), tenant, template).await?;
+            let missing: BTreeSet<Day> = said
+                .iter()
+                .filter(|u| found.get(&u.unit.day) != u.digest.as_ref())
+                .map(|u| u.unit.day)
+                .collect();
+            if !missing.is_empty() {
+                lost.insert((tenant.clone(), template.clone()), missing);
+            }
+        }
+        for ((tenant, template), days) in lost {
+            for unit in &mut self.outcomes.units {
+                let named = unit.unit.tenant == tenant && unit.unit.template == template;
+                if named && days.contains(&unit.unit.day) {
+                    unit.outcome = Outcome::Failed;
+                }
+            }
+            self.outcomes.failures.push(Failure {
+                tenant,
+                template: Some(template),
+                windows: days.into_iter().map(Window::single).collect(),
+                error: Error::new(
+                    Kind::Connect,
+                    "loaded, but lost again: the warehouse crashed before it reached the disk",
+                )
+                .with_hint("run the same command again: it loads what is missing"),
+                not_tried: false,
+            });
+        }
+        Ok(())
+    }
+
+    /// No unit may end without a word: one that nobody reported was not tried.
+    fn account_for_all(&mut self) {
+        let reported: BTreeSet<Unit> = self.outcomes.units.iter().map(|u| u.unit.clone()).collect();
+        for ((tenant, template), days) in &self.all {
+            let mut silent = BTreeSet::new();
+            for &day in days {
+                let unit = Unit {
+                    tenant: tenant.clone(),
+                    template: template.clone(),
+                    day,
+                };
+                if reported.contains(&unit) {
+                    continue;
+                }
+                silent.insert(day);
+                let report = UnitReport {
+                    unit,
+                    outcome: Outcome::NotTried,
+                    rows: 0,
+                    bytes: 0,
+                    digest: None,
+                    relation: None,
+                    tries: 0,
+                    change: None,
+                };
+                self.observer.event(&Event::Unit(report.clone()));
+                self.outcomes.units.push(report);
+            }
+            let explained =
+                self.outcomes.failures.iter().any(|f| {
+                    f.tenant == *tenant && f.template.as_ref().is_none_or(|t| t == template)
+                });
+            if !silent.is_empty() && !explained {
+                let error = if self.cancel.is_cancelled() {
+                    interrupted()
+                } else {
+                    Error::new(Kind::Bug, "these days were lost sight of")
+                        .with_hint("run the same command again: it loads what is missing")
+                };
+                self.outcomes.failures.push(Failure {
+                    tenant: tenant.clone(),
+                    template: Some(template.clone()),
+                    windows: runs_of(silent, |_| ())
+                        .into_iter()
+                        .map(|(_, window)| window)
+                        .collect(),
+                    error,
+                    not_tried: true,
+                });
+            }
+        }
+    }
+
+    fn report(self, keeper: &Keeper, folds: Vec<PairFold>, begun: Instant) -> RunReport {
+        let tenants: HashSet<_> = self.all.keys().map(|(tenant, _)| tenant).collect();
+        let mut units = self.outcomes.units;
+        // A day that was refreshed twice, because rows moved, is reported once: as changed, if either time found it so.
+        units.sort_by(|a, b| (&a.unit, b.outcome).cmp(&(&b.unit, a.outcome)));
+        units.dedup_by(|later, first| later.unit == first.unit);
+        RunReport {
+            run: Some(keeper.run()),
+            units,
+            failures: self.outcomes.failures,
+            folds,
+            interrupted: self.cancel.is_cancelled(),
+            cancelled_by: keeper.cancelled_by(),
+            pairs: self.all.len(),
+            locked_pairs: self.locked,
+            tenants: tenants.len(),
+            unreachable_tenants: self.unreachable.len(),
+            pair_seconds: self.seconds,
+            elapsed: begun.elapsed(),
+        }
+    }
+}
+
+/// Waits for the workers; ends them when the run is interrupted, the locks are lost, or one of them dies.
+async fn oversee(
+    shared: &Shared,
+    keeper: &mut Keeper,
+    cancel: &CancellationToken,
+    workers: &mut JoinSet<std::io::Result<()>>,
+) {
+    let mut told = false;
+    loop {
+        let why = tokio::select! {
+            joined = workers.join_next() => match joined {
+                None => return,
+                Some(Ok(Ok(()))) => continue,
+                // Its window would stay at work for ever, and the others wait for it.
+                Some(Ok(Err(error))) => format!("a worker could not start: {error}"),
+                Some(Err(died)) => format!("a worker died: {died}"),
+            },
+            () = cancel.cancelled(), if !told => match keeper.cancelled_by() {
+                Some(who) => format!("the run was cancelled by {who}"),
+                None => "the run was interrupted".to_owned(),
+            },
+            error = keeper.keep(), if !told => format!("the pairs' locks were lost: {error}"),
+        };
+        told = true;
+        shared.stop(&why);
+    }
+}
+
+fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "the run was interrupted")
+}
+
+/// What `_wh.run` keeps of the outcome.
+fn totals(report: &RunReport) -> serde_json::Value {
+    let count = |outcome| report.units.iter().filter(|u| u.outcome == outcome).count();
+    serde_json::json!({
+        "loaded": count(Outcome::Loaded),
+        "skipped": count(Outcome::Skipped),
+        "unchanged": count(Outcome::Unchanged),
+        "changed": count(Outcome::Changed),
+        "failed": count(Outcome::Failed),
+        "not_tried": count(Outcome::NotTried),
+        "rows": report.units.iter().map(|u| u.rows).sum::<u64>(),
+        "bytes": report.units.iter().map(|u| u.bytes).sum::<u64>(),
+    })
+}

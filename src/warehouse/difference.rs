@@ -1,0 +1,310 @@
+//! Bringing a day up by its difference: which rows stand there, which are gone, which are new.
+
+use super::tables::column_list;
+use super::{Destination, Place, Shape, utc_day};
+use crate::catalog::lease;
+use crate::catalog::ledger::{self, Entry, LoadedDay};
+use crate::copy::{LocatedRows, Tid, fields};
+use crate::error::{Error, Kind, Result};
+use crate::pg::{RawArray, Session};
+use crate::sql::{bound, ident, qualified};
+use crate::unit::Day;
+use chrono::NaiveDate;
+use futures_util::StreamExt;
+use std::collections::BTreeSet;
+
+/// Bytes that matching takes per row that stands in the warehouse.
+pub const MATCH_BYTES_PER_ROW: u64 = 40;
+
+/// `pg_type.oid` of `tid`.
+const TID_OID: u32 = 27;
+
+/// Rows deleted, or keys looked up, by one statement.
+const BATCH: usize = 10_000;
+
+/// The rows of one day as they stand in the warehouse; what the source still has is taken out of it.
+///
+/// # Memory usage
+///
+/// [`MATCH_BYTES_PER_ROW`].
+#[derive(Debug, Default)]
+pub struct Standing {
+    /// By hash.
+    rows: Vec<(u128, Tid)>,
+    taken: Vec<bool>,
+}
+
+impl Standing {
+    fn new(mut rows: Vec<(u128, Tid)>) -> Standing {
+        rows.sort_unstable();
+        let taken = vec![false; rows.len()];
+        Standing { rows, taken }
+    }
+
+    /// Takes out one row of this hash; `false` when none is left.
+    pub fn take(&mut self, hash: u128) -> bool {
+        let first = self.rows.partition_point(|(h, _)| *h < hash);
+        for at in first..self.rows.len() {
+            if self.rows[at].0 != hash {
+                return false;
+            }
+            if !self.taken[at] {
+                self.taken[at] = true;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The places of the rows that nobody took: they are gone from the source.
+    pub fn gone(&self) -> Vec<Tid> {
+        self.rows
+            .iter()
+            .zip(&self.taken)
+            .filter(|(_, taken)| !**taken)
+            .map(|((_, tid), _)| *tid)
+            .collect()
+    }
+}
+
+/// Begins the transaction that writes a difference.
+///
+/// # Errors
+/// [`Kind::Locked`] when another run owns the pair; the warehouse's.
+pub async fn begin_difference(session: &Session, entry: &Entry<'_>) -> Result<()> {
+    session.batch("BEGIN").await?;
+    lease::check(session, entry.run, entry.tenant, entry.template).await
+}
+
+fn only(place: Place<'_>, day: Day) -> String {
+    let time = ident(&place.template.time_column);
+    let ty = place.template.time_type();
+    format!(
+        "{time} >= {} AND {time} < {}",
+        bound(day, ty),
+        bound(day.next(), ty)
+    )
+}
+
+fn table(place: Place<'_>, destination: Destination, day: Day) -> String {
+    let table = Shape::table(&place.template.name, destination, day);
+    qualified(place.schema.as_str(), &table)
+}
+
+/// Reads a day back. Within the transaction, in which nobody can move its rows: its lock keeps VACUUM FULL and the like
+/// away, and the pair's lock every other writer of ours.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn standing(
+    session: &Session,
+    place: Place<'_>,
+    destination: Destination,
+    day: Day,
+) -> Result<Standing> {
+    let mut stream = session
+        .copy_out(&format!(
+            "COPY (SELECT {}, ctid FROM {} WHERE {}) TO STDOUT (FORMAT binary)",
+            column_list(place.template),
+            table(place, destination, day),
+            only(place, day),
+        ))
+        .await?;
+    let mut located = LocatedRows::new(place.template.columns.len());
+    let mut rows = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        located.push(&chunk?, |hash, tid| rows.push((hash, tid)))?;
+    }
+    located.finish()?;
+    Ok(Standing::new(rows))
+}
+
+/// Deletes just these rows of a day.
+///
+/// # Errors
+/// [`Kind::Data`] when fewer were there: somebody else writes into the table; the warehouse's.
+pub async fn delete_rows(
+    session: &Session,
+    place: Place<'_>,
+    destination: Destination,
+    day: Day,
+    gone: &[Tid],
+) -> Result<()> {
+    let statement = format!(
+        "DELETE FROM {} WHERE ctid = ANY ($1::tid[]) AND {}",
+        table(place, destination, day),
+        only(place, day),
+    );
+    for batch in gone.chunks(BATCH) {
+        let mut tids = RawArray::new(TID_OID);
+        batch.iter().for_each(|tid| tids.push(Some(tid)));
+        let deleted = session.execute(&statement, &[&tids]).await?;
+        if deleted != batch.len() as u64 {
+            return Err(Error::new(
+                Kind::Data,
+                format!(
+                    "{deleted} of {} rows of {day} were there to be deleted",
+                    batch.len()
+                ),
+            )
+            // Another window of this run may have refreshed the day meanwhile: the next try compares anew.
+            .with_transient(true)
+            .with_hint("somebody else writes into the table: only Dayhaul may"));
+        }
+    }
+    Ok(())
+}
+
+/// Deletes all rows of a day.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn delete_day(
+    session: &Session,
+    place: Place<'_>,
+    destination: Destination,
+    day: Day,
+) -> Result<u64> {
+    let statement = format!(
+        "DELETE FROM {} WHERE {}",
+        table(place, destination, day),
+        only(place, day)
+    );
+    session.execute(&statement, &[]).await
+}
+
+/// The unique keys of tuples, column by column, to be looked up in other days.
+pub struct Keys {
+    /// Positions of the template's unique columns, with their arrays.
+    columns: Vec<(usize, RawArray)>,
+    batches: Vec<Vec<RawArray>>,
+}
+
+impl Keys {
+    /// `None` when the template declares no unique columns: then nobody can say that a row moved.
+    pub fn new(place: Place<'_>) -> Option<Keys> {
+        let template = place.template;
+        let columns: Vec<(usize, RawArray)> = template
+            .unique
+            .iter()
+            .filter_map(|name| template.columns.iter().position(|c| c.name == *name))
+            .map(|at| (at, RawArray::new(template.columns[at].ty.oid())))
+            .collect();
+        // An array of arrays would be a matrix: such keys are left to the unique index.
+        let arrays = columns.iter().any(|(at, _)| template.columns[*at].ty.array);
+        (!columns.is_empty() && !arrays).then_some(Keys {
+            columns,
+            batches: Vec::new(),
+        })
+    }
+
+    pub fn push(&mut self, tuple: &[u8]) {
+        for (column, array) in &mut self.columns {
+            let value = fields(tuple).nth(*column).and_then(|(value, _)| value);
+            array.push(value);
+        }
+        if self.columns[0].1.len() >= BATCH {
+            self.batch();
+        }
+    }
+
+    fn batch(&mut self) {
+        let full = self
+            .columns
+            .iter_mut()
+            .map(|(_, array)| {
+                let empty = array.emptied();
+                std::mem::replace(array, empty)
+            })
+            .collect();
+        self.batches.push(full);
+    }
+}
+
+/// Days of the pair, other than those of `except`, in which rows with these keys stand: rows that moved.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn days_of_keys(
+    session: &Session,
+    place: Place<'_>,
+    mut keys: Keys,
+    except: &BTreeSet<Day>,
+) -> Result<BTreeSet<Day>> {
+    if !keys.columns[0].1.is_empty() {
+        keys.batch();
+    }
+    let template = place.template;
+    let (mut arrays, mut names, mut equal) = (Vec::new(), Vec::new(), Vec::new());
+    for (i, (column, _)) in keys.columns.iter().enumerate() {
+        let column = &template.columns[*column];
+        arrays.push(format!("${}::{}[]", i + 1, column.ty.bare()));
+        names.push(format!("k{i}"));
+        equal.push(format!("v.{} = k.k{i}", ident(&column.name)));
+    }
+    let statement = format!(
+        "SELECT DISTINCT {} FROM unnest({}) AS k ({}) JOIN {} AS v ON {}",
+        utc_day(template, "v."),
+        arrays.join(", "),
+        names.join(", "),
+        qualified(place.schema.as_str(), template.name.as_str()),
+        equal.join(" AND "),
+    );
+    let mut days = BTreeSet::new();
+    for batch in &keys.batches {
+        let params: Vec<&(dyn crate::pg::ToSql + Sync)> =
+            batch.iter().map(|array| array as _).collect();
+        let rows = session.query(&statement, &params).await?;
+        days.extend(rows.iter().map(|row| Day::from(row.get::<_, NaiveDate>(0))));
+    }
+    Ok(&days - except)
+}
+
+/// Completes the ledger rows of the days that were brought up, and commits.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn finish_difference(
+    session: &Session,
+    place: Place<'_>,
+    entry: &Entry<'_>,
+    destination: Destination,
+    days: &[LoadedDay],
+    new: &BTreeSet<Day>,
+) -> Result<()> {
+    if destination == Destination::DayTable {
+        for day in new {
+            let table = Shape::table(&place.template.name, destination, *day);
+            super::tables::create_indexes(session, place, &table).await?;
+        }
+    }
+    ledger::claim(session, entry, days.iter().map(|d| d.day), true).await?;
+    ledger::record(session, entry, days).await?;
+    session.batch("COMMIT").await
+}
+
+/// Notes that days were compared and found unchanged: nothing else is written.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn unchanged(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: impl IntoIterator<Item = Day>,
+) -> Result<()> {
+    ledger::checked(session, entry, days).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_rows_are_taken_one_by_one_and_the_rest_is_gone() {
+        let tid = |n| [0, 0, 0, 0, 0, n];
+        let mut standing = Standing::new(vec![(7, tid(1)), (5, tid(2)), (7, tid(3)), (9, tid(4))]);
+        assert!(standing.take(7) && standing.take(7) && !standing.take(7));
+        assert!(!standing.take(6) && standing.take(9));
+        assert_eq!(standing.gone(), [tid(2)]);
+    }
+}

@@ -1,0 +1,332 @@
+//! The fold: closed days move from their day tables into their year table, and no reader notices.
+//!
+//! ```text
+//! sweep ─▶ copy, where no view shows it ─▶ barrier ─▶ reveal: view, fold line, ledger ─▶ sweep
+//! ```
+//!
+//! Only the fold line, which the reveal moves, says what the tenant view shows of which table (`views.rs`). So whatever
+//! a run that was killed left on the wrong side of the line is hidden, and [`sweep`](super::sweep()) takes it away.
+
+use super::Place;
+use super::shape::{Shape, year_window};
+use super::tables::{column_list, create_indexes, create_table, day_table, year_table};
+use super::transaction::{patient_transaction, short_transaction};
+use super::views::{replace_tenant_view, shows_nothing};
+use crate::catalog::relations::{self, Relation, RelationKind};
+use crate::catalog::{fold_line, lease};
+use crate::error::{At, Error, Kind, Result};
+use crate::pg::Session;
+use crate::sql::{ident, qualified};
+use crate::unit::{Day, Window};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// What a fold needs beside its pair.
+#[derive(Debug, Clone, Copy)]
+pub struct Folding<'a> {
+    pub run: i64,
+    pub reader: &'a str,
+    pub lock_timeout: Duration,
+    /// How long the reveal is tried against readers that hold the view.
+    pub patience: Duration,
+}
+
+/// The days that change sides when the fold line moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moving {
+    pub from_line: Day,
+    pub to_line: Day,
+    /// With the rows that the ledger says each of them holds.
+    pub days: BTreeMap<Day, u64>,
+}
+
+/// What was copied of one year.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moved {
+    pub year: i32,
+    pub days: u64,
+    pub rows: u64,
+    pub seconds: f64,
+    /// What the rows took in the tables that they leave, with indexes; for days that leave a year table nobody knows.
+    pub bytes_before: Option<u64>,
+    /// What they take in the tables that they come into.
+    pub bytes_after: u64,
+}
+
+impl Moving {
+    /// The days of `shape` that a fold up to `line` takes into year tables; `None` when there are none. `rows` is what
+    /// the ledger says; a day that it does not know was never loaded, and its table is empty.
+    pub fn fold(shape: &Shape, line: Day, rows: &BTreeMap<Day, u64>) -> Option<Moving> {
+        let from_line = shape.fold_line;
+        if line <= from_line {
+            return None;
+        }
+        let days: BTreeMap<Day, u64> = shape
+            .days
+            .range(from_line..line)
+            .map(|day| (*day, rows.get(day).copied().unwrap_or(0)))
+            .collect();
+        (!days.is_empty()).then_some(Moving {
+            from_line,
+            to_line: line,
+            days,
+        })
+    }
+
+    /// The loaded days that come back into day tables when the line moves back to `line`; `None` when it stands there,
+    /// or when there are none.
+    pub fn unfold(shape: &Shape, line: Day, rows: &BTreeMap<Day, u64>) -> Option<Moving> {
+        let from_line = shape.fold_line;
+        if line >= from_line {
+            return None;
+        }
+        let days: BTreeMap<Day, u64> = rows
+            .range(line..from_line)
+            .map(|(day, rows)| (*day, *rows))
+            .collect();
+        (!days.is_empty()).then_some(Moving {
+            from_line,
+            to_line: line,
+            days,
+        })
+    }
+
+    /// Whether days leave their year tables.
+    pub fn is_unfold(&self) -> bool {
+        self.to_line < self.from_line
+    }
+
+    /// The years whose tables take part.
+    pub fn years(&self) -> BTreeSet<i32> {
+        self.days.keys().map(|day| day.year()).collect()
+    }
+
+    /// The days by year.
+    pub(super) fn by_year(&self) -> BTreeMap<i32, Vec<(Day, u64)>> {
+        let mut years: BTreeMap<i32, Vec<(Day, u64)>> = BTreeMap::new();
+        for (day, rows) in &self.days {
+            years.entry(day.year()).or_default().push((*day, *rows));
+        }
+        years
+    }
+
+    /// The tables that hold the days when the line has moved.
+    fn tables_after(&self, place: Place<'_>) -> Vec<(Day, String)> {
+        let template = &place.template.name;
+        self.days
+            .keys()
+            .map(|day| {
+                let table = if self.is_unfold() {
+                    day_table(template, *day)
+                } else {
+                    year_table(template, day.year())
+                };
+                (*day, format!("{}.{table}", place.schema))
+            })
+            .collect()
+    }
+}
+
+/// Copies the days of `moving` into their year tables, where no view shows them yet: each day in a transaction of its
+/// own, which fails unless as many rows came as the ledger says. Year tables that are missing are made, and added to
+/// `shape`. A [`sweep`](super::sweep()) must have gone before.
+///
+/// # Errors
+/// [`Kind::Data`] when a day table does not hold what the ledger says; refused when a relation that is not ours has the
+/// name of a year table; the warehouse's.
+pub async fn fold_days(
+    session: &Session,
+    place: Place<'_>,
+    shape: &mut Shape,
+    moving: &Moving,
+    folding: Folding<'_>,
+) -> Result<Vec<Moved>> {
+    let (schema, template) = (place.schema.as_str(), &place.template.name);
+    let mut moved = Vec::new();
+    for (year, days) in moving.by_year() {
+        let begun = Instant::now();
+        let table = year_table(template, year);
+        if shape.years.insert(year) {
+            make_table(
+                session,
+                place,
+                &table,
+                RelationKind::Year,
+                year_window(year),
+                folding,
+            )
+            .await
+            .at(|| format!("table `{schema}.{table}`"))?;
+        }
+        let day_tables: Vec<String> = days.iter().map(|(d, _)| day_table(template, *d)).collect();
+        let bytes_before = size(session, schema, &day_tables).await?;
+        let old_size = size(session, schema, std::slice::from_ref(&table)).await?;
+        for ((_, rows), day_table) in days.iter().zip(&day_tables) {
+            let copy = copy_statement(place, day_table, &table, "");
+            short_transaction(session, folding.lock_timeout, async || {
+                lease::check(session, folding.run, place.tenant, template).await?;
+                copied(session.execute(&copy, &[]).await?, *rows)
+            })
+            .await
+            .at(|| format!("table `{schema}.{day_table}`"))?;
+        }
+        let rows = days.iter().map(|(_, rows)| rows).sum();
+        analyze_if_grown(session, schema, &table, rows).await?;
+        let new_size = size(session, schema, std::slice::from_ref(&table)).await?;
+        moved.push(Moved {
+            year,
+            days: days.len() as u64,
+            rows,
+            seconds: begun.elapsed().as_secs_f64(),
+            bytes_before: Some(bytes_before),
+            bytes_after: new_size.saturating_sub(old_size),
+        });
+    }
+    Ok(moved)
+}
+
+/// Makes a table that no view shows, its indexes, and the catalog's line of it.
+pub(super) async fn make_table(
+    session: &Session,
+    place: Place<'_>,
+    table: &str,
+    kind: RelationKind,
+    window: Window,
+    folding: Folding<'_>,
+) -> Result<()> {
+    short_transaction(session, folding.lock_timeout, async || {
+        lease::check(session, folding.run, place.tenant, &place.template.name).await?;
+        make_table_here(session, place, table, kind, window, folding.reader).await?;
+        create_indexes(session, place, table).await
+    })
+    .await
+}
+
+/// As [`make_table`], without indexes and within a transaction of the caller's.
+pub(super) async fn make_table_here(
+    session: &Session,
+    place: Place<'_>,
+    table: &str,
+    kind: RelationKind,
+    window: Window,
+    reader: &str,
+) -> Result<()> {
+    let schema = place.schema.as_str();
+    relations::refuse_foreign(session, schema, &[table.to_owned()]).await?;
+    session
+        .batch(&format!(
+            "{}; GRANT SELECT ON {} TO {}",
+            create_table(schema, table, place.template, window),
+            qualified(schema, table),
+            ident(reader)
+        ))
+        .await?;
+    relations::add(
+        session,
+        Some(place.tenant),
+        &place.template.name,
+        &Relation {
+            schema: schema.to_owned(),
+            name: table.to_owned(),
+            kind,
+            window: Some(window),
+        },
+    )
+    .await
+}
+
+/// Ordered by time, so that a day's rows lie together in their year. `condition` is a WHERE clause or empty.
+pub(super) fn copy_statement(place: Place<'_>, from: &str, to: &str, condition: &str) -> String {
+    let schema = place.schema.as_str();
+    let columns = column_list(place.template);
+    format!(
+        "INSERT INTO {} ({columns}) SELECT {columns} FROM {} {condition} ORDER BY {}",
+        qualified(schema, to),
+        qualified(schema, from),
+        ident(&place.template.time_column),
+    )
+}
+
+/// Whether a day came over whole.
+pub(super) fn copied(rows: u64, expected: u64) -> Result<()> {
+    if rows == expected {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Data,
+        format!("{rows} rows, but the ledger says {expected}"),
+    )
+    .with_hint(
+        "nothing was moved; load the day again with `dayhaul backfill --reload --from D --to D`",
+    ))
+}
+
+/// Bytes of tables with their indexes.
+pub(super) async fn size(session: &Session, schema: &str, tables: &[String]) -> Result<u64> {
+    let names: Vec<String> = tables.iter().map(|t| qualified(schema, t)).collect();
+    let row = session
+        .query_one(
+            "SELECT coalesce(sum(pg_total_relation_size(to_regclass(name))), 0)::bigint \
+             FROM unnest($1::text[]) AS name",
+            &[&names],
+        )
+        .await?;
+    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+}
+
+/// The planner must know of the new days before it is asked about them; autovacuum, with the same threshold, may come
+/// minutes later.
+async fn analyze_if_grown(session: &Session, schema: &str, table: &str, rows: u64) -> Result<()> {
+    let name = qualified(schema, table);
+    let row = session
+        .query_one(
+            "SELECT reltuples::float8 FROM pg_class WHERE oid = to_regclass($1)",
+            &[&name],
+        )
+        .await?;
+    let known: f64 = row.get(0);
+    // Rows beyond 2^53 would lose their last digits, which decide nothing.
+    #[allow(clippy::cast_precision_loss)]
+    let grown = rows as f64 >= known.max(0.0) / 10.0;
+    if rows > 0 && grown {
+        session.batch(&format!("ANALYZE {name}")).await?;
+    }
+    Ok(())
+}
+
+/// Moves the fold line of `shape`: the tenant view, the catalog and the ledger, in one short transaction. Between the
+/// copy and this, a [`barrier`](super::barrier()) must have been passed.
+///
+/// # Errors
+/// [`Kind::Locked`] when another run took the pair over; a lock timeout when readers held the view for longer than the
+/// patience; the warehouse's.
+pub async fn reveal(
+    session: &Session,
+    place: Place<'_>,
+    shape: &mut Shape,
+    moving: &Moving,
+    folding: Folding<'_>,
+) -> Result<()> {
+    let mut shown = shape.clone();
+    shown.fold_line = moving.to_line;
+    if shows_nothing(place.template, &shown) {
+        return Err(Error::new(Kind::Bug, "the view would show no table"));
+    }
+    let tables = moving.tables_after(place);
+    let (tenant, template) = (place.tenant, &place.template.name);
+    patient_transaction(
+        session,
+        folding.lock_timeout,
+        folding.patience,
+        async || {
+            lease::check(session, folding.run, tenant, template).await?;
+            // Before the view, so that readers wait for as little as possible.
+            fold_line::move_to(session, tenant, template, moving.to_line, &tables).await?;
+            replace_tenant_view(session, place, &shown, folding.reader).await
+        },
+    )
+    .await
+    .at(|| format!("tenant view `{}.{template}`", place.schema))?;
+    *shape = shown;
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Takes away what stands on the wrong side of the fold line: what a fold or unfold left behind when it moved the line,
+//! or when it was killed before it could.
+//!
+//! No view shows any of it, so that it does not matter to readers when it goes; and it is found by the fold line and the
+//! catalog's relations alone, so that nothing of ours is lost sight of.
+
+use super::Place;
+use super::fold::Folding;
+use super::shape::{Shape, year_window};
+use super::tables::{day_table, year_table};
+use super::transaction::{about_locks, patient_transaction, short_transaction};
+use crate::catalog::{fold_line, lease, relations};
+use crate::error::{Error, Kind, Result};
+use crate::pg::Session;
+use crate::sql::{bound, ident, qualified};
+use crate::unit::Day;
+use std::time::{Duration, Instant};
+
+/// How long a sweep tries to drop tables that readers still hold. The next sweep goes on.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A hidden table that could not be dropped now; the next run tries again.
+#[derive(Debug)]
+pub struct Left {
+    /// `schema.table`.
+    pub relation: String,
+    pub error: Error,
+}
+
+impl Left {
+    /// Whether a reader holds it: it goes by itself. Otherwise a person has to look.
+    pub fn is_held(&self) -> bool {
+        about_locks(&self.error)
+    }
+}
+
+/// Drops day tables before the fold line and year tables that begin at or after it; deletes what the year table that
+/// holds the line holds beyond it. What was dropped leaves `shape`.
+///
+/// A year table that an unfold emptied goes, too, when its whole year lies beyond the line: nothing can be written to
+/// it, and the next fold would make it anew. One that begins before the line stays, with or without rows: that is where
+/// the days before the line belong.
+///
+/// # Errors
+/// [`Kind::Locked`](crate::error::Kind::Locked) when another run took the pair over; the warehouse's. A table that
+/// cannot be dropped is no error.
+pub async fn sweep(
+    session: &Session,
+    place: Place<'_>,
+    shape: &mut Shape,
+    folding: Folding<'_>,
+) -> Result<Vec<Left>> {
+    let template = &place.template.name;
+    let line = shape.fold_line;
+    let deadline = Instant::now() + PATIENCE;
+    let mut left = Vec::new();
+    let past: Vec<Day> = shape.days.range(..line).copied().collect();
+    for day in past {
+        let table = day_table(template, day);
+        match drop_table(session, place, &table, folding, deadline).await {
+            Ok(()) => drop(shape.days.remove(&day)),
+            Err(error) => left.push(stays(place, &table, error)?),
+        }
+    }
+    let years: Vec<i32> = shape.years.range(line.year()..).copied().collect();
+    for year in years {
+        let table = year_table(template, year);
+        if year_window(year).from >= line {
+            match drop_table(session, place, &table, folding, deadline).await {
+                Ok(()) => {
+                    shape.years.remove(&year);
+                    continue;
+                }
+                Err(error) => left.push(stays(place, &table, error)?),
+            }
+        }
+        delete_beyond(session, place, &table, line, folding).await?;
+    }
+    Ok(left)
+}
+
+/// A table that readers hold, or that somebody built a view on, stays; any other error ends the sweep.
+fn stays(place: Place<'_>, table: &str, error: Error) -> Result<Left> {
+    if about_locks(&error) || error.sqlstate() == Some("2BP01") {
+        let relation = format!("{}.{table}", place.schema);
+        Ok(Left { relation, error })
+    } else {
+        Err(error)
+    }
+}
+
+async fn drop_table(
+    session: &Session,
+    place: Place<'_>,
+    table: &str,
+    folding: Folding<'_>,
+    deadline: Instant,
+) -> Result<()> {
+    let schema = place.schema.as_str();
+    let patience = deadline.saturating_duration_since(Instant::now());
+    patient_transaction(session, folding.lock_timeout, patience, async || {
+        lease::check(session, folding.run, place.tenant, &place.template.name).await?;
+        refuse_if_needed(session, place, table, None).await?;
+        relations::remove(session, schema, table).await?;
+        session
+            .batch(&format!("DROP TABLE {}", qualified(schema, table)))
+            .await
+    })
+    .await
+}
+
+async fn delete_beyond(
+    session: &Session,
+    place: Place<'_>,
+    table: &str,
+    line: Day,
+    folding: Folding<'_>,
+) -> Result<()> {
+    let beyond = format!(
+        "FROM {} WHERE {} >= {}",
+        qualified(place.schema.as_str(), table),
+        ident(&place.template.time_column),
+        bound(line, place.template.time_type()),
+    );
+    // Nearly always there is nothing, and then nothing should be written, not even a transaction's number.
+    let found = session
+        .query_one(&format!("SELECT EXISTS (SELECT {beyond})"), &[])
+        .await?;
+    if !found.get::<_, bool>(0) {
+        return Ok(());
+    }
+    short_transaction(session, folding.lock_timeout, async || {
+        lease::check(session, folding.run, place.tenant, &place.template.name).await?;
+        refuse_if_needed(session, place, table, Some(line)).await?;
+        session.batch(&format!("DELETE {beyond}")).await
+    })
+    .await
+}
+
+/// The last guard: what the ledger says holds a day's rows (from `line` on) is never taken away, whatever the fold line
+/// says.
+async fn refuse_if_needed(
+    session: &Session,
+    place: Place<'_>,
+    table: &str,
+    line: Option<Day>,
+) -> Result<()> {
+    let relation = format!("{}.{table}", place.schema);
+    match fold_line::day_in(session, place.tenant, &place.template.name, &relation, line).await? {
+        None => Ok(()),
+        Some(day) => Err(Error::new(
+            Kind::Data,
+            format!("the ledger says that `{relation}` holds {day}, which is on the other side of the fold line"),
+        )
+        .with_hint("nothing was deleted; somebody changed the fold line or the ledger by hand")),
+    }
+}

@@ -1,0 +1,187 @@
+//! Readers that look on while something happens: none may see anything but whole totals, get an error, or wait.
+
+use crate::server::{block_on, connect};
+use crate::world::World;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio_postgres::Client;
+
+/// What readers saw.
+#[derive(Debug)]
+pub struct Seen {
+    pub polls: usize,
+    /// `view: count sum`, each once; without the view's name, for the views show the same.
+    pub totals: BTreeSet<String>,
+    pub slowest: Duration,
+}
+
+/// Readers that poll tenant and public view every few milliseconds, each in its own way.
+pub struct Readers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<Seen>>,
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    /// Each query on its own.
+    Committed,
+    /// REPEATABLE READ transactions of half a second each.
+    Repeatable,
+    /// Queries that take two seconds.
+    Slow,
+}
+
+impl Readers {
+    /// `amount` is the column that is summed.
+    pub fn start(world: &World, template: &str, amount: &str) -> Readers {
+        let ways = [Way::Committed, Way::Repeatable, Way::Slow];
+        Readers::in_ways(world, template, amount, &ways)
+    }
+
+    /// Without slow queries: what they look at, dayhaul need not wait for long.
+    pub fn quick(world: &World, template: &str, amount: &str) -> Readers {
+        let ways = [Way::Committed, Way::Repeatable];
+        Readers::in_ways(world, template, amount, &ways)
+    }
+
+    fn in_ways(world: &World, template: &str, amount: &str, ways: &[Way]) -> Readers {
+        let stop = Arc::new(AtomicBool::new(false));
+        let view = format!("public.{template}");
+        let threads = ways
+            .iter()
+            .map(|&way| {
+                let (url, role) = (world.warehouse.url(), world.reader.clone());
+                let sql = totals(&view, amount);
+                let stop = Arc::clone(&stop);
+                std::thread::spawn(move || block_on(poll(&url, &role, &sql, way, &stop)))
+            })
+            .collect();
+        Readers { stop, threads }
+    }
+
+    /// Ends the readers; fails when one of them got an error.
+    pub fn stop(self) -> Seen {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut all = Seen {
+            polls: 0,
+            totals: BTreeSet::new(),
+            slowest: Duration::ZERO,
+        };
+        for thread in self.threads {
+            let seen = thread.join().expect("a reader got an error");
+            all.polls += seen.polls;
+            all.totals.extend(seen.totals);
+            all.slowest = all.slowest.max(seen.slowest);
+        }
+        all
+    }
+}
+
+fn totals(view: &str, amount: &str) -> String {
+    format!("SELECT concat_ws(' ', count(*), sum({amount})) FROM {view}")
+}
+
+async fn reader(url: &str, role: &str) -> Client {
+    let client = connect(url).await.expect("a connection");
+    client
+        .batch_execute(&format!("SET ROLE \"{role}\""))
+        .await
+        .expect("the reader's role");
+    client
+}
+
+async fn poll(url: &str, role: &str, sql: &str, way: Way, stop: &AtomicBool) -> Seen {
+    let client = reader(url, role).await;
+    let mut seen = Seen {
+        polls: 0,
+        totals: BTreeSet::new(),
+        slowest: Duration::ZERO,
+    };
+    let slow = format!("SELECT (SELECT 'x' FROM pg_sleep(2)), q.* FROM ({sql}) AS q");
+    while !stop.load(Ordering::Relaxed) {
+        match way {
+            Way::Committed => {
+                one(&client, sql, &mut seen).await;
+            }
+            Way::Repeatable => {
+                client
+                    .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                    .await
+                    .unwrap();
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_millis(500) {
+                    one(&client, sql, &mut seen).await;
+                }
+                client.batch_execute("COMMIT").await.unwrap();
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Way::Slow => {
+                let rows = client.query(&slow, &[]).await.unwrap();
+                seen.totals.insert(rows[0].get(1));
+                seen.polls += 1;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+    seen
+}
+
+async fn one(client: &Client, sql: &str, seen: &mut Seen) {
+    let begun = Instant::now();
+    let row = client.query_one(sql, &[]).await.unwrap();
+    seen.slowest = seen.slowest.max(begun.elapsed());
+    seen.totals.insert(row.get(0));
+    seen.polls += 1;
+    tokio::time::sleep(Duration::from_millis(3)).await;
+}
+
+/// A REPEATABLE READ transaction that has read the public view, and stays open until it is dropped.
+pub struct Snapshot {
+    client: Client,
+    sql: String,
+    saw: String,
+}
+
+impl Snapshot {
+    pub fn open(world: &World, template: &str, amount: &str) -> Snapshot {
+        let sql = totals(&format!("public.{template}"), amount);
+        block_on(async {
+            let client = reader(&world.warehouse.url(), &world.reader).await;
+            client
+                .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                .await
+                .unwrap();
+            let saw = client.query_one(&sql, &[]).await.unwrap().get(0);
+            Snapshot { client, sql, saw }
+        })
+    }
+
+    #[track_caller]
+    pub fn still_sees_the_same(&mut self) {
+        let sees: String = block_on(self.client.query_one(&self.sql, &[]))
+            .unwrap()
+            .get(0);
+        assert_eq!(sees, self.saw);
+    }
+}
+
+/// A READ COMMITTED transaction that is idle, and holds a table as readers do, until it is dropped.
+pub struct Holder {
+    _client: Client,
+}
+
+impl Holder {
+    pub fn of(world: &World, table: &str) -> Holder {
+        block_on(async {
+            let client = reader(&world.warehouse.url(), &world.reader).await;
+            client
+                .batch_execute(&format!("BEGIN; LOCK TABLE {table} IN ACCESS SHARE MODE"))
+                .await
+                .unwrap();
+            Holder { _client: client }
+        })
+    }
+}
