@@ -89,7 +89,7 @@ pub async fn move_to(
     Ok(())
 }
 
-/// The first loaded day (from `from` on) whose rows the ledger places in `relation`.
+/// The first loaded day (from `from` on) whose rows the ledger places in one of `relations`, and in which.
 ///
 /// # Errors
 /// The warehouse's.
@@ -97,22 +97,22 @@ pub async fn day_in(
     session: &Session,
     tenant: &TenantName,
     template: &TemplateName,
-    relation: &str,
+    relations: &[String],
     from: Option<Day>,
-) -> Result<Option<Day>> {
+) -> Result<Option<(Day, String)>> {
     let row = session
-        .query_one(
-            "SELECT min(day) FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded' \
-             AND relation = $3 AND day >= coalesce($4, '-infinity'::date)",
+        .query_opt(
+            "SELECT day, relation FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded' \
+             AND relation = ANY ($3) AND day >= coalesce($4, '-infinity'::date) ORDER BY day LIMIT 1",
             &[
                 &tenant.as_str(),
                 &template.as_str(),
-                &relation,
+                &relations,
                 &from.map(Day::date),
             ],
         )
         .await?;
-    Ok(row.get::<_, Option<NaiveDate>>(0).map(Day::from))
+    Ok(row.map(|row| (Day::from(row.get::<_, NaiveDate>(0)), row.get(1))))
 }
 
 /// The fold line of a pair; `None` when it was never loaded.

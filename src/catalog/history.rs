@@ -38,11 +38,12 @@ pub struct Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     pub loaded: u64,
+    pub changed: u64,
     pub failed: u64,
-    /// Known when the run has ended.
+    /// These three are known when the run has ended.
+    pub unchanged: Option<u64>,
     pub skipped: Option<u64>,
     pub not_tried: Option<u64>,
-    /// Of loaded units.
     pub rows: u64,
 }
 
@@ -72,12 +73,14 @@ fn select_runs() -> String {
         "SELECT r.id, r.command, r.arguments, r.host, r.pid, r.version, o.outcome, r.started_at, r.heartbeat_at, \
                 r.ended_at, extract(epoch FROM coalesce(r.ended_at, CASE o.outcome WHEN 'running' THEN clock_timestamp() \
                     ELSE r.heartbeat_at END) - r.started_at)::float8, \
-                coalesce((r.totals ->> 'loaded')::bigint, a.loaded), coalesce((r.totals ->> 'failed')::bigint, a.failed), \
-                (r.totals ->> 'skipped')::bigint, (r.totals ->> 'not_tried')::bigint, \
+                coalesce((r.totals ->> 'loaded')::bigint, a.loaded), \
+                coalesce((r.totals ->> 'changed')::bigint, a.changed), coalesce((r.totals ->> 'failed')::bigint, a.failed), \
+                (r.totals ->> 'unchanged')::bigint, (r.totals ->> 'skipped')::bigint, (r.totals ->> 'not_tried')::bigint, \
                 coalesce((r.totals ->> 'rows')::bigint, a.rows), a.retried, \
                 r.cancel_requested_by, r.cancel_requested_at \
          FROM _wh.run r CROSS JOIN LATERAL (SELECT {} AS outcome) o CROSS JOIN LATERAL ( \
-             SELECT count(*) FILTER (WHERE outcome NOT IN ('staged', 'failed')) AS loaded, \
+             SELECT count(*) FILTER (WHERE outcome IN ('loaded', 'reloaded')) AS loaded, \
+                    count(*) FILTER (WHERE outcome = 'changed') AS changed, \
                     count(*) FILTER (WHERE outcome = 'failed') AS failed, \
                     coalesce(sum(rows) FILTER (WHERE outcome <> 'staged'), 0)::bigint AS rows, \
                     count(*) FILTER (WHERE tries > 1) AS retried \
@@ -141,6 +144,7 @@ pub(super) fn unsigned(n: i64) -> u64 {
 }
 
 fn run_of(row: &Row) -> Run {
+    let known = |column| row.get::<_, Option<i64>>(column).map(unsigned);
     Run {
         id: row.get(0),
         command: row.get(1),
@@ -155,13 +159,15 @@ fn run_of(row: &Row) -> Run {
         seconds: row.get(10),
         counts: Counts {
             loaded: unsigned(row.get(11)),
-            failed: unsigned(row.get(12)),
-            skipped: row.get::<_, Option<i64>>(13).map(unsigned),
-            not_tried: row.get::<_, Option<i64>>(14).map(unsigned),
-            rows: unsigned(row.get(15)),
+            changed: unsigned(row.get(12)),
+            failed: unsigned(row.get(13)),
+            unchanged: known(14),
+            skipped: known(15),
+            not_tried: known(16),
+            rows: unsigned(row.get(17)),
         },
-        retried: unsigned(row.get(16)),
-        cancel_requested: row.get::<_, Option<String>>(17).zip(row.get(18)),
+        retried: unsigned(row.get(18)),
+        cancel_requested: row.get::<_, Option<String>>(19).zip(row.get(20)),
     }
 }
 

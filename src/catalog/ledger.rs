@@ -491,3 +491,28 @@ fn tally(day: Day, rows: i64, digest: Option<&str>, bytes: i64) -> Result<Tally>
         digest,
     })
 }
+
+/// Staged days of a pair that are older than what their published day was last loaded with, or of another template
+/// version.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn stale_staged(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    version: &str,
+) -> Result<Vec<Day>> {
+    let rows = session
+        .query(
+            "SELECT s.day FROM _wh.staged s LEFT JOIN _wh.unit u USING (tenant, template, day) \
+             WHERE s.tenant = $1 AND s.template = $2 \
+             AND (s.version <> $3 OR u.state = 'loaded' AND u.loaded_at > s.staged_at) ORDER BY 1",
+            &[&tenant.as_str(), &template.as_str(), &version],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
+        .collect())
+}

@@ -22,6 +22,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "history",
         sql: include_str!("migrations/0002_history.sql"),
     },
+    Migration {
+        version: 3,
+        name: "rebuild",
+        sql: include_str!("migrations/0003_rebuild.sql"),
+    },
 ];
 
 /// Where the applied ones are kept.

@@ -11,6 +11,8 @@ pub enum RelationKind {
     Day,
     Year,
     Staging,
+    /// A year table whose place another took.
+    Retired,
     TenantView,
     PublicView,
 }
@@ -21,14 +23,15 @@ impl RelationKind {
             RelationKind::Day => "day",
             RelationKind::Year => "year",
             RelationKind::Staging => "staging",
+            RelationKind::Retired => "retired",
             RelationKind::TenantView => "tenant view",
             RelationKind::PublicView => "public view",
         }
     }
 
     fn parse(text: &str) -> Option<RelationKind> {
-        use RelationKind::{Day, PublicView, Staging, TenantView, Year};
-        [Day, Year, Staging, TenantView, PublicView]
+        use RelationKind::{Day, PublicView, Retired, Staging, TenantView, Year};
+        [Day, Year, Staging, Retired, TenantView, PublicView]
             .into_iter()
             .find(|kind| kind.as_str() == text)
     }
@@ -74,7 +77,7 @@ pub async fn of_pair(
                 "the catalog holds {} `{schema}.{name}`, but the database does not",
                 kind.as_str()
             ))
-            .with_hint("somebody dropped it outside Dayhaul: restore it from a backup, or remove its rows from _wh.relation and _wh.unit to load its days anew"));
+            .with_hint("somebody dropped it outside Dayhaul: restore it from a backup, or bring its days back with `dayhaul rebuild`"));
         }
         let window = row
             .get::<_, Option<NaiveDate>>(3)
@@ -146,7 +149,7 @@ pub async fn refuse_foreign(session: &Session, schema: &str, names: &[String]) -
     }
 }
 
-/// Writes down that a relation is ours, in the transaction that makes it.
+/// Writes down that a relation is ours, in the transaction that makes it. One that was ours and is gone is made anew.
 ///
 /// # Errors
 /// The warehouse's.
@@ -159,7 +162,9 @@ pub async fn add(
     session
         .execute(
             "INSERT INTO _wh.relation (schema_name, name, kind, template, tenant, from_day, to_day) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7) \
+             ON CONFLICT (schema_name, name) DO UPDATE SET kind = excluded.kind, template = excluded.template, \
+               tenant = excluded.tenant, from_day = excluded.from_day, to_day = excluded.to_day",
             &[
                 &relation.schema,
                 &relation.name,
@@ -219,4 +224,44 @@ pub async fn remove(session: &Session, schema: &str, name: &str) -> Result<()> {
         )
         .await?;
     Ok(())
+}
+
+/// A year table gives its place to another, in the transaction of the reveal.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn year_retired(
+    session: &Session,
+    schema: &str,
+    year: &str,
+    retired: &str,
+) -> Result<()> {
+    session
+        .execute(
+            "UPDATE _wh.relation SET name = $3, kind = 'retired' WHERE schema_name = $1 AND name = $2",
+            &[&schema, &year, &retired],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Forgets relations of a pair that are gone from the database: a rebuild makes them anew. Gives their names.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn forget_lost(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<Vec<String>> {
+    let rows = session
+        .query(
+            "DELETE FROM _wh.relation r WHERE r.tenant = $1 AND r.template = $2 AND NOT EXISTS \
+               (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                WHERE n.nspname = r.schema_name AND c.relname = r.name) \
+             RETURNING format('%s.%s', schema_name, name)",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }

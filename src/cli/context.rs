@@ -110,6 +110,13 @@ impl Context {
         }
     }
 
+    /// Who ended the run from elsewhere, if somebody did.
+    pub fn cancelled(&self, run: Option<i64>, by: Option<&str>) {
+        if let (Some(run), Some(who)) = (run, by) {
+            self.note(format!("run {run} was cancelled by {who}"));
+        }
+    }
+
     /// An error with its causes and what to do, on standard error.
     pub fn error(&self, error: &Error) {
         err(&render(error, self.show_values));

@@ -93,5 +93,6 @@ fn show(fold: &FoldReport, context: &Context) -> RunOutcome {
     context.print(report::render(fold));
     context.print_json(&report::FoldJson::new(fold));
     context.causes(&fold.failures);
+    context.cancelled(fold.run, fold.cancelled_by.as_deref());
     report::outcome(fold)
 }

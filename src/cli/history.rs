@@ -85,6 +85,8 @@ fn table(runs: &[Run]) -> String {
         ">took",
         "outcome",
         ">loaded",
+        ">changed",
+        ">unchanged",
         ">skipped",
         ">failed",
         ">rows",
@@ -98,6 +100,8 @@ fn table(runs: &[Run]) -> String {
             seconds(run.seconds),
             run.outcome.clone(),
             count(run.counts.loaded),
+            count(run.counts.changed),
+            run.counts.unchanged.map_or_else(String::new, count),
             run.counts.skipped.map_or_else(String::new, count),
             count(run.counts.failed),
             count(run.counts.rows),
@@ -124,7 +128,11 @@ fn page(run: &Run) -> String {
         fact("asked to end", format!("by {who} at {} UTC", utc(*at)));
     }
     let counts = run.counts;
-    let mut units = vec![format!("{} loaded", count(counts.loaded))];
+    let mut units = vec![
+        format!("{} loaded", count(counts.loaded)),
+        format!("{} changed", count(counts.changed)),
+    ];
+    units.extend(counts.unchanged.map(|n| format!("{} unchanged", count(n))));
     units.extend(counts.skipped.map(|n| format!("{} skipped", count(n))));
     units.push(format!("{} failed", count(counts.failed)));
     units.extend(counts.not_tried.map(|n| format!("{} not tried", count(n))));
@@ -164,6 +172,8 @@ fn to_json(run: &Run) -> Value {
         "ended_at": run.ended_at.map(|at| at.to_rfc3339()),
         "seconds": run.seconds,
         "loaded": run.counts.loaded,
+        "changed": run.counts.changed,
+        "unchanged": run.counts.unchanged,
         "skipped": run.counts.skipped,
         "failed": run.counts.failed,
         "not_tried": run.counts.not_tried,

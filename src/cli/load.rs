@@ -89,8 +89,6 @@ async fn watched(
     }
     context.print_json(&json::Run::new(command, &report));
     context.failures(&report);
-    if let (Some(run), Some(who)) = (report.run, &report.cancelled_by) {
-        context.note(format!("run {run} was cancelled by {who}"));
-    }
+    context.cancelled(report.run, report.cancelled_by.as_deref());
     Ok(report)
 }

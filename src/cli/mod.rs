@@ -10,6 +10,7 @@ pub mod history;
 pub mod init;
 mod load;
 mod log;
+pub mod rebuild;
 pub mod refresh;
 pub mod selection;
 mod signals;
@@ -90,6 +91,8 @@ enum Command {
     Backfill(backfill::Args),
     /// Compare days with their sources and write what differs
     Refresh(refresh::Args),
+    /// Load days anew, a closed year as a whole, while readers keep what is there
+    Rebuild(rebuild::Args),
     /// Load what is missing and refresh the latest days: the one command for cron
     Sync(sync::Args),
     /// Move closed days from their day tables into their year tables
@@ -143,6 +146,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Init(args) => init::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
         Command::Refresh(args) => refresh::run(args, context).await,
+        Command::Rebuild(args) => rebuild::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
         Command::Fold(args) => fold::run(args, context).await,
         Command::Unfold(args) => unfold::run(args, context).await,

@@ -16,6 +16,11 @@ pub fn tuple_hash(tuple: &[u8]) -> u128 {
 }
 
 impl Digest {
+    /// The digest of one tuple.
+    pub fn of(tuple: &[u8]) -> Digest {
+        Digest(xxh3_128(tuple))
+    }
+
     pub fn add(&mut self, tuple: &[u8]) {
         self.0 = self.0.wrapping_add(tuple_hash(tuple));
     }

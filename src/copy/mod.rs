@@ -24,12 +24,14 @@
 //! An [`Intake`] holds the tuples that have not been taken yet, and one incomplete tuple.
 
 mod digest;
+mod fields;
 mod frame;
 mod intake;
 mod located;
 mod rules;
 
 pub use digest::{Digest, tuple_hash};
+pub use fields::fields;
 pub use frame::{HEADER, TRAILER};
 pub use intake::{Intake, Tally};
-pub use located::{LocatedRows, Tid, fields, tuples};
+pub use located::{LocatedRows, Tid, tuples};

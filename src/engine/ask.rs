@@ -14,6 +14,9 @@ pub enum Ask {
     Refresh { days: Window },
     /// Days whose rows were loaded with another version of the template, of `days` or of the whole ledger.
     Outdated { days: Option<Window> },
+    /// Days are loaded anew from their sources, and with them the whole year of each that is closed: into a fresh table
+    /// beside the one that readers see until it is complete.
+    Rebuild { days: Window },
     /// Every day from the pair's first on that is not loaded, and the latest `lookback` days again (the template's own
     /// number for `None`).
     Sync { lookback: Option<u32> },
@@ -33,6 +36,22 @@ impl Days {
         some.union(&self.skipped).copied().collect()
     }
 
+    /// Adds to the days to load those of `loaded` that share a closed year with one of them: a table is replaced whole.
+    /// Gives these years.
+    pub fn widen_to_years(
+        &mut self,
+        loaded: &BTreeMap<Day, String>,
+        fold_line: Day,
+    ) -> BTreeSet<i32> {
+        let years: BTreeSet<i32> = self.load.range(..fold_line).map(|day| day.year()).collect();
+        let whole = loaded
+            .range(..fold_line)
+            .map(|(day, _)| *day)
+            .filter(|day| years.contains(&day.year()));
+        self.load.extend(whole);
+        years
+    }
+
     pub fn earliest(&self) -> Option<Day> {
         self.all().first().copied()
     }
@@ -44,19 +63,25 @@ impl Ask {
         match self {
             Ask::Backfill { .. } => "backfill",
             Ask::Refresh { .. } | Ask::Outdated { .. } => "refresh",
+            Ask::Rebuild { .. } => "rebuild",
             Ask::Sync { .. } => "sync",
         }
     }
 
     /// Whether days are loaded whatever the ledger says.
     pub fn reload(&self) -> bool {
-        matches!(self, Ask::Backfill { reload: true, .. })
+        matches!(
+            self,
+            Ask::Backfill { reload: true, .. } | Ask::Rebuild { .. }
+        )
     }
 
     /// The days that are asked for of every pair alike; `None` when each pair has its own.
     pub fn named_days(&self) -> Option<Window> {
         match self {
-            Ask::Backfill { days, .. } | Ask::Refresh { days } => Some(*days),
+            Ask::Backfill { days, .. } | Ask::Refresh { days } | Ask::Rebuild { days } => {
+                Some(*days)
+            }
             Ask::Outdated { .. } | Ask::Sync { .. } => None,
         }
     }
@@ -77,7 +102,7 @@ impl Ask {
             (known, unknown)
         };
         Ok(match self {
-            Ask::Backfill { days, reload: true } => Days {
+            Ask::Backfill { days, reload: true } | Ask::Rebuild { days } => Days {
                 load: days.days().collect(),
                 ..Days::default()
             },

@@ -91,6 +91,7 @@ impl ReadyPair {
             years,
             pace: Pace::new(self.history),
             one_day_windows: self.template.one_day_windows(),
+            replaced_years: shape.rebuilding.clone(),
             running: BTreeMap::new(),
             postponed: BTreeSet::new(),
         }
@@ -135,22 +136,44 @@ pub(super) async fn make_ready(
     access: Access,
     ask: &Ask,
     today: Day,
+    run: i64,
     settings: &Settings,
 ) -> Result<ReadyPair> {
     let (tenant, template) = (&pair.tenant.name, &pair.template.name);
     let loaded = ledger::loaded_versions(session, tenant, template).await?;
-    let days = ask.days(&pair, &loaded, today)?;
+    let mut days = ask.days(&pair, &loaded, today)?;
     let first = Shape::first_fold_line(today, pair.template.open_days);
     let from = days.earliest();
     let fold_line = fold_line::settle(session, tenant, template, from, first).await?;
+    let place = Place {
+        tenant,
+        schema: &pair.tenant.schema,
+        template: &pair.template,
+    };
+    let lock_timeout = settings.load.lock_timeout;
+    let rebuild = matches!(ask, Ask::Rebuild { .. });
+    if rebuild {
+        for lost in relations::forget_lost(session, tenant, template).await? {
+            tracing::warn!(relation = lost, "is gone from the database, and made anew");
+        }
+    }
+    warehouse::drop_retired(session, place, run, lock_timeout).await?;
     let owned = relations::of_pair(session, tenant, template).await?;
     let mut shape = Shape::new(fold_line, &owned);
+    if rebuild {
+        let years = days.widen_to_years(&loaded, fold_line);
+        shape.rebuilding = shape.years.intersection(&years).copied().collect();
+        warehouse::drop_stale_days(session, place, &shape.rebuilding, run, lock_timeout).await?;
+    }
     let asked: BTreeSet<Day> = days.all();
     let staged: BTreeMap<Day, Tally> = ledger::staged_days(session, tenant, template)
         .await?
         .into_values()
         .flatten()
-        .filter(|(day, _)| asked.contains(day))
+        // What an interrupted rebuild staged beside a year's table is a rebuild's to go on with.
+        .filter(|(day, _)| {
+            asked.contains(day) && matches!(shape.destination(*day), Destination::Staging(_))
+        })
         .collect();
     let not_staged = |days: BTreeSet<Day>| -> BTreeSet<Day> {
         days.into_iter()
@@ -158,13 +181,7 @@ pub(super) async fn make_ready(
             .collect()
     };
     let (load, refresh) = (not_staged(days.load), not_staged(days.refresh));
-    let place = Place {
-        tenant,
-        schema: &pair.tenant.schema,
-        template: &pair.template,
-    };
     let reader = &settings.warehouse.reader_role;
-    let lock_timeout = settings.load.lock_timeout;
     let todo = load.union(&refresh).copied().collect();
     warehouse::prepare(
         session,

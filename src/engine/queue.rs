@@ -96,6 +96,8 @@ pub(super) struct PairWork {
     /// The template asks for `{day}`: a window is a day.
     pub one_day_windows: bool,
     pub running: BTreeMap<Window, Errand>,
+    /// Staged years that are to take the place of a table: all of their days, or none.
+    pub replaced_years: BTreeSet<i32>,
     /// Years of which something was not tried: they stay staged, for the next run to go on.
     pub postponed: BTreeSet<i32>,
 }
@@ -251,8 +253,13 @@ impl Queue {
         window: Window,
         tenant_down: bool,
     ) -> Vec<(PairIndex, Window)> {
-        self.leave(pair, window);
-        let tenant = self.pairs[pair].tenant.clone();
+        let year = self.leave(pair, window).and_then(Errand::staged_year);
+        let work = &mut self.pairs[pair];
+        if let Some(year) = year.filter(|year| work.replaced_years.contains(year)) {
+            // Readers see the day in the old table: it must not be lost.
+            work.postponed.insert(year);
+        }
+        let tenant = work.tenant.clone();
         self.failures += 1;
         let of_tenant = self.failures_of.entry(tenant.clone()).or_default();
         *of_tenant += 1;
@@ -352,6 +359,7 @@ mod tests {
             pace: Pace::new(None),
             one_day_windows: true,
             running: BTreeMap::new(),
+            replaced_years: BTreeSet::new(),
             postponed: BTreeSet::new(),
         }
     }

@@ -176,7 +176,7 @@ impl Run<'_> {
         for (pair, access) in pairs {
             let made = tokio::select! {
                 made = pair::make_ready(
-                    keeper.session(), pair.clone(), access, &self.ask, self.options.today, self.settings,
+                    keeper.session(), pair.clone(), access, &self.ask, self.options.today, keeper.run(), self.settings,
                 ) => made,
                 () = self.cancel.cancelled() => break,
             };

@@ -85,6 +85,8 @@ impl Shared {
             run: self.run,
             jobs: settings.load.jobs,
             lock_timeout: settings.load.lock_timeout,
+            barrier_timeout: settings.load.barrier_timeout,
+            stop: &self.stop,
         }
     }
 
@@ -223,12 +225,23 @@ pub(super) enum After {
     Pieces(Vec<Window>),
     /// Fetch it again, shorter.
     Shorter,
+}
+
+/// What to do after a try to load or refresh.
+enum AfterLoad {
+    After(After),
     /// Fetch it again, and replace what is there.
     Replace,
     /// Refresh it instead of loading it: its keys stand in other days.
     AsRefresh,
     /// First refresh these days: rows moved from there.
     Follow(BTreeSet<Day>),
+}
+
+impl From<After> for AfterLoad {
+    fn from(after: After) -> AfterLoad {
+        AfterLoad::After(after)
+    }
 }
 
 pub(super) struct Worker {
@@ -316,22 +329,24 @@ impl Worker {
                 .observer
                 .event(&Event::WindowEnded { slot: self.slot });
             match after {
-                After::Done => return,
-                After::Interrupted => {
+                AfterLoad::After(After::Done) => return,
+                AfterLoad::After(After::Interrupted) => {
                     shared.queue().abandoned(pair, window);
                     let why = lock(&shared.stopped).clone();
                     return shared.not_tried(vec![(pair, window)], &why, Kind::Interrupted);
                 }
-                After::Pieces(pieces) => return shared.queue().put_back(pair, window, &pieces),
-                After::Shorter => return shared.queue().cut(pair, window),
-                After::AsRefresh => {
+                AfterLoad::After(After::Pieces(pieces)) => {
+                    return shared.queue().put_back(pair, window, &pieces);
+                }
+                AfterLoad::After(After::Shorter) => return shared.queue().cut(pair, window),
+                AfterLoad::AsRefresh => {
                     let errand = Errand::refresh(errand.destination);
                     return shared.queue().put_back_as(pair, window, errand);
                 }
-                After::Replace => replace = true,
-                After::Follow(days) => Box::pin(self.follow(pair, &days)).await,
-                After::Failed(fault) => break fault,
-                After::Retry(fault) => {
+                AfterLoad::Replace => replace = true,
+                AfterLoad::Follow(days) => Box::pin(self.follow(pair, &days)).await,
+                AfterLoad::After(After::Failed(fault)) => break fault,
+                AfterLoad::After(After::Retry(fault)) => {
                     let Some(wait) = waits.next() else {
                         break fault;
                     };
@@ -393,7 +408,7 @@ impl Worker {
         errand: Errand,
         replace: bool,
         tries: u32,
-    ) -> After {
+    ) -> AfterLoad {
         let stop = self.shared.stop.clone();
         let result = tokio::select! {
             biased;
@@ -405,32 +420,37 @@ impl Worker {
         }
         let shared = Arc::clone(&self.shared);
         let fault = match result {
-            None => return After::Interrupted,
+            None => return After::Interrupted.into(),
             Some(Ok(Hauled::Loaded(days))) => {
                 let bytes = days.iter().map(|d| d.tally.bytes).sum();
                 shared.queue().loaded(pair, window, bytes);
                 shared.loaded(pair, errand.destination, &days, tries);
-                return After::Done;
+                return After::Done.into();
             }
             Some(Ok(Hauled::Refreshed(days))) => {
                 let bytes = days.iter().map(|d| d.loaded().tally.bytes).sum();
                 shared.queue().loaded(pair, window, bytes);
                 shared.refreshed(pair, &days, tries);
-                return After::Done;
+                return After::Done.into();
             }
-            Some(Ok(Hauled::Replace)) => return After::Replace,
-            Some(Ok(Hauled::Elsewhere(days))) => return After::Follow(days),
+            Some(Ok(Hauled::Replace)) => return AfterLoad::Replace,
+            Some(Ok(Hauled::Elsewhere(days))) => return AfterLoad::Follow(days),
             Some(Ok(Hauled::AlreadyThere)) => {
                 match self.found(pair, window, errand.destination).await {
-                    Ok(()) => return After::Done,
+                    Ok(()) => return After::Done.into(),
                     Err(fault) => fault,
                 }
             }
-            Some(Ok(Hauled::TooMuch)) => return After::Shorter,
+            Some(Ok(Hauled::TooMuch)) => return After::Shorter.into(),
             Some(Err(fault)) => fault,
         };
         tracing::debug!(tenant = %shared.pairs[pair].tenant.name, %window, error = %fault.error, "haul failed");
-        what_now(window, errand, fault)
+        let year = matches!(errand.destination, Destination::Year(_));
+        let taken = fault.error.sqlstate() == Some("23505");
+        if taken && year && window.len() == 1 && errand.work == Work::Load {
+            return AfterLoad::AsRefresh;
+        }
+        what_now(window, fault).into()
     }
 
     /// Rows moved out of `days`, into the window at hand: these are refreshed first, by this worker, and once, so that each
@@ -602,6 +622,8 @@ impl Worker {
     /// Builds and reveals a year whose windows are through.
     async fn year(&mut self, pair: PairIndex, year: i32) {
         let stop = self.shared.stop.clone();
+        let shared = Arc::clone(&self.shared);
+        let ready = &shared.pairs[pair];
         let mut waits = retry::of_window();
         let error = loop {
             let result = tokio::select! {
@@ -611,7 +633,9 @@ impl Worker {
             };
             let Err(error) = result else { return };
             self.end_sessions().await;
+            let replaces = ready.shape.lock().await.rebuilding.contains(&year);
             if error.sqlstate() == Some("23505")
+                && !replaces
                 && self.set_duplicates_aside(pair, year, &error).await
             {
                 continue;
@@ -716,6 +740,14 @@ impl Worker {
         };
         let revealed =
             warehouse::build_year(session, ready.place(), &ready.shape, year, build, stage).await?;
+        let left =
+            warehouse::drop_retired(session, ready.place(), shared.run, build.lock_timeout).await?;
+        for table in left {
+            shared.observer.event(&Event::Warning(format!(
+                "`{}.{table}` is still read; the next run drops it",
+                ready.tenant.schema
+            )));
+        }
         let relation = format!(
             "{}.{}",
             ready.tenant.schema,
@@ -736,7 +768,7 @@ impl Worker {
 }
 
 /// Retry, split or give up: SQLSTATE and kind decide.
-pub(super) fn what_now(window: Window, errand: Errand, fault: Fault) -> After {
+pub(super) fn what_now(window: Window, fault: Fault) -> After {
     let error = &fault.error;
     if fault.side == Side::Source && window.len() > 1 {
         // Shorter queries pass where longer ones were cancelled.
@@ -752,10 +784,6 @@ pub(super) fn what_now(window: Window, errand: Errand, fault: Fault) -> After {
         && window.contains(bad)
     {
         return After::Pieces(around(window, bad));
-    }
-    let year = matches!(errand.destination, Destination::Year(_));
-    if window.len() == 1 && year && errand.work == Work::Load && error.sqlstate() == Some("23505") {
-        return After::AsRefresh;
     }
     // Rows that are not the window's, or a value that one side cannot take: find the day, and load the others.
     let about_rows = error.kind() == Kind::Data

@@ -30,4 +30,15 @@ impl Session {
         guard.0 = None;
         result
     }
+
+    /// As [`Session::execute`] without parameters; dropped before the answer, it cancels the statement at the server.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn execute_or_cancel(&self, sql: &str) -> Result<u64> {
+        let mut guard = CancelOnDrop(Some(self.canceller()));
+        let result = self.execute(sql, &[]).await;
+        guard.0 = None;
+        result
+    }
 }

@@ -14,7 +14,9 @@ use std::fmt::Write as _;
 /// How a fold ended. A pair that has to wait for readers is not done.
 pub fn outcome(report: &FoldReport) -> RunOutcome {
     let undone = |pair: &PairFold| !matches!(pair.standing, Standing::Moved | Standing::Nothing);
-    if report.interrupted {
+    if report.cancelled_by.is_some() {
+        RunOutcome::Cancelled
+    } else if report.interrupted {
         RunOutcome::Interrupted
     } else if !report.pairs.is_empty() && report.locked_pairs == report.pairs.len() {
         RunOutcome::Locked

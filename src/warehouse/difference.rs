@@ -200,7 +200,7 @@ impl Keys {
 
     pub fn push(&mut self, tuple: &[u8]) {
         for (column, array) in &mut self.columns {
-            let value = fields(tuple).nth(*column).and_then(|(value, _)| value);
+            let value = fields(tuple).nth(*column).flatten();
             array.push(value);
         }
         if self.columns[0].1.len() >= BATCH {

@@ -10,21 +10,26 @@
 use super::Place;
 use super::shape::{Shape, year_window};
 use super::tables::{column_list, create_indexes, create_table, day_table, year_table};
-use super::transaction::{patient_transaction, short_transaction};
+use super::transaction::{open_session, patient_transaction, short_transaction};
 use super::views::{replace_tenant_view, shows_nothing};
 use crate::catalog::relations::{self, Relation, RelationKind};
 use crate::catalog::{fold_line, lease};
 use crate::error::{At, Error, Kind, Result};
-use crate::pg::Session;
+use crate::pg::{Access, Session};
 use crate::sql::{ident, qualified};
 use crate::unit::{Day, Window};
+use futures_util::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// What a fold needs beside its pair.
 #[derive(Debug, Clone, Copy)]
 pub struct Folding<'a> {
+    pub access: &'a Access,
+    pub owner: &'a str,
     pub run: i64,
+    /// Sessions that copy side by side.
+    pub jobs: usize,
     pub reader: &'a str,
     pub lock_timeout: Duration,
     /// How long the reveal is tried against readers that hold the view.
@@ -127,8 +132,8 @@ impl Moving {
     }
 }
 
-/// Copies the days of `moving` into their year tables, where no view shows them yet: each day in a transaction of its
-/// own, which fails unless as many rows came as the ledger says. Year tables that are missing are made, and added to
+/// Copies the days of `moving` into their year tables, where no view shows them yet: in transactions that
+/// fail unless as many rows of each day came as the ledger says. Year tables that are missing are made, and added to
 /// `shape`. A [`sweep`](super::sweep()) must have gone before.
 ///
 /// # Errors
@@ -161,15 +166,7 @@ pub async fn fold_days(
         let day_tables: Vec<String> = days.iter().map(|(d, _)| day_table(template, *d)).collect();
         let bytes_before = size(session, schema, &day_tables).await?;
         let old_size = size(session, schema, std::slice::from_ref(&table)).await?;
-        for ((_, rows), day_table) in days.iter().zip(&day_tables) {
-            let copy = copy_statement(place, day_table, &table, "");
-            short_transaction(session, folding.lock_timeout, async || {
-                lease::check(session, folding.run, place.tenant, template).await?;
-                copied(session.execute(&copy, &[]).await?, *rows)
-            })
-            .await
-            .at(|| format!("table `{schema}.{day_table}`"))?;
-        }
+        copy_side_by_side(session, place, &table, &days, folding).await?;
         let rows = days.iter().map(|(_, rows)| rows).sum();
         analyze_if_grown(session, schema, &table, rows).await?;
         let new_size = size(session, schema, std::slice::from_ref(&table)).await?;
@@ -183,6 +180,79 @@ pub async fn fold_days(
         });
     }
     Ok(moved)
+}
+
+/// Rows from which on another session is worth its connection.
+const ROWS_A_SESSION: u64 = 50_000;
+
+/// Sessions that copy into one table. Each but the one with the latest days splits index pages in the middle, and leaves
+/// them half empty.
+const SESSIONS_A_TABLE: usize = 2;
+
+/// Rows after which a transaction ends: small days share one.
+const ROWS_A_TRANSACTION: u64 = 20_000;
+
+/// Copies days into a year table: each session takes a run of days that follow each other, so that a day's rows still lie
+/// together, and so do its neighbours'.
+async fn copy_side_by_side(
+    session: &Session,
+    place: Place<'_>,
+    year: &str,
+    days: &[(Day, u64)],
+    folding: Folding<'_>,
+) -> Result<()> {
+    let rows: u64 = days.iter().map(|(_, rows)| rows).sum();
+    let worth = usize::try_from(rows / ROWS_A_SESSION).unwrap_or(usize::MAX);
+    let sessions = folding.jobs.min(worth).clamp(1, SESSIONS_A_TABLE);
+    let runs = days.chunks(days.len().div_ceil(sessions).max(1));
+    let copies = runs.enumerate().map(|(i, days)| async move {
+        if i == 0 {
+            return copy_days(session, place, year, days, folding).await;
+        }
+        let session = open_session(folding.access, folding.owner).await?;
+        copy_days(&session, place, year, days, folding).await
+    });
+    try_join_all(copies).await.map(drop)
+}
+
+/// Copies days one after the other, in transactions of some thousand rows.
+async fn copy_days(
+    session: &Session,
+    place: Place<'_>,
+    year: &str,
+    days: &[(Day, u64)],
+    folding: Folding<'_>,
+) -> Result<()> {
+    let template = &place.template.name;
+    let mut left = days;
+    while !left.is_empty() {
+        let (now, later) = left.split_at(days_a_transaction(left));
+        short_transaction(session, folding.lock_timeout, async || {
+            lease::check(session, folding.run, place.tenant, template).await?;
+            for (day, rows) in now {
+                let table = day_table(template, *day);
+                let copy = copy_statement(place, &table, year, "");
+                copied(session.execute_or_cancel(&copy).await?, *rows)
+                    .at(|| format!("table `{}.{table}`", place.schema))?;
+            }
+            Ok(())
+        })
+        .await
+        .at(|| format!("table `{}.{year}`", place.schema))?;
+        left = later;
+    }
+    Ok(())
+}
+
+fn days_a_transaction(days: &[(Day, u64)]) -> usize {
+    let mut sum = 0;
+    days.iter()
+        .take_while(|(_, rows)| {
+            let room = sum < ROWS_A_TRANSACTION;
+            sum += rows;
+            room
+        })
+        .count()
 }
 
 /// Makes a table that no view shows, its indexes, and the catalog's line of it.
@@ -314,10 +384,12 @@ pub async fn reveal(
     }
     let tables = moving.tables_after(place);
     let (tenant, template) = (place.tenant, &place.template.name);
+    let view = qualified(place.schema.as_str(), template.as_str());
     patient_transaction(
         session,
         folding.lock_timeout,
         folding.patience,
+        Some(&view),
         async || {
             lease::check(session, folding.run, tenant, template).await?;
             // Before the view, so that readers wait for as little as possible.

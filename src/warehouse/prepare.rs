@@ -19,6 +19,8 @@ const TABLES_A_TRANSACTION: usize = 50;
 
 struct NewTable {
     name: String,
+    /// Of a staging table: the year has a table, which it is to replace.
+    replaces: bool,
     kind: RelationKind,
     window: Window,
 }
@@ -100,6 +102,7 @@ fn missing_tables(
         match shape.destination(day) {
             Destination::DayTable if !shape.days.contains(&day) => missing.push(NewTable {
                 name: day_table(template, day),
+                replaces: false,
                 kind: RelationKind::Day,
                 window: Window::single(day),
             }),
@@ -109,6 +112,7 @@ fn missing_tables(
             {
                 missing.push(NewTable {
                     name: staging_table(template, year),
+                    replaces: shape.years.contains(&year),
                     kind: RelationKind::Staging,
                     window: year_window(year),
                 });
@@ -125,7 +129,7 @@ const DAYS_AHEAD_AND_TODAY: i32 = super::DAYS_AHEAD + 1;
 /// in the way is found before a row is loaded.
 fn names_taken(place: Place<'_>, table: &NewTable) -> Vec<String> {
     let mut tables = vec![table.name.clone()];
-    if table.kind == RelationKind::Staging {
+    if table.kind == RelationKind::Staging && !table.replaces {
         tables.push(year_table(&place.template.name, table.window.from.year()));
     }
     let indexes: Vec<String> = tables

@@ -1,6 +1,7 @@
 //! Reading back what the warehouse holds: the rows of days in the bytes that were sent, and rows where none should be.
 
-use super::{Place, utc_day, views};
+use super::Place;
+use super::{utc_day, views};
 use crate::catalog::ledger::Recorded;
 use crate::catalog::relations::{Relation, RelationKind};
 use crate::error::Result;

@@ -27,6 +27,8 @@ pub struct Shape {
     pub years: BTreeSet<i32>,
     pub staging: BTreeSet<i32>,
     pub days: BTreeSet<Day>,
+    /// Years that are being built anew beside their tables, which readers see meanwhile.
+    pub rebuilding: BTreeSet<i32>,
 }
 
 /// The days of a calendar year.
@@ -48,6 +50,7 @@ impl Shape {
             years: of(RelationKind::Year).map(|w| w.from.year()).collect(),
             staging: of(RelationKind::Staging).map(|w| w.from.year()).collect(),
             days: of(RelationKind::Day).map(|w| w.from).collect(),
+            rebuilding: BTreeSet::new(),
         }
     }
 
@@ -59,7 +62,7 @@ impl Shape {
     pub fn destination(&self, day: Day) -> Destination {
         if day >= self.fold_line {
             Destination::DayTable
-        } else if self.years.contains(&day.year()) {
+        } else if self.years.contains(&day.year()) && !self.rebuilding.contains(&day.year()) {
             Destination::Year(day.year())
         } else {
             Destination::Staging(day.year())
@@ -91,6 +94,7 @@ mod tests {
             years: BTreeSet::from([2023]),
             staging: BTreeSet::new(),
             days: BTreeSet::new(),
+            rebuilding: BTreeSet::new(),
         };
         assert_eq!(shape.fold_line, day("2024-01-05"));
         for (when, destination) in [

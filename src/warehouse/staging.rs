@@ -1,9 +1,12 @@
 //! The build of a year that is not there yet: rows come into a hidden table without indexes; then indexes side by side,
 //! checks against the ledger, and the reveal.
 
+use super::barrier::{Barrier, barrier};
 use super::read_back::read_back_sql;
 use super::shape::Shape;
-use super::tables::{index_count, index_name, index_statements, staging_table, year_table};
+use super::tables::{
+    index_count, index_name, index_statements, retired_table, staging_table, year_table,
+};
 use super::transaction::{open_session, short_transaction};
 use super::views::replace_tenant_view;
 use super::{Place, utc_day};
@@ -18,6 +21,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 /// What the build of a year needs beside its pair.
 #[derive(Clone, Copy)]
@@ -29,6 +33,9 @@ pub struct YearBuild<'a> {
     /// Sessions that build indexes and read rows back side by side.
     pub jobs: usize,
     pub lock_timeout: Duration,
+    /// How long to wait for older snapshots before a year takes another's place.
+    pub barrier_timeout: Duration,
+    pub stop: &'a CancellationToken,
 }
 
 /// Turns the staging table of `year` into its year table, shown by the tenant view. May be repeated after any failure.
@@ -69,11 +76,31 @@ pub async fn build_year(
             qualified(place.schema.as_str(), &staging)
         ))
         .await?;
+    if shape.lock().await.years.contains(&year) {
+        stage("waiting for readers with older snapshots");
+        pass_barrier(build).await?;
+    }
     stage("revealing");
     // Two reveals of one pair at once would each show only their own year.
     let mut shape = shape.lock().await;
     *shape = reveal(session, place, &shape, year, build).await?;
     Ok(expected)
+}
+
+/// A reader with a snapshot older than the new rows would find neither them nor the old table in the view.
+async fn pass_barrier(build: YearBuild<'_>) -> Result<()> {
+    match barrier(build.access, build.owner, build.barrier_timeout, build.stop).await? {
+        Barrier::Passed => Ok(()),
+        Barrier::NotYet => Err(Error::new(
+            Kind::Locked,
+            format!(
+                "readers held older snapshots for {} s",
+                build.barrier_timeout.as_secs_f64()
+            ),
+        )
+        .with_hint("nothing changed for them; run the same command again, or raise `barrier_timeout` in [load]")),
+        Barrier::Interrupted => Err(Error::new(Kind::Interrupted, "the run was interrupted")),
+    }
 }
 
 async fn index_side_by_side(place: Place<'_>, staging: &str, build: YearBuild<'_>) -> Result<()> {
@@ -141,9 +168,13 @@ async fn check_digests(
 ) -> Result<()> {
     for (day, tally) in sample(expected) {
         let window = Window::single(day);
-        let schema = place.schema.as_str();
         let mut rows = session
-            .copy_out(&read_back_sql(schema, staging, place.template, window))
+            .copy_out(&read_back_sql(
+                place.schema.as_str(),
+                staging,
+                place.template,
+                window,
+            ))
             .await?;
         let mut intake = Intake::new(&place.template.columns, place.template.time_index(), window);
         while let Some(chunk) = rows.next().await {
@@ -197,18 +228,22 @@ async fn reveal(
     let mut shown = shape.clone();
     shown.staging.remove(&year);
     shown.years.insert(year);
-    let mut statements = vec![format!(
-        "ALTER TABLE {} RENAME TO {}",
-        qualified(schema, &staging),
-        ident(&table)
-    )];
-    for i in 0..index_count(place.template) {
+    shown.rebuilding.remove(&year);
+    let retired = shape
+        .years
+        .contains(&year)
+        .then(|| retired_table(template, year));
+    let mut statements = Vec::new();
+    if let Some(retired) = &retired {
+        // Locks go top down, as readers take them: the view before its table. This changes nothing but takes the lock.
         statements.push(format!(
-            "ALTER INDEX {} RENAME TO {}",
-            qualified(schema, &index_name(&staging, i)),
-            ident(&index_name(&table, i))
+            "ALTER VIEW {} OWNER TO {}",
+            qualified(schema, template.as_str()),
+            ident(build.owner)
         ));
+        rename(place, &table, retired, &mut statements);
     }
+    rename(place, &staging, &table, &mut statements);
     statements.push(format!(
         "GRANT SELECT ON {} TO {}",
         qualified(schema, &table),
@@ -218,6 +253,9 @@ async fn reveal(
         lease::check(session, build.run, place.tenant, template).await?;
         relations::refuse_foreign(session, schema, std::slice::from_ref(&table)).await?;
         session.batch(&statements.join(";")).await?;
+        if let Some(retired) = &retired {
+            relations::year_retired(session, schema, &table, retired).await?;
+        }
         relations::staging_became_year(session, schema, &staging, &table).await?;
         ledger::reveal(
             session,
@@ -234,6 +272,24 @@ async fn reveal(
     Ok(shown)
 }
 
+/// Renames a table and its indexes.
+fn rename(place: Place<'_>, from: &str, to: &str, statements: &mut Vec<String>) {
+    let schema = place.schema.as_str();
+    statements.push(format!(
+        "ALTER TABLE {} RENAME TO {}",
+        qualified(schema, from),
+        ident(to)
+    ));
+    for i in 0..index_count(place.template) {
+        // Who drops an index by hand has said that it is not needed.
+        statements.push(format!(
+            "ALTER INDEX IF EXISTS {} RENAME TO {}",
+            qualified(schema, &index_name(from, i)),
+            ident(&index_name(to, i))
+        ));
+    }
+}
+
 /// Drops a staging table into which nothing was loaded.
 async fn discard_empty_staging(
     session: &Session,
@@ -246,7 +302,7 @@ async fn discard_empty_staging(
         relations::remove(session, place.schema.as_str(), staging).await?;
         session
             .batch(&format!(
-                "DROP TABLE {}",
+                "DROP TABLE IF EXISTS {}",
                 qualified(place.schema.as_str(), staging)
             ))
             .await

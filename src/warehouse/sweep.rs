@@ -16,6 +16,9 @@ use crate::sql::{bound, ident, qualified};
 use crate::unit::Day;
 use std::time::{Duration, Instant};
 
+/// Tables dropped in one transaction: each is a handful of locks.
+const TABLES_AT_ONCE: usize = 20;
+
 /// How long a sweep tries to drop tables that readers still hold. The next sweep goes on.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -55,18 +58,48 @@ pub async fn sweep(
     let deadline = Instant::now() + PATIENCE;
     let mut left = Vec::new();
     let past: Vec<Day> = shape.days.range(..line).copied().collect();
-    for day in past {
-        let table = day_table(template, day);
-        match drop_table(session, place, &table, folding, deadline).await {
-            Ok(()) => drop(shape.days.remove(&day)),
-            Err(error) => left.push(stays(place, &table, error)?),
+    for days in past.chunks(TABLES_AT_ONCE) {
+        let tables: Vec<String> = days.iter().map(|day| day_table(template, *day)).collect();
+        match drop_tables(session, place, &tables, folding, Duration::ZERO).await {
+            Ok(()) => {
+                shape.days.retain(|day| !days.contains(day));
+                continue;
+            }
+            Err(error) => drop(stays(place, "", error)?),
+        }
+        // One of them stays; the others need not.
+        for (day, table) in days.iter().zip(tables) {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            match drop_tables(
+                session,
+                place,
+                std::slice::from_ref(&table),
+                folding,
+                patience,
+            )
+            .await
+            {
+                Ok(()) => {
+                    shape.days.remove(day);
+                }
+                Err(error) => left.push(stays(place, &table, error)?),
+            }
         }
     }
     let years: Vec<i32> = shape.years.range(line.year()..).copied().collect();
     for year in years {
         let table = year_table(template, year);
         if year_window(year).from >= line {
-            match drop_table(session, place, &table, folding, deadline).await {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            match drop_tables(
+                session,
+                place,
+                std::slice::from_ref(&table),
+                folding,
+                patience,
+            )
+            .await
+            {
                 Ok(()) => {
                     shape.years.remove(&year);
                     continue;
@@ -89,21 +122,23 @@ fn stays(place: Place<'_>, table: &str, error: Error) -> Result<Left> {
     }
 }
 
-async fn drop_table(
+async fn drop_tables(
     session: &Session,
     place: Place<'_>,
-    table: &str,
+    tables: &[String],
     folding: Folding<'_>,
-    deadline: Instant,
+    patience: Duration,
 ) -> Result<()> {
     let schema = place.schema.as_str();
-    let patience = deadline.saturating_duration_since(Instant::now());
-    patient_transaction(session, folding.lock_timeout, patience, async || {
+    let names: Vec<String> = tables.iter().map(|t| qualified(schema, t)).collect();
+    patient_transaction(session, folding.lock_timeout, patience, None, async || {
         lease::check(session, folding.run, place.tenant, &place.template.name).await?;
-        refuse_if_needed(session, place, table, None).await?;
-        relations::remove(session, schema, table).await?;
+        refuse_if_needed(session, place, tables, None).await?;
+        for table in tables {
+            relations::remove(session, schema, table).await?;
+        }
         session
-            .batch(&format!("DROP TABLE {}", qualified(schema, table)))
+            .batch(&format!("DROP TABLE {}", names.join(", ")))
             .await
     })
     .await
@@ -131,7 +166,7 @@ async fn delete_beyond(
     }
     short_transaction(session, folding.lock_timeout, async || {
         lease::check(session, folding.run, place.tenant, &place.template.name).await?;
-        refuse_if_needed(session, place, table, Some(line)).await?;
+        refuse_if_needed(session, place, &[table.to_owned()], Some(line)).await?;
         session.batch(&format!("DELETE {beyond}")).await
     })
     .await
@@ -142,13 +177,15 @@ async fn delete_beyond(
 async fn refuse_if_needed(
     session: &Session,
     place: Place<'_>,
-    table: &str,
+    tables: &[String],
     line: Option<Day>,
 ) -> Result<()> {
-    let relation = format!("{}.{table}", place.schema);
-    match fold_line::day_in(session, place.tenant, &place.template.name, &relation, line).await? {
+    let schema = place.schema;
+    let relations: Vec<String> = tables.iter().map(|t| format!("{schema}.{t}")).collect();
+    let template = &place.template.name;
+    match fold_line::day_in(session, place.tenant, template, &relations, line).await? {
         None => Ok(()),
-        Some(day) => Err(Error::new(
+        Some((day, relation)) => Err(Error::new(
             Kind::Data,
             format!("the ledger says that `{relation}` holds {day}, which is on the other side of the fold line"),
         )

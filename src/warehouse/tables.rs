@@ -26,6 +26,11 @@ pub fn staging_table(template: &TemplateName, year: i32) -> String {
     format!("{}_staging", year_table(template, year))
 }
 
+/// `<template>_YYYY_retired`: a year table whose place another took.
+pub(super) fn retired_table(template: &TemplateName, year: i32) -> String {
+    format!("{}_retired", year_table(template, year))
+}
+
 /// The name of a table's index, counted from 1.
 pub(super) fn index_name(table: &str, index: usize) -> String {
     format!("{table}_i{}", index + 1)

@@ -30,6 +30,9 @@ enum Way {
     Committed,
     /// REPEATABLE READ transactions of half a second each.
     Repeatable,
+    /// REPEATABLE READ transactions that look only half a second after they began: no lock keeps the view as it was when
+    /// their snapshot was taken.
+    Late,
     /// Queries that take two seconds.
     Slow,
 }
@@ -37,13 +40,13 @@ enum Way {
 impl Readers {
     /// `amount` is the column that is summed.
     pub fn start(world: &World, template: &str, amount: &str) -> Readers {
-        let ways = [Way::Committed, Way::Repeatable, Way::Slow];
+        let ways = [Way::Committed, Way::Repeatable, Way::Late, Way::Slow];
         Readers::in_ways(world, template, amount, &ways)
     }
 
     /// Without slow queries: what they look at, dayhaul need not wait for long.
     pub fn quick(world: &World, template: &str, amount: &str) -> Readers {
-        let ways = [Way::Committed, Way::Repeatable];
+        let ways = [Way::Committed, Way::Repeatable, Way::Late];
         Readers::in_ways(world, template, amount, &ways)
     }
 
@@ -84,6 +87,9 @@ fn totals(view: &str, amount: &str) -> String {
     format!("SELECT concat_ws(' ', count(*), sum({amount})) FROM {view}")
 }
 
+/// A transaction with its snapshot taken: the first statement takes it.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1";
+
 async fn reader(url: &str, role: &str) -> Client {
     let client = connect(url).await.expect("a connection");
     client
@@ -107,16 +113,19 @@ async fn poll(url: &str, role: &str, sql: &str, way: Way, stop: &AtomicBool) -> 
                 one(&client, sql, &mut seen).await;
             }
             Way::Repeatable => {
-                client
-                    .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-                    .await
-                    .unwrap();
+                client.batch_execute(BEGIN).await.unwrap();
                 let begun = Instant::now();
                 while begun.elapsed() < Duration::from_millis(500) {
                     one(&client, sql, &mut seen).await;
                 }
                 client.batch_execute("COMMIT").await.unwrap();
                 tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Way::Late => {
+                client.batch_execute(BEGIN).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                one(&client, sql, &mut seen).await;
+                client.batch_execute("COMMIT").await.unwrap();
             }
             Way::Slow => {
                 let rows = client.query(&slow, &[]).await.unwrap();
@@ -150,10 +159,7 @@ impl Snapshot {
         let sql = totals(&format!("public.{template}"), amount);
         block_on(async {
             let client = reader(&world.warehouse.url(), &world.reader).await;
-            client
-                .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-                .await
-                .unwrap();
+            client.batch_execute(BEGIN).await.unwrap();
             let saw = client.query_one(&sql, &[]).await.unwrap().get(0);
             Snapshot { client, sql, saw }
         })

@@ -60,7 +60,7 @@ fn facts(life: &Life) -> String {
     fact("state", state(&life.now));
     if let Some(rows) = life.now.rows() {
         let size = counted(rows.rows, "row");
-        fact("rows", format!("{size}, {}", bytes(rows.bytes)));
+        fact("size", format!("{size}, {}", bytes(rows.bytes)));
         fact("stand in", place(life));
         fact("digest", rows.digest.clone().unwrap_or_default());
         let current = life.template.version();
@@ -135,7 +135,7 @@ fn attempts(attempts: &[Attempt]) -> String {
             a.command.clone().unwrap_or_default(),
             utc(a.at),
             a.outcome.clone(),
-            a.rows.map_or_else(String::new, |n| count(n)),
+            a.rows.map_or_else(String::new, count),
             a.digest.as_deref().map_or_else(String::new, short),
             short(&a.version),
             a.tries.to_string(),

@@ -48,11 +48,16 @@ pub async fn fold(
     let access = warehouse_access(settings).await?;
     let header = RunHeader::of_this_process(asked.target.command());
     let mut keeper = Keeper::begin(&access, settings, &header, &cancel).await?;
+    let names = pairs
+        .iter()
+        .map(|p| (&p.tenant.name, &p.template.name, Vec::new()));
+    keeper.select(names).await?;
     let mut report = FoldReport {
         run: Some(keeper.run()),
         pairs: Vec::with_capacity(pairs.len()),
         failures: Vec::new(),
         interrupted: false,
+        cancelled_by: None,
         locked_pairs: 0,
         elapsed: begun.elapsed(),
     };
@@ -74,7 +79,8 @@ pub async fn fold(
     report.interrupted = cancel.is_cancelled();
     report.elapsed = begun.elapsed();
     keeper.reconnect().await?;
-    let outcome = match keeper.cancelled_by() {
+    report.cancelled_by = keeper.cancelled_by();
+    let outcome = match report.cancelled_by {
         Some(_) => "cancelled",
         None => outcome(&report),
     };

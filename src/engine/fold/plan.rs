@@ -139,6 +139,7 @@ pub async fn dry_run(
         pairs: folds,
         failures: Vec::new(),
         interrupted: false,
+        cancelled_by: None,
         locked_pairs: 0,
         elapsed: begun.elapsed(),
     })

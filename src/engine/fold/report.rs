@@ -44,6 +44,8 @@ pub struct FoldReport {
     pub pairs: Vec<PairFold>,
     pub failures: Vec<Failure>,
     pub interrupted: bool,
+    /// Who interrupted it by `dayhaul cancel`.
+    pub cancelled_by: Option<String>,
     /// Pairs that another run held.
     pub locked_pairs: usize,
     pub elapsed: Duration,

@@ -11,6 +11,7 @@ use crate::pg::{Access, Session};
 use crate::unit::Day;
 use crate::warehouse::{self, Barrier, Folding, Left, Moved, Moving, Shape};
 use futures_util::StreamExt;
+use std::ops::Deref;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,22 @@ pub(in crate::engine) struct Steps<'a> {
     pub observer: &'a dyn Observer,
 }
 
+/// The steps at work.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    steps: Steps<'a>,
+    /// Sessions that one pair may take to copy its days.
+    jobs_a_pair: usize,
+}
+
+impl<'a> Deref for Work<'a> {
+    type Target = Steps<'a>;
+
+    fn deref(&self) -> &Steps<'a> {
+        &self.steps
+    }
+}
+
 /// Folds `pairs`, whose locks `keeper` holds, and keeps the run alive meanwhile. Ends early, and cleanly, when `cancel` is
 /// cancelled or the locks are lost. Why pairs failed or were not tried is in the failures; a pair that has to wait for
 /// readers is no failure.
@@ -35,7 +52,11 @@ pub(in crate::engine) async fn fold_pairs(
     cancel: &CancellationToken,
 ) -> (Vec<PairFold>, Vec<Failure>) {
     let stop = cancel.child_token();
-    let mut work = std::pin::pin!(steps.all(pairs, &stop));
+    let work = Work {
+        steps,
+        jobs_a_pair: (steps.settings.load.jobs / pairs.len().max(1)).max(1),
+    };
+    let mut work = std::pin::pin!(work.all(pairs, &stop));
     tokio::select! {
         ended = &mut work => return ended,
         () = cancel.cancelled() => {}
@@ -55,10 +76,14 @@ struct Copied<'a> {
     years: Vec<Moved>,
 }
 
-/// A pair's first step: copied, or at its end already.
-type First<'a> = std::result::Result<Copied<'a>, (PairFold, Option<Failure>)>;
+/// How a pair's first step ended.
+enum First<'a> {
+    Copied(Copied<'a>),
+    /// There is no second.
+    Ended(PairFold, Option<Failure>),
+}
 
-impl<'a> Steps<'a> {
+impl<'a> Work<'a> {
     async fn all(
         self,
         pairs: &'a [Pair],
@@ -72,8 +97,8 @@ impl<'a> Steps<'a> {
             .buffered(jobs);
         while let Some(first) = firsts.next().await {
             match first {
-                Ok(pair) => copied.push(pair),
-                Err((fold, failure)) => {
+                First::Copied(pair) => copied.push(pair),
+                First::Ended(fold, failure) => {
                     folds.push(fold);
                     failures.extend(failure);
                 }
@@ -98,20 +123,26 @@ impl<'a> Steps<'a> {
         let result = self
             .in_session(stop, async |session| self.copy(session, pair).await)
             .await;
-        result.unwrap_or_else(|error| Err(ended(pair, error)))
+        result.unwrap_or_else(|error| {
+            let (fold, failure) = ended(pair, error);
+            First::Ended(fold, failure)
+        })
     }
 
     async fn copy(self, session: &Session, pair: &'a Pair) -> Result<First<'a>> {
         let Some(mut plan) = plan(session, pair, self.target, self.today).await? else {
-            return Ok(Err((untouched(pair, Standing::Nothing), None)));
+            return Ok(First::Ended(untouched(pair, Standing::Nothing), None));
         };
         let left = warehouse::sweep(session, place(pair), &mut plan.shape, self.folding()).await?;
         self.warn(&left);
         if let Some(why) = plan.obstacle().or_else(|| held(&plan, &left)) {
-            return Ok(Err((plan.end(pair, Standing::NotYet(why), &left), None)));
+            return Ok(First::Ended(
+                plan.end(pair, Standing::NotYet(why), &left),
+                None,
+            ));
         }
         let Some(moving) = plan.moving.take() else {
-            return Ok(Err((plan.end(pair, Standing::Nothing, &left), None)));
+            return Ok(First::Ended(plan.end(pair, Standing::Nothing, &left), None));
         };
         let what = if moving.is_unfold() {
             "unfolding"
@@ -125,7 +156,7 @@ impl<'a> Steps<'a> {
         } else {
             warehouse::fold_days(session, at, &mut shape, &moving, self.folding()).await?
         };
-        Ok(Ok(Copied {
+        Ok(First::Copied(Copied {
             pair,
             shape,
             moving,
@@ -226,7 +257,10 @@ impl<'a> Steps<'a> {
     fn folding(&self) -> Folding<'a> {
         let load = &self.settings.load;
         Folding {
+            access: self.access,
+            owner: &self.settings.warehouse.owner_role,
             run: self.run,
+            jobs: self.jobs_a_pair,
             reader: &self.settings.warehouse.reader_role,
             lock_timeout: load.lock_timeout,
             patience: load.barrier_timeout,

@@ -9,7 +9,7 @@ use super::checked::Checked;
 use super::plan::Subject;
 use super::stream;
 use crate::config::Settings;
-use crate::copy::{fields, tuple_hash};
+use crate::copy::{Digest, fields};
 use crate::engine::haul::begin_source;
 use crate::engine::stall::{Meter, unless_stalled};
 use crate::error::{Error, Kind, Result};
@@ -191,12 +191,12 @@ impl Day<'_> {
 
     /// The tuples that only one side has; `None` when they, or the counters, do not fit `budget` bytes.
     async fn unmatched(&self, budget: usize) -> Result<Option<Unmatched>> {
-        let mut counters: HashMap<u128, u32> = HashMap::new();
+        let mut counters: HashMap<Digest, u32> = HashMap::new();
         let most = budget / COUNTER_BYTES;
         let mut fits = true;
         self.read(self.warehouse, &self.warehouse_sql, |tuple| {
             if counters.len() < most {
-                *counters.entry(tuple_hash(tuple)).or_default() += 1;
+                *counters.entry(Digest::of(tuple)).or_default() += 1;
             } else {
                 fits = false;
             }
@@ -233,8 +233,8 @@ impl Day<'_> {
 }
 
 /// Takes one such tuple out; whether there was one.
-fn take(counters: &mut HashMap<u128, u32>, tuple: &[u8]) -> bool {
-    let digest = tuple_hash(tuple);
+fn take(counters: &mut HashMap<Digest, u32>, tuple: &[u8]) -> bool {
+    let digest = Digest::of(tuple);
     match counters.get_mut(&digest) {
         None => false,
         Some(1) => counters.remove(&digest).is_some(),
@@ -335,7 +335,7 @@ impl<'a> Matched<'a> {
 }
 
 fn key_of<'t>(tuple: &'t [u8], keys: &[usize]) -> Vec<Option<&'t [u8]>> {
-    let fields: Vec<_> = fields(tuple).map(|(value, _)| value).collect();
+    let fields: Vec<_> = fields(tuple).collect();
     keys.iter()
         .map(|key| fields.get(*key).copied().flatten())
         .collect()
@@ -345,7 +345,7 @@ fn changed_columns(old: &[u8], new: &[u8]) -> impl Iterator<Item = usize> {
     fields(old)
         .zip(fields(new))
         .enumerate()
-        .filter_map(|(column, ((old, _), (new, _)))| (old != new).then_some(column))
+        .filter_map(|(column, (old, new))| (old != new).then_some(column))
 }
 
 /// Columns of a tuple as text.
@@ -442,7 +442,7 @@ mod tests {
     #[test]
     fn equal_rows_are_struck_out_one_by_one() {
         let row = tuple("1", None);
-        let mut counters = HashMap::from([(tuple_hash(&row), 2)]);
+        let mut counters = HashMap::from([(Digest::of(&row), 2)]);
         assert!(take(&mut counters, &row) && take(&mut counters, &row));
         assert!(!take(&mut counters, &row));
         assert!(counters.is_empty());

@@ -177,6 +177,7 @@ impl Subject {
             years: BTreeSet::new(),
             pace: Pace::new(self.bytes_per_day),
             one_day_windows: self.versions.values().any(Template::one_day_windows),
+            replaced_years: BTreeSet::new(),
             running: BTreeMap::new(),
             postponed: BTreeSet::new(),
         }

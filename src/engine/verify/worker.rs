@@ -7,7 +7,7 @@ use super::plan::Subject;
 use crate::config::Settings;
 use crate::engine::event::{Event, Failure, Observer, Outcome, UnitReport};
 use crate::engine::haul::{Fault, Side, source, target};
-use crate::engine::queue::{Errand, Job, Next, PairIndex, Queue};
+use crate::engine::queue::{Job, Next, PairIndex, Queue};
 use crate::engine::retry;
 use crate::engine::worker::{After, what_now};
 use crate::error::{Error, Kind};
@@ -152,13 +152,9 @@ impl Worker {
                 },
                 // No year is ever built here.
                 Next::Job(Job::Year { .. }) => shared.queue().year_done(),
-                Next::Job(Job::Window {
-                    pair,
-                    window,
-                    errand,
-                }) => {
+                Next::Job(Job::Window { pair, window, .. }) => {
                     let begun = Instant::now();
-                    self.window(pair, window, errand).await;
+                    self.window(pair, window).await;
                     let seconds = begun.elapsed().as_secs_f64();
                     *lock(&shared.found).seconds.entry(pair).or_default() += seconds;
                     shared.changed.notify_waiters();
@@ -167,7 +163,7 @@ impl Worker {
         }
     }
 
-    async fn window(&mut self, pair: PairIndex, window: Window, errand: Errand) {
+    async fn window(&mut self, pair: PairIndex, window: Window) {
         let shared = Arc::clone(&self.shared);
         let (tenant, template) = shared.subjects[pair].names();
         let mut waits = retry::of_window();
@@ -180,7 +176,7 @@ impl Worker {
                 template: template.clone(),
                 window,
             });
-            let after = self.attempt(pair, window, errand).await;
+            let after = self.attempt(pair, window).await;
             shared
                 .observer
                 .event(&Event::WindowEnded { slot: self.slot });
@@ -193,9 +189,6 @@ impl Worker {
                 After::Pieces(pieces) => return shared.queue().put_back(pair, window, &pieces),
                 After::Shorter => return shared.queue().cut(pair, window),
                 After::Failed(fault) => break fault,
-                After::Replace | After::AsRefresh | After::Follow(_) => {
-                    break Error::new(Kind::Bug, "a verification writes nothing").into();
-                }
                 After::Retry(fault) => {
                     let Some(wait) = waits.next() else {
                         break fault;
@@ -218,7 +211,7 @@ impl Worker {
         self.fail(pair, window, fault);
     }
 
-    async fn attempt(&mut self, pair: PairIndex, window: Window, errand: Errand) -> After {
+    async fn attempt(&mut self, pair: PairIndex, window: Window) -> After {
         let shared = Arc::clone(&self.shared);
         let result = tokio::select! {
             biased;
@@ -240,7 +233,7 @@ impl Worker {
             }
             Some(Err(fault)) => {
                 self.end_sessions().await;
-                what_now(window, errand, fault)
+                what_now(window, fault)
             }
         }
     }

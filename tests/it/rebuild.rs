@@ -1,0 +1,136 @@
+//! A rebuild loads anew beside what readers see; they keep the old until the new is whole.
+
+use crate::events;
+use crate::world::World;
+
+const ALL: [&str; 6] = [
+    "--from",
+    "2023-12-01",
+    "--to",
+    "2024-03-20",
+    "--today",
+    events::TODAY,
+];
+
+fn loaded(name: &str) -> World {
+    let world = World::with_events(name, &["acme"], "2023-12-01", 111, 8);
+    world.dayhaul(&[&["backfill"], &ALL[..]].concat()).ok();
+    assert_eq!(world.totals().0, "888");
+    world
+}
+
+fn rebuild(world: &World, args: &[&str]) -> serde_json::Value {
+    world
+        .dayhaul(&[&["rebuild", "--json", "--today", events::TODAY], args].concat())
+        .ok()
+        .json()
+}
+
+#[test]
+fn corrupted_rows_of_years_and_days_are_as_the_source_has_them_again() {
+    let world = loaded("corrupted");
+    let before = world.totals();
+    world.warehouse.run(
+        "UPDATE acme.event_2023 SET amount = 0 WHERE id % 3 = 0; DELETE FROM acme.event_2024 WHERE id % 5 = 0;
+         DELETE FROM acme.event_2024_03_10",
+    );
+    let report = rebuild(&world, &["--from", "2023-12-01", "--to", "2024-03-20"]);
+    assert_eq!(report["totals"]["loaded"], 111);
+    assert_eq!(world.totals(), before);
+    world.is_clean();
+    // The reader's role still reads, and the indexes have the year's names.
+    assert_eq!(
+        world.warehouse.one("SELECT string_agg(indexname, ' ' ORDER BY indexname) FROM pg_indexes WHERE tablename = 'event_2023'"),
+        "event_2023_i1 event_2023_i2 event_2023_i3"
+    );
+}
+
+#[test]
+fn a_day_of_a_closed_year_brings_its_whole_year() {
+    let world = loaded("whole_year");
+    let before = world.totals();
+    let report = rebuild(&world, &["--from", "2023-12-05", "--to", "2023-12-05"]);
+    assert_eq!(report["totals"]["loaded"], 31);
+    assert_eq!(world.totals(), before);
+    world.is_clean();
+}
+
+#[test]
+fn a_dropped_table_is_made_anew() {
+    let world = loaded("dropped");
+    let before = world.totals();
+    world.warehouse.run("DROP TABLE acme.event_2023 CASCADE");
+    let out = world
+        .backfill(&["--from", "2023-12-01", "--to", "2023-12-02"])
+        .exits(1);
+    assert!(out.stderr.contains("dayhaul rebuild"), "{}", out.stderr);
+    rebuild(&world, &["--from", "2023-12-05", "--to", "2023-12-05"]);
+    assert_eq!(world.totals(), before);
+    world.is_clean();
+}
+
+#[test]
+fn a_day_that_fails_leaves_the_old_year_to_the_readers_and_the_next_run_goes_on() {
+    let world = loaded("half_rebuild");
+    let before = world.totals();
+    world.tenants[0].run("UPDATE event SET note = repeat('x', 30) WHERE id = 20");
+    let args = ["rebuild", "--year", "2023", "--today", events::TODAY];
+    world.dayhaul(&args).exits(1);
+    assert_eq!(world.totals(), before, "the old year is there, whole");
+    assert_eq!(
+        world.warehouse.one("SELECT count(*) FROM acme.event_2023"),
+        "248"
+    );
+    // A backfill does not mistake what is staged for its own.
+    world.dayhaul(&[&["backfill"], &ALL[..]].concat()).ok();
+    assert_eq!(world.totals(), before);
+    // Rows that were refreshed meanwhile are not lost to what was staged before.
+    world.tenants[0].run("UPDATE event SET note = 'short' WHERE id = 20; UPDATE event SET amount = 5000 WHERE id = 100");
+    world
+        .dayhaul(&[
+            "refresh",
+            "--from",
+            "2023-12-01",
+            "--to",
+            "2023-12-31",
+            "--today",
+            events::TODAY,
+        ])
+        .ok();
+    world.dayhaul(&args).ok();
+    assert_eq!(
+        world.read("SELECT count(*) FROM acme.event WHERE amount = 5000 OR note = 'short'")[0][0]
+            .as_deref(),
+        Some("2")
+    );
+    assert_eq!(world.totals().0, "888");
+    world.is_clean();
+}
+
+#[test]
+fn a_reader_with_an_old_snapshot_keeps_its_rows() {
+    let world = loaded("old_snapshot");
+    world.configure("[load]\nbarrier_timeout = \"1s\"\n");
+    let sum = "SELECT count(*)::text, sum(amount)::text FROM acme.event";
+    let url = world.warehouse.url();
+    crate::server::block_on(async {
+        let reader = crate::server::connect(&url).await.unwrap();
+        reader
+            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+            .await
+            .unwrap();
+        let rebuild = || world.dayhaul(&["rebuild", "--year", "2023", "--today", events::TODAY]);
+        let refused = tokio::task::block_in_place(rebuild).exits(1);
+        assert!(
+            refused.stderr.contains("older snapshots"),
+            "{}",
+            refused.stderr
+        );
+        let row = reader.query_one(sum, &[]).await.unwrap();
+        assert_eq!(row.get::<_, String>(0), "888");
+        reader.batch_execute("COMMIT").await.unwrap();
+        tokio::task::block_in_place(rebuild).ok();
+    });
+    assert_eq!(world.totals().0, "888");
+    world.is_clean();
+}
