@@ -1,5 +1,6 @@
 //! The engine: plan, windows, scheduling, retry, circuit, one unit's pipeline. Emits events, prints nothing.
 
+mod after;
 pub mod ask;
 pub mod backfill;
 mod blame;
@@ -14,6 +15,8 @@ mod pulse;
 mod queue;
 mod retry;
 pub mod run;
+mod shared;
 mod stall;
 pub mod verify;
 mod worker;
+mod year;

@@ -198,7 +198,7 @@ fn readers_see_the_same_totals_all_the_time() {
     let seen = readers.stop();
     assert!(seen.polls > 50, "{seen:?}");
     assert_eq!(seen.totals.len(), 1, "{seen:?}");
-    assert!(seen.slowest < Duration::from_millis(500), "{seen:?}");
+    seen.nobody_waited();
     world.is_clean();
 }
 

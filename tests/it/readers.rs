@@ -13,19 +13,46 @@ use tokio_postgres::Client;
 #[derive(Debug)]
 pub struct Seen {
     pub polls: usize,
-    /// `view: count sum`, each once; without the view's name, for the views show the same.
+    /// What the views showed, each once.
     pub totals: BTreeSet<String>,
     pub slowest: Duration,
+    /// The slowest poll of a reader that looks at nothing of ours: what the machine alone is to blame for.
+    pub control: Duration,
+}
+
+impl Seen {
+    fn nothing() -> Seen {
+        Seen {
+            polls: 0,
+            totals: BTreeSet::new(),
+            slowest: Duration::ZERO,
+            control: Duration::ZERO,
+        }
+    }
+
+    /// No poll was slower than 500 ms because of us. Waiting for a lock for that long is an error of its own, on
+    /// whatever machine.
+    #[track_caller]
+    pub fn nobody_waited(&self) {
+        let machine = self.control * 2;
+        assert!(
+            self.slowest < Duration::from_millis(500) + machine,
+            "{:?}, {:?} where nothing of ours was read",
+            self.slowest,
+            self.control
+        );
+    }
 }
 
 /// Readers that poll tenant and public view every few milliseconds, each in its own way.
 pub struct Readers {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Seen>>,
+    control: JoinHandle<Seen>,
 }
 
 #[derive(Clone, Copy)]
-enum Way {
+pub enum Way {
     /// Each query on its own.
     Committed,
     /// REPEATABLE READ transactions of half a second each.
@@ -51,28 +78,41 @@ impl Readers {
     }
 
     fn in_ways(world: &World, template: &str, amount: &str, ways: &[Way]) -> Readers {
+        let public = totals(&format!("public.{template}"), amount);
+        Readers::of(world, &[&public], ways)
+    }
+
+    /// Each way for each query, which gives one text.
+    pub fn of(world: &World, queries: &[&str], ways: &[Way]) -> Readers {
         let stop = Arc::new(AtomicBool::new(false));
-        let view = format!("public.{template}");
-        let threads = ways
+        let spawn = |url: String, role: &str, sql: &str, way: Way| {
+            let (role, sql, stop) = (role.to_owned(), sql.to_owned(), Arc::clone(&stop));
+            std::thread::spawn(move || block_on(poll(&url, &role, &sql, way, &stop)))
+        };
+        let url = world.warehouse.url();
+        let threads = queries
             .iter()
-            .map(|&way| {
-                let (url, role) = (world.warehouse.url(), world.reader.clone());
-                let sql = totals(&view, amount);
-                let stop = Arc::clone(&stop);
-                std::thread::spawn(move || block_on(poll(&url, &role, &sql, way, &stop)))
-            })
+            .flat_map(|sql| ways.iter().map(move |way| (*sql, *way)))
+            .map(|(sql, way)| spawn(url.clone(), &world.reader, sql, way))
             .collect();
-        Readers { stop, threads }
+        let control = spawn(
+            crate::server::url("postgres"),
+            "postgres",
+            "SELECT concat_ws(' ', count(*), sum(n)) FROM generate_series(1, 10000) AS n",
+            Way::Committed,
+        );
+        Readers {
+            stop,
+            threads,
+            control,
+        }
     }
 
     /// Ends the readers; fails when one of them got an error.
     pub fn stop(self) -> Seen {
         self.stop.store(true, Ordering::Relaxed);
-        let mut all = Seen {
-            polls: 0,
-            totals: BTreeSet::new(),
-            slowest: Duration::ZERO,
-        };
+        let mut all = Seen::nothing();
+        all.control = self.control.join().expect("the control").slowest;
         for thread in self.threads {
             let seen = thread.join().expect("a reader got an error");
             all.polls += seen.polls;
@@ -93,7 +133,9 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1";
 async fn reader(url: &str, role: &str) -> Client {
     let client = connect(url).await.expect("a connection");
     client
-        .batch_execute(&format!("SET ROLE \"{role}\""))
+        .batch_execute(&format!(
+            "SET ROLE \"{role}\"; SET timezone = 'UTC'; SET lock_timeout = '500ms'"
+        ))
         .await
         .expect("the reader's role");
     client
@@ -101,11 +143,7 @@ async fn reader(url: &str, role: &str) -> Client {
 
 async fn poll(url: &str, role: &str, sql: &str, way: Way, stop: &AtomicBool) -> Seen {
     let client = reader(url, role).await;
-    let mut seen = Seen {
-        polls: 0,
-        totals: BTreeSet::new(),
-        slowest: Duration::ZERO,
-    };
+    let mut seen = Seen::nothing();
     let slow = format!("SELECT (SELECT 'x' FROM pg_sleep(2)), q.* FROM ({sql}) AS q");
     while !stop.load(Ordering::Relaxed) {
         match way {
@@ -115,8 +153,10 @@ async fn poll(url: &str, role: &str, sql: &str, way: Way, stop: &AtomicBool) -> 
             Way::Repeatable => {
                 client.batch_execute(BEGIN).await.unwrap();
                 let begun = Instant::now();
+                let first = one(&client, sql, &mut seen).await;
                 while begun.elapsed() < Duration::from_millis(500) {
-                    one(&client, sql, &mut seen).await;
+                    let again = one(&client, sql, &mut seen).await;
+                    assert_eq!(again, first, "in one REPEATABLE READ transaction");
                 }
                 client.batch_execute("COMMIT").await.unwrap();
                 tokio::time::sleep(Duration::from_millis(200)).await;
@@ -138,13 +178,15 @@ async fn poll(url: &str, role: &str, sql: &str, way: Way, stop: &AtomicBool) -> 
     seen
 }
 
-async fn one(client: &Client, sql: &str, seen: &mut Seen) {
+async fn one(client: &Client, sql: &str, seen: &mut Seen) -> String {
     let begun = Instant::now();
     let row = client.query_one(sql, &[]).await.unwrap();
     seen.slowest = seen.slowest.max(begun.elapsed());
-    seen.totals.insert(row.get(0));
+    let totals: String = row.get(0);
+    seen.totals.insert(totals.clone());
     seen.polls += 1;
     tokio::time::sleep(Duration::from_millis(3)).await;
+    totals
 }
 
 /// A REPEATABLE READ transaction that has read the public view, and stays open until it is dropped.
@@ -171,6 +213,46 @@ impl Snapshot {
             .unwrap()
             .get(0);
         assert_eq!(sees, self.saw);
+    }
+}
+
+/// A REPEATABLE READ transaction that is opened at once, and polls until it is stopped.
+pub struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<usize>,
+}
+
+impl Watch {
+    pub fn start(world: &World, sql: &str) -> Watch {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (url, role) = (world.warehouse.url(), world.reader.clone());
+        let (sql, stopped) = (sql.to_owned(), Arc::clone(&stop));
+        let (opened, wait) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            block_on(async {
+                let client = reader(&url, &role).await;
+                client
+                    .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                    .await
+                    .unwrap();
+                let mut seen = Seen::nothing();
+                one(&client, &sql, &mut seen).await;
+                opened.send(()).unwrap();
+                while !stopped.load(Ordering::Relaxed) {
+                    one(&client, &sql, &mut seen).await;
+                }
+                assert_eq!(seen.totals.len(), 1, "{seen:?}");
+                seen.polls
+            })
+        });
+        wait.recv().expect("a snapshot");
+        Watch { stop, thread }
+    }
+
+    /// Ends it; fails when it saw two things, or got an error.
+    pub fn stop(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("a reader got an error")
     }
 }
 

@@ -74,10 +74,10 @@ impl Pair {
     /// Queries that recovery cancelled for the sake of rows or of locks.
     fn conflicts(&self) -> u64 {
         Database::of(&self.standby)
-            .one(&format!(
+            .one(
                 "SELECT confl_snapshot + confl_bufferpin + confl_lock \
-                 FROM pg_stat_database_conflicts WHERE datname = 'postgres'"
-            ))
+                 FROM pg_stat_database_conflicts WHERE datname = 'postgres'",
+            )
             .parse()
             .unwrap()
     }

@@ -1,0 +1,223 @@
+//! What all workers of a run share: the queue, who watches, and how the units ended.
+
+use super::event::{Change, Event, Failure, Observer, Outcome, UnitReport};
+use super::haul::Refreshed;
+use super::pair::ReadyPair;
+use super::queue::{PairIndex, Queue};
+use crate::catalog::ledger::{Entry, LoadedDay};
+use crate::config::Settings;
+use crate::error::{Error, Kind};
+use crate::pg::Access;
+use crate::unit::{Day, Unit, Window};
+use crate::warehouse::{Destination, YearBuild};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// What all workers of a run share.
+pub(super) struct Shared {
+    pub settings: Settings,
+    pub warehouse: Access,
+    pub run: i64,
+    pub reload: bool,
+    pub backfill: bool,
+    pub pairs: Vec<ReadyPair>,
+    pub observer: Arc<dyn Observer>,
+    /// Ends the workers early; `stopped` says why.
+    pub stop: CancellationToken,
+    pub stopped: Mutex<String>,
+    pub queue: Mutex<Queue>,
+    /// Rung whenever the queue changed.
+    pub changed: Notify,
+    pub outcomes: Mutex<Outcomes>,
+}
+
+/// How the units ended.
+#[derive(Default)]
+pub(super) struct Outcomes {
+    /// The tables (`schema.table`) in which rows changed.
+    pub changed_tables: BTreeSet<String>,
+    pub units: Vec<UnitReport>,
+    pub failures: Vec<Failure>,
+    pub seconds: BTreeMap<PairIndex, f64>,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub fn queue(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.queue)
+    }
+
+    fn unit(&self, pair: PairIndex, day: Day) -> Unit {
+        let pair = &self.pairs[pair];
+        Unit {
+            tenant: pair.tenant.name.clone(),
+            template: pair.template.name.clone(),
+            day,
+        }
+    }
+
+    pub fn entry(&self, pair: PairIndex, tries: i32) -> Entry<'_> {
+        let pair = &self.pairs[pair];
+        Entry {
+            tenant: &pair.tenant.name,
+            template: &pair.template.name,
+            version: pair.template.version(),
+            run: self.run,
+            tries,
+        }
+    }
+
+    pub fn year_build(&self) -> YearBuild<'_> {
+        let settings = &self.settings;
+        YearBuild {
+            access: &self.warehouse,
+            owner: &settings.warehouse.owner_role,
+            reader: &settings.warehouse.reader_role,
+            run: self.run,
+            jobs: settings.load.jobs,
+            lock_timeout: settings.load.lock_timeout,
+            barrier_timeout: settings.load.barrier_timeout,
+            stop: &self.stop,
+        }
+    }
+
+    fn report(&self, unit: UnitReport) {
+        self.observer.event(&Event::Unit(unit.clone()));
+        lock(&self.outcomes).units.push(unit);
+    }
+
+    /// Days are through. Those of a staged year count as loaded when the year is revealed.
+    pub fn loaded(
+        &self,
+        pair: PairIndex,
+        destination: Destination,
+        days: &[LoadedDay],
+        tries: u32,
+    ) {
+        self.observer.event(&Event::Through { units: days.len() });
+        if !matches!(destination, Destination::Staging(_)) {
+            // A backfill's day tables are left to autovacuum: they are many, and small.
+            if destination != Destination::DayTable || !self.backfill {
+                self.changed(days.iter());
+            }
+            self.report_loaded(pair, days, tries);
+        }
+    }
+
+    pub fn report_loaded(&self, pair: PairIndex, days: &[LoadedDay], tries: u32) {
+        for day in days {
+            self.report_day(pair, day, Outcome::Loaded, None, tries);
+        }
+    }
+
+    fn report_day(
+        &self,
+        pair: PairIndex,
+        day: &LoadedDay,
+        outcome: Outcome,
+        change: Option<Change>,
+        tries: u32,
+    ) {
+        self.report(UnitReport {
+            unit: self.unit(pair, day.day),
+            outcome,
+            rows: day.tally.rows,
+            bytes: day.tally.bytes,
+            digest: Some(day.tally.digest.to_string()),
+            relation: Some(day.relation.clone()),
+            tries,
+            change,
+        });
+    }
+
+    /// The tables of these days are no longer as their statistics say.
+    fn changed<'a>(&self, days: impl Iterator<Item = &'a LoadedDay>) {
+        let tables = days.map(|day| day.relation.clone());
+        lock(&self.outcomes).changed_tables.extend(tables);
+    }
+
+    pub fn refreshed(&self, pair: PairIndex, days: &[Refreshed], tries: u32) {
+        self.observer.event(&Event::Through { units: days.len() });
+        let changed = days
+            .iter()
+            .filter(|day| !matches!(day, Refreshed::Unchanged(_)));
+        self.changed(changed.map(Refreshed::loaded));
+        for day in days {
+            let (outcome, change) = match day {
+                Refreshed::New(_) => (Outcome::Loaded, None),
+                Refreshed::Unchanged(_) => (Outcome::Unchanged, None),
+                Refreshed::Changed(_, change) => (Outcome::Changed, Some(*change)),
+            };
+            self.report_day(pair, day.loaded(), outcome, change, tries);
+        }
+    }
+
+    pub fn report_days(
+        &self,
+        pair: PairIndex,
+        days: impl IntoIterator<Item = Day>,
+        outcome: Outcome,
+        tries: u32,
+    ) {
+        for day in days {
+            self.report(UnitReport {
+                unit: self.unit(pair, day),
+                outcome,
+                rows: 0,
+                bytes: 0,
+                digest: None,
+                relation: None,
+                tries,
+                change: None,
+            });
+        }
+    }
+
+    pub fn add_failure(
+        &self,
+        pair: PairIndex,
+        windows: Vec<Window>,
+        error: Error,
+        not_tried: bool,
+    ) {
+        let pair = &self.pairs[pair];
+        lock(&self.outcomes).failures.push(Failure {
+            tenant: pair.tenant.name.clone(),
+            template: Some(pair.template.name.clone()),
+            windows,
+            error,
+            not_tried,
+        });
+    }
+
+    /// Ends the run early: what is at work is abandoned, what is left in the queue is not tried.
+    pub fn stop(&self, why: &str) {
+        why.clone_into(&mut lock(&self.stopped));
+        self.stop.cancel();
+        let dropped = self.queue().open_for_all();
+        self.not_tried(dropped, why, Kind::Interrupted);
+    }
+
+    pub fn take_outcomes(&self) -> Outcomes {
+        std::mem::take(&mut *lock(&self.outcomes))
+    }
+
+    /// Windows that nobody will try, and why.
+    pub fn not_tried(&self, dropped: Vec<(PairIndex, Window)>, why: &str, kind: Kind) {
+        let mut by_pair: BTreeMap<PairIndex, Vec<Window>> = BTreeMap::new();
+        for (pair, window) in dropped {
+            by_pair.entry(pair).or_default().push(window);
+        }
+        for (pair, windows) in by_pair {
+            let days = windows.iter().flat_map(Window::days);
+            self.report_days(pair, days, Outcome::NotTried, 0);
+            self.add_failure(pair, windows, Error::new(kind, why), true);
+        }
+        self.changed.notify_waiters();
+    }
+}

@@ -1,0 +1,136 @@
+//! `kill -9` of a refresh and of a sync, at random moments: each day is as it was or as it becomes, and running the
+//! command again makes it what the source has.
+
+use crate::crash::Random;
+use crate::events;
+use crate::world::World;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+const KILLS: usize = 10;
+
+/// A row for each relation that is not the catalog's: its kind and who may do what with it.
+const GRANTS: &str = "SELECT n.nspname || '.' || c.relname, c.relkind, array_to_string(c.relacl, ' ') \
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'v') \
+     AND n.nspname NOT IN ('_wh', 'pg_catalog', 'information_schema') ORDER BY 1";
+
+/// Rows and sum per day; both sides round alike.
+const DAYS: &str = "SELECT (at AT TIME ZONE 'UTC')::date::text, \
+     concat_ws(' ', count(*), sum(amount::numeric(12,2)), sum(hashtext(note)), sum(id)) FROM";
+
+type Days = BTreeMap<String, String>;
+
+fn days(rows: Vec<Vec<Option<String>>>) -> Days {
+    rows.into_iter()
+        .map(|mut row| (row[0].take().unwrap(), row[1].take().unwrap()))
+        .collect()
+}
+
+fn in_source(world: &World) -> Days {
+    days(world.tenants[0].rows(&format!("{DAYS} event GROUP BY 1")))
+}
+
+fn for_readers(world: &World) -> Days {
+    days(world.read(&format!("{DAYS} public.event GROUP BY 1")))
+}
+
+/// Late, corrected and deleted rows all over.
+fn change(world: &World, round: usize) {
+    world.tenants[0].run(&format!(
+        "INSERT INTO event SELECT 1000000 + {round} * 1000 + n, d + interval '5 hours', 'late', n FROM
+           (SELECT row_number() OVER (ORDER BY d) AS n, d FROM
+             (SELECT DISTINCT date_trunc('day', at, 'UTC') AS d FROM event) AS q) AS q WHERE n % 2 = {round} % 2;
+         UPDATE event SET amount = amount + 1 WHERE id % 20 = {round};
+         DELETE FROM event WHERE id % 40 = {round} + 20"
+    ));
+}
+
+/// Kills the command somewhere in the time that it takes.
+fn kill(world: &World, args: &[&str], after: Duration) {
+    let run = world.start(args);
+    std::thread::sleep(after);
+    run.signal(libc::SIGKILL);
+    drop(run);
+    world.nobody_is_left();
+    world.wait_for(
+        "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = \
+         (SELECT oid FROM pg_database WHERE datname = current_database()))",
+    );
+}
+
+#[track_caller]
+fn old_or_new(before: &Days, after: &Days, seen: &Days) {
+    for day in before.keys().chain(after.keys()) {
+        let (state, old, new) = (seen.get(day), before.get(day), after.get(day));
+        assert!(
+            state == old || state == new,
+            "{day}: {state:?}, neither {old:?} nor {new:?}"
+        );
+    }
+}
+
+#[track_caller]
+fn all_right(world: &World) {
+    assert_eq!(for_readers(world), in_source(world));
+    world.is_clean();
+    world.digests_hold("event", events::TEMPLATE);
+    for row in world.warehouse.rows(GRANTS) {
+        let grants = row[2].clone().unwrap_or_default();
+        assert!(grants.contains(&format!("{}=r/", world.reader)), "{row:?}");
+        assert_eq!(grants.split(' ').count(), 2, "{row:?}");
+    }
+}
+
+#[test]
+fn a_killed_refresh_leaves_whole_days_and_the_next_one_ends_it() {
+    let mut random = Random::new();
+    let world = World::with_events("killed_refresh", &["acme"], "2024-02-25", 25, 20);
+    let range = ["--from", "2024-02-25", "--to", events::TODAY];
+    world.backfill(&range).ok();
+    let refresh = [&["refresh", "--today", events::TODAY], &range[..]].concat();
+    let begun = Instant::now();
+    change(&world, 0);
+    world.dayhaul(&refresh).ok();
+    let whole = begun.elapsed();
+    for round in 1..=KILLS {
+        let before = for_readers(&world);
+        change(&world, round);
+        kill(&world, &refresh, random.part_of(whole));
+        old_or_new(&before, &in_source(&world), &for_readers(&world));
+        world.is_swept();
+        world.dayhaul(&refresh).ok();
+        all_right(&world);
+    }
+}
+
+#[test]
+fn a_killed_sync_leaves_whole_days_and_the_next_one_ends_it() {
+    let mut random = Random::new();
+    let world = World::with_events("killed_sync", &["acme"], "2024-02-25", 60, 20);
+    world
+        .backfill(&["--from", "2024-02-25", "--to", events::TODAY])
+        .ok();
+    let first: chrono::NaiveDate = "2024-03-22".parse().unwrap();
+    let mut whole = Duration::from_secs(1);
+    for round in 0..KILLS {
+        // Two days a round are new, and two are folded.
+        let today = (first + chrono::Days::new(2 * round as u64)).to_string();
+        let sync = ["sync", "--lookback", "60", "--today", &today];
+        let before = for_readers(&world);
+        change(&world, round);
+        kill(&world, &sync, random.part_of(whole));
+        let mut source = in_source(&world);
+        source.retain(|day, _| *day <= today);
+        old_or_new(&before, &source, &for_readers(&world));
+        let begun = Instant::now();
+        world.dayhaul(&sync).ok();
+        whole = begun.elapsed();
+        assert_eq!(for_readers(&world), source, "{today}");
+        world.is_clean();
+    }
+    // Up to the last day that there is.
+    world
+        .dayhaul(&["sync", "--lookback", "60", "--today", "2024-04-25"])
+        .ok();
+    all_right(&world);
+}
