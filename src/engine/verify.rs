@@ -29,7 +29,7 @@ use super::queue::{Limits, Queue};
 use super::retry;
 use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
-use crate::error::{Error, Kind, Result};
+use crate::error::{At, Error, Kind, Result};
 use crate::pg::{self, Access, Purpose, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use crate::warehouse::open_session;
@@ -154,17 +154,14 @@ impl Run<'_> {
         if !self.asked.against.reads_sources() {
             return planned;
         }
-        let settings = self.settings;
-        let contacts = futures_util::stream::iter(planned).map(|subject| async move {
-            let contact: Result<Access> = async {
-                let access = pair::access(&subject.pair.tenant, settings).await?;
-                if !subject.days.is_empty() {
-                    retry::a_few_times(async || pg::connect(&access, Purpose::Source).await)
-                        .await?;
+        let (settings, cancel) = (self.settings, self.cancel.clone());
+        let contacts = futures_util::stream::iter(planned).map(|subject| async {
+            let contact = tokio::select! {
+                contact = contact(&subject, settings) => contact,
+                () = cancel.cancelled() => {
+                    Err(Error::new(Kind::Interrupted, "the run was interrupted"))
                 }
-                Ok(access)
-            }
-            .await;
+            };
             (subject, contact)
         });
         let mut contacts = contacts.buffered(settings.load.jobs.max(1));
@@ -194,7 +191,7 @@ impl Run<'_> {
             tenant: tenant.clone(),
             template: Some(template.clone()),
             windows: Window::runs(subject.days.iter().copied()),
-            error: error.at("source"),
+            error,
             not_tried: true,
         });
     }
@@ -300,6 +297,17 @@ impl Run<'_> {
             elapsed: begun.elapsed(),
         }
     }
+}
+
+/// How to reach a source, tried once when anything is to be read there.
+async fn contact(subject: &Subject, settings: &Settings) -> Result<Access> {
+    let access = pair::access(&subject.pair.tenant, settings).await?;
+    if !subject.days.is_empty() {
+        retry::a_few_times(async || pg::connect(&access, Purpose::Source).await)
+            .await
+            .at(|| "source".to_owned())?;
+    }
+    Ok(access)
 }
 
 /// Waits for the workers; ends them when the user asks for it, or when one of them dies.

@@ -198,6 +198,9 @@ fn not_well(found: &Verification) -> Vec<String> {
         let what = explain(verdict, found.against, &units);
         lines.push(format!("{tenant}/{template} {}: {what}", days(&windows)));
         for unit in units {
+            if verdict != Verdict::Extra && !unit.extra.is_empty() {
+                lines.push(format!("  {}: {}", unit.unit.day, extra(&[unit])));
+            }
             if let Some(diff) = &unit.diff {
                 lines.push(format!("  {}: {}", unit.unit.day, differing(diff)));
                 if let Diff::Rows(rows) = diff {
@@ -226,18 +229,19 @@ fn explain(verdict: Verdict, against: Against, units: &[&Checked]) -> String {
             let relations = relations(units.iter().filter_map(|u| u.relation.as_deref()));
             format!("missing: the ledger names {relations}, which is gone")
         }
-        Verdict::Extra => {
-            let rows = units.iter().flat_map(|u| &u.extra).map(|e| e.rows).sum();
-            let found = units.iter().flat_map(|u| &u.extra);
-            format!(
-                "extra: {} in {}, of which the ledger knows nothing",
-                counted(rows, "row"),
-                relations(found.map(|e| e.relation.as_str()))
-            )
-        }
+        Verdict::Extra => extra(units),
         Verdict::NotLoaded => "not loaded".to_owned(),
         Verdict::Ok | Verdict::Failed | Verdict::NotTried => String::new(),
     }
+}
+
+fn extra(units: &[&Checked]) -> String {
+    let found = || units.iter().flat_map(|u| &u.extra);
+    format!(
+        "extra: {} in {}, of which the ledger knows nothing",
+        counted(found().map(|e| e.rows).sum(), "row"),
+        relations(found().map(|e| e.relation.as_str()))
+    )
 }
 
 /// Each name once.

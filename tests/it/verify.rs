@@ -49,8 +49,6 @@ fn notices(world: &World, sql: &str, expected: &[&str]) {
 #[test]
 fn what_was_loaded_is_well_on_every_side() {
     let world = world("verify_ok");
-    let wal = "SELECT pg_current_wal_insert_lsn()";
-    world.warehouse.run("CHECKPOINT");
     for against in ["both", "source", "ledger"] {
         let json = verify(&world, &["--against", against, "--json"])
             .ok()
@@ -67,7 +65,6 @@ fn what_was_loaded_is_well_on_every_side() {
         assert_eq!(unit["warehouse"]["digest"], unit["ledger"]["digest"]);
         assert_eq!(json["repair"], Value::Null);
     }
-    assert!(!world.warehouse.one(wal).is_empty());
     let text = verify(&world, &[]).ok();
     let acme = text.stdout.lines().find(|l| l.starts_with("acme")).unwrap();
     let cells: Vec<_> = acme.split_whitespace().collect();
@@ -268,15 +265,10 @@ fn diff_says_which_rows_and_columns_and_shows_values_only_when_asked() {
     for line in [
         "added id 777",
         "removed id 888",
-        "changed id 3; amount 1.03 in the warehouse, 0.03 at the source; note secret in the warehouse, note 3 at the source",
+        "changed id 3; note secret in the warehouse, note 3 at the source; amount 1.03 in the warehouse, 0.03 at the source",
         "changed id 4; note null in the warehouse, note 4 at the source",
     ] {
-        let found = out.contains(line);
-        // Columns come in the template's order.
-        let turned = line.split_once("; amount").is_some_and(|(head, _)| {
-            out.contains(&format!("{head}; note secret in the warehouse, note 3 at the source; amount 1.03 in the warehouse, 0.03 at the source"))
-        });
-        assert!(found || turned, "{line}\n{out}");
+        assert!(out.contains(line), "{line}\n{out}");
     }
     let json = verify(&world, &["--diff", "--show-values", "--json"])
         .exits(1)
