@@ -73,13 +73,16 @@ impl Pair {
 
     /// Queries that recovery cancelled for the sake of rows or of locks.
     fn conflicts(&self) -> u64 {
-        Database::of(&self.standby)
-            .one(
-                "SELECT confl_snapshot + confl_bufferpin + confl_lock \
-                 FROM pg_stat_database_conflicts WHERE datname = 'postgres'",
-            )
-            .parse()
-            .unwrap()
+        let sql = "SELECT confl_snapshot + confl_bufferpin + confl_lock \
+                   FROM pg_stat_database_conflicts WHERE datname = 'postgres'";
+        // Recovery may cancel this query, too.
+        for _ in 0..50 {
+            if let Ok(rows) = server::rows(&Database::of(&self.standby).url(), sql) {
+                return rows[0][0].as_deref().unwrap().parse().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("recovery cancelled every look at its conflicts");
     }
 
     /// Until the standby has all that the primary has.
