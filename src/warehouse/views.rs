@@ -36,7 +36,7 @@ fn view_columns(template: &Template) -> String {
 ///
 /// Only the fold line decides, so that a table on its way in or out of the view needs no mark of its own: years that
 /// begin at or after the line, and days before it, are hidden whole.
-fn shown_tables(template: &Template, shape: &Shape) -> Vec<(String, bool)> {
+pub(super) fn shown_tables(template: &Template, shape: &Shape) -> Vec<(String, bool)> {
     let line = shape.fold_line;
     let years = shape
         .years
