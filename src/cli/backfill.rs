@@ -1,7 +1,7 @@
 //! `dayhaul backfill`: days that the warehouse does not have yet.
 
 use super::context::Context;
-use super::load::{LockArgs, carry_out};
+use super::load::{RunArgs, carry_out};
 use super::selection::SelectionArgs;
 use super::signals::cancelled_by_signals;
 use crate::engine::ask::Ask;
@@ -15,7 +15,7 @@ pub struct Args {
     #[arg(long)]
     reload: bool,
     #[command(flatten)]
-    locks: LockArgs,
+    run: RunArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
@@ -24,5 +24,5 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         days,
         reload: args.reload,
     };
-    carry_out(ask, &resolved, args.locks, cancelled_by_signals(), context).await
+    carry_out(ask, &resolved, args.run, cancelled_by_signals(), context).await
 }

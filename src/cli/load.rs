@@ -10,12 +10,16 @@ use crate::engine::run::{Options, run};
 use crate::error::{Error, Result, exit};
 use crate::report::{Progress, RunOutcome, fold, json, summary};
 use clap::ValueEnum;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// What to do about pairs that another run holds.
+/// How a run is carried out.
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub struct LockArgs {
+pub struct RunArgs {
+    /// Windows loaded at once [default: `load.jobs`]; `load.per_server` limits those of one source server
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
     /// Wait for a (tenant, template) that another run holds
     #[arg(long)]
     pub(super) wait: bool,
@@ -32,7 +36,7 @@ pub(super) enum IfLocked {
     Ok,
 }
 
-impl LockArgs {
+impl RunArgs {
     /// The exit code of a run that ended so.
     pub fn exit_code(self, report: &RunReport) -> u8 {
         match RunOutcome::of(report) {
@@ -46,11 +50,14 @@ impl LockArgs {
 pub(super) async fn carry_out(
     ask: Ask,
     resolved: &Resolved,
-    locks: LockArgs,
+    args: RunArgs,
     cancel: CancellationToken,
     context: &Context,
 ) -> Result<u8> {
-    let settings = context.settings()?;
+    let mut settings = context.settings()?;
+    if let Some(jobs) = args.jobs {
+        settings.load.jobs = jobs.get();
+    }
     if let Some(note) = &resolved.note {
         context.note(note);
     }
@@ -62,11 +69,11 @@ pub(super) async fn carry_out(
             .with_hint("enable one with `dayhaul tenant enable T --template X`"));
     }
     let options = Options {
-        wait: locks.wait,
+        wait: args.wait,
         today: resolved.today,
     };
     let report = watched(&settings, pairs, ask, options, cancel, context).await?;
-    Ok(locks.exit_code(&report))
+    Ok(args.exit_code(&report))
 }
 
 /// Runs what is asked with progress, and shows how it ended.

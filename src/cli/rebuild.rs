@@ -1,7 +1,7 @@
 //! `dayhaul rebuild`: days loaded anew from their sources, while readers keep what is there.
 
 use super::context::Context;
-use super::load::{LockArgs, carry_out};
+use super::load::{RunArgs, carry_out};
 use super::selection::SelectionArgs;
 use super::signals::cancelled_by_signals;
 use crate::engine::ask::Ask;
@@ -12,11 +12,11 @@ pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
     #[command(flatten)]
-    locks: LockArgs,
+    run: RunArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let (resolved, days) = args.selection.resolve_with_days()?;
     let ask = Ask::Rebuild { days };
-    carry_out(ask, &resolved, args.locks, cancelled_by_signals(), context).await
+    carry_out(ask, &resolved, args.run, cancelled_by_signals(), context).await
 }

@@ -1,7 +1,7 @@
 //! `dayhaul refresh`: days compared with their sources, and brought up by what differs.
 
 use super::context::Context;
-use super::load::{LockArgs, carry_out};
+use super::load::{RunArgs, carry_out};
 use super::selection::SelectionArgs;
 use super::signals::cancelled_by_signals;
 use crate::engine::ask::Ask;
@@ -15,7 +15,7 @@ pub struct Args {
     #[arg(long)]
     outdated: bool,
     #[command(flatten)]
-    locks: LockArgs,
+    run: RunArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
@@ -29,5 +29,5 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         let (resolved, days) = args.selection.resolve_with_days()?;
         (Ask::Refresh { days }, resolved)
     };
-    carry_out(ask, &resolved, args.locks, cancelled_by_signals(), context).await
+    carry_out(ask, &resolved, args.run, cancelled_by_signals(), context).await
 }

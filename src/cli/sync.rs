@@ -1,7 +1,7 @@
 //! `dayhaul sync`: the one command for cron.
 
 use super::context::Context;
-use super::load::{LockArgs, carry_out};
+use super::load::{RunArgs, carry_out};
 use super::selection::Resolved;
 use super::signals::cancelled_by_signals;
 use crate::catalog::Selection;
@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long, value_name = "D")]
     today: Option<Day>,
     #[command(flatten)]
-    locks: LockArgs,
+    run: RunArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
@@ -40,5 +40,5 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let ask = Ask::Sync {
         lookback: args.lookback,
     };
-    carry_out(ask, &resolved, args.locks, cancelled_by_signals(), context).await
+    carry_out(ask, &resolved, args.run, cancelled_by_signals(), context).await
 }

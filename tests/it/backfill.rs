@@ -32,7 +32,7 @@ fn running_it_again_loads_nothing_twice() {
     let world = World::with_events("again", &["acme", "beta"], "2024-03-01", 20, 10);
     let args = ["--from", "2024-03-01", "--to", "2024-03-20"];
     let first = world
-        .backfill(&[&args[..], &["--json"]].concat())
+        .backfill(&[&args[..], &["--json", "--jobs", "1"]].concat())
         .ok()
         .json();
     assert_eq!(first["schema"], "dayhaul.backfill/1");
