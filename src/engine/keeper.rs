@@ -158,7 +158,10 @@ impl Keeper {
             totals,
             failures: &failures,
         };
-        runs::end(&self.session, self.run, end).await
+        runs::end(&self.session, self.run, end).await?;
+        // Who waits for the locks need not wait for the session's end. Should this fail, the session has ended.
+        let _ = self.session.batch("SELECT pg_advisory_unlock_all()").await;
+        Ok(())
     }
 }
 

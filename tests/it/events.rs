@@ -144,10 +144,10 @@ impl World {
             one("SELECT count(*) FROM pg_class WHERE relname LIKE '%staging%'"),
             "0"
         );
-        assert_eq!(
-            one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' \
-                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"),
-            "0"
+        // A session's end takes the server a moment.
+        self.wait_for(
+            "SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory' \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
         );
         assert_eq!(
             one(
