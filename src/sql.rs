@@ -1,7 +1,7 @@
 //! The text of SQL that every room needs: one function quotes identifiers, one quotes literals, one renders bounds.
 
 use crate::schema::Scalar;
-use crate::unit::Day;
+use crate::unit::{Day, Window};
 
 /// `"name"`, with quotes inside doubled.
 pub fn ident(name: &str) -> String {
@@ -33,6 +33,15 @@ pub fn bound(day: Day, time: Scalar) -> String {
     }
 }
 
+/// The condition that the time column lies in the days of `window`. `time` is the column, quoted.
+pub fn within(time: &str, window: Window, ty: Scalar) -> String {
+    format!(
+        "{time} >= {} AND {time} < {}",
+        bound(window.from, ty),
+        bound(window.to, ty)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +60,10 @@ mod tests {
         assert_eq!(
             bound(day, Scalar::Timestamptz),
             "'2024-01-15 00:00:00+00'::timestamptz"
+        );
+        assert_eq!(
+            within("\"on\"", Window::single(day), Scalar::Date),
+            "\"on\" >= '2024-01-15'::date AND \"on\" < '2024-01-16'::date"
         );
     }
 }

@@ -4,9 +4,9 @@ use super::history::{self, Attempt, unsigned};
 use super::{Tenant, lease, templates, tenants};
 use crate::error::Result;
 use crate::pg::{Row, Session, ToSql};
-use crate::sql::{bound, ident, qualified};
+use crate::sql::{ident, qualified, within};
 use crate::template::Template;
-use crate::unit::{Day, TemplateName, TenantName, Unit};
+use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
 use chrono::{DateTime, NaiveDate, Utc};
 
 /// What is known of a unit.
@@ -187,10 +187,9 @@ async fn find(session: &Session, relation: &str, template: &Template, day: Day) 
     let counted = session
         .query_one(
             &format!(
-                "SELECT count(*) FROM {} WHERE {time} >= {} AND {time} < {}",
+                "SELECT count(*) FROM {} WHERE {}",
                 qualified(schema, name),
-                bound(day, ty),
-                bound(day.next(), ty)
+                within(&time, Window::single(day), ty)
             ),
             &[],
         )

@@ -18,7 +18,7 @@ use crate::pg::Session;
 use crate::unit::Day;
 use crate::warehouse;
 use crate::warehouse::difference::{
-    self, Keys, MATCH_BYTES_PER_ROW, Standing, begin_difference, days_of_keys, delete_rows,
+    Keys, MATCH_BYTES_PER_ROW, Standing, begin_difference, days_of_keys, delete_rows,
     finish_difference, standing,
 };
 use futures_util::StreamExt;
@@ -79,7 +79,7 @@ impl Haul<'_> {
         }
         if !unchanged.is_empty() {
             let days = unchanged.iter().map(|loaded| loaded.day);
-            difference::unchanged(to, &self.entry, days)
+            ledger::checked(to, &self.entry, days)
                 .await
                 .map_err(target)?;
         }

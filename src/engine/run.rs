@@ -9,7 +9,7 @@ use super::event::{Event, Failure, Observer, Outcome, RunReport, UnitReport};
 use super::fold::{PairFold, Steps, Target, fold_pairs};
 use super::keeper::Keeper;
 use super::pair::{self, ReadyPair};
-use super::queue::{Limits, Queue, runs_of};
+use super::queue::{Limits, Queue};
 use super::shared::{Outcomes, Shared};
 use super::worker::Worker;
 use crate::catalog::{Pair, ledger, runs::RunHeader, warehouse_access};
@@ -196,9 +196,7 @@ impl Run<'_> {
     /// Stores the days of each pair with the run: they are resolved once.
     async fn select(&self, keeper: &Keeper) -> Result<()> {
         let pairs = self.all.iter().map(|((tenant, template), days)| {
-            let runs = runs_of(days.iter().copied(), |_| ());
-            let windows = runs.into_iter().map(|(_, window)| window).collect();
-            (tenant, template, windows)
+            (tenant, template, Window::runs(days.iter().copied()))
         });
         keeper.select(pairs).await
     }
@@ -400,10 +398,7 @@ impl Run<'_> {
                 self.outcomes.failures.push(Failure {
                     tenant: tenant.clone(),
                     template: Some(template.clone()),
-                    windows: runs_of(silent, |_| ())
-                        .into_iter()
-                        .map(|(_, window)| window)
-                        .collect(),
+                    windows: Window::runs(silent),
                     error,
                     not_tried: true,
                 });

@@ -1,14 +1,14 @@
 //! A worker's other job: a year whose windows are through is built and revealed.
 
 use super::event::{Event, Outcome};
-use super::queue::{PairIndex, runs_of};
+use super::queue::PairIndex;
 use super::retry;
 use super::shared::lock;
 use super::worker::Worker;
 use crate::catalog::ledger::{self, LoadedDay};
 use crate::copy::Tally;
 use crate::error::{Error, Kind, Result};
-use crate::unit::Day;
+use crate::unit::{Day, Window};
 use crate::warehouse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ impl Worker {
         let asked = &shared.pairs[pair].asked;
         let asked = days.iter().copied().filter(|d| asked.contains(d));
         shared.report_days(pair, asked, Outcome::Failed, 1);
-        let windows = runs_of(days.iter().copied(), |_| ());
+        let windows = Window::runs(days.iter().copied());
         let mut told =
             Error::new(error.kind(), error.message()).at(format!("building year {year}"));
         if let Some(code) = error.sqlstate() {
@@ -80,7 +80,6 @@ impl Worker {
         if let Some(hint) = error.hint() {
             told = told.with_hint(hint);
         }
-        let windows = windows.into_iter().map(|(_, window)| window).collect();
         shared.add_failure(pair, windows, told, false);
         true
     }
@@ -113,10 +112,7 @@ impl Worker {
         } else {
             Outcome::Failed
         };
-        let windows = runs_of(days.iter().copied().collect::<BTreeSet<_>>(), |_| ())
-            .into_iter()
-            .map(|(_, window)| window)
-            .collect();
+        let windows = Window::runs(days.iter().copied().collect::<BTreeSet<_>>());
         shared.report_days(pair, days, outcome, 1);
         shared.add_failure(pair, windows, error, interrupted);
     }

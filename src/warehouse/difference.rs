@@ -1,5 +1,6 @@
 //! Bringing a day up by its difference: which rows stand there, which are gone, which are new.
 
+use super::in_window;
 use super::tables::column_list;
 use super::views::shown_tables;
 use super::{Destination, Place, Shape, utc_day};
@@ -9,7 +10,7 @@ use crate::copy::{LocatedRows, Tid, fields};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{RawArray, Session};
 use crate::sql::{bound, ident, qualified};
-use crate::unit::Day;
+use crate::unit::{Day, Window};
 use chrono::NaiveDate;
 use futures_util::StreamExt;
 use std::collections::BTreeSet;
@@ -77,16 +78,6 @@ pub async fn begin_difference(session: &Session, entry: &Entry<'_>) -> Result<()
     lease::check(session, entry.run, entry.tenant, entry.template).await
 }
 
-fn only(place: Place<'_>, day: Day) -> String {
-    let time = ident(&place.template.time_column);
-    let ty = place.template.time_type();
-    format!(
-        "{time} >= {} AND {time} < {}",
-        bound(day, ty),
-        bound(day.next(), ty)
-    )
-}
-
 fn table(place: Place<'_>, destination: Destination, day: Day) -> String {
     let table = Shape::table(&place.template.name, destination, day);
     qualified(place.schema.as_str(), &table)
@@ -108,7 +99,7 @@ pub async fn standing(
             "COPY (SELECT {}, ctid FROM {} WHERE {}) TO STDOUT (FORMAT binary)",
             column_list(place.template),
             table(place, destination, day),
-            only(place, day),
+            in_window(place.template, Window::single(day)),
         ))
         .await?;
     let mut located = LocatedRows::new(place.template.columns.len());
@@ -134,7 +125,7 @@ pub async fn delete_rows(
     let statement = format!(
         "DELETE FROM {} WHERE ctid = ANY ($1::tid[]) AND {}",
         table(place, destination, day),
-        only(place, day),
+        in_window(place.template, Window::single(day)),
     );
     for batch in gone.chunks(BATCH) {
         let mut tids = RawArray::new(TID_OID);
@@ -154,24 +145,6 @@ pub async fn delete_rows(
         }
     }
     Ok(())
-}
-
-/// Deletes all rows of a day.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn delete_day(
-    session: &Session,
-    place: Place<'_>,
-    destination: Destination,
-    day: Day,
-) -> Result<u64> {
-    let statement = format!(
-        "DELETE FROM {} WHERE {}",
-        table(place, destination, day),
-        only(place, day)
-    );
-    session.execute(&statement, &[]).await
 }
 
 /// The unique keys of tuples, column by column, to be looked up in other days.
@@ -312,18 +285,6 @@ pub async fn finish_difference(
     ledger::claim(session, entry, days.iter().map(|d| d.day), true).await?;
     ledger::record(session, entry, days).await?;
     session.batch("COMMIT").await
-}
-
-/// Notes that days were compared and found unchanged: nothing else is written.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn unchanged(
-    session: &Session,
-    entry: &Entry<'_>,
-    days: impl IntoIterator<Item = Day>,
-) -> Result<()> {
-    ledger::checked(session, entry, days).await
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The transaction in which a window's rows and their ledger rows become one fact.
 
+use super::in_window;
 use super::tables::{TableCopy, create_indexes};
 use super::{Destination, Place, Shape};
 use crate::catalog::lease;
 use crate::catalog::ledger::{self, Entry, LoadedDay};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
-use crate::sql::{bound, ident, qualified};
+use crate::sql::qualified;
 use crate::unit::{Day, Window};
 use std::collections::BTreeSet;
 
@@ -95,8 +96,6 @@ async fn delete_days(
     window: Window,
     destination: Destination,
 ) -> Result<()> {
-    let time = ident(&place.template.time_column);
-    let ty = place.template.time_type();
     let tables: BTreeSet<String> = window
         .days()
         .map(|day| Shape::table(&place.template.name, destination, day))
@@ -104,10 +103,9 @@ async fn delete_days(
     for table in tables {
         session
             .batch(&format!(
-                "DELETE FROM {} WHERE {time} >= {} AND {time} < {}",
+                "DELETE FROM {} WHERE {}",
                 qualified(place.schema.as_str(), &table),
-                bound(window.from, ty),
-                bound(window.to, ty),
+                in_window(place.template, window),
             ))
             .await?;
     }

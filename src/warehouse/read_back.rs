@@ -1,12 +1,13 @@
 //! Reading back what the warehouse holds: the rows of days in the bytes that were sent, and rows where none should be.
 
 use super::Place;
+use super::in_window;
 use super::{utc_day, views};
 use crate::catalog::ledger::Recorded;
 use crate::catalog::relations::{Relation, RelationKind};
 use crate::error::Result;
 use crate::pg::Session;
-use crate::sql::{bound, ident, qualified};
+use crate::sql::qualified;
 use crate::template::{Template, copy_out_sql};
 use crate::unit::{Day, Window};
 use chrono::NaiveDate;
@@ -29,19 +30,9 @@ pub fn read_back_sql(schema: &str, table: &str, template: &Template, window: Win
     let rows = format!(
         "SELECT * FROM {} WHERE {}",
         qualified(schema, table),
-        within(template, window)
+        in_window(template, window)
     );
     copy_out_sql(template, &rows)
-}
-
-fn within(template: &Template, window: Window) -> String {
-    let time = ident(&template.time_column);
-    let ty = template.time_type();
-    format!(
-        "{time} >= {} AND {time} < {}",
-        bound(window.from, ty),
-        bound(window.to, ty)
-    )
 }
 
 /// Rows of a day in a table that readers see, though the ledger does not say that the day is there.
@@ -117,7 +108,7 @@ async fn count_by_day(
     windows: &[Window],
 ) -> Result<Vec<(Day, u64)>> {
     let day = utc_day(template, "");
-    let windows: Vec<String> = windows.iter().map(|w| within(template, *w)).collect();
+    let windows: Vec<String> = windows.iter().map(|w| in_window(template, *w)).collect();
     let rows = session
         .query(
             &format!(

@@ -2,13 +2,15 @@
 //! and year tables whose place another took.
 
 use super::Place;
+use super::in_window;
 use super::tables::staging_table;
 use super::transaction::{about_locks, patient_transaction, short_transaction};
 use crate::catalog::relations::{self, RelationKind};
 use crate::catalog::{lease, ledger};
 use crate::error::Result;
 use crate::pg::Session;
-use crate::sql::{bound, ident, qualified};
+use crate::sql::qualified;
+use crate::unit::Window;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -29,8 +31,6 @@ pub async fn drop_stale_days(
 ) -> Result<()> {
     let (tenant, template) = (place.tenant, place.template);
     let stale = ledger::stale_staged(session, tenant, &template.name, template.version()).await?;
-    let time = ident(&template.time_column);
-    let ty = template.time_type();
     for day in stale.into_iter().filter(|day| years.contains(&day.year())) {
         let staging = staging_table(&template.name, day.year());
         short_transaction(session, lock_timeout, async || {
@@ -38,10 +38,9 @@ pub async fn drop_stale_days(
             ledger::unstage(session, tenant, &template.name, [day]).await?;
             session
                 .batch(&format!(
-                    "DELETE FROM {} WHERE {time} >= {} AND {time} < {}",
+                    "DELETE FROM {} WHERE {}",
                     qualified(place.schema.as_str(), &staging),
-                    bound(day, ty),
-                    bound(day.next(), ty),
+                    in_window(template, Window::single(day)),
                 ))
                 .await
         })

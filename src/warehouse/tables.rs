@@ -6,7 +6,7 @@ use crate::copy::{HEADER, TRAILER};
 use crate::error::Result;
 use crate::pg::{Access, CopyIn, Session};
 use crate::schema::Scalar;
-use crate::sql::{bound, ident, qualified};
+use crate::sql::{ident, qualified, within};
 use crate::template::Template;
 use crate::unit::{Day, TemplateName, Window};
 use bytes::Bytes;
@@ -36,6 +36,12 @@ pub(super) fn index_name(table: &str, index: usize) -> String {
     format!("{table}_i{}", index + 1)
 }
 
+/// The condition that a row of the template lies in `window`.
+pub(super) fn in_window(template: &Template, window: Window) -> String {
+    let time = ident(&template.time_column);
+    within(&time, window, template.time_type())
+}
+
 /// A table with the template's columns, and a CHECK that no row strays out of `window`.
 pub(super) fn create_table(
     schema: &str,
@@ -49,13 +55,11 @@ pub(super) fn create_table(
         .map(|c| format!("{} {}", ident(&c.name), c.ty))
         .collect::<Vec<_>>()
         .join(", ");
-    let time = ident(&template.time_column);
-    let ty = template.time_type();
     format!(
-        "CREATE TABLE {} ({columns}, CONSTRAINT time_bounds CHECK ({time} IS NOT NULL AND {time} >= {} AND {time} < {}))",
+        "CREATE TABLE {} ({columns}, CONSTRAINT time_bounds CHECK ({} IS NOT NULL AND {}))",
         qualified(schema, name),
-        bound(window.from, ty),
-        bound(window.to, ty),
+        ident(&template.time_column),
+        in_window(template, window),
     )
 }
 

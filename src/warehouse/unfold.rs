@@ -2,6 +2,7 @@
 
 use super::Place;
 use super::fold::{Folding, Moved, Moving, copied, copy_statement, make_table_here, size};
+use super::in_window;
 use super::shape::Shape;
 use super::tables::{create_indexes, day_table, year_table};
 use super::transaction::short_transaction;
@@ -9,8 +10,7 @@ use crate::catalog::lease;
 use crate::catalog::relations::RelationKind;
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
-use crate::schema::Scalar;
-use crate::sql::{bound, ident, qualified};
+use crate::sql::qualified;
 use crate::unit::{Day, Window};
 use std::time::Instant;
 
@@ -63,7 +63,12 @@ async fn unfold_day(
     let (schema, template) = (place.schema.as_str(), &place.template.name);
     let (table, year) = (day_table(template, day), year_table(template, day.year()));
     let window = Window::single(day);
-    let copy = copy_statement(place, &year, &table, &within(place, window));
+    let copy = copy_statement(
+        place,
+        &year,
+        &table,
+        &format!("WHERE {}", in_window(place.template, window)),
+    );
     short_transaction(session, folding.lock_timeout, async || {
         lease::check(session, folding.run, place.tenant, template).await?;
         make_table_here(
@@ -103,7 +108,7 @@ async fn all_known(
             &format!(
                 "SELECT count(*) FROM {} {}",
                 qualified(place.schema.as_str(), &table),
-                within(place, window)
+                format_args!("WHERE {}", in_window(place.template, window))
             ),
             &[],
         )
@@ -118,14 +123,4 @@ async fn all_known(
     )
     .with_hint("nothing was moved; somebody else wrote into the table: load these days again with `dayhaul backfill --reload`")
     .at(format!("table `{}.{table}`", place.schema)))
-}
-
-fn within(place: Place<'_>, window: Window) -> String {
-    let time = ident(&place.template.time_column);
-    let ty: Scalar = place.template.time_type();
-    format!(
-        "WHERE {time} >= {} AND {time} < {}",
-        bound(window.from, ty),
-        bound(window.to, ty)
-    )
 }
