@@ -209,7 +209,10 @@ pub async fn record(
     } else {
         Err(Error::new(
             Kind::Bug,
-            format!("{updated} of {} landed days were in the ledger", objects.len()),
+            format!(
+                "{updated} of {} landed days were in the ledger",
+                objects.len()
+            ),
         ))
     }
 }
