@@ -33,7 +33,7 @@ pub(super) fn dates(days: impl IntoIterator<Item = Day>) -> Vec<NaiveDate> {
 
 /// Keeps the days of `done` (day, rows, digest, error, outcome) as attempts. `$1` to `$5` are an [`Entry`]'s tenant,
 /// template, version, run and tries.
-const KEEP_ATTEMPTS: &str = "INSERT INTO _wh.attempt AS a (tenant, template, version, run, tries, day, rows, digest, error, outcome) \
+pub(super) const KEEP_ATTEMPTS: &str = "INSERT INTO _wh.attempt AS a (tenant, template, version, run, tries, day, rows, digest, error, outcome) \
      SELECT $1, $2, $3, $4, $5, day, rows, digest, error, outcome FROM done \
      ON CONFLICT (tenant, template, day, run) DO UPDATE \
      SET version = excluded.version, tries = excluded.tries, rows = excluded.rows, digest = excluded.digest, \
@@ -42,6 +42,10 @@ const KEEP_ATTEMPTS: &str = "INSERT INTO _wh.attempt AS a (tenant, template, ver
 /// A change of ledger rows and its attempts as one statement: history costs no round trip.
 pub(super) fn with_attempts(change: &str) -> String {
     format!("WITH done AS ({change}) {KEEP_ATTEMPTS}")
+}
+
+pub(super) fn count(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 /// The tallies of days as arrays, one for each column: what `unnest` makes rows of again.
@@ -55,7 +59,6 @@ pub(super) struct Columns {
 
 impl Columns {
     pub fn of(days: &[LoadedDay]) -> Columns {
-        let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         Columns {
             days: dates(days.iter().map(|d| d.day)),
             rows: days.iter().map(|d| count(d.tally.rows)).collect(),
@@ -225,7 +228,7 @@ pub async fn checked(
     Ok(())
 }
 
-/// Writes down why days failed. A day that is loaded stays loaded.
+/// Writes down why days failed. A day that is loaded or landed stays so.
 ///
 /// # Errors
 /// The warehouse's.
@@ -243,7 +246,7 @@ pub async fn fail(
                  SELECT $1, $2, day, 'failed', $3, $4, $5, $7 FROM unnest($6::date[]) AS day \
                  ON CONFLICT (tenant, template, day) DO UPDATE \
                  SET version = excluded.version, run = excluded.run, tries = excluded.tries, error = excluded.error \
-                 WHERE u.state <> 'loaded'), \
+                 WHERE u.state = 'failed'), \
                  done AS (SELECT day, NULL::bigint AS rows, NULL::text AS digest, $7::text AS error, 'failed' AS outcome \
                           FROM unnest($6::date[]) AS day) {KEEP_ATTEMPTS}"
             ),

@@ -108,14 +108,17 @@ pub async fn reveal(
     session
         .execute(
             "INSERT INTO _wh.unit AS u (tenant, template, day, state, rows, digest, bytes, version, relation, \
-                                        loaded_at, checked_at, run) \
+                                        object, object_digest, object_bytes, loaded_at, checked_at, run) \
              SELECT tenant, template, day, 'loaded', rows, digest, bytes, version, $4, \
-                    clock_timestamp(), clock_timestamp(), run \
+                    object, object_digest, object_bytes, clock_timestamp(), clock_timestamp(), run \
              FROM _wh.staged WHERE tenant = $1 AND template = $2 AND relation = $3 \
              ON CONFLICT (tenant, template, day) DO UPDATE \
              SET state = 'loaded', rows = excluded.rows, digest = excluded.digest, bytes = excluded.bytes, \
-                 version = excluded.version, relation = excluded.relation, loaded_at = excluded.loaded_at, \
-                 checked_at = excluded.checked_at, run = excluded.run, error = NULL",
+                 version = excluded.version, relation = excluded.relation, \
+                 object = coalesce(excluded.object, u.object), \
+                 object_digest = CASE WHEN excluded.object IS NULL THEN u.object_digest ELSE excluded.object_digest END, \
+                 object_bytes = CASE WHEN excluded.object IS NULL THEN u.object_bytes ELSE excluded.object_bytes END, \
+                 loaded_at = excluded.loaded_at, checked_at = excluded.checked_at, run = excluded.run, error = NULL",
             &[&tenant.as_str(), &template.as_str(), &from, &to],
         )
         .await?;
