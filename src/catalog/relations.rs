@@ -212,15 +212,15 @@ pub async fn tenant_views(session: &Session, template: &TemplateName) -> Result<
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// A relation is no longer ours, in the transaction that drops it.
+/// These relations of a schema are no longer ours, in the transaction that drops them.
 ///
 /// # Errors
 /// The warehouse's.
-pub async fn remove(session: &Session, schema: &str, name: &str) -> Result<()> {
+pub async fn remove(session: &Session, schema: &str, names: &[String]) -> Result<()> {
     session
         .execute(
-            "DELETE FROM _wh.relation WHERE schema_name = $1 AND name = $2",
-            &[&schema, &name],
+            "DELETE FROM _wh.relation WHERE schema_name = $1 AND name = ANY ($2)",
+            &[&schema, &names],
         )
         .await?;
     Ok(())

@@ -168,7 +168,6 @@ pub async fn fold_days(
         let old_size = size(session, schema, std::slice::from_ref(&table)).await?;
         copy_side_by_side(session, place, &table, &days, folding).await?;
         let rows = days.iter().map(|(_, rows)| rows).sum();
-        analyze_if_grown(session, schema, &table, rows).await?;
         let new_size = size(session, schema, std::slice::from_ref(&table)).await?;
         moved.push(Moved {
             year,
@@ -344,22 +343,32 @@ pub(super) async fn size(session: &Session, schema: &str, tables: &[String]) -> 
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }
 
-/// The planner must know of the new days before it is asked about them; autovacuum, with the same threshold, may come
-/// minutes later.
-async fn analyze_if_grown(session: &Session, schema: &str, table: &str, rows: u64) -> Result<()> {
-    let name = qualified(schema, table);
-    let row = session
-        .query_one(
-            "SELECT reltuples::float8 FROM pg_class WHERE oid = to_regclass($1)",
-            &[&name],
-        )
-        .await?;
-    let known: f64 = row.get(0);
-    // Rows beyond 2^53 would lose their last digits, which decide nothing.
-    #[allow(clippy::cast_precision_loss)]
-    let grown = rows as f64 >= known.max(0.0) / 10.0;
-    if rows > 0 && grown {
-        session.batch(&format!("ANALYZE {name}")).await?;
+/// Tells the planner of the days that came into year tables, where they are a good part of what is there; autovacuum, with
+/// the same threshold, may come minutes later. In a session of its own, beside the sweep.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn analyze_grown(place: Place<'_>, moved: &[Moved], folding: Folding<'_>) -> Result<()> {
+    let session = open_session(folding.access, folding.owner).await?;
+    for moved in moved.iter().filter(|moved| moved.rows > 0) {
+        let table = year_table(&place.template.name, moved.year);
+        let name = qualified(place.schema.as_str(), &table);
+        let row = session
+            .query_one(
+                "SELECT reltuples::float8 FROM pg_class WHERE oid = to_regclass($1)",
+                &[&name],
+            )
+            .await?;
+        let known: f64 = row.get(0);
+        // Rows beyond 2^53 would lose their last digits, which decide nothing.
+        #[allow(clippy::cast_precision_loss)]
+        let grown = moved.rows as f64 >= known.max(0.0) / 10.0;
+        if grown {
+            session
+                .batch(&format!("ANALYZE {name}"))
+                .await
+                .at(|| format!("table `{}.{table}`", place.schema))?;
+        }
     }
     Ok(())
 }

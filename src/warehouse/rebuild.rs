@@ -65,7 +65,7 @@ pub async fn drop_retired(
     for relation in owned.iter().filter(|r| r.kind == RelationKind::Retired) {
         let dropped = patient_transaction(session, lock_timeout, PATIENCE, None, async || {
             lease::check(session, run, place.tenant, &place.template.name).await?;
-            relations::remove(session, schema, &relation.name).await?;
+            relations::remove(session, schema, std::slice::from_ref(&relation.name)).await?;
             session
                 .batch(&format!("DROP TABLE {}", qualified(schema, &relation.name)))
                 .await

@@ -299,7 +299,7 @@ async fn discard_empty_staging(
 ) -> Result<()> {
     short_transaction(session, build.lock_timeout, async || {
         lease::check(session, build.run, place.tenant, &place.template.name).await?;
-        relations::remove(session, place.schema.as_str(), staging).await?;
+        relations::remove(session, place.schema.as_str(), &[staging.to_owned()]).await?;
         session
             .batch(&format!(
                 "DROP TABLE IF EXISTS {}",

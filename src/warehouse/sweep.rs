@@ -55,8 +55,13 @@ pub async fn sweep(
 ) -> Result<Vec<Left>> {
     let template = &place.template.name;
     let line = shape.fold_line;
-    let deadline = Instant::now() + PATIENCE;
-    let mut left = Vec::new();
+    let mut sweep = Sweep {
+        session,
+        place,
+        folding,
+        deadline: Instant::now() + PATIENCE,
+        left: Vec::new(),
+    };
     let past: Vec<Day> = shape.days.range(..line).copied().collect();
     for days in past.chunks(TABLES_AT_ONCE) {
         let tables: Vec<String> = days.iter().map(|day| day_table(template, *day)).collect();
@@ -69,47 +74,45 @@ pub async fn sweep(
         }
         // One of them stays; the others need not.
         for (day, table) in days.iter().zip(tables) {
-            let patience = deadline.saturating_duration_since(Instant::now());
-            match drop_tables(
-                session,
-                place,
-                std::slice::from_ref(&table),
-                folding,
-                patience,
-            )
-            .await
-            {
-                Ok(()) => {
-                    shape.days.remove(day);
-                }
-                Err(error) => left.push(stays(place, &table, error)?),
+            if sweep.dropped(table).await? {
+                shape.days.remove(day);
             }
         }
     }
     let years: Vec<i32> = shape.years.range(line.year()..).copied().collect();
     for year in years {
         let table = year_table(template, year);
-        if year_window(year).from >= line {
-            let patience = deadline.saturating_duration_since(Instant::now());
-            match drop_tables(
-                session,
-                place,
-                std::slice::from_ref(&table),
-                folding,
-                patience,
-            )
-            .await
-            {
-                Ok(()) => {
-                    shape.years.remove(&year);
-                    continue;
-                }
-                Err(error) => left.push(stays(place, &table, error)?),
+        if year_window(year).from >= line && sweep.dropped(table.clone()).await? {
+            shape.years.remove(&year);
+        } else {
+            delete_beyond(session, place, &table, line, folding).await?;
+        }
+    }
+    Ok(sweep.left)
+}
+
+/// A sweep at work.
+struct Sweep<'a> {
+    session: &'a Session,
+    place: Place<'a>,
+    folding: Folding<'a>,
+    deadline: Instant,
+    left: Vec<Left>,
+}
+
+impl Sweep<'_> {
+    /// Whether the table could be dropped before the deadline; if not, it is among those that are left.
+    async fn dropped(&mut self, table: String) -> Result<bool> {
+        let patience = self.deadline.saturating_duration_since(Instant::now());
+        let tables = [table];
+        match drop_tables(self.session, self.place, &tables, self.folding, patience).await {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                self.left.push(stays(self.place, &tables[0], error)?);
+                Ok(false)
             }
         }
-        delete_beyond(session, place, &table, line, folding).await?;
     }
-    Ok(left)
 }
 
 /// A table that readers hold, or that somebody built a view on, stays; any other error ends the sweep.
@@ -134,9 +137,7 @@ async fn drop_tables(
     patient_transaction(session, folding.lock_timeout, patience, None, async || {
         lease::check(session, folding.run, place.tenant, &place.template.name).await?;
         refuse_if_needed(session, place, tables, None).await?;
-        for table in tables {
-            relations::remove(session, schema, table).await?;
-        }
+        relations::remove(session, schema, tables).await?;
         session
             .batch(&format!("DROP TABLE {}", names.join(", ")))
             .await

@@ -211,7 +211,7 @@ impl<'a> Work<'a> {
         (fold, failure)
     }
 
-    /// How the reveal ended and, when days moved, the sweep after it.
+    /// How the reveal ended and, when days moved, the sweep and ANALYZE after it.
     async fn reveal(
         self,
         session: &Session,
@@ -227,9 +227,20 @@ impl<'a> Work<'a> {
             }
             other => other?,
         }
-        let swept = warehouse::sweep(session, at, shape, self.folding()).await;
+        let grown = if copied.moving.is_unfold() {
+            &[]
+        } else {
+            &copied.years[..]
+        };
+        let (swept, analyzed) = tokio::join!(
+            warehouse::sweep(session, at, shape, self.folding()),
+            warehouse::analyze_grown(at, grown, self.folding()),
+        );
         self.warn(swept.as_deref().unwrap_or_default());
-        Ok((Standing::Moved, swept))
+        Ok((
+            Standing::Moved,
+            swept.and_then(|left| analyzed.map(|()| left)),
+        ))
     }
 
     /// Runs `work` in a session of its own, and ends that cleanly when the run is stopped.
