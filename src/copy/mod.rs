@@ -23,14 +23,18 @@
 //!
 //! An [`Intake`] holds the tuples that have not been taken yet, and one incomplete tuple.
 
+mod decode;
 mod digest;
+mod encode;
 mod fields;
 mod frame;
 mod intake;
 mod located;
 mod rules;
 
+pub use decode::Decoder;
 pub use digest::{Digest, tuple_hash};
+pub use encode::Encoder;
 pub use fields::fields;
 pub use frame::{HEADER, TRAILER};
 pub use intake::{Intake, Tally};
