@@ -15,6 +15,7 @@ mod pairs;
 pub mod relations;
 mod rights;
 pub mod runs;
+pub mod staged;
 mod steps;
 pub mod templates;
 pub mod tenants;

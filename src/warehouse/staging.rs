@@ -10,7 +10,7 @@ use super::tables::{
 use super::transaction::{open_session, short_transaction};
 use super::views::replace_tenant_view;
 use super::{Place, utc_day};
-use crate::catalog::{lease, ledger, relations};
+use crate::catalog::{lease, relations, staged};
 use crate::copy::{Intake, Tally};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::{Access, Session};
@@ -53,7 +53,7 @@ pub async fn build_year(
 ) -> Result<BTreeMap<Day, Tally>> {
     let staging = staging_table(&place.template.name, year);
     let relation = format!("{}.{staging}", place.schema);
-    let expected = ledger::staged_days(session, place.tenant, &place.template.name)
+    let expected = staged::days(session, place.tenant, &place.template.name)
         .await?
         .remove(&relation)
         .unwrap_or_default();
@@ -257,7 +257,7 @@ async fn reveal(
             relations::year_retired(session, schema, &table, retired).await?;
         }
         relations::staging_became_year(session, schema, &staging, &table).await?;
-        ledger::reveal(
+        staged::reveal(
             session,
             build.run,
             place.tenant,
