@@ -16,6 +16,7 @@ mod init;
 mod killed;
 mod lake;
 mod land;
+mod land_broken;
 mod layers;
 mod locks;
 mod onlookers;
