@@ -2,7 +2,6 @@
 
 mod after;
 pub mod ask;
-pub mod backfill;
 mod blame;
 mod compare;
 pub mod event;

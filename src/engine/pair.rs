@@ -5,7 +5,8 @@ use super::haul::begin_source;
 use super::pace::Pace;
 use super::queue::{Errand, PairWork, runs_of};
 use super::retry;
-use crate::catalog::{self, Pair, Tenant, fold_line, ledger, relations, staged};
+use crate::catalog::relations::{self, Lost};
+use crate::catalog::{self, Pair, Tenant, fold_line, ledger, staged};
 use crate::config::Settings;
 use crate::copy::Tally;
 use crate::error::Result;
@@ -140,8 +141,16 @@ pub(super) async fn make_ready(
     settings: &Settings,
 ) -> Result<ReadyPair> {
     let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+    let lost = match ask.makes_lost_tables() {
+        true => relations::forget_lost(session, tenant, template).await?,
+        false => Lost::default(),
+    };
+    for relation in &lost.relations {
+        tracing::warn!(relation, "is gone from the database, and made anew");
+    }
     let loaded = ledger::loaded_versions(session, tenant, template).await?;
     let mut days = ask.days(&pair, &loaded, today)?;
+    days.bring_back(&lost.days);
     let first = Shape::first_fold_line(today, pair.template.open_days);
     let from = days.earliest();
     let fold_line = fold_line::settle(session, tenant, template, from, first).await?;
@@ -151,17 +160,10 @@ pub(super) async fn make_ready(
         template: &pair.template,
     };
     let lock_timeout = settings.load.lock_timeout;
-    let rebuild = matches!(ask, Ask::Rebuild { .. });
-    if rebuild {
-        for lost in relations::forget_lost(session, tenant, template).await? {
-            tracing::warn!(relation = lost, "is gone from the database, and made anew");
-        }
-        staged::forget_lost(session, tenant, template).await?;
-    }
     warehouse::drop_retired(session, place, run, lock_timeout).await?;
     let owned = relations::of_pair(session, tenant, template).await?;
     let mut shape = Shape::new(fold_line, &owned);
-    if rebuild {
+    if matches!(ask, Ask::Rebuild { .. }) {
         let years = days.widen_to_years(&loaded, fold_line);
         shape.rebuilding = shape.years.intersection(&years).copied().collect();
     }

@@ -51,24 +51,19 @@ pub async fn run(
     let access = warehouse_access(settings).await?;
     let header = RunHeader::of_this_process(ask.command());
     let mut keeper = Keeper::begin(&access, settings, &header, &cancel).await?;
-    let named: BTreeSet<Day> = ask.named_days().iter().flat_map(Window::days).collect();
+    let known = |pair: &Pair| {
+        let key = (pair.tenant.name.clone(), pair.template.name.clone());
+        (key, ask.known_days(pair))
+    };
     let mut run = Run {
         settings,
         access: &access,
+        all: pairs.iter().map(known).collect(),
         ask,
         options,
         observer,
         cancel,
         outcomes: Outcomes::default(),
-        all: pairs
-            .iter()
-            .map(|p| {
-                (
-                    (p.tenant.name.clone(), p.template.name.clone()),
-                    named.clone(),
-                )
-            })
-            .collect(),
         locked: 0,
         unreachable: HashSet::new(),
         seconds: Vec::new(),
@@ -304,7 +299,7 @@ impl Run<'_> {
         self.outcomes.failures.push(Failure {
             tenant: pair.tenant.name.clone(),
             template: Some(pair.template.name.clone()),
-            windows: self.ask.named_days().into_iter().collect(),
+            windows: Window::runs(self.ask.known_days(pair)),
             error,
             not_tried: true,
         });

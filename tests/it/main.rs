@@ -21,6 +21,7 @@ mod readers;
 mod rebuild;
 mod refresh;
 mod refusals;
+mod repair;
 mod report;
 mod server;
 mod staging;
