@@ -112,18 +112,39 @@ pub async fn tables_there(
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
-    let table = |row: &Row| {
-        Some(Relation {
-            schema: row.get(0),
-            name: row.get(1),
-            kind: RelationKind::parse(row.get(2))?,
-            window: Some(Window::new(
-                row.get::<_, NaiveDate>(3).into(),
-                row.get::<_, NaiveDate>(4).into(),
-            )),
-        })
-    };
     Ok(rows.iter().filter_map(table).collect())
+}
+
+/// The day and year tables of a template, of all tenants: those of years first, by schema and name.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn tables_of_template(
+    session: &Session,
+    template: &TemplateName,
+) -> Result<Vec<Relation>> {
+    let rows = session
+        .query(
+            "SELECT r.schema_name, r.name, r.kind, r.from_day, r.to_day FROM _wh.relation r \
+             WHERE r.template = $1 AND r.kind IN ('day', 'year') \
+             ORDER BY r.kind DESC, r.schema_name COLLATE \"C\", r.name COLLATE \"C\"",
+            &[&template.as_str()],
+        )
+        .await?;
+    Ok(rows.iter().filter_map(table).collect())
+}
+
+/// A row of schema, name, kind, first day and the day after the last.
+fn table(row: &Row) -> Option<Relation> {
+    Some(Relation {
+        schema: row.get(0),
+        name: row.get(1),
+        kind: RelationKind::parse(row.get(2))?,
+        window: Some(Window::new(
+            row.get::<_, NaiveDate>(3).into(),
+            row.get::<_, NaiveDate>(4).into(),
+        )),
+    })
 }
 
 /// Refuses when a relation of that name exists and is not ours.

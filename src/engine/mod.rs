@@ -10,6 +10,7 @@ mod haul;
 mod keeper;
 mod pace;
 mod pair;
+mod pull;
 mod pulse;
 mod queue;
 mod retry;

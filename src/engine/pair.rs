@@ -5,6 +5,7 @@ use super::haul::begin_source;
 use super::pace::Pace;
 use super::queue::{Errand, PairWork, runs_of};
 use super::retry;
+use super::shared::lock;
 use crate::catalog::relations::{self, Lost};
 use crate::catalog::{self, Pair, Tenant, fold_line, ledger, staged};
 use crate::config::Settings;
@@ -14,8 +15,9 @@ use crate::pg::{self, Access, Purpose, Session};
 use crate::template::{Bindings, Template, check_source};
 use crate::unit::{Day, Window};
 use crate::warehouse::{self, Destination, Place, Shape};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
 
 /// A pair whose work can begin.
@@ -39,6 +41,10 @@ pub(super) struct ReadyPair {
     pub refresh: BTreeSet<Day>,
     /// Days refreshed because rows had moved out of them.
     pub followed: std::sync::Mutex<BTreeSet<Day>>,
+    /// Days from which keys vanished, left as they are until the pair's other days are through.
+    pub waiting: std::sync::Mutex<BTreeSet<Day>>,
+    /// The others are through: nothing waits any longer.
+    pub others_done: AtomicBool,
     /// Bytes per day of the latest days, when there are any.
     pub history: Option<u64>,
 }
@@ -60,6 +66,32 @@ impl ReadyPair {
             schema: &self.tenant.schema,
             vars: &self.tenant.vars,
         })
+    }
+
+    /// Whether a window from whose days keys vanish may wait: rows that moved may come with another.
+    pub fn may_wait(&self, has_others: bool) -> bool {
+        let waiting = || !lock(&self.waiting).is_empty();
+        !self.others_done.load(Ordering::Relaxed) && (has_others || waiting())
+    }
+
+    /// The days that are to be refreshed with `window`, when they waited for the others.
+    pub fn waited_with(&self, window: Window) -> BTreeSet<Day> {
+        if !self.others_done.load(Ordering::Relaxed) {
+            return BTreeSet::new();
+        }
+        let mut days = std::mem::take(&mut *lock(&self.waiting));
+        days.retain(|day| !window.contains(*day));
+        days
+    }
+
+    /// The queue's share of this pair once all its days but those that waited are through: the first of these, which takes
+    /// the others along.
+    pub async fn waiting_work(&self) -> PairWork {
+        self.others_done.store(true, Ordering::Relaxed);
+        let first = lock(&self.waiting).first().copied();
+        let shape = self.shape.lock().await;
+        let refresh = |day: Day| (Errand::refresh(shape.destination(day)), Window::single(day));
+        self.share(first.map(refresh).into_iter().collect())
     }
 
     /// The queue's share of this pair.
@@ -86,13 +118,21 @@ impl ReadyPair {
             .filter_map(Errand::staged_year)
             .collect();
         PairWork {
+            years,
+            replaced_years: shape.rebuilding.clone(),
+            ..self.share(runs)
+        }
+    }
+
+    fn share(&self, runs: VecDeque<(Errand, Window)>) -> PairWork {
+        PairWork {
             tenant: self.tenant.name.to_string(),
             server: self.access.url.endpoint(),
             runs,
-            years,
+            years: BTreeSet::new(),
             pace: Pace::new(self.history),
             one_day_windows: self.template.one_day_windows(),
-            replaced_years: shape.rebuilding.clone(),
+            replaced_years: BTreeSet::new(),
             running: BTreeMap::new(),
             postponed: BTreeSet::new(),
         }
@@ -211,6 +251,8 @@ pub(super) async fn make_ready(
         load,
         refresh,
         followed: std::sync::Mutex::default(),
+        waiting: std::sync::Mutex::default(),
+        others_done: AtomicBool::new(false),
         history,
     })
 }

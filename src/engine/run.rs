@@ -9,8 +9,8 @@ use super::event::{Event, Failure, Observer, Outcome, RunReport, UnitReport};
 use super::fold::{PairFold, Steps, Target, fold_pairs};
 use super::keeper::Keeper;
 use super::pair::{self, ReadyPair};
-use super::queue::{Limits, Queue};
-use super::shared::{Outcomes, Shared};
+use super::queue::{Limits, PairWork, Queue};
+use super::shared::{Outcomes, Shared, lock};
 use super::worker::Worker;
 use crate::catalog::{Pair, ledger, runs::RunHeader, warehouse_access};
 use crate::config::Settings;
@@ -233,12 +233,11 @@ impl Run<'_> {
                 units: pair.staged.len(),
             });
         }
-        let mut workers = JoinSet::new();
-        for slot in 0..load.jobs.max(1) {
-            let shared = Arc::clone(&shared);
-            workers.spawn_blocking(move || Worker::run(shared, slot));
+        work_off(&shared, keeper, &self.cancel).await;
+        if let Some(works) = waiting(&shared).await {
+            *shared.queue() = Queue::new(limits, works);
+            work_off(&shared, keeper, &self.cancel).await;
         }
-        oversee(&shared, keeper, &self.cancel, &mut workers).await;
         self.outcomes = shared.take_outcomes();
         self.analyze().await;
         self.seconds = self
@@ -422,6 +421,34 @@ impl Run<'_> {
             elapsed: begun.elapsed(),
         }
     }
+}
+
+/// Days that waited until the others were through, if there are any and the run goes on.
+async fn waiting(shared: &Shared) -> Option<Vec<PairWork>> {
+    if shared.stop.is_cancelled() {
+        return None;
+    }
+    let mut works = Vec::with_capacity(shared.pairs.len());
+    for (index, pair) in shared.pairs.iter().enumerate() {
+        if shared.queue().is_down(index) {
+            lock(&pair.waiting).clear();
+        }
+        works.push(pair.waiting_work().await);
+    }
+    if works.iter().all(|work| work.runs.is_empty()) {
+        return None;
+    }
+    Some(works)
+}
+
+/// Lets workers work until the queue is empty.
+async fn work_off(shared: &Arc<Shared>, keeper: &mut Keeper, cancel: &CancellationToken) {
+    let mut workers = JoinSet::new();
+    for slot in 0..shared.settings.load.jobs.max(1) {
+        let shared = Arc::clone(shared);
+        workers.spawn_blocking(move || Worker::run(shared, slot));
+    }
+    oversee(shared, keeper, cancel, &mut workers).await;
 }
 
 /// Waits for the workers; ends them when the run is interrupted, the locks are lost, or one of them dies.
