@@ -13,6 +13,7 @@ mod fold;
 mod history;
 mod init;
 mod killed;
+mod landing;
 mod layers;
 mod locks;
 mod onlookers;
