@@ -2,6 +2,7 @@
 
 mod bad;
 mod folder;
+mod python;
 mod readers;
 #[cfg(feature = "s3")]
 mod s3;

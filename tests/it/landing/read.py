@@ -25,7 +25,7 @@ def by_pyarrow(root):
     tree = ds.dataset(f"{root}/orders", format="parquet", partitioning="hive")
     table = tree.to_table()
     total = lambda c: plain(pc.sum(table[c]).as_py())
-    first = table.filter(pc.equal(table["id"], 5)).slice(0, 1).to_pylist()[0]
+    first = tree.to_table(filter=(ds.field("id") == 5) & (ds.field("tenant") == "acme")).to_pylist()[0]
     one = pq.ParquetFile(tree.files[0])
     return {
         "rows": table.num_rows,
@@ -52,7 +52,7 @@ def by_duckdb(root):
     sums = db.execute("SELECT " + ", ".join(f"sum({c})" for c in numbers) + f" FROM {tree}").fetchone()
     names = [d[0] for d in described]
     nulls = db.execute("SELECT " + ", ".join(f'count(*) - count("{c}")' for c in names) + f" FROM {tree}").fetchone()
-    row = db.execute(f"SELECT * FROM {tree} WHERE id = 5 LIMIT 1").fetchone()
+    row = db.execute(f"SELECT CAST(COLUMNS(*) AS VARCHAR) FROM {tree} WHERE id = 5 AND tenant = 'acme' ORDER BY date LIMIT 1").fetchone()
     ask = lambda sql: db.execute(sql).fetchall()
     return {
         "rows": ask(f"SELECT count(*) FROM {tree}")[0][0],
