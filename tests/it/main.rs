@@ -15,6 +15,7 @@ mod history;
 mod indexes;
 mod init;
 mod killed;
+mod landing;
 mod layers;
 mod locks;
 mod moved;
