@@ -79,7 +79,7 @@ impl FromWarehouse<'_> {
                 );
                 Error::new(Kind::Data, what)
             })?;
-            let mut files = DayFiles::new(self.lake, template, run.window)?;
+            let mut files = DayFiles::new(self.lake, template, run.window.days())?;
             if let Err(fault) = self
                 .run_of(&run, template, &mut files, to, &mut moved)
                 .await
@@ -90,7 +90,7 @@ impl FromWarehouse<'_> {
             let done = run.window.days().zip(&run.tallies);
             days.extend(done.map(|(day, tally)| landed(day, *tally, Some(&run.relation))));
         }
-        Ok(Hauled::refreshed(days))
+        Ok(Hauled::Refreshed(days))
     }
 
     /// Reads a run of days into files and publishes them.
