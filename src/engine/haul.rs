@@ -74,9 +74,11 @@ pub(super) enum Hauled {
     AlreadyThere,
     /// A refresh's days, each as it was found.
     Refreshed(Vec<Refreshed>),
+    /// The same; but days whose keys vanish were left as they are: perhaps rows moved to days that come later.
+    Waiting(Vec<Refreshed>, BTreeSet<Day>),
     /// The rows of a window of several days do not fit the budget.
     TooMuch,
-    /// Rows moved into the window from these days, which must be refreshed before it.
+    /// Rows moved into the window from these days, which must be refreshed with it.
     Elsewhere(BTreeSet<Day>),
     /// So much of a day is new that it is cheaper to replace it whole.
     Replace,
@@ -103,14 +105,20 @@ impl Refreshed {
 
 /// What a refresh may know from the tries and windows before it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RefreshHints {
+pub(super) struct RefreshHints<'a> {
     /// Replace the day whole.
     pub replace: bool,
     /// Days that were refreshed in this run because rows had moved out of them: they are not asked for again.
     pub followed: BTreeSet<Day>,
+    /// Days that are refreshed in the same transactions, at the source and in the warehouse: rows moved between them and
+    /// the window.
+    pub with: &'a [Haul<'a>],
+    /// Days from which keys vanish are to wait until the pair's other days are through.
+    pub patient: bool,
 }
 
 /// What is hauled, and how.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Haul<'a> {
     pub place: Place<'a>,
     pub entry: Entry<'a>,
@@ -134,7 +142,7 @@ impl Haul<'_> {
         from: &Session,
         to: &Session,
         work: Work,
-        hints: &RefreshHints,
+        hints: &RefreshHints<'_>,
         mut moved: impl FnMut(u64, u64),
     ) -> Result<Hauled, Fault> {
         let meter = Meter::default();
@@ -147,7 +155,7 @@ impl Haul<'_> {
         unless_stalled(&meter, self.stall_timeout, async {
             match work {
                 Work::Refresh if hints.replace => self.replace(from, to, progress).await,
-                Work::Refresh => self.refresh(from, to, &hints.followed, progress).await,
+                Work::Refresh => self.refresh(from, to, hints, progress).await,
                 Work::Load if one_table => self.stream(from, to, self.reload, progress).await,
                 Work::Load => self.buffer(from, to, progress).await,
             }
@@ -278,6 +286,11 @@ impl Haul<'_> {
         from.batch(&begin_source(self.statement_timeout))
             .await
             .map_err(source)?;
+        self.rows(from).await
+    }
+
+    /// The rows of the window, within a transaction.
+    pub(super) async fn rows(&self, from: &Session) -> Result<CopyOut, Fault> {
         from.copy_out(&copy_out_sql(self.place.template, self.query))
             .await
             .map_err(source)
@@ -313,9 +326,21 @@ impl Haul<'_> {
 
 /// One transaction, read only, all settings local to it: a pooler may stand between.
 pub(super) fn begin_source(statement_timeout: Duration) -> String {
+    begin_read_only("READ ONLY", statement_timeout)
+}
+
+/// The same, whose queries all see the source at one moment.
+pub(super) fn begin_source_snapshot(statement_timeout: Duration) -> String {
+    begin_read_only(
+        "ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        statement_timeout,
+    )
+}
+
+fn begin_read_only(modes: &str, statement_timeout: Duration) -> String {
     let timeout = statement_timeout.as_millis();
     format!(
-        "BEGIN READ ONLY; {SOURCE_SETTINGS}; SET LOCAL statement_timeout = '{timeout}ms'; \
+        "BEGIN {modes}; {SOURCE_SETTINGS}; SET LOCAL statement_timeout = '{timeout}ms'; \
          SET LOCAL idle_in_transaction_session_timeout = '{timeout}ms'"
     )
 }

@@ -2,7 +2,6 @@
 
 mod after;
 pub mod ask;
-pub mod backfill;
 mod blame;
 mod compare;
 pub mod event;
@@ -11,6 +10,7 @@ mod haul;
 mod keeper;
 mod pace;
 mod pair;
+mod pull;
 mod pulse;
 mod queue;
 mod retry;

@@ -5,7 +5,9 @@ use super::haul::begin_source;
 use super::pace::Pace;
 use super::queue::{Errand, PairWork, runs_of};
 use super::retry;
-use crate::catalog::{self, Pair, Tenant, fold_line, ledger, relations};
+use super::shared::lock;
+use crate::catalog::relations::{self, Lost};
+use crate::catalog::{self, Pair, Tenant, fold_line, ledger, staged};
 use crate::config::Settings;
 use crate::copy::Tally;
 use crate::error::Result;
@@ -13,8 +15,9 @@ use crate::pg::{self, Access, Purpose, Session};
 use crate::template::{Bindings, Template, check_source};
 use crate::unit::{Day, Window};
 use crate::warehouse::{self, Destination, Place, Shape};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
 
 /// A pair whose work can begin.
@@ -38,6 +41,10 @@ pub(super) struct ReadyPair {
     pub refresh: BTreeSet<Day>,
     /// Days refreshed because rows had moved out of them.
     pub followed: std::sync::Mutex<BTreeSet<Day>>,
+    /// Days from which keys vanished, left as they are until the pair's other days are through.
+    pub waiting: std::sync::Mutex<BTreeSet<Day>>,
+    /// The others are through: nothing waits any longer.
+    pub others_done: AtomicBool,
     /// Bytes per day of the latest days, when there are any.
     pub history: Option<u64>,
 }
@@ -59,6 +66,32 @@ impl ReadyPair {
             schema: &self.tenant.schema,
             vars: &self.tenant.vars,
         })
+    }
+
+    /// Whether a window from whose days keys vanish may wait: rows that moved may come with another.
+    pub fn may_wait(&self, has_others: bool) -> bool {
+        let waiting = || !lock(&self.waiting).is_empty();
+        !self.others_done.load(Ordering::Relaxed) && (has_others || waiting())
+    }
+
+    /// The days that are to be refreshed with `window`, when they waited for the others.
+    pub fn waited_with(&self, window: Window) -> BTreeSet<Day> {
+        if !self.others_done.load(Ordering::Relaxed) {
+            return BTreeSet::new();
+        }
+        let mut days = std::mem::take(&mut *lock(&self.waiting));
+        days.retain(|day| !window.contains(*day));
+        days
+    }
+
+    /// The queue's share of this pair once all its days but those that waited are through: the first of these, which takes
+    /// the others along.
+    pub async fn waiting_work(&self) -> PairWork {
+        self.others_done.store(true, Ordering::Relaxed);
+        let first = lock(&self.waiting).first().copied();
+        let shape = self.shape.lock().await;
+        let refresh = |day: Day| (Errand::refresh(shape.destination(day)), Window::single(day));
+        self.share(first.map(refresh).into_iter().collect())
     }
 
     /// The queue's share of this pair.
@@ -85,13 +118,21 @@ impl ReadyPair {
             .filter_map(Errand::staged_year)
             .collect();
         PairWork {
+            years,
+            replaced_years: shape.rebuilding.clone(),
+            ..self.share(runs)
+        }
+    }
+
+    fn share(&self, runs: VecDeque<(Errand, Window)>) -> PairWork {
+        PairWork {
             tenant: self.tenant.name.to_string(),
             server: self.access.url.endpoint(),
             runs,
-            years,
+            years: BTreeSet::new(),
             pace: Pace::new(self.history),
             one_day_windows: self.template.one_day_windows(),
-            replaced_years: shape.rebuilding.clone(),
+            replaced_years: BTreeSet::new(),
             running: BTreeMap::new(),
             postponed: BTreeSet::new(),
         }
@@ -140,8 +181,16 @@ pub(super) async fn make_ready(
     settings: &Settings,
 ) -> Result<ReadyPair> {
     let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+    let lost = match ask.makes_lost_tables() {
+        true => relations::forget_lost(session, tenant, template).await?,
+        false => Lost::default(),
+    };
+    for relation in &lost.relations {
+        tracing::warn!(relation, "is gone from the database, and made anew");
+    }
     let loaded = ledger::loaded_versions(session, tenant, template).await?;
     let mut days = ask.days(&pair, &loaded, today)?;
+    days.bring_back(&lost.days);
     let first = Shape::first_fold_line(today, pair.template.open_days);
     let from = days.earliest();
     let fold_line = fold_line::settle(session, tenant, template, from, first).await?;
@@ -151,22 +200,17 @@ pub(super) async fn make_ready(
         template: &pair.template,
     };
     let lock_timeout = settings.load.lock_timeout;
-    let rebuild = matches!(ask, Ask::Rebuild { .. });
-    if rebuild {
-        for lost in relations::forget_lost(session, tenant, template).await? {
-            tracing::warn!(relation = lost, "is gone from the database, and made anew");
-        }
-    }
     warehouse::drop_retired(session, place, run, lock_timeout).await?;
     let owned = relations::of_pair(session, tenant, template).await?;
     let mut shape = Shape::new(fold_line, &owned);
-    if rebuild {
+    if matches!(ask, Ask::Rebuild { .. }) {
         let years = days.widen_to_years(&loaded, fold_line);
         shape.rebuilding = shape.years.intersection(&years).copied().collect();
-        warehouse::drop_stale_days(session, place, &shape.rebuilding, run, lock_timeout).await?;
     }
+    let anew = shape.rebuilding.clone();
+    warehouse::drop_stale_days(session, place, &mut shape, &anew, run, lock_timeout).await?;
     let asked: BTreeSet<Day> = days.all();
-    let staged: BTreeMap<Day, Tally> = ledger::staged_days(session, tenant, template)
+    let staged: BTreeMap<Day, Tally> = staged::days(session, tenant, template)
         .await?
         .into_values()
         .flatten()
@@ -207,6 +251,8 @@ pub(super) async fn make_ready(
         load,
         refresh,
         followed: std::sync::Mutex::default(),
+        waiting: std::sync::Mutex::default(),
+        others_done: AtomicBool::new(false),
         history,
     })
 }

@@ -3,11 +3,11 @@
 use super::after::{After, what_now};
 use super::blame;
 use super::event::{Event, Outcome};
-use super::haul::{Fault, Haul, Hauled, RefreshHints, Side};
+use super::haul::{Fault, Haul, Hauled, RefreshHints, Refreshed, Side};
 use super::queue::{Errand, Job, Next, PairIndex, Work};
 use super::retry;
 use super::shared::{Shared, lock};
-use crate::catalog::ledger;
+use crate::catalog::{ledger, staged};
 use crate::error::{Error, Kind};
 use crate::pg::{self, Purpose, Session};
 use crate::unit::{Day, Window};
@@ -23,8 +23,10 @@ enum AfterLoad {
     Replace,
     /// Refresh it instead of loading it: its keys stand in other days.
     AsRefresh,
-    /// First refresh these days: rows moved from there.
-    Follow(BTreeSet<Day>),
+    /// Refresh these days with it: rows moved from there.
+    With(BTreeSet<Day>),
+    /// First refresh the days that were to go with it, each by itself: together it does not work.
+    Apart,
 }
 
 impl From<After> for AfterLoad {
@@ -36,6 +38,8 @@ impl From<After> for AfterLoad {
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     slot: usize,
+    /// A day is refreshed by itself that was to go together with others: it waits for nobody.
+    apart: bool,
     warehouse: Option<Session>,
     source: Option<(PairIndex, Session)>,
 }
@@ -55,6 +59,7 @@ impl Worker {
         Worker {
             shared,
             slot,
+            apart: false,
             warehouse: None,
             source: None,
         }
@@ -105,6 +110,7 @@ impl Worker {
         let mut waits = retry::of_window();
         let mut tries = 0;
         let mut replace = false;
+        let mut with = shared.pairs[pair].waited_with(window);
         let fault = loop {
             tries += 1;
             shared.observer.event(&Event::WindowStarted {
@@ -113,7 +119,9 @@ impl Worker {
                 template: place.template.name.clone(),
                 window,
             });
-            let after = self.attempt(pair, window, errand, replace, tries).await;
+            let after = self
+                .attempt(pair, window, errand, (replace, &with), tries)
+                .await;
             shared
                 .observer
                 .event(&Event::WindowEnded { slot: self.slot });
@@ -133,7 +141,12 @@ impl Worker {
                     return shared.queue().put_back_as(pair, window, errand);
                 }
                 AfterLoad::Replace => replace = true,
-                AfterLoad::Follow(days) => Box::pin(self.follow(pair, &days)).await,
+                AfterLoad::With(days) => with.extend(days),
+                AfterLoad::Apart => Box::pin(self.follow(pair, std::mem::take(&mut with))).await,
+                // Which of them is to blame, each will tell by itself.
+                AfterLoad::After(After::Failed(_)) if !with.is_empty() => {
+                    Box::pin(self.follow(pair, std::mem::take(&mut with))).await;
+                }
                 AfterLoad::After(After::Failed(fault)) => break fault,
                 AfterLoad::After(After::Retry(fault)) => {
                     let Some(wait) = waits.next() else {
@@ -195,16 +208,21 @@ impl Worker {
         pair: PairIndex,
         window: Window,
         errand: Errand,
-        replace: bool,
+        (replace, with): (bool, &BTreeSet<Day>),
         tries: u32,
     ) -> AfterLoad {
         let stop = self.shared.stop.clone();
         let result = tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            result = self.haul(pair, window, errand, replace, tries) => Some(result),
+            result = self.haul(pair, window, errand, (replace, with), tries) => Some(result),
         };
-        if !matches!(result, Some(Ok(Hauled::Loaded(_) | Hauled::Refreshed(_)))) {
+        if !matches!(
+            result,
+            Some(Ok(Hauled::Loaded(_)
+                | Hauled::Refreshed(_)
+                | Hauled::Waiting(..)))
+        ) {
             self.end_sessions().await;
         }
         let shared = Arc::clone(&self.shared);
@@ -217,18 +235,25 @@ impl Worker {
                 return After::Done.into();
             }
             Some(Ok(Hauled::Refreshed(days))) => {
-                let bytes = days.iter().map(|d| d.loaded().tally.bytes).sum();
-                shared.queue().loaded(pair, window, bytes);
-                shared.refreshed(pair, &days, tries);
+                lock(&shared.pairs[pair].followed).extend(with);
+                self.refreshed(pair, window, &days, tries);
+                return After::Done.into();
+            }
+            Some(Ok(Hauled::Waiting(days, waiting))) => {
+                lock(&shared.pairs[pair].waiting).extend(waiting);
+                self.refreshed(pair, window, &days, tries);
                 return After::Done.into();
             }
             Some(Ok(Hauled::Replace)) => return AfterLoad::Replace,
-            Some(Ok(Hauled::Elsewhere(days))) => return AfterLoad::Follow(days),
+            Some(Ok(Hauled::Elsewhere(days))) => return AfterLoad::With(days),
             Some(Ok(Hauled::AlreadyThere)) => {
                 match self.found(pair, window, errand.destination).await {
                     Ok(()) => return After::Done.into(),
                     Err(fault) => fault,
                 }
+            }
+            Some(Ok(Hauled::TooMuch)) if window.len() == 1 && !with.is_empty() => {
+                return AfterLoad::Apart;
             }
             Some(Ok(Hauled::TooMuch)) => return After::Shorter.into(),
             Some(Err(fault)) => fault,
@@ -242,17 +267,27 @@ impl Worker {
         what_now(window, fault).into()
     }
 
-    /// Rows moved out of `days`, into the window at hand: these are refreshed first, by this worker, and once, so that each
-    /// row ends up in one place.
-    async fn follow(&mut self, pair: PairIndex, days: &BTreeSet<Day>) {
+    fn refreshed(&self, pair: PairIndex, window: Window, days: &[Refreshed], tries: u32) {
+        let of_window = days.iter().map(Refreshed::loaded);
+        let of_window = of_window.filter(|loaded| window.contains(loaded.day));
+        let bytes = of_window.map(|loaded| loaded.tally.bytes).sum();
+        self.shared.queue().loaded(pair, window, bytes);
+        self.shared.refreshed(pair, days, tries);
+    }
+
+    /// Refreshes days out of which rows moved into the window at hand, before it, and once, so that each row ends up in
+    /// one place. For a moment it stands in none.
+    async fn follow(&mut self, pair: PairIndex, days: BTreeSet<Day>) {
         let shared = Arc::clone(&self.shared);
         let ready = &shared.pairs[pair];
-        lock(&ready.followed).extend(days);
+        lock(&ready.followed).extend(&days);
+        self.apart = true;
         for day in days {
-            let destination = ready.shape.lock().await.destination(*day);
-            self.window(pair, Window::single(*day), Errand::refresh(destination))
+            let destination = ready.shape.lock().await.destination(day);
+            self.window(pair, Window::single(day), Errand::refresh(destination))
                 .await;
         }
+        self.apart = false;
     }
 
     async fn haul(
@@ -260,7 +295,7 @@ impl Worker {
         pair: PairIndex,
         window: Window,
         errand: Errand,
-        replace: bool,
+        (replace, with): (bool, &BTreeSet<Day>),
         tries: u32,
     ) -> Result<Hauled, Fault> {
         let shared = Arc::clone(&self.shared);
@@ -282,10 +317,26 @@ impl Worker {
             stall_timeout: load.stall_timeout,
             budget: load.window_bytes,
         };
+        let mut beside = Vec::with_capacity(with.len());
+        for day in with {
+            let destination = ready.shape.lock().await.destination(*day);
+            beside.push((*day, destination, ready.bind(Window::single(*day))?));
+        }
+        let beside: Vec<Haul<'_>> = beside
+            .iter()
+            .map(|(day, destination, query)| Haul {
+                window: Window::single(*day),
+                destination: *destination,
+                query,
+                ..haul
+            })
+            .collect();
         let slot = self.slot;
         let hints = RefreshHints {
             replace,
             followed: lock(&ready.followed).clone(),
+            with: &beside,
+            patient: !self.apart && ready.may_wait(shared.queue().has_others(pair, window)),
         };
         haul.run(source, warehouse, errand.work, &hints, |rows, bytes| {
             shared.observer.event(&Event::Moved { slot, rows, bytes });
@@ -361,12 +412,14 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let entry = shared.entry(pair, 1);
         let warehouse = self.warehouse().await?;
-        let days = ledger::found(warehouse, &entry, window)
-            .await
-            .map_err(|error| Fault {
-                side: Side::Warehouse,
-                error,
-            })?;
+        let days = match destination {
+            Destination::Staging(_) => staged::found(warehouse, &entry, window).await,
+            _ => ledger::found(warehouse, &entry, window).await,
+        };
+        let days = days.map_err(|error| Fault {
+            side: Side::Warehouse,
+            error,
+        })?;
         let bytes = days.iter().map(|d| d.tally.bytes).sum();
         shared.queue().loaded(pair, window, bytes);
         shared.loaded(pair, destination, &days, 1);
