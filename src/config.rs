@@ -24,6 +24,7 @@ pub use quantity::{duration, size};
 pub use raw::Place;
 
 use crate::error::{Error, Result};
+use crate::schema::Salt;
 use crate::unit::IDENTIFIER_BYTES;
 use raw::{Entry, Value};
 use std::fmt;
@@ -42,6 +43,9 @@ pub struct Settings {
     pub warehouse: Warehouse,
     pub load: Load,
     pub secrets: Secrets,
+    /// `[laptop]` `salt_file`: the warehouse is somebody's laptop. What is read from tenants is masked as the templates say,
+    /// with the salt in this file. Default: none; nothing is masked.
+    pub masks: Option<Salt>,
 }
 
 /// `[warehouse]`: the one database that everything is hauled into.
@@ -151,7 +155,7 @@ impl Settings {
         )
     }
 
-    /// The same from texts: pure.
+    /// The same from texts; no file is read but the salt's, where one is named.
     ///
     /// # Errors
     /// As [`Settings::load`].
@@ -197,6 +201,7 @@ struct Draft {
     reader_role: String,
     load: Load,
     secrets: Secrets,
+    salt_file: Option<PathBuf>,
 }
 
 impl Default for Draft {
@@ -208,6 +213,7 @@ impl Default for Draft {
             reader_role: "wh_reader".into(),
             load: Load::default(),
             secrets: Secrets::default(),
+            salt_file: None,
         }
     }
 }
@@ -237,6 +243,7 @@ impl Draft {
             "lock_timeout" => load.lock_timeout = timeout(&text, Duration::from_millis(1))?,
             "barrier_timeout" => load.barrier_timeout = timeout(&text, Duration::from_millis(1))?,
             "max_failures" => load.max_failures = count(&text, usize::MAX)?,
+            "salt_file" => self.salt_file = Some(PathBuf::from(text)),
             "max_failures_per_tenant" => load.max_failures_per_tenant = count(&text, usize::MAX)?,
             other => return Err(format!("`{other}` is not read anywhere")),
         }
@@ -266,8 +273,24 @@ impl Draft {
             },
             load: self.load,
             secrets: self.secrets,
+            masks: self.salt_file.as_deref().map(salt).transpose()?,
         })
     }
+}
+
+fn salt(path: &Path) -> Result<Salt> {
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Error::config(format!("cannot read the salt in `{}`", path.display()))
+            .at("`laptop.salt_file`")
+            .with_source(e)
+    })?;
+    Salt::parse(text.trim()).ok_or_else(|| {
+        Error::config(format!(
+            "`{}` holds no salt: 64 hexadecimal digits",
+            path.display()
+        ))
+        .at("`laptop.salt_file`")
+    })
 }
 
 fn role(text: String) -> Result<String, String> {

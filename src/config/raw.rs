@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 /// Every key there is, by section.
-const KEYS: [(&str, &[&str]); 3] = [
+const KEYS: [(&str, &[&str]); 4] = [
     (
         "warehouse",
         &["url", "password", "owner_role", "reader_role"],
@@ -28,6 +28,7 @@ const KEYS: [(&str, &[&str]); 3] = [
         ],
     ),
     ("secrets", &["allow"]),
+    ("laptop", &["salt_file"]),
 ];
 
 /// Variables of this name that are no configuration keys.

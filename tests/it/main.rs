@@ -15,6 +15,7 @@ mod init;
 mod killed;
 mod layers;
 mod locks;
+mod masks;
 mod onlookers;
 mod pgbouncer;
 mod readers;

@@ -249,6 +249,7 @@ impl Worker {
             subject: &shared.subjects[pair],
             window,
             against: shared.asked.against,
+            masks: shared.settings.masks.as_ref(),
             statement_timeout: load.statement_timeout,
             stall_timeout: load.stall_timeout,
         };
