@@ -13,6 +13,7 @@ mod fold;
 mod history;
 mod init;
 mod killed;
+mod laptop;
 mod layers;
 mod locks;
 mod masks;
