@@ -122,23 +122,12 @@ impl Wanted {
     /// Reads tenants and templates in the warehouse; nothing is written there.
     async fn read(args: &Args, context: &Context) -> Result<Wanted> {
         let mut settings = context.settings()?;
-        if settings.masks.is_some() {
-            return Err(Error::refused(
-                "the configuration is a laptop's itself: the days come from the tenants of a warehouse",
-            )
-            .with_hint("name the warehouse's with `--config`"));
-        }
+        settings.refuse_masked("tenants and templates come from a true warehouse's catalog")?;
         if let Some(jobs) = args.jobs {
             settings.load.jobs = jobs.get();
         }
         let mut selection = args.selection.clone();
-        let named = [
-            selection.from.is_some(),
-            selection.to.is_some(),
-            selection.last.is_some(),
-            selection.year.is_some(),
-        ];
-        if !named.contains(&true) {
+        if selection.resolve()?.days.is_none() {
             selection.last = Some(DAYS);
         }
         let (resolved, days) = selection.resolve_with_days()?;

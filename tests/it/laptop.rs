@@ -296,7 +296,7 @@ fn a_laptop_and_a_warehouse_are_never_taken_for_each_other() {
     // A laptop of a laptop.
     let nested = desk.with(&world, &["laptop"]).exits(2);
     assert!(
-        nested.stderr.contains("laptop's itself"),
+        nested.stderr.contains("true warehouse's catalog"),
         "{}",
         nested.stderr
     );

@@ -11,6 +11,7 @@ use crate::config::Settings;
 use crate::engine::ask::Ask;
 use crate::engine::event::RunReport;
 use crate::engine::fold::{Fold, Target, fold};
+use crate::engine::land::To;
 use crate::engine::run::{Options, run};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Access, Purpose, Session, Url};
@@ -116,6 +117,7 @@ pub async fn load(
     let options = Options {
         wait: false,
         today: wanted.resolved.today,
+        to: To::Warehouse,
     };
     let progress = Arc::new(Progress::new(context.progress()));
     let watched = progress.clone();
