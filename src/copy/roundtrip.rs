@@ -13,6 +13,7 @@ fn column(ty: &str, land: Option<LandAs>) -> Column {
         ty: PgType::parse(ty).unwrap(),
         round: false,
         land,
+        mask: None,
     }
 }
 

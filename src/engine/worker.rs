@@ -309,6 +309,7 @@ impl Worker {
             window,
             destination: errand.destination,
             query: &query,
+            masks: shared.settings.masks.as_ref(),
             reload: shared.reload,
             statement_timeout: load.statement_timeout,
             stall_timeout: load.stall_timeout,
