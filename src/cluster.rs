@@ -8,11 +8,13 @@
 //! Everything here blocks; from async code call it in `spawn_blocking`.
 
 mod account;
+mod folder;
 mod postmaster;
 mod programs;
 
 use crate::error::{Error, Kind, Result};
 use account::Account;
+pub use folder::Folder;
 use postmaster::{Ended, Postmaster};
 pub use programs::{OLDEST, OVERRIDE, Programs};
 use std::fs;
