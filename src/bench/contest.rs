@@ -9,7 +9,7 @@ use super::scenario::{Compare, Entrant, Proof, Role, Scenario};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
 use crate::report::failure::why;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Hears how a contest goes.
 pub trait Observer: Send + Sync {
@@ -67,7 +67,7 @@ pub async fn hold(
         entrants: contest.standings,
     };
     let roles: Vec<Role> = scenario.entrants.iter().map(|e| e.role).collect();
-    scored.compare(scenario.compare, &roles);
+    scored.compare(scenario.compare, scenario.also, &roles);
     Ok(scored)
 }
 
@@ -100,6 +100,7 @@ fn blank(entrant: &Entrant) -> Standing {
         max: None,
         ratio: None,
         limit_ratio: None,
+        also: BTreeMap::new(),
         script: String::new(),
         tries: Vec::new(),
     }

@@ -32,7 +32,8 @@ const ALWAYS: &str = "'fsync', 'synchronous_commit', 'full_page_writes', 'wal_le
 
 /// Say nothing about speed, or something about the host.
 const NEVER: &str = "'data_directory', 'config_file', 'hba_file', 'ident_file', 'port', 'listen_addresses', \
-    'unix_socket_directories', 'log_timezone', 'TimeZone', 'cluster_name', 'external_pid_file'";
+    'unix_socket_directories', 'log_timezone', 'TimeZone', 'cluster_name', 'external_pid_file', 'DateStyle', \
+    'default_text_search_config', 'dynamic_shared_memory_type'";
 
 impl Machine {
     pub fn look(cores: usize) -> Machine {

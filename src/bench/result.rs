@@ -2,9 +2,10 @@
 
 use super::machine::{Machine, Server};
 use super::meter::Try;
-use super::scenario::{Compare, Role};
+use super::scenario::{Also, Compare, Role};
 use crate::error::exit;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// All scenarios of one invocation.
 #[derive(Debug, Serialize)]
@@ -72,6 +73,13 @@ pub enum State {
     Differs,
 }
 
+/// A median, and its ratio to the baseline's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Compared {
+    pub median: f64,
+    pub ratio: Option<f64>,
+}
+
 /// How one entrant did.
 #[derive(Debug, Serialize)]
 pub struct Standing {
@@ -95,6 +103,8 @@ pub struct Standing {
     /// Of the medians: this one's to the baseline's, and to the limit's.
     pub ratio: Option<f64>,
     pub limit_ratio: Option<f64>,
+    /// The same of what else the scenario compares, by its name in `tries`.
+    pub also: BTreeMap<&'static str, Compared>,
     /// What exactly was run, and timed.
     pub script: String,
     pub tries: Vec<Try>,
@@ -133,7 +143,7 @@ impl Standing {
 
 impl Scored {
     /// Works out the ratios within each group.
-    pub fn compare(&mut self, compare: Compare, roles: &[Role]) {
+    pub fn compare(&mut self, compare: Compare, also: &[Also], roles: &[Role]) {
         for (standing, role) in self.entrants.iter_mut().zip(roles) {
             standing.settle();
             standing.baseline = *role == Role::Baseline;
@@ -151,6 +161,28 @@ impl Scored {
             let to_limit = ratio(of(all, &standing.group, |e| e.limit));
             self.entrants[i].ratio = to_baseline;
             self.entrants[i].limit_ratio = to_limit;
+        }
+        also.iter().for_each(|also| self.compare_also(*also));
+    }
+
+    fn compare_also(&mut self, also: Also) {
+        for i in 0..self.entrants.len() {
+            let (standing, all) = (&self.entrants[i], &self.entrants);
+            let measured = |e: &&Standing| e.state == State::Measured;
+            let median = |e: &Standing| e.median_of(|one| also.of(one));
+            let Some(own) = Some(standing).filter(measured).and_then(median) else {
+                continue;
+            };
+            let baseline = all
+                .iter()
+                .filter(measured)
+                .find(|e| e.baseline && e.group == standing.group)
+                .and_then(median);
+            let compared = Compared {
+                median: own,
+                ratio: baseline.filter(|to| *to > 0.0).map(|to| own / to),
+            };
+            self.entrants[i].also.insert(also.key(), compared);
         }
     }
 
@@ -205,6 +237,7 @@ pub mod tests {
             max: None,
             ratio: None,
             limit_ratio: None,
+            also: BTreeMap::new(),
             script: format!("-- {name}\nSELECT '<&>';\n"),
             tries: seconds
                 .iter()
@@ -227,7 +260,7 @@ pub mod tests {
             error: None,
             entrants,
         };
-        scored.compare(Compare::Seconds, roles);
+        scored.compare(Compare::Seconds, &[], roles);
         scored
     }
 

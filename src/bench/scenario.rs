@@ -9,6 +9,7 @@ mod refresh;
 use super::contestant::Contestant;
 use super::ground::{Change, Ground, Work};
 use super::lane::Lane;
+use super::meter::Try;
 use crate::unit::Window;
 
 /// A contest of its own, with its own table and chart.
@@ -19,6 +20,8 @@ pub struct Scenario {
     pub question: String,
     /// What ratios are taken of.
     pub compare: Compare,
+    /// What is compared beside wall time.
+    pub also: &'static [Also],
     /// Rows that appear at the source after the entrants are prepared.
     pub change: Option<Change>,
     /// A lane that all entrants use, and how it comes to be; else each try has its own.
@@ -33,6 +36,32 @@ pub enum Compare {
     Seconds,
     /// Wall time per unit of work: entrants have more or less of it.
     SecondsPerUnit,
+}
+
+/// Something else that has its price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Also {
+    Wal,
+    Locks,
+}
+
+impl Also {
+    /// As `bench.json` names it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Also::Wal => "wal_bytes",
+            Also::Locks => "locks",
+        }
+    }
+
+    pub fn of(self, one: &Try) -> Option<f64> {
+        // Bytes and locks of any bench are far below 2^53.
+        #[allow(clippy::cast_precision_loss)]
+        match self {
+            Also::Wal => one.wal_bytes.map(|n| n as f64),
+            Also::Locks => one.more.get("locks").copied(),
+        }
+    }
 }
 
 pub struct Shared {

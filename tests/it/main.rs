@@ -1,6 +1,7 @@
 //! The promises that only a real PostgreSQL can test. One binary, one private cluster for all tests.
 
 mod backfill;
+mod bench;
 mod cluster;
 mod config;
 mod connect;

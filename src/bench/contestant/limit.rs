@@ -251,9 +251,8 @@ impl Contestant for Limit {
             index(lane).await?;
             more.insert("index_seconds", started.elapsed().as_secs_f64());
             Ok(Used {
-                seconds: Some(more.values().sum()),
                 more,
-                own: None,
+                ..Used::default()
             })
         })
     }

@@ -34,6 +34,7 @@ pub fn first(ground: &Ground) -> Scenario {
         question: "An empty warehouse gets a tenant's past days, with all indexes of the template."
             .into(),
         compare: Compare::Seconds,
+        also: &[],
         change: None,
         shared: None,
         entrants,
@@ -49,6 +50,7 @@ pub fn years(ground: &Ground) -> Scenario {
                    days there at once, and the latest stay day tables."
             .into(),
         compare: Compare::Seconds,
+        also: &[],
         change: None,
         shared: None,
         entrants: vec![

@@ -18,6 +18,7 @@ pub fn all(ground: &Ground) -> Scenario {
                    end; Dayhaul folds while readers see every row all the time."
             .into(),
         compare: Compare::Seconds,
+        also: &[],
         change: None,
         shared: None,
         entrants: vec![

@@ -25,6 +25,7 @@ fn scenario(
         title: title.into(),
         question: question.into(),
         compare: Compare::SecondsPerUnit,
+        also: &[],
         change: None,
         shared: None,
         entrants,

@@ -1,6 +1,6 @@
 //! What readers wait for.
 
-use super::{Compare, Entrant, Proof, Role, Scenario, Shared};
+use super::{Also, Compare, Entrant, Proof, Role, Scenario, Shared};
 use crate::bench::contestant::readers::{Question, Reader, set_up};
 use crate::bench::ground::Ground;
 
@@ -21,6 +21,7 @@ pub fn all(ground: &Ground) -> Scenario {
                    once as a view over tenants over one materialized view per tenant and day."
             .into(),
         compare: Compare::Seconds,
+        also: &[Also::Locks],
         change: None,
         shared: Some(Shared {
             tenants,

@@ -1,6 +1,6 @@
 //! Days that are there are brought up to date.
 
-use super::{Compare, Entrant, Role, Scenario};
+use super::{Also, Compare, Entrant, Role, Scenario};
 use crate::bench::contestant::dayhaul::{Act, Dayhaul, Variant};
 use crate::bench::contestant::refresh::RefreshViews;
 use crate::bench::ground::{Change, Ground};
@@ -20,6 +20,7 @@ fn scenario(name: &'static str, days: Window, title: String, question: &str) -> 
         title,
         question: question.into(),
         compare: Compare::Seconds,
+        also: &[],
         change: None,
         shared: None,
         entrants: vec![
@@ -69,6 +70,7 @@ pub fn hourly(ground: &Ground) -> Scenario {
         "One day is loaded; since then, one row for every 25 has come. Look at the WAL, too: it is what replicas and backups \
          get.",
     );
+    scenario.also = &[Also::Wal];
     scenario.change = Some(Change {
         day: day.from,
         rows,

@@ -2,6 +2,7 @@
 
 use super::{is_ours, ratio, time};
 use crate::bench::result::{Standing, State};
+use crate::report::numbers::{bytes, count};
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 960.0;
@@ -19,16 +20,63 @@ pub enum Length {
     Seconds,
     /// Per day of a tenant.
     SecondsPerUnit,
+    Wal,
+    Locks,
+}
+
+/// What a bar shows.
+struct Figure {
+    median: f64,
+    /// The least and the most, where they are worth showing.
+    range: Option<(f64, f64)>,
+    ratio: Option<f64>,
 }
 
 impl Length {
+    fn figure(self, standing: &Standing) -> Option<Figure> {
+        if standing.state != State::Measured {
+            return None;
+        }
+        let also = |key: &str| {
+            let compared = standing.also.get(key)?;
+            Some(Figure {
+                median: compared.median,
+                range: None,
+                ratio: compared.ratio,
+            })
+        };
+        match self {
+            Length::Wal => also("wal_bytes"),
+            Length::Locks => also("locks"),
+            Length::Seconds | Length::SecondsPerUnit => Some(Figure {
+                median: self.of(standing, standing.median)?,
+                range: self
+                    .of(standing, standing.min)
+                    .zip(self.of(standing, standing.max))
+                    .filter(|_| standing.tries.len() > 1),
+                ratio: standing.ratio,
+            }),
+        }
+    }
+
+    fn text(self, value: f64) -> String {
+        // Bytes and locks: never negative, far below 2^53.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let whole = value.round() as u64;
+        match self {
+            Length::Seconds | Length::SecondsPerUnit => time(value),
+            Length::Wal => bytes(whole),
+            Length::Locks => count(whole),
+        }
+    }
+
     fn of(self, standing: &Standing, seconds: Option<f64>) -> Option<f64> {
         // Days of tenants are few.
         #[allow(clippy::cast_precision_loss)]
         let units = standing.units.max(1) as f64;
         match self {
-            Length::Seconds => seconds,
             Length::SecondsPerUnit => seconds.map(|s| s / units),
+            _ => seconds,
         }
     }
 
@@ -36,6 +84,8 @@ impl Length {
         match self {
             Length::Seconds => "wall time",
             Length::SecondsPerUnit => "wall time per tenant and day",
+            Length::Wal => "WAL",
+            Length::Locks => "locks held at the end of the query",
         }
     }
 }
@@ -44,7 +94,8 @@ impl Length {
 pub fn chart(title: &str, members: &[&Standing], length: Length) -> String {
     let longest = members
         .iter()
-        .filter_map(|e| length.of(e, e.max.filter(|_| e.state == State::Measured)))
+        .filter_map(|e| length.figure(e))
+        .map(|f| f.range.map_or(f.median, |(_, most)| most))
         .fold(0.0, f64::max);
     // Entrants are few.
     #[allow(clippy::cast_precision_loss)]
@@ -73,8 +124,7 @@ fn bar(svg: &mut String, standing: &Standing, length: Length, longest: f64, top:
     );
     let y = top + 20.0;
     let text_at = y + BAR - 4.0;
-    let (Some(median), State::Measured) = (length.of(standing, standing.median), standing.state)
-    else {
+    let Some(figure) = length.figure(standing) else {
         let error = standing.error.as_deref().unwrap_or("not measured");
         let what = match standing.state {
             State::Differs => "no figure, its rows differ",
@@ -99,17 +149,13 @@ fn bar(svg: &mut String, standing: &Standing, length: Length, longest: f64, top:
         (false, true) => "ours",
         (false, false) => "other",
     };
-    let width = scale(median).max(1.0);
+    let width = scale(figure.median).max(1.0);
     let _ = writeln!(
         svg,
         "<rect x=\"{LEFT}\" y=\"{y}\" width=\"{width:.1}\" height=\"{BAR}\" class=\"{class}\"/>"
     );
     let mut end = LEFT + width;
-    if let (Some(min), Some(max)) = (
-        length.of(standing, standing.min),
-        length.of(standing, standing.max),
-    ) && standing.tries.len() > 1
-    {
+    if let Some((min, max)) = figure.range {
         let (from, to, middle) = (LEFT + scale(min), LEFT + scale(max), y + BAR / 2.0);
         let _ = writeln!(
             svg,
@@ -125,21 +171,25 @@ fn bar(svg: &mut String, standing: &Standing, length: Length, longest: f64, top:
         svg,
         "<text x=\"{:.1}\" y=\"{text_at}\" class=\"figure\">{}</text>",
         end + 8.0,
-        figure(standing, median)
+        words(standing, &figure, length)
     );
 }
 
-/// `6.80 s · 2.03 times as fast`.
-fn figure(standing: &Standing, median: f64) -> String {
-    let how = standing
+/// `6.80 s · 2.03× as fast`.
+fn words(standing: &Standing, figure: &Figure, length: Length) -> String {
+    let (fewer, more) = match length {
+        Length::Seconds | Length::SecondsPerUnit => ("as fast", "as slow"),
+        Length::Wal | Length::Locks => ("less", "more"),
+    };
+    let how = figure
         .ratio
         .filter(|r| !standing.baseline && !standing.limit && *r > 0.0)
         .map(|r| match 1.0 / r {
-            faster if faster >= 1.005 => format!(" · {}× as fast", ratio(faster)),
-            faster if faster <= 0.995 => format!(" · {}× as slow", ratio(1.0 / faster)),
+            times if times >= 1.005 => format!(" · {}× {fewer}", ratio(times)),
+            times if times <= 0.995 => format!(" · {}× {more}", ratio(1.0 / times)),
             _ => " · the same".to_owned(),
         });
-    format!("{}{}", time(median), how.unwrap_or_default())
+    format!("{}{}", length.text(figure.median), how.unwrap_or_default())
 }
 
 /// Zero, and where the longest bar ends. The scale is linear; it says so.
@@ -153,7 +203,7 @@ fn axis(svg: &mut String, length: Length, longest: f64, top: f64) {
          <text x=\"{end}\" y=\"{text}\" class=\"tick end\">{}</text>",
         LEFT + LONGEST / 2.0,
         length.name(),
-        time(longest)
+        length.text(longest)
     );
 }
 

@@ -11,6 +11,9 @@ struct Column {
     cell: fn(&Standing) -> Option<String>,
 }
 
+/// Columns that only a scenario of growth has: there, they must not grow faster than the work.
+const STATEMENTS: &str = ">statements";
+
 pub struct Cells {
     pub headings: Vec<&'static str>,
     pub rows: Vec<Vec<String>>,
@@ -41,10 +44,12 @@ const COLUMNS: [Column; 16] = [
     column(">own memory", |e| {
         e.tries.iter().filter_map(|t| t.own_peak).max().map(bytes)
     }),
-    column(">statements, source", |e| {
+    column(">statements at the source", |e| {
         more(e, "source_statements").map(whole)
     }),
-    column(">warehouse", |e| more(e, "warehouse_statements").map(whole)),
+    column(">statements in the warehouse", |e| {
+        more(e, "warehouse_statements").map(whole)
+    }),
     column(">rows", |e| e.rows.filter(|rows| *rows > 0).map(count)),
     column("", |e| {
         let what = match e.state {
@@ -93,7 +98,8 @@ impl Cells {
         }
         let filled = |c: &Column| {
             let all = &scored.entrants;
-            all.iter().any(|e| shown(e, c).is_some())
+            let counts = c.heading.starts_with(STATEMENTS);
+            all.iter().any(|e| shown(e, c).is_some()) && (scored.per_unit || !counts)
         };
         columns.extend(COLUMNS.into_iter().filter(filled));
         let row = |e: &&Standing| {

@@ -63,6 +63,11 @@ fn scenario(text: &mut String, scored: &Scored) {
             let _ = writeln!(text, "<h3>{}</h3>", escape(group));
         }
         text.push_str(&chart(&scored.title, &members, length));
+        for (key, length) in [("wal_bytes", Length::Wal), ("locks", Length::Locks)] {
+            if members.iter().any(|e| e.also.contains_key(key)) {
+                text.push_str(&chart(&scored.title, &members, length));
+            }
+        }
     }
     let _ = writeln!(
         text,

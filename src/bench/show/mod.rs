@@ -113,8 +113,15 @@ fn duel(members: &[&Standing]) -> Option<String> {
         r if r <= 0.95 => format!("{} times as slow", ratio(1.0 / r)),
         _ => "the same, within 5 %".to_owned(),
     };
+    let also: String = [("wal_bytes", "WAL"), ("locks", "locks")]
+        .into_iter()
+        .filter_map(|(key, name)| {
+            let ratio_to = ours.also.get(key)?.ratio?;
+            Some(format!("; {name}: {} of the other's", ratio(ratio_to)))
+        })
+        .collect();
     Some(format!(
-        "{how}: {} instead of {} ({}, not {})",
+        "{how}: {} instead of {} ({}, not {}){also}",
         time(mine),
         time(theirs),
         ours.title,
