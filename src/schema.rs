@@ -7,6 +7,10 @@
 //! on both sides. Refused, with what to write instead: `char(n)`, `bit(n)`, time types and intervals with precision or
 //! fields, numeric with a negative scale, length or precision inside arrays, money, reg*, xml, composites, user types.
 
+pub mod arrow;
+
+pub use arrow::LandAs;
+
 use crate::error::{Error, Result};
 use std::fmt;
 
@@ -254,6 +258,9 @@ pub struct Column {
     pub ty: PgType,
     /// The source may round to the declared scale: the cast carries precision and scale.
     pub round: bool,
+    /// How a numeric without precision lands as Parquet. What the warehouse holds does not depend on it, so it is no
+    /// part of a template's version.
+    pub land: Option<LandAs>,
 }
 
 impl Column {

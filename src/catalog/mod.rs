@@ -6,6 +6,7 @@
 pub mod fold_line;
 pub mod history;
 pub mod init;
+pub mod landed;
 pub mod lease;
 pub mod ledger;
 pub mod life;
@@ -14,6 +15,7 @@ mod pairs;
 pub mod relations;
 mod rights;
 pub mod runs;
+pub mod staged;
 mod steps;
 pub mod templates;
 pub mod tenants;

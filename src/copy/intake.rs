@@ -201,6 +201,7 @@ mod tests {
                 name: name.into(),
                 ty: PgType::parse(ty).unwrap(),
                 round: false,
+                land: None,
             })
             .to_vec()
     }

@@ -5,7 +5,7 @@ use super::haul::begin_source;
 use super::pace::Pace;
 use super::queue::{Errand, PairWork, runs_of};
 use super::retry;
-use crate::catalog::{self, Pair, Tenant, fold_line, ledger, relations};
+use crate::catalog::{self, Pair, Tenant, fold_line, ledger, relations, staged};
 use crate::config::Settings;
 use crate::copy::Tally;
 use crate::error::Result;
@@ -156,6 +156,7 @@ pub(super) async fn make_ready(
         for lost in relations::forget_lost(session, tenant, template).await? {
             tracing::warn!(relation = lost, "is gone from the database, and made anew");
         }
+        staged::forget_lost(session, tenant, template).await?;
     }
     warehouse::drop_retired(session, place, run, lock_timeout).await?;
     let owned = relations::of_pair(session, tenant, template).await?;
@@ -163,10 +164,11 @@ pub(super) async fn make_ready(
     if rebuild {
         let years = days.widen_to_years(&loaded, fold_line);
         shape.rebuilding = shape.years.intersection(&years).copied().collect();
-        warehouse::drop_stale_days(session, place, &shape.rebuilding, run, lock_timeout).await?;
     }
+    let anew = shape.rebuilding.clone();
+    warehouse::drop_stale_days(session, place, &mut shape, &anew, run, lock_timeout).await?;
     let asked: BTreeSet<Day> = days.all();
-    let staged: BTreeMap<Day, Tally> = ledger::staged_days(session, tenant, template)
+    let staged: BTreeMap<Day, Tally> = staged::days(session, tenant, template)
         .await?
         .into_values()
         .flatten()

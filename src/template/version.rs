@@ -5,7 +5,8 @@ use crate::schema::Column;
 use xxhash_rust::xxh3::Xxh3;
 
 /// 32 hex digits: XXH3-128 of the normalised query, the columns and the time column. Two templates of one version load
-/// the same rows into the same columns. Comments, description, indexes and lookback play no part.
+/// the same rows into the same columns. Comments, description, indexes, lookback and how a column lands as Parquet play
+/// no part.
 ///
 /// Hashed are, each preceded by its length in bytes (u64, little endian): the query, the time column, and of each column
 /// its name, its type and `round` or nothing.
@@ -48,7 +49,7 @@ fn normalise(query: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::PgType;
+    use crate::schema::{LandAs, PgType};
 
     fn of(query: &str) -> String {
         version(query, &[], "t")
@@ -81,11 +82,26 @@ mod tests {
     }
 
     #[test]
+    fn how_a_column_lands_does_not_make_a_version() {
+        let column = |land| Column {
+            name: "n".into(),
+            ty: PgType::parse("numeric").unwrap(),
+            round: false,
+            land,
+        };
+        let plain = version("q", &[column(None)], "t");
+        for land in [LandAs::Text, LandAs::Double] {
+            assert_eq!(version("q", &[column(Some(land))], "t"), plain);
+        }
+    }
+
+    #[test]
     fn columns_types_rounding_and_time_column_make_a_version() {
         let column = |name: &str, ty: &str, round| Column {
             name: name.into(),
             ty: PgType::parse(ty).unwrap(),
             round,
+            land: None,
         };
         let (a, b) = (
             column("a", "numeric(5,2)", false),

@@ -3,6 +3,7 @@
 
 use super::barrier::{Barrier, barrier};
 use super::read_back::read_back_sql;
+use super::rebuild::drop_staging;
 use super::shape::Shape;
 use super::tables::{
     index_count, index_name, index_statements, retired_table, staging_table, year_table,
@@ -10,7 +11,7 @@ use super::tables::{
 use super::transaction::{open_session, short_transaction};
 use super::views::replace_tenant_view;
 use super::{Place, utc_day};
-use crate::catalog::{lease, ledger, relations};
+use crate::catalog::{lease, relations, staged};
 use crate::copy::{Intake, Tally};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::{Access, Session};
@@ -53,12 +54,12 @@ pub async fn build_year(
 ) -> Result<BTreeMap<Day, Tally>> {
     let staging = staging_table(&place.template.name, year);
     let relation = format!("{}.{staging}", place.schema);
-    let expected = ledger::staged_days(session, place.tenant, &place.template.name)
+    let expected = staged::days(session, place.tenant, &place.template.name)
         .await?
         .remove(&relation)
         .unwrap_or_default();
     if expected.is_empty() {
-        discard_empty_staging(session, place, &staging, build).await?;
+        drop_staging(session, place, year, build.run, build.lock_timeout).await?;
         shape.lock().await.staging.remove(&year);
         return Ok(expected);
     }
@@ -257,7 +258,7 @@ async fn reveal(
             relations::year_retired(session, schema, &table, retired).await?;
         }
         relations::staging_became_year(session, schema, &staging, &table).await?;
-        ledger::reveal(
+        staged::reveal(
             session,
             build.run,
             place.tenant,
@@ -288,24 +289,4 @@ fn rename(place: Place<'_>, from: &str, to: &str, statements: &mut Vec<String>) 
             ident(&index_name(to, i))
         ));
     }
-}
-
-/// Drops a staging table into which nothing was loaded.
-async fn discard_empty_staging(
-    session: &Session,
-    place: Place<'_>,
-    staging: &str,
-    build: YearBuild<'_>,
-) -> Result<()> {
-    short_transaction(session, build.lock_timeout, async || {
-        lease::check(session, build.run, place.tenant, &place.template.name).await?;
-        relations::remove(session, place.schema.as_str(), &[staging.to_owned()]).await?;
-        session
-            .batch(&format!(
-                "DROP TABLE IF EXISTS {}",
-                qualified(place.schema.as_str(), staging)
-            ))
-            .await
-    })
-    .await
 }

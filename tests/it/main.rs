@@ -6,6 +6,7 @@ mod cluster;
 mod config;
 mod connect;
 mod crash;
+mod decode;
 mod demo;
 mod digests;
 mod events;

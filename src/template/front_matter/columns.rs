@@ -1,7 +1,8 @@
 //! `[columns]`: names, types, and what else is said of a column.
 
 use super::{FrontMatter, Reader, Value, in_order};
-use crate::schema::{Column, Modifier, PgType};
+use crate::schema::arrow::is_unbounded;
+use crate::schema::{Column, LandAs, Modifier, PgType};
 use crate::unit::IDENTIFIER_BYTES;
 use std::ops::Range;
 use toml::de::DeValue;
@@ -31,16 +32,12 @@ impl Reader<'_> {
         for (key, value) in in_order(table) {
             let name = key.get_ref().as_ref();
             self.column_name(name, &key.span());
-            let Some((ty, round)) = self.column_type(name, value) else {
+            let Some(column) = self.column(name, value) else {
                 self.refused.push(name.to_owned());
                 continue;
             };
             front.column_lines.push(self.line(&key.span()));
-            front.columns.push(Column {
-                name: name.to_owned(),
-                ty,
-                round,
-            });
+            front.columns.push(column);
         }
     }
 
@@ -70,58 +67,103 @@ impl Reader<'_> {
         }
     }
 
-    /// `"type"`, or `{ type = "type", round = true }`.
-    fn column_type(&mut self, column: &str, value: &Value<'_>) -> Option<(PgType, bool)> {
+    /// `"type"`, or `{ type = "type", round = true, land = "text" }`.
+    fn column(&mut self, name: &str, value: &Value<'_>) -> Option<Column> {
         if let DeValue::String(text) = value.get_ref() {
-            return Some((self.pg_type(column, text, &value.span())?, false));
+            return Some(Column {
+                name: name.to_owned(),
+                ty: self.pg_type(name, text, &value.span())?,
+                round: false,
+                land: None,
+            });
         }
         let Some(table) = value.get_ref().as_table() else {
-            let message = format!("the type of column `{column}` is not a string");
+            let message = format!("the type of column `{name}` is not a string");
             self.error_help(
                 &value.span(),
                 message,
                 format!(
-                    "write `{column} = \"text\"`, or `{{ type = \"numeric(10,2)\", round = true }}`"
+                    "write `{name} = \"text\"`, or `{{ type = \"numeric(10,2)\", round = true }}`"
                 ),
             );
             return None;
         };
         let mut ty = None;
         let mut round = None;
+        let mut land = None;
         for (key, value) in in_order(table) {
             match key.get_ref().as_ref() {
                 "type" => {
                     let text = self.text(value)?;
-                    ty = Some(self.pg_type(column, &text, &value.span())?);
+                    ty = Some(self.pg_type(name, &text, &value.span())?);
                 }
                 "round" => match value.get_ref().as_bool() {
                     Some(yes) => round = Some((yes, value.span())),
                     None => self.error(&value.span(), "`round` is `true` or `false`"),
                 },
+                "land" => land = Some((self.land(name, value)?, value.span())),
                 unknown => self.error_help(
                     &key.span(),
-                    format!("unknown key `{unknown}` of column `{column}`"),
-                    "the keys are type, round",
+                    format!("unknown key `{unknown}` of column `{name}`"),
+                    "the keys are type, round, land",
                 ),
             }
         }
         let Some(ty) = ty else {
-            self.error(&value.span(), format!("column `{column}` has no `type`"));
+            self.error(&value.span(), format!("column `{name}` has no `type`"));
             return None;
         };
-        match round {
-            Some((true, span)) if !matches!(ty.modifier, Modifier::Numeric { .. }) => {
-                let message =
-                    format!("`round` rounds to a declared scale, and column `{column}` is `{ty}`");
-                self.error_help(
-                    &span,
-                    message,
-                    "declare `numeric(p,s)`, or leave `round` out",
-                );
+        let column = Column {
+            name: name.to_owned(),
+            ty,
+            round: matches!(round, Some((true, _))),
+            land: land.as_ref().map(|(land, _)| *land),
+        };
+        self.fits_type(&column, round, land).then_some(column)
+    }
+
+    fn land(&mut self, column: &str, value: &Value<'_>) -> Option<LandAs> {
+        let text = self.text(value)?;
+        match LandAs::parse(&text) {
+            Ok(land) => Some(land),
+            Err(e) => {
+                self.error(&value.span(), format!("column `{column}`: {}", e.message()));
                 None
             }
-            round => Some((ty, round.is_some_and(|(yes, _)| yes))),
         }
+    }
+
+    /// Whether `round` and `land` say something about a type like the column's.
+    fn fits_type(
+        &mut self,
+        Column { name, ty, .. }: &Column,
+        round: Option<(bool, Range<usize>)>,
+        land: Option<(LandAs, Range<usize>)>,
+    ) -> bool {
+        let mut fits = true;
+        if let Some((true, span)) = round
+            && !matches!(ty.modifier, Modifier::Numeric { .. })
+        {
+            let message =
+                format!("`round` rounds to a declared scale, and column `{name}` is `{ty}`");
+            let help = "declare `numeric(p,s)`, or leave `round` out";
+            self.error_help(&span, message, help);
+            fits = false;
+        }
+        if let Some((_, span)) = land
+            && !is_unbounded(*ty)
+        {
+            let message = format!(
+                "`land` says how a numeric without precision lands, and column `{name}` is `{ty}`"
+            );
+            self.error_help(
+                &span,
+                message,
+                "leave `land` out: such a column lands as it is",
+            );
+            fits = false;
+        }
+        fits
     }
 
     fn pg_type(&mut self, column: &str, text: &str, span: &Range<usize>) -> Option<PgType> {
