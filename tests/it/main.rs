@@ -15,6 +15,8 @@ mod fold;
 mod history;
 mod init;
 mod killed;
+mod lake;
+mod land;
 mod layers;
 mod locks;
 mod onlookers;
