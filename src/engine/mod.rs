@@ -14,6 +14,7 @@ mod pace;
 mod pair;
 mod pulse;
 mod queue;
+pub mod rehearsal;
 mod retry;
 pub mod run;
 mod shared;

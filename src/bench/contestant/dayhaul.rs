@@ -28,6 +28,8 @@ pub enum Variant {
     AsIs,
     /// Every day of the period stays a table of its own.
     DayTables,
+    /// As the template says, and each day as a Parquet file, too.
+    Landing,
 }
 
 /// What is timed.
@@ -57,7 +59,13 @@ impl Dayhaul {
     /// The command line that is timed.
     fn command(&self, lane: &Lane) -> Vec<String> {
         match self.act {
-            Act::Backfill => selection("backfill", lane.window),
+            Act::Backfill => {
+                let mut line = selection("backfill", lane.window);
+                if self.variant == Variant::Landing {
+                    line.push("--land".to_owned());
+                }
+                line
+            }
             Act::Refresh => selection("refresh", lane.window),
             Act::Fold => vec!["fold".to_owned()],
         }
@@ -92,7 +100,7 @@ fn load_template(lane: &Lane, folder: &str) -> Vec<String> {
 /// From an empty database to enabled tenants.
 fn setup(lane: &Lane, variant: Variant) -> Vec<Vec<String>> {
     let folder = match variant {
-        Variant::AsIs => "as_is",
+        Variant::AsIs | Variant::Landing => "as_is",
         Variant::DayTables => "day_tables",
     };
     let mut lines = vec![vec!["init".to_owned()], load_template(lane, folder)];
@@ -145,8 +153,11 @@ fn write_files(lane: &Lane) -> Result<()> {
     write(
         Path::new(CONFIGURATION),
         &format!(
-            "{}\n[load]\njobs = {}\nper_server = {}\n",
-            lane.configuration, lane.jobs, lane.jobs
+            "{}\n[load]\njobs = {}\nper_server = {}\n\n[landing]\nurl = {:?}\n",
+            lane.configuration,
+            lane.jobs,
+            lane.jobs,
+            format!("file://{}", lane.folder.join("lake").display())
         ),
     )?;
     let source = &lane.template.source;
@@ -196,6 +207,7 @@ impl Contestant for Dayhaul {
             (Act::Fold, _) => FOLD,
             (_, Variant::AsIs) => NAME,
             (_, Variant::DayTables) => DAYS,
+            (_, Variant::Landing) => LANDING,
         }
     }
 
@@ -205,6 +217,7 @@ impl Contestant for Dayhaul {
             (Act::Refresh, _) => "dayhaul refresh".into(),
             (Act::Backfill, Variant::AsIs) => "dayhaul backfill".into(),
             (Act::Backfill, Variant::DayTables) => "dayhaul backfill, day tables only".into(),
+            (Act::Backfill, Variant::Landing) => "dayhaul backfill, with landing as Parquet".into(),
         }
     }
 
@@ -217,6 +230,7 @@ impl Contestant for Dayhaul {
         let jobs = lane.jobs;
         let how = match self.variant {
             Variant::AsIs => String::new(),
+            Variant::Landing => "; `landing.url` is a local folder".to_owned(),
             Variant::DayTables => format!(
                 "; the template with `open_days = {}`",
                 lane.window.len() + 30
@@ -250,13 +264,21 @@ impl Contestant for Dayhaul {
         Box::pin(async move { Ok(call(lane, &self.command(lane)).await?.own.into()) })
     }
 
-    /// What readers see: the tenants' views.
+    /// What readers see: the tenants' views. What was landed must hold the same by `dayhaul verify`.
     fn output<'a>(&'a self, lane: &'a Lane) -> Work<'a, Evidence> {
         let views = lane.sources.iter().map(|source| {
             let view = qualified(source.schema.as_str(), lane.template.name.as_str());
             (view, lane.window)
         });
-        Box::pin(held(lane, views))
+        let views: Vec<_> = views.collect();
+        Box::pin(async move {
+            if self.variant == Variant::Landing {
+                let mut verify = selection("verify", lane.window);
+                verify.extend(["--against", "parquet"].map(str::to_owned));
+                call(lane, &verify).await?;
+            }
+            held(lane, views).await
+        })
     }
 }
 

@@ -24,6 +24,7 @@ pub fn first(ground: &Ground) -> Scenario {
         Box::new(Pipe),
         Box::new(Dayhaul::backfill(Variant::AsIs)),
         Box::new(Dayhaul::backfill(Variant::DayTables)),
+        Box::new(Dayhaul::backfill(Variant::Landing)),
     ];
     let mut entrants = vec![Entrant::new(DayViews { many: false }, Role::Baseline, days)];
     entrants.extend(others.into_iter().map(entrant(Role::Contestant)));
