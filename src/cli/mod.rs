@@ -1,6 +1,7 @@
 //! The command line: one file per command, each with its arguments and a short `run`.
 
 pub mod backfill;
+pub mod bench;
 pub mod cancel;
 pub mod confirm;
 pub mod context;
@@ -85,6 +86,8 @@ enum LogFormat {
 enum Command {
     /// Show the whole way on private servers that are gone afterwards
     Demo(demo::Args),
+    /// Measure Dayhaul against dblink and others, on private servers, with the same rows
+    Bench(Box<bench::Args>),
     /// Prepare the warehouse: roles, rights and the catalog
     Init(init::Args),
     /// Add, list, test, enable and disable tenants
@@ -150,6 +153,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 async fn dispatch(command: Command, context: &Context) -> Result<u8> {
     match command {
         Command::Demo(args) => Box::pin(demo::run(args, context)).await,
+        Command::Bench(args) => Box::pin(bench::run(*args, context)).await,
         Command::Init(args) => init::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
         Command::Refresh(args) => refresh::run(args, context).await,

@@ -1,6 +1,7 @@
 //! The promises that only a real PostgreSQL can test. One binary, one private cluster for all tests.
 
 mod backfill;
+mod bench;
 mod cluster;
 mod config;
 mod connect;
@@ -19,13 +20,13 @@ mod lake;
 mod land;
 mod land_broken;
 mod landing;
-mod layers;
-mod locks;
-mod moved;
 mod laptop;
 mod layers;
+mod layers;
+mod locks;
 mod locks;
 mod masks;
+mod moved;
 mod onlookers;
 mod pgbouncer;
 mod readers;
