@@ -7,6 +7,7 @@ use crate::cli::Context;
 use crate::error::{Result, exit};
 use crate::report::numbers::{count, counted};
 use crate::report::table::Sheet;
+use crate::schema::Mask;
 use crate::template::Template;
 use crate::unit::TemplateName;
 use serde_json::{Value, json};
@@ -77,16 +78,10 @@ fn page(registered: &Registered) -> String {
 fn columns_table(template: &Template) -> String {
     let mut sheet = Sheet::new(&["column", "type", ""]);
     for column in &template.columns {
-        let rounds = if column.round {
-            "the source may round"
-        } else {
-            ""
-        };
-        sheet.row([
-            column.name.clone(),
-            column.ty.to_string(),
-            rounds.to_owned(),
-        ]);
+        let rounds = column.round.then(|| "the source may round".to_owned());
+        let masked = column.mask.map(|mask| format!("on a laptop: {mask}"));
+        let said: Vec<String> = rounds.into_iter().chain(masked).collect();
+        sheet.row([column.name.clone(), column.ty.to_string(), said.join("; ")]);
     }
     sheet.render()
 }
@@ -106,8 +101,14 @@ fn versions_table(versions: &[Version]) -> String {
 fn to_json(registered: &Registered, versions: Option<&[Version]>) -> Value {
     let template = &registered.template;
     let columns = template.columns.iter();
-    let columns =
-        columns.map(|c| json!({"name": c.name, "type": c.ty.to_string(), "round": c.round}));
+    let columns = columns.map(|c| {
+        json!({
+            "name": c.name,
+            "type": c.ty.to_string(),
+            "round": c.round,
+            "mask": c.mask.map(Mask::as_str),
+        })
+    });
     let mut all = list::summary(registered);
     all["schema"] = "dayhaul.template.show/1".into();
     all["columns"] = columns.collect();
