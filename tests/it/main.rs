@@ -22,8 +22,6 @@ mod land_broken;
 mod landing;
 mod laptop;
 mod layers;
-mod layers;
-mod locks;
 mod locks;
 mod masks;
 mod moved;
