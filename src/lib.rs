@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! error, unit → schema → copy
-//! config, template, cluster → pg → catalog, warehouse, demo → engine → report → cli
+//! config, template, cluster → pg → catalog, warehouse, landing, demo → engine → report → cli
 //! ```
 
 pub mod catalog;
@@ -15,6 +15,7 @@ pub mod copy;
 pub mod demo;
 pub mod engine;
 pub mod error;
+pub mod landing;
 pub mod nearest;
 pub mod pg;
 pub mod report;

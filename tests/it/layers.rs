@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Who may be seen by whom: a room sees the rooms of lower rank. Rooms of one rank are siblings that do not see each
 /// other.
-const RANKS: [(&str, u8); 17] = [
+const RANKS: [(&str, u8); 18] = [
     ("error", 0),
     ("unit", 0),
     ("nearest", 1),
@@ -18,6 +18,7 @@ const RANKS: [(&str, u8); 17] = [
     ("pg", 5),
     ("catalog", 6),
     ("warehouse", 7),
+    ("landing", 7),
     ("engine", 8),
     ("report", 9),
     ("demo", 9),

@@ -1,0 +1,290 @@
+//! What a file says of itself, as key-value metadata of its footer.
+
+use super::object::ObjectPath;
+use crate::copy::{Digest, Tally};
+use crate::error::{Error, Kind, Result};
+use crate::template::Template;
+use crate::unit::{Day, SchemaName, TemplateName, TenantName};
+use parquet::file::metadata::KeyValue;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
+
+/// Version of this metadata and of the layout; a reader refuses what it does not know.
+const FORMAT: &str = "1";
+
+/// Where a file's rows come from: what is known before the first of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    pub tenant: TenantName,
+    pub schema: SchemaName,
+    pub template: TemplateName,
+    /// The template's whole file, so that a catalog can be built anew from files alone.
+    pub template_source: String,
+    /// Column and PostgreSQL type, in the order of the columns.
+    pub types: Vec<(String, String)>,
+    /// The template's version, 32 hex digits.
+    pub version: String,
+    pub day: Day,
+}
+
+impl Origin {
+    pub fn new(tenant: &TenantName, schema: &SchemaName, template: &Template, day: Day) -> Origin {
+        Origin {
+            tenant: tenant.clone(),
+            schema: schema.clone(),
+            template: template.name.clone(),
+            template_source: template.source.clone(),
+            types: template
+                .columns
+                .iter()
+                .map(|c| (c.name.clone(), c.ty.to_string()))
+                .collect(),
+            version: template.version().to_owned(),
+            day,
+        }
+    }
+
+    /// The object that holds these rows.
+    pub fn object(&self) -> ObjectPath {
+        ObjectPath {
+            template: self.template.clone(),
+            schema: self.schema.clone(),
+            day: self.day,
+        }
+    }
+}
+
+/// Everything a file says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Footer {
+    pub origin: Origin,
+    pub rows: u64,
+    /// Of the tuples that were hauled.
+    pub digest: Digest,
+    /// Of the tuples that the file gives back, where it cannot give back the same bytes (the display scale of a numeric
+    /// without precision is lost in a decimal). `None` means: the same.
+    pub restored_digest: Option<Digest>,
+    /// The run that wrote it (`_wh.run.id`).
+    pub run: i64,
+}
+
+impl Footer {
+    pub(super) fn new(
+        origin: Origin,
+        tally: &Tally,
+        restored_digest: Option<Digest>,
+        run: i64,
+    ) -> Footer {
+        Footer {
+            origin,
+            rows: tally.rows,
+            digest: tally.digest,
+            restored_digest,
+            run,
+        }
+    }
+
+    /// The digest that the rows read back from the file have.
+    pub fn digest_of_rows(&self) -> Digest {
+        self.restored_digest.unwrap_or(self.digest)
+    }
+
+    pub(super) fn key_values(&self) -> Result<Vec<KeyValue>> {
+        let origin = &self.origin;
+        let types = serde_json::to_string(&Types(&origin.types)).map_err(|e| {
+            Error::new(Kind::Bug, "the columns' types cannot be written as JSON").with_source(e)
+        })?;
+        let mut pairs = vec![
+            ("format", FORMAT.to_owned()),
+            ("tenant", origin.tenant.to_string()),
+            ("schema", origin.schema.to_string()),
+            ("template", origin.template.to_string()),
+            ("template_source", origin.template_source.clone()),
+            ("types", types),
+            ("version", origin.version.clone()),
+            ("day", origin.day.to_string()),
+            ("rows", self.rows.to_string()),
+            ("digest", self.digest.to_string()),
+            ("run", self.run.to_string()),
+        ];
+        if let Some(digest) = self.restored_digest {
+            pairs.push(("restored_digest", digest.to_string()));
+        }
+        Ok(pairs
+            .into_iter()
+            .map(|(key, value)| KeyValue::new(format!("dayhaul.{key}"), value))
+            .collect())
+    }
+
+    /// Reads the metadata of a file's footer.
+    ///
+    /// # Errors
+    /// The first key that is missing or makes no sense: the file was not written by Dayhaul, or by a later one.
+    pub(super) fn read(pairs: Option<&Vec<KeyValue>>) -> Result<Footer> {
+        let keys = Keys(pairs.map_or(&[], |p| p.as_slice()));
+        let format = keys.text("format")?;
+        if format != FORMAT {
+            return Err(Error::new(
+                Kind::Io,
+                format!("it is of format {format}; this version of dayhaul reads format {FORMAT}"),
+            ));
+        }
+        Ok(Footer {
+            origin: Origin {
+                tenant: keys.parsed("tenant")?,
+                schema: keys.parsed("schema")?,
+                template: keys.parsed("template")?,
+                template_source: keys.text("template_source")?.to_owned(),
+                types: keys.types()?,
+                version: keys.text("version")?.to_owned(),
+                day: keys.parsed("day")?,
+            },
+            rows: keys.parsed("rows")?,
+            digest: keys.parsed("digest")?,
+            restored_digest: match keys.find("restored_digest") {
+                Some(_) => Some(keys.parsed("restored_digest")?),
+                None => None,
+            },
+            run: keys.parsed("run")?,
+        })
+    }
+}
+
+/// The footer's pairs, by name without `dayhaul.`.
+struct Keys<'a>(&'a [KeyValue]);
+
+impl Keys<'_> {
+    fn find(&self, key: &str) -> Option<&str> {
+        let pair = self
+            .0
+            .iter()
+            .find(|p| p.key.strip_prefix("dayhaul.") == Some(key))?;
+        pair.value.as_deref()
+    }
+
+    fn text(&self, key: &str) -> Result<&str> {
+        self.find(key).ok_or_else(|| {
+            let what = if key == "format" {
+                "it was not written by dayhaul: its footer has no `dayhaul.format`".to_owned()
+            } else {
+                format!("its footer has no `dayhaul.{key}`")
+            };
+            Error::new(Kind::Io, what)
+        })
+    }
+
+    fn parsed<T: FromStr>(&self, key: &str) -> Result<T> {
+        self.text(key)?.parse().map_err(|_| nonsense(key))
+    }
+
+    fn types(&self) -> Result<Vec<(String, String)>> {
+        let types: TypesRead =
+            serde_json::from_str(self.text("types")?).map_err(|_| nonsense("types"))?;
+        Ok(types.0)
+    }
+}
+
+fn nonsense(key: &str) -> Error {
+    Error::new(
+        Kind::Io,
+        format!("`dayhaul.{key}` of its footer makes no sense"),
+    )
+}
+
+/// A JSON object whose keys keep their order.
+struct Types<'a>(&'a [(String, String)]);
+
+impl Serialize for Types<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, ty)| (name, ty)))
+    }
+}
+
+struct TypesRead(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for TypesRead {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TypesRead, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = TypesRead;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of column names and types")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TypesRead, A::Error> {
+                let mut types = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    types.push(entry);
+                }
+                Ok(TypesRead(types))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn footer() -> Footer {
+        let mut tally = Tally::default();
+        tally.add(b"tuple");
+        Footer::new(
+            Origin {
+                tenant: TenantName::parse("acme-prod").unwrap(),
+                schema: SchemaName::parse("acme_prod").unwrap(),
+                template: TemplateName::parse("orders").unwrap(),
+                template_source: "/* \"é\" */ SELECT 1".into(),
+                types: [
+                    ("z", "numeric(10,2)"),
+                    ("a \"q\"", "text[]"),
+                    ("m", "bigint"),
+                ]
+                .map(|(n, t)| (n.to_owned(), t.to_owned()))
+                .to_vec(),
+                version: "0".repeat(32),
+                day: "2024-02-29".parse().unwrap(),
+            },
+            &tally,
+            Some(Digest::of(b"other")),
+            7,
+        )
+    }
+
+    #[test]
+    fn a_footer_is_read_back_as_it_was_written() {
+        let footer = footer();
+        let pairs = footer.key_values().unwrap();
+        assert_eq!(Footer::read(Some(&pairs)).unwrap(), footer);
+        let exact = Footer {
+            restored_digest: None,
+            ..footer
+        };
+        let pairs = exact.key_values().unwrap();
+        assert_eq!(Footer::read(Some(&pairs)).unwrap(), exact);
+    }
+
+    #[test]
+    fn a_footer_that_lacks_something_says_what() {
+        let of = |change: &dyn Fn(&mut Vec<KeyValue>)| {
+            let mut pairs = footer().key_values().unwrap();
+            change(&mut pairs);
+            Footer::read(Some(&pairs)).unwrap_err().to_string()
+        };
+        let none = Footer::read(None).unwrap_err().to_string();
+        assert!(none.contains("not written by dayhaul"), "{none}");
+        let no_digest = of(&|pairs| pairs.retain(|p| p.key != "dayhaul.digest"));
+        assert!(no_digest.contains("`dayhaul.digest`"), "{no_digest}");
+        let later = of(&|pairs| pairs[0].value = Some("2".into()));
+        assert!(later.contains("format 2"), "{later}");
+        for key in ["rows", "types", "day", "run"] {
+            let odd = of(&|pairs| {
+                let name = format!("dayhaul.{key}");
+                pairs.iter_mut().find(|p| p.key == name).unwrap().value = Some("?".into());
+            });
+            assert!(odd.contains(key), "{odd}");
+        }
+    }
+}

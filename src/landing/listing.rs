@@ -1,0 +1,150 @@
+//! Which units lie under a root.
+
+use super::failure::io_error;
+use super::folder::{Folder, remove_if_left};
+use super::object::ObjectPath;
+use super::{BLOBS, LandedBlob};
+use crate::error::{Error, Result};
+use crate::unit::{SchemaName, TemplateName, Window};
+use std::io;
+use std::path::Path;
+
+/// What to look for; `None` is everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    pub template: Option<TemplateName>,
+    pub schema: Option<SchemaName>,
+    pub days: Option<Window>,
+}
+
+impl Selection {
+    fn takes(&self, object: &ObjectPath) -> bool {
+        self.template.as_ref().is_none_or(|t| *t == object.template)
+            && self.schema.as_ref().is_none_or(|s| *s == object.schema)
+            && self.days.is_none_or(|d| d.contains(object.day))
+    }
+
+    /// The deepest folder that holds everything selected, relative to the root.
+    fn folder(&self) -> String {
+        match (&self.template, &self.schema) {
+            (Some(template), Some(schema)) => format!("{template}/tenant={schema}"),
+            (Some(template), None) => template.to_string(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// A unit's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub object: ObjectPath,
+    pub bytes: u64,
+}
+
+/// What lies under a root.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// By template, schema and day.
+    pub units: Vec<Listed>,
+    /// Files that are no unit's, by their path below the root: engines would read them among the rows. Hidden files
+    /// (`.x`, `_SUCCESS`, `_delta_log/…`) are not among them.
+    pub foreign: Vec<String>,
+}
+
+impl Listing {
+    fn add(&mut self, selection: &Selection, path: &str, bytes: u64) {
+        if is_hidden(path) {
+            return;
+        }
+        match ObjectPath::parse(path) {
+            Some(object) if selection.takes(&object) => self.units.push(Listed { object, bytes }),
+            Some(_) => {}
+            None => self.foreign.push(path.to_owned()),
+        }
+    }
+
+    fn sorted(mut self) -> Listing {
+        self.units.sort_by(|a, b| a.object.cmp(&b.object));
+        self.foreign.sort();
+        self
+    }
+}
+
+/// Whether engines skip a path: a part of it begins with `.` or `_`.
+fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|part| part.starts_with(['.', '_']))
+}
+
+pub(super) fn of_folder(folder: &Folder, selection: &Selection) -> Result<Listing> {
+    folder.check()?;
+    let mut listing = Listing::default();
+    walk(folder, &selection.folder(), &mut |path, entry| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        if name.starts_with(&ObjectPath::aside_prefix()) {
+            remove_if_left(&folder.path_of(path));
+            return Ok(());
+        }
+        listing.add(selection, path, entry.metadata()?.len());
+        Ok(())
+    })?;
+    Ok(listing.sorted())
+}
+
+pub(super) fn blobs_of_folder(folder: &Folder, prefix: &str) -> Result<Vec<LandedBlob>> {
+    folder.check()?;
+    let mut blobs = Vec::new();
+    walk(folder, BLOBS, &mut |path, entry| {
+        let name = path
+            .strip_prefix(BLOBS)
+            .unwrap_or(path)
+            .trim_start_matches('/');
+        if name.starts_with(prefix) && !is_hidden(name) {
+            blobs.push(LandedBlob {
+                name: name.to_owned(),
+                bytes: entry.metadata()?.len(),
+            });
+        }
+        Ok(())
+    })?;
+    blobs.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(blobs)
+}
+
+type Each<'a> = dyn FnMut(&str, &std::fs::DirEntry) -> io::Result<()> + 'a;
+
+/// Calls `each` with every file below a folder, by its path below the root. What vanishes meanwhile is left out.
+fn walk(folder: &Folder, relative: &str, each: &mut Each<'_>) -> Result<()> {
+    let path = folder.path_of(relative);
+    match visit(&path, relative, each) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(failed(&path, e)),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn visit(path: &Path, relative: &str, each: &mut Each<'_>) -> io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let below = if relative.is_empty() {
+            name.into_owned()
+        } else {
+            format!("{relative}/{name}")
+        };
+        let visited = if entry.file_type()?.is_dir() {
+            visit(&entry.path(), &below, each)
+        } else {
+            each(&below, &entry)
+        };
+        match visited {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            visited => visited?,
+        }
+    }
+    Ok(())
+}
+
+fn failed(path: &Path, cause: io::Error) -> Error {
+    io_error("listing", &path.display().to_string(), cause)
+}
