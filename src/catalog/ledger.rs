@@ -26,13 +26,13 @@ pub struct LoadedDay {
     pub relation: String,
 }
 
-fn dates(days: impl IntoIterator<Item = Day>) -> Vec<NaiveDate> {
+pub(super) fn dates(days: impl IntoIterator<Item = Day>) -> Vec<NaiveDate> {
     days.into_iter().map(Day::date).collect()
 }
 
 /// Keeps the days of `done` (day, rows, digest, error, outcome) as attempts. `$1` to `$5` are an [`Entry`]'s tenant,
 /// template, version, run and tries.
-const KEEP_ATTEMPTS: &str = "INSERT INTO _wh.attempt AS a (tenant, template, version, run, tries, day, rows, digest, error, outcome) \
+pub(super) const KEEP_ATTEMPTS: &str = "INSERT INTO _wh.attempt AS a (tenant, template, version, run, tries, day, rows, digest, error, outcome) \
      SELECT $1, $2, $3, $4, $5, day, rows, digest, error, outcome FROM done \
      ON CONFLICT (tenant, template, day, run) DO UPDATE \
      SET version = excluded.version, tries = excluded.tries, rows = excluded.rows, digest = excluded.digest, \
@@ -43,7 +43,7 @@ fn with_attempts(change: &str) -> String {
     format!("WITH done AS ({change}) {KEEP_ATTEMPTS}")
 }
 
-fn count(n: u64) -> i64 {
+pub(super) fn count(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
@@ -206,7 +206,7 @@ pub async fn checked(
     Ok(())
 }
 
-/// Writes down why days failed. A day that is loaded stays loaded.
+/// Writes down why days failed. A day that is loaded or landed stays so.
 ///
 /// # Errors
 /// The warehouse's.
@@ -224,7 +224,7 @@ pub async fn fail(
                  SELECT $1, $2, day, 'failed', $3, $4, $5, $7 FROM unnest($6::date[]) AS day \
                  ON CONFLICT (tenant, template, day) DO UPDATE \
                  SET version = excluded.version, run = excluded.run, tries = excluded.tries, error = excluded.error \
-                 WHERE u.state <> 'loaded'), \
+                 WHERE u.state = 'failed'), \
                  done AS (SELECT day, NULL::bigint AS rows, NULL::text AS digest, $7::text AS error, 'failed' AS outcome \
                           FROM unnest($6::date[]) AS day) {KEEP_ATTEMPTS}"
             ),
@@ -350,14 +350,17 @@ pub async fn reveal(
     session
         .execute(
             "INSERT INTO _wh.unit AS u (tenant, template, day, state, rows, digest, bytes, version, relation, \
-                                        loaded_at, checked_at, run) \
+                                        object, object_digest, object_bytes, loaded_at, checked_at, run) \
              SELECT tenant, template, day, 'loaded', rows, digest, bytes, version, $4, \
-                    clock_timestamp(), clock_timestamp(), run \
+                    object, object_digest, object_bytes, clock_timestamp(), clock_timestamp(), run \
              FROM _wh.staged WHERE tenant = $1 AND template = $2 AND relation = $3 \
              ON CONFLICT (tenant, template, day) DO UPDATE \
              SET state = 'loaded', rows = excluded.rows, digest = excluded.digest, bytes = excluded.bytes, \
-                 version = excluded.version, relation = excluded.relation, loaded_at = excluded.loaded_at, \
-                 checked_at = excluded.checked_at, run = excluded.run, error = NULL",
+                 version = excluded.version, relation = excluded.relation, \
+                 object = coalesce(excluded.object, u.object), \
+                 object_digest = CASE WHEN excluded.object IS NULL THEN u.object_digest ELSE excluded.object_digest END, \
+                 object_bytes = CASE WHEN excluded.object IS NULL THEN u.object_bytes ELSE excluded.object_bytes END, \
+                 loaded_at = excluded.loaded_at, checked_at = excluded.checked_at, run = excluded.run, error = NULL",
             &[&tenant.as_str(), &template.as_str(), &from, &to],
         )
         .await?;

@@ -27,6 +27,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "rebuild",
         sql: include_str!("migrations/0003_rebuild.sql"),
     },
+    Migration {
+        version: 4,
+        name: "landing",
+        sql: include_str!("migrations/0004_landing.sql"),
+    },
 ];
 
 /// Where the applied ones are kept.

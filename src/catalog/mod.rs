@@ -6,6 +6,7 @@
 pub mod fold_line;
 pub mod history;
 pub mod init;
+pub mod landed;
 pub mod lease;
 pub mod ledger;
 pub mod life;
