@@ -3,6 +3,7 @@
 use crate::copy::Tally;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
+use crate::template::Template;
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use chrono::NaiveDate;
 use std::collections::{BTreeMap, BTreeSet};
@@ -332,6 +333,54 @@ pub async fn staged_days(
         staged.entry(row.get(0)).or_default().insert(day, tally);
     }
     Ok(staged)
+}
+
+/// The staged days of a pair that have the digest of the template's own version.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn staged_with(
+    session: &Session,
+    tenant: &TenantName,
+    template: &Template,
+) -> Result<BTreeSet<Day>> {
+    let rows = session
+        .query(
+            "SELECT day FROM _wh.staged WHERE tenant = $1 AND template = $2 AND version = $3",
+            &[
+                &tenant.as_str(),
+                &template.name.as_str(),
+                &template.version(),
+            ],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
+        .collect())
+}
+
+/// Notes of loaded days whose table is gone from the database that they are no longer loaded.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn forget_lost(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<()> {
+    session
+        .execute(
+            "UPDATE _wh.unit AS u SET relation = NULL, \
+                 state = CASE WHEN object_digest = digest THEN 'landed' ELSE 'failed' END, \
+                 error = format('its table %s was lost', relation) \
+             WHERE u.tenant = $1 AND u.template = $2 AND u.state = 'loaded' AND u.relation IS NOT NULL AND NOT EXISTS \
+               (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                WHERE n.nspname = split_part(u.relation, '.', 1) AND c.relname = split_part(u.relation, '.', 2))",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    Ok(())
 }
 
 /// Moves the staged days of `from` into the ledger as loaded into `to` by `run`, whichever runs staged them. Within the

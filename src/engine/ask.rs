@@ -1,9 +1,11 @@
 //! What a run is asked for, and the days of a pair that follow from it. Resolved once, after the pair's lock is held.
 
+use super::restore::Restoring;
 use crate::catalog::Pair;
 use crate::error::{Error, Result};
 use crate::unit::{Day, Window};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What a run is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub enum Ask {
     /// Days are loaded anew from their sources, and with them the whole year of each that is closed: into a fresh table
     /// beside the one that readers see until it is complete.
     Rebuild { days: Window },
+    /// Days that the ledger does not have, from their files.
+    Restore(Arc<Restoring>),
     /// Every day from the pair's first on that is not loaded, and the latest `lookback` days again (the template's own
     /// number for `None`).
     Sync { lookback: Option<u32> },
@@ -64,16 +68,24 @@ impl Ask {
             Ask::Backfill { .. } => "backfill",
             Ask::Refresh { .. } | Ask::Outdated { .. } => "refresh",
             Ask::Rebuild { .. } => "rebuild",
+            Ask::Restore(_) => "restore",
             Ask::Sync { .. } => "sync",
         }
     }
 
     /// Whether days are loaded whatever the ledger says.
     pub fn reload(&self) -> bool {
-        matches!(
-            self,
-            Ask::Backfill { reload: true, .. } | Ask::Rebuild { .. }
-        )
+        match self {
+            Ask::Backfill { reload, .. } => *reload,
+            Ask::Rebuild { .. } => true,
+            Ask::Restore(restoring) => restoring.reload,
+            Ask::Refresh { .. } | Ask::Outdated { .. } | Ask::Sync { .. } => false,
+        }
+    }
+
+    /// Whether tables that are gone from the database are no reason to stop.
+    pub fn makes_lost_anew(&self) -> bool {
+        matches!(self, Ask::Rebuild { .. } | Ask::Restore(_))
     }
 
     /// The days that are asked for of every pair alike; `None` when each pair has its own.
@@ -82,7 +94,7 @@ impl Ask {
             Ask::Backfill { days, .. } | Ask::Refresh { days } | Ask::Rebuild { days } => {
                 Some(*days)
             }
-            Ask::Outdated { .. } | Ask::Sync { .. } => None,
+            Ask::Outdated { .. } | Ask::Restore(_) | Ask::Sync { .. } => None,
         }
     }
 
@@ -128,6 +140,17 @@ impl Ask {
                     .map(|(day, _)| *day);
                 Days {
                     refresh: outdated.collect(),
+                    ..Days::default()
+                }
+            }
+            Ask::Restore(restoring) => {
+                let wanted = restoring.wanted(pair)?;
+                let all = wanted.there.into_iter().chain(wanted.lacking);
+                let (skipped, load) =
+                    all.partition(|day| !restoring.reload && loaded.contains_key(day));
+                Days {
+                    load,
+                    skipped,
                     ..Days::default()
                 }
             }

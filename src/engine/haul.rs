@@ -76,6 +76,8 @@ pub(super) enum Hauled {
     Refreshed(Vec<Refreshed>),
     /// The rows of a window of several days do not fit the budget.
     TooMuch,
+    /// These are to be tried by themselves.
+    Pieces(Vec<Window>),
     /// Rows moved into the window from these days, which must be refreshed before it.
     Elsewhere(BTreeSet<Day>),
     /// So much of a day is new that it is cheaper to replace it whole.
@@ -148,6 +150,7 @@ impl Haul<'_> {
             match work {
                 Work::Refresh if hints.replace => self.replace(from, to, progress).await,
                 Work::Refresh => self.refresh(from, to, &hints.followed, progress).await,
+                Work::Restore => Err(Error::new(Kind::Bug, "files are not read from a tenant").into()),
                 Work::Load if one_table => self.stream(from, to, self.reload, progress).await,
                 Work::Load => self.buffer(from, to, progress).await,
             }

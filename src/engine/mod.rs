@@ -13,6 +13,7 @@ mod pace;
 mod pair;
 mod pulse;
 mod queue;
+pub mod restore;
 mod retry;
 pub mod run;
 mod shared;

@@ -3,6 +3,7 @@
 use super::ask::Ask;
 use super::haul::begin_source;
 use super::pace::Pace;
+use super::restore::PairFiles;
 use super::queue::{Errand, PairWork, runs_of};
 use super::retry;
 use crate::catalog::{self, Pair, Tenant, fold_line, ledger, relations};
@@ -17,13 +18,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
+/// Where a pair's rows come from.
+pub(super) enum Source {
+    /// Its tenant's server.
+    Tenant(Access),
+    Files(PairFiles),
+}
+
+impl Source {
+    /// What the limit on windows at once is counted for.
+    fn server(&self) -> String {
+        match self {
+            Source::Tenant(access) => access.url.endpoint(),
+            Source::Files(_) => "files".to_owned(),
+        }
+    }
+}
+
 /// A pair whose work can begin.
 pub(super) struct ReadyPair {
     pub pair: Pair,
     pub tenant: Tenant,
     pub template: Arc<Template>,
-    /// How to reach the source.
-    pub access: Access,
+    pub source: Source,
     /// Held while a year is revealed: two reveals at once would each show only their own.
     pub shape: Mutex<Shape>,
     /// Every day that the run is to account for.
@@ -34,6 +51,8 @@ pub(super) struct ReadyPair {
     pub staged: BTreeMap<Day, Tally>,
     /// Days to load.
     pub load: BTreeSet<Day>,
+    /// Days that are to come from files, and have none.
+    pub lacking: BTreeSet<Day>,
     /// Days to compare with their source.
     pub refresh: BTreeSet<Day>,
     /// Days refreshed because rows had moved out of them.
@@ -69,6 +88,8 @@ impl ReadyPair {
             // A year that is being built has nothing to compare with.
             if self.refresh.contains(&day) && !matches!(destination, Destination::Staging(_)) {
                 Errand::refresh(destination)
+            } else if matches!(self.source, Source::Files(_)) {
+                Errand::restore(destination)
             } else {
                 Errand::load(destination)
             }
@@ -86,7 +107,7 @@ impl ReadyPair {
             .collect();
         PairWork {
             tenant: self.tenant.name.to_string(),
-            server: self.access.url.endpoint(),
+            server: self.source.server(),
             runs,
             years,
             pace: Pace::new(self.history),
@@ -133,13 +154,21 @@ pub(super) async fn check_at_source(
 pub(super) async fn make_ready(
     session: &Session,
     pair: Pair,
-    access: Access,
+    source: Source,
     ask: &Ask,
     today: Day,
     run: i64,
     settings: &Settings,
 ) -> Result<ReadyPair> {
     let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+    if ask.makes_lost_anew() {
+        for lost in relations::forget_lost(session, tenant, template).await? {
+            tracing::warn!(relation = lost, "is gone from the database, and made anew");
+        }
+    }
+    if matches!(ask, Ask::Restore(_)) {
+        ledger::forget_lost(session, tenant, template).await?;
+    }
     let loaded = ledger::loaded_versions(session, tenant, template).await?;
     let mut days = ask.days(&pair, &loaded, today)?;
     let first = Shape::first_fold_line(today, pair.template.open_days);
@@ -152,11 +181,6 @@ pub(super) async fn make_ready(
     };
     let lock_timeout = settings.load.lock_timeout;
     let rebuild = matches!(ask, Ask::Rebuild { .. });
-    if rebuild {
-        for lost in relations::forget_lost(session, tenant, template).await? {
-            tracing::warn!(relation = lost, "is gone from the database, and made anew");
-        }
-    }
     warehouse::drop_retired(session, place, run, lock_timeout).await?;
     let owned = relations::of_pair(session, tenant, template).await?;
     let mut shape = Shape::new(fold_line, &owned);
@@ -180,7 +204,13 @@ pub(super) async fn make_ready(
             .filter(|day| !staged.contains_key(day))
             .collect()
     };
-    let (load, refresh) = (not_staged(days.load), not_staged(days.refresh));
+    let (mut load, refresh) = (not_staged(days.load), not_staged(days.refresh));
+    let mut lacking = BTreeSet::new();
+    if let Source::Files(files) = &source {
+        (lacking, load) = load
+            .into_iter()
+            .partition(|day| files.wanted.lacking.contains(day));
+    }
     let reader = &settings.warehouse.reader_role;
     let todo: BTreeSet<Day> = load.union(&refresh).copied().collect();
     warehouse::prepare(
@@ -199,11 +229,12 @@ pub(super) async fn make_ready(
         tenant: pair.tenant.clone(),
         template: Arc::clone(&pair.template),
         pair,
-        access,
+        source,
         shape: Mutex::new(shape),
         asked,
         skipped: days.skipped,
         staged,
+        lacking,
         load,
         refresh,
         followed: std::sync::Mutex::default(),

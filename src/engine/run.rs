@@ -8,11 +8,12 @@ use super::ask::Ask;
 use super::event::{Event, Failure, Observer, Outcome, RunReport, UnitReport};
 use super::fold::{PairFold, Steps, Target, fold_pairs};
 use super::keeper::Keeper;
-use super::pair::{self, ReadyPair};
+use super::pair::{self, ReadyPair, Source};
 use super::queue::{Limits, Queue};
+use super::restore::Restoring;
 use super::shared::{Outcomes, Shared};
 use super::worker::Worker;
-use crate::catalog::{Pair, ledger, runs::RunHeader, warehouse_access};
+use crate::catalog::{Pair, ledger, restored, runs::RunHeader, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Access;
@@ -51,6 +52,9 @@ pub async fn run(
     let access = warehouse_access(settings).await?;
     let header = RunHeader::of_this_process(ask.command());
     let mut keeper = Keeper::begin(&access, settings, &header, &cancel).await?;
+    if let Ask::Restore(restoring) = &ask {
+        restored::begun(keeper.session(), restoring.record, keeper.run()).await?;
+    }
     let named: BTreeSet<Day> = ask.named_days().iter().flat_map(Window::days).collect();
     let mut run = Run {
         settings,
@@ -134,7 +138,10 @@ impl Run<'_> {
     }
 
     /// Describes every pair's query at its tenant, several at once.
-    async fn check_at_sources(&mut self, pairs: Vec<Pair>) -> Vec<(Pair, Access)> {
+    async fn check_at_sources(&mut self, pairs: Vec<Pair>) -> Vec<(Pair, Source)> {
+        if let Ask::Restore(restoring) = &self.ask {
+            return self.find_files(&Arc::clone(restoring), pairs);
+        }
         let settings = self.settings;
         let probe = Window::single(self.ask.probe(self.options.today));
         let jobs = settings.load.jobs.max(1);
@@ -156,7 +163,7 @@ impl Run<'_> {
             };
             match next {
                 None => return good,
-                Some((pair, Ok(access))) => good.push((pair, access)),
+                Some((pair, Ok(access))) => good.push((pair, Source::Tenant(access))),
                 Some((pair, Err(error))) => {
                     if error.kind() == Kind::Connect {
                         self.unreachable.insert(pair.tenant.name.clone());
@@ -167,17 +174,29 @@ impl Run<'_> {
         }
     }
 
+    /// Of a restore no tenant is asked.
+    fn find_files(&mut self, restoring: &Arc<Restoring>, pairs: Vec<Pair>) -> Vec<(Pair, Source)> {
+        let mut good = Vec::with_capacity(pairs.len());
+        for pair in pairs {
+            match restoring.files(&pair) {
+                Ok(files) => good.push((pair, Source::Files(files))),
+                Err(error) => self.give_up(&pair, error),
+            }
+        }
+        good
+    }
+
     /// Makes tables and views, by one session: the keeper's.
     async fn make_ready(
         &mut self,
         keeper: &mut Keeper,
-        pairs: Vec<(Pair, Access)>,
+        pairs: Vec<(Pair, Source)>,
     ) -> Vec<ReadyPair> {
         let mut ready = Vec::with_capacity(pairs.len());
-        for (pair, access) in pairs {
+        for (pair, source) in pairs {
             let made = tokio::select! {
                 made = pair::make_ready(
-                    keeper.session(), pair.clone(), access, &self.ask, self.options.today, keeper.run(), self.settings,
+                    keeper.session(), pair.clone(), source, &self.ask, self.options.today, keeper.run(), self.settings,
                 ) => made,
                 () = self.cancel.cancelled() => break,
             };
@@ -213,7 +232,11 @@ impl Run<'_> {
         let load = &self.settings.load;
         let limits = Limits {
             jobs: load.jobs,
-            per_server: load.per_server,
+            // Files are no server that others need.
+            per_server: match self.ask {
+                Ask::Restore(_) => load.jobs,
+                _ => load.per_server,
+            },
             window_bytes: load.window_bytes,
             max_failures: load.max_failures,
             max_failures_per_tenant: load.max_failures_per_tenant,
@@ -237,6 +260,7 @@ impl Run<'_> {
             shared.observer.event(&Event::Through {
                 units: pair.staged.len(),
             });
+            shared.report_lacking(index);
         }
         let mut workers = JoinSet::new();
         for slot in 0..load.jobs.max(1) {
@@ -416,6 +440,7 @@ impl Run<'_> {
             run: Some(keeper.run()),
             units,
             failures: self.outcomes.failures,
+            notes: self.outcomes.notes,
             folds,
             interrupted: self.cancel.is_cancelled(),
             cancelled_by: keeper.cancelled_by(),

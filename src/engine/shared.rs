@@ -2,7 +2,7 @@
 
 use super::event::{Change, Event, Failure, Observer, Outcome, UnitReport};
 use super::haul::Refreshed;
-use super::pair::ReadyPair;
+use super::pair::{ReadyPair, Source};
 use super::queue::{PairIndex, Queue};
 use crate::catalog::ledger::{Entry, LoadedDay};
 use crate::config::Settings;
@@ -40,6 +40,8 @@ pub(super) struct Outcomes {
     pub changed_tables: BTreeSet<String>,
     pub units: Vec<UnitReport>,
     pub failures: Vec<Failure>,
+    /// What a person should know of the data.
+    pub notes: Vec<String>,
     pub seconds: BTreeMap<PairIndex, f64>,
 }
 
@@ -89,6 +91,12 @@ impl Shared {
     fn report(&self, unit: UnitReport) {
         self.observer.event(&Event::Unit(unit.clone()));
         lock(&self.outcomes).units.push(unit);
+    }
+
+    /// Something about the data that a person should know, now and in the report.
+    pub fn warn(&self, note: String) {
+        self.observer.event(&Event::Warning(note.clone()));
+        lock(&self.outcomes).notes.push(note);
     }
 
     /// Days are through. Those of a staged year count as loaded when the year is revealed.
@@ -175,6 +183,18 @@ impl Shared {
                 tries,
                 change: None,
             });
+        }
+    }
+
+    /// Days that have no file, and so need no worker.
+    pub fn report_lacking(&self, pair: PairIndex) {
+        let ready = &self.pairs[pair];
+        if let Source::Files(files) = &ready.source
+            && !ready.lacking.is_empty()
+        {
+            self.report_days(pair, ready.lacking.iter().copied(), Outcome::Failed, 0);
+            let windows = Window::runs(ready.lacking.iter().copied());
+            self.add_failure(pair, windows, files.lacking(), false);
         }
     }
 

@@ -4,6 +4,7 @@ use super::after::{After, what_now};
 use super::blame;
 use super::event::{Event, Outcome};
 use super::haul::{Fault, Haul, Hauled, RefreshHints, Side};
+use super::pair::Source;
 use super::queue::{Errand, Job, Next, PairIndex, Work};
 use super::retry;
 use super::shared::{Shared, lock};
@@ -231,6 +232,7 @@ impl Worker {
                 }
             }
             Some(Ok(Hauled::TooMuch)) => return After::Shorter.into(),
+            Some(Ok(Hauled::Pieces(pieces))) => return After::Pieces(pieces).into(),
             Some(Err(fault)) => fault,
         };
         tracing::debug!(tenant = %shared.pairs[pair].tenant.name, %window, error = %fault.error, "haul failed");
@@ -265,9 +267,12 @@ impl Worker {
     ) -> Result<Hauled, Fault> {
         let shared = Arc::clone(&self.shared);
         let ready = &shared.pairs[pair];
-        let query = ready.bind(window)?;
+        let query = match ready.source {
+            Source::Tenant(_) => ready.bind(window)?,
+            Source::Files(_) => String::new(),
+        };
         self.connect(pair).await?;
-        let (Some((_, source)), Some(warehouse)) = (&self.source, &self.warehouse) else {
+        let Some(warehouse) = &self.warehouse else {
             return Err(Error::new(Kind::Bug, "no session").into());
         };
         let load = &shared.settings.load;
@@ -287,10 +292,20 @@ impl Worker {
             replace,
             followed: lock(&ready.followed).clone(),
         };
-        haul.run(source, warehouse, errand.work, &hints, |rows, bytes| {
+        let moved = |rows, bytes| {
             shared.observer.event(&Event::Moved { slot, rows, bytes });
-        })
-        .await
+        };
+        match (&ready.source, &self.source) {
+            (Source::Files(files), _) => {
+                let warn = |note| shared.warn(note);
+                haul.restore(files, warehouse, warn, moved).await
+            }
+            (Source::Tenant(_), Some((_, source))) => {
+                haul.run(source, warehouse, errand.work, &hints, moved)
+                    .await
+            }
+            (Source::Tenant(_), None) => Err(Error::new(Kind::Bug, "no session").into()),
+        }
     }
 
     /// Makes sure that both sessions are there, the source's for this pair's tenant.
@@ -298,12 +313,13 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let pairs = &shared.pairs;
         let same_tenant = |other: PairIndex| pairs[other].tenant.name == pairs[pair].tenant.name;
-        if !self
-            .source
-            .as_ref()
-            .is_some_and(|(of, s)| same_tenant(*of) && !s.is_closed())
+        if let Source::Tenant(access) = &pairs[pair].source
+            && !self
+                .source
+                .as_ref()
+                .is_some_and(|(of, s)| same_tenant(*of) && !s.is_closed())
         {
-            let session = pg::connect(&pairs[pair].access, Purpose::Source)
+            let session = pg::connect(access, Purpose::Source)
                 .await
                 .map_err(|error| Fault {
                     side: Side::Source,
@@ -398,6 +414,11 @@ impl Worker {
             if unreachable && side == Side::Warehouse {
                 queue.failed(pair, window, false);
                 queue.open_for_all()
+            } else if side == Side::Source && matches!(shared.pairs[pair].source, Source::Files(_))
+            {
+                // A bad file says nothing about the next one.
+                queue.failed_alone(pair, window);
+                Vec::new()
             } else {
                 queue.failed(pair, window, unreachable)
             }
