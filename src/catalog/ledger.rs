@@ -1,9 +1,9 @@
-//! The ledger: per unit its state, rows, digest, and where they are. A unit that is not in it was never tried.
+//! The ledger: per unit its state, rows, digest, and where they are. A unit that is not in it was never tried. Days on
+//! their way are in [`staged`](super::staged).
 
 use crate::copy::Tally;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
-use crate::template::Template;
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use chrono::NaiveDate;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,12 +40,32 @@ pub(super) const KEEP_ATTEMPTS: &str = "INSERT INTO _wh.attempt AS a (tenant, te
          error = excluded.error, outcome = excluded.outcome, at = clock_timestamp()";
 
 /// A change of ledger rows and its attempts as one statement: history costs no round trip.
-fn with_attempts(change: &str) -> String {
+pub(super) fn with_attempts(change: &str) -> String {
     format!("WITH done AS ({change}) {KEEP_ATTEMPTS}")
 }
 
 pub(super) fn count(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// The tallies of days as arrays, one for each column: what `unnest` makes rows of again.
+pub(super) struct Columns {
+    pub days: Vec<NaiveDate>,
+    pub rows: Vec<i64>,
+    /// 32 hex digits each.
+    pub digests: Vec<String>,
+    pub bytes: Vec<i64>,
+}
+
+impl Columns {
+    pub fn of(days: &[LoadedDay]) -> Columns {
+        Columns {
+            days: dates(days.iter().map(|d| d.day)),
+            rows: days.iter().map(|d| count(d.tally.rows)).collect(),
+            digests: days.iter().map(|d| d.tally.digest.to_string()).collect(),
+            bytes: days.iter().map(|d| count(d.tally.bytes)).collect(),
+        }
+    }
 }
 
 /// Days of a pair whose state is loaded, with the template version that each was loaded with.
@@ -153,6 +173,7 @@ pub async fn claim(
 /// # Errors
 /// [`Kind::Bug`] when a day was not claimed; the warehouse's.
 pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) -> Result<()> {
+    let columns = Columns::of(days);
     let updated = session
         .execute(
             &with_attempts(
@@ -171,10 +192,10 @@ pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) ->
                 &entry.version,
                 &entry.run,
                 &entry.tries,
-                &dates(days.iter().map(|d| d.day)),
-                &days.iter().map(|d| count(d.tally.rows)).collect::<Vec<_>>(),
-                &days.iter().map(|d| d.tally.digest.to_string()).collect::<Vec<_>>(),
-                &days.iter().map(|d| count(d.tally.bytes)).collect::<Vec<_>>(),
+                &columns.days,
+                &columns.rows,
+                &columns.digests,
+                &columns.bytes,
                 &days.iter().map(|d| d.relation.as_str()).collect::<Vec<_>>(),
             ],
         )
@@ -202,6 +223,29 @@ pub async fn checked(
                 &entry.version,
                 &dates(days),
             ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Notes of loaded days whose table is gone from the database that they are no longer loaded.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn forget_lost(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<()> {
+    session
+        .execute(
+            "UPDATE _wh.unit AS u SET relation = NULL, \
+                 state = CASE WHEN object_digest = digest THEN 'landed' ELSE 'failed' END, \
+                 error = format('its table %s was lost', relation) \
+             WHERE u.tenant = $1 AND u.template = $2 AND u.state = 'loaded' AND u.relation IS NOT NULL AND NOT EXISTS \
+               (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                WHERE n.nspname = split_part(u.relation, '.', 1) AND c.relname = split_part(u.relation, '.', 2))",
+            &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
     Ok(())
@@ -243,64 +287,7 @@ pub async fn fail(
     Ok(())
 }
 
-/// Begins to load `days` into a staging table in this transaction. Its duplicate-key error means that they are there:
-/// a commit whose answer was lost.
-///
-/// # Errors
-/// SQLSTATE 23505, as said; the warehouse's.
-pub async fn stage(
-    session: &Session,
-    entry: &Entry<'_>,
-    days: impl IntoIterator<Item = Day>,
-    relation: &str,
-) -> Result<()> {
-    session
-        .execute(
-            "INSERT INTO _wh.staged (tenant, template, day, relation, version, run) \
-             SELECT $1, $2, day, $3, $4, $5 FROM unnest($6::date[]) AS day",
-            &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
-                &relation,
-                &entry.version,
-                &entry.run,
-                &dates(days),
-            ],
-        )
-        .await?;
-    Ok(())
-}
-
-/// Completes the staged days of the same transaction with what was loaded.
-///
-/// # Errors
-/// [`Kind::Bug`] when a day was not staged; the warehouse's.
-pub async fn record_staged(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) -> Result<()> {
-    let updated = session
-        .execute(
-            &with_attempts(
-                "UPDATE _wh.staged AS s SET rows = d.rows, digest = d.digest, bytes = d.bytes \
-                 FROM unnest($6::date[], $7::bigint[], $8::text[], $9::bigint[]) AS d (day, rows, digest, bytes) \
-                 WHERE s.tenant = $1 AND s.template = $2 AND s.day = d.day \
-                 RETURNING s.day, s.rows, s.digest, NULL::text AS error, 'staged' AS outcome",
-            ),
-            &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
-                &entry.version,
-                &entry.run,
-                &entry.tries,
-                &dates(days.iter().map(|d| d.day)),
-                &days.iter().map(|d| count(d.tally.rows)).collect::<Vec<_>>(),
-                &days.iter().map(|d| d.tally.digest.to_string()).collect::<Vec<_>>(),
-                &days.iter().map(|d| count(d.tally.bytes)).collect::<Vec<_>>(),
-            ],
-        )
-        .await?;
-    all_touched(updated, days.len())
-}
-
-fn all_touched(updated: u64, days: usize) -> Result<()> {
+pub(super) fn all_touched(updated: u64, days: usize) -> Result<()> {
     if updated == days as u64 {
         Ok(())
     } else {
@@ -309,145 +296,6 @@ fn all_touched(updated: u64, days: usize) -> Result<()> {
             format!("{updated} of {days} ledger rows were there to be completed"),
         ))
     }
-}
-
-/// The staged days of a pair, with their tallies, by staging table (`schema.table`).
-///
-/// # Errors
-/// [`Kind::Bug`] when a digest cannot be read; the warehouse's.
-pub async fn staged_days(
-    session: &Session,
-    tenant: &TenantName,
-    template: &TemplateName,
-) -> Result<BTreeMap<String, BTreeMap<Day, Tally>>> {
-    let rows = session
-        .query(
-            "SELECT relation, day, rows, digest, bytes FROM _wh.staged WHERE tenant = $1 AND template = $2",
-            &[&tenant.as_str(), &template.as_str()],
-        )
-        .await?;
-    let mut staged: BTreeMap<String, BTreeMap<Day, Tally>> = BTreeMap::new();
-    for row in rows {
-        let day = Day::from(row.get::<_, NaiveDate>(1));
-        let tally = tally(day, row.get(2), row.get(3), row.get(4))?;
-        staged.entry(row.get(0)).or_default().insert(day, tally);
-    }
-    Ok(staged)
-}
-
-/// The staged days of a pair that have the digest of the template's own version.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn staged_with(
-    session: &Session,
-    tenant: &TenantName,
-    template: &Template,
-) -> Result<BTreeSet<Day>> {
-    let rows = session
-        .query(
-            "SELECT day FROM _wh.staged WHERE tenant = $1 AND template = $2 AND version = $3",
-            &[
-                &tenant.as_str(),
-                &template.name.as_str(),
-                &template.version(),
-            ],
-        )
-        .await?;
-    Ok(rows
-        .iter()
-        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
-        .collect())
-}
-
-/// Notes of loaded days whose table is gone from the database that they are no longer loaded.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn forget_lost(
-    session: &Session,
-    tenant: &TenantName,
-    template: &TemplateName,
-) -> Result<()> {
-    session
-        .execute(
-            "UPDATE _wh.unit AS u SET relation = NULL, \
-                 state = CASE WHEN object_digest = digest THEN 'landed' ELSE 'failed' END, \
-                 error = format('its table %s was lost', relation) \
-             WHERE u.tenant = $1 AND u.template = $2 AND u.state = 'loaded' AND u.relation IS NOT NULL AND NOT EXISTS \
-               (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                WHERE n.nspname = split_part(u.relation, '.', 1) AND c.relname = split_part(u.relation, '.', 2))",
-            &[&tenant.as_str(), &template.as_str()],
-        )
-        .await?;
-    Ok(())
-}
-
-/// Moves the staged days of `from` into the ledger as loaded into `to` by `run`, whichever runs staged them. Within the
-/// transaction of the reveal.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn reveal(
-    session: &Session,
-    run: i64,
-    tenant: &TenantName,
-    template: &TemplateName,
-    from: &str,
-    to: &str,
-) -> Result<()> {
-    session
-        .execute(
-            "INSERT INTO _wh.unit AS u (tenant, template, day, state, rows, digest, bytes, version, relation, \
-                                        object, object_digest, object_bytes, loaded_at, checked_at, run) \
-             SELECT tenant, template, day, 'loaded', rows, digest, bytes, version, $4, \
-                    object, object_digest, object_bytes, clock_timestamp(), clock_timestamp(), run \
-             FROM _wh.staged WHERE tenant = $1 AND template = $2 AND relation = $3 \
-             ON CONFLICT (tenant, template, day) DO UPDATE \
-             SET state = 'loaded', rows = excluded.rows, digest = excluded.digest, bytes = excluded.bytes, \
-                 version = excluded.version, relation = excluded.relation, \
-                 object = coalesce(excluded.object, u.object), \
-                 object_digest = CASE WHEN excluded.object IS NULL THEN u.object_digest ELSE excluded.object_digest END, \
-                 object_bytes = CASE WHEN excluded.object IS NULL THEN u.object_bytes ELSE excluded.object_bytes END, \
-                 loaded_at = excluded.loaded_at, checked_at = excluded.checked_at, run = excluded.run, error = NULL",
-            &[&tenant.as_str(), &template.as_str(), &from, &to],
-        )
-        .await?;
-    session
-        .execute(
-            "INSERT INTO _wh.attempt AS a (tenant, template, day, run, outcome, rows, digest, version, tries) \
-             SELECT tenant, template, day, $4, 'loaded', rows, digest, version, 1 \
-             FROM _wh.staged WHERE tenant = $1 AND template = $2 AND relation = $3 \
-             ON CONFLICT (tenant, template, day, run) DO UPDATE SET outcome = 'loaded', at = clock_timestamp()",
-            &[&tenant.as_str(), &template.as_str(), &from, &run],
-        )
-        .await?;
-    session
-        .execute(
-            "DELETE FROM _wh.staged WHERE tenant = $1 AND template = $2 AND relation = $3",
-            &[&tenant.as_str(), &template.as_str(), &from],
-        )
-        .await?;
-    Ok(())
-}
-
-/// Forgets that days are staged, in the transaction that deletes their rows from the staging table.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn unstage(
-    session: &Session,
-    tenant: &TenantName,
-    template: &TemplateName,
-    days: impl IntoIterator<Item = Day>,
-) -> Result<()> {
-    session
-        .execute(
-            "DELETE FROM _wh.staged WHERE tenant = $1 AND template = $2 AND day = ANY ($3)",
-            &[&tenant.as_str(), &template.as_str(), &dates(days)],
-        )
-        .await?;
-    Ok(())
 }
 
 /// Days of a window that are loaded or staged, with their tallies: what a try did whose commit's answer was lost.
@@ -533,7 +381,7 @@ pub async fn recorded(
         .collect()
 }
 
-fn tally(day: Day, rows: i64, digest: Option<&str>, bytes: i64) -> Result<Tally> {
+pub(super) fn tally(day: Day, rows: i64, digest: Option<&str>, bytes: i64) -> Result<Tally> {
     let digest = digest
         .and_then(|d| d.parse().ok())
         .ok_or_else(|| Error::new(Kind::Bug, format!("day {day} has no digest in the ledger")))?;
@@ -542,29 +390,4 @@ fn tally(day: Day, rows: i64, digest: Option<&str>, bytes: i64) -> Result<Tally>
         bytes: u64::try_from(bytes).unwrap_or(0),
         digest,
     })
-}
-
-/// Staged days of a pair that are older than what their published day was last loaded with, or of another template
-/// version.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn stale_staged(
-    session: &Session,
-    tenant: &TenantName,
-    template: &TemplateName,
-    version: &str,
-) -> Result<Vec<Day>> {
-    let rows = session
-        .query(
-            "SELECT s.day FROM _wh.staged s LEFT JOIN _wh.unit u USING (tenant, template, day) \
-             WHERE s.tenant = $1 AND s.template = $2 \
-             AND (s.version <> $3 OR u.state = 'loaded' AND u.loaded_at > s.staged_at) ORDER BY 1",
-            &[&tenant.as_str(), &template.as_str(), &version],
-        )
-        .await?;
-    Ok(rows
-        .iter()
-        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
-        .collect())
 }

@@ -17,6 +17,7 @@ pub mod restored;
 mod rights;
 pub mod runs;
 pub mod snapshot;
+pub mod staged;
 pub mod standing;
 mod steps;
 pub mod templates;
@@ -192,9 +193,13 @@ pub async fn warehouse_access(settings: &Settings) -> Result<Access> {
 pub async fn access(tenant: &Tenant, settings: &Settings) -> Result<Access> {
     let place = |e: Error| e.at(format!("tenant `{}`", tenant.name));
     let text = tenant.url.as_deref().ok_or_else(|| {
-        place(Error::refused("it was restored from files, which do not know its source")).with_hint(
-            format!("say where its rows come from: `dayhaul tenant add {} --url URL`", tenant.name),
-        )
+        place(Error::refused(
+            "it was restored from files, which do not know its source",
+        ))
+        .with_hint(format!(
+            "say where its rows come from: `dayhaul tenant add {} --url URL`",
+            tenant.name
+        ))
     })?;
     let url = Url::parse(text).map_err(place)?;
     let password = match &tenant.password {

@@ -40,11 +40,7 @@ pub async fn all(session: &Session, selection: &Selection) -> Result<Vec<Pair>> 
     select(session, selection, false).await
 }
 
-async fn select(
-    session: &Session,
-    selection: &Selection,
-    enabled_only: bool,
-) -> Result<Vec<Pair>> {
+async fn select(session: &Session, selection: &Selection, enabled_only: bool) -> Result<Vec<Pair>> {
     check_selection(session, selection).await?;
     let rows = session
         .query(

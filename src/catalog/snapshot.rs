@@ -441,7 +441,11 @@ async fn adopt_pair(session: &Session, kept: &KeptPair, first_day: bool) -> Resu
         let day: Option<Day> = text.as_deref().map(str::parse).transpose()?;
         Ok(day.map(Day::date))
     };
-    let first = if first_day { date(&kept.first_day)? } else { None };
+    let first = if first_day {
+        date(&kept.first_day)?
+    } else {
+        None
+    };
     session
         .execute(
             "INSERT INTO _wh.pair AS p (tenant, template, enabled, first_day, fold_line) VALUES ($1, $2, $3, $4, $5) \
@@ -497,7 +501,12 @@ mod tests {
 
     #[test]
     fn what_is_no_snapshot_is_refused() {
-        for wrong in [&b""[..], b"{}", b"{\"schema\": \"dayhaul.snapshot/2\"}", b"[1]"] {
+        for wrong in [
+            &b""[..],
+            b"{}",
+            b"{\"schema\": \"dayhaul.snapshot/2\"}",
+            b"[1]",
+        ] {
             assert!(Snapshot::parse(wrong).is_err());
         }
     }

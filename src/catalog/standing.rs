@@ -68,9 +68,18 @@ pub async fn standing(
     days: Option<Window>,
 ) -> Result<Vec<PairStanding>> {
     check_selection(session, selection).await?;
-    let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<String>>();
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|n| (*n).to_owned())
+            .collect::<Vec<String>>()
+    };
     let tenants: Vec<&str> = selection.tenants.iter().map(TenantName::as_str).collect();
-    let templates: Vec<&str> = selection.templates.iter().map(TemplateName::as_str).collect();
+    let templates: Vec<&str> = selection
+        .templates
+        .iter()
+        .map(TemplateName::as_str)
+        .collect();
     let rows = session
         .query(
             &format!(
@@ -118,11 +127,7 @@ fn pair_of(row: &Row) -> Result<PairStanding> {
     })
 }
 
-async fn add_days(
-    session: &Session,
-    pair: &mut PairStanding,
-    days: Option<Window>,
-) -> Result<()> {
+async fn add_days(session: &Session, pair: &mut PairStanding, days: Option<Window>) -> Result<()> {
     let rows = session
         .query(
             "SELECT day, state, coalesce(object IS NOT NULL AND object_digest = digest, false), rows FROM _wh.unit \

@@ -51,9 +51,8 @@ fn url(text: &str) -> Result<String> {
     if text.contains("://") {
         return Ok(text.to_owned());
     }
-    let path = std::fs::canonicalize(text).map_err(|e| {
-        Error::usage(format!("the folder `{text}` cannot be read")).with_source(e)
-    })?;
+    let path = std::fs::canonicalize(text)
+        .map_err(|e| Error::usage(format!("the folder `{text}` cannot be read")).with_source(e))?;
     match url::Url::from_directory_path(&path) {
         Ok(url) => Ok(url.to_string()),
         Err(()) => Err(Error::usage(format!("`{text}` names no folder"))),
@@ -80,7 +79,13 @@ mod tests {
     fn a_day_is_no_place_and_a_place_no_day() {
         let day = "2024-01-02".parse().unwrap();
         assert_eq!("2024-01-02".parse::<From>().unwrap(), From::Day(day));
-        for place in ["file:///lake", "s3://bucket/lake", "./2024-01-02", "/lake", "."] {
+        for place in [
+            "file:///lake",
+            "s3://bucket/lake",
+            "./2024-01-02",
+            "/lake",
+            ".",
+        ] {
             assert_eq!(
                 place.parse::<From>().unwrap(),
                 From::Place(place.to_owned())

@@ -158,13 +158,13 @@ impl Args {
             return Err(Error::usage("`--into` is empty"));
         }
         if url.has_password() {
-            return Err(
-                Error::refused("`--into` holds a password, which others on this host can see")
-                    .with_hint(format!(
-                        "use `--into '{}' --into-password env:NAME` (or file:, cmd:, pgpass)",
-                        url.redacted()
-                    )),
-            );
+            return Err(Error::refused(
+                "`--into` holds a password, which others on this host can see",
+            )
+            .with_hint(format!(
+                "use `--into '{}' --into-password env:NAME` (or file:, cmd:, pgpass)",
+                url.redacted()
+            )));
         }
         context.settings_with_warehouse(into, self.into_password.as_deref())
     }
@@ -322,7 +322,10 @@ async fn reset(
         n(holdings.units, "day"),
         match holdings.from_sources {
             0 => String::new(),
-            loaded => format!(" ({} of them loaded from the tenants since)", n(loaded, "day")),
+            loaded => format!(
+                " ({} of them loaded from the tenants since)",
+                n(loaded, "day")
+            ),
         }
     ));
     if !confirm("start afresh?", yes)? {

@@ -2,8 +2,8 @@
 
 use super::context::Context;
 use super::place;
-use crate::catalog::snapshot::{Snapshot, take};
 use crate::catalog::Catalog;
+use crate::catalog::snapshot::{Snapshot, take};
 use crate::config::Settings;
 use crate::engine::restore::snapshots;
 use crate::error::{Error, Kind, Result, exit};
@@ -88,8 +88,10 @@ impl Args {
             return place::open(out).map(Out::Place);
         }
         if self.keep.is_some() {
-            return Err(Error::usage("`--keep` counts the snapshots of a folder, and `--out` names a file")
-                .with_hint("name the folder, or leave `--keep` out"));
+            return Err(Error::usage(
+                "`--keep` counts the snapshots of a folder, and `--out` names a file",
+            )
+            .with_hint("name the folder, or leave `--keep` out"));
         }
         Ok(Out::File(out.clone()))
     }

@@ -2,11 +2,11 @@
 
 use super::context::Context;
 use super::selection::SelectionArgs;
+use crate::catalog::Catalog;
 use crate::catalog::restored::{self, Restored};
 use crate::catalog::standing::{self, PairStanding, standing};
-use crate::catalog::Catalog;
 use crate::error::{Result, exit};
-use crate::report::failure::days_text;
+use crate::report::failure;
 use crate::report::numbers::{count, utc};
 use crate::report::table::Sheet;
 use crate::unit::{Day, Window};
@@ -81,8 +81,17 @@ impl Status {
             return text;
         }
         let mut sheet = Sheet::new(&[
-            "tenant", "template", ">loaded", ">landed", ">failed", ">missing", ">rows", "first day",
-            "last day", "fold line", "last run",
+            "tenant",
+            "template",
+            ">loaded",
+            ">landed",
+            ">failed",
+            ">missing",
+            ">rows",
+            "first day",
+            "last day",
+            "fold line",
+            "last run",
         ]);
         for pair in &self.pairs {
             sheet.row(self.row(pair));
@@ -93,7 +102,7 @@ impl Status {
             let failed = Window::runs(pair.failed.iter().copied());
             for (what, days) in [("failed", failed), ("missing", self.missing(pair))] {
                 if !days.is_empty() {
-                    let _ = write!(text, "\n{what} of {name}: {}", days_text(&days));
+                    let _ = write!(text, "\n{what} of {name}: {}", failure::days(&days));
                 }
             }
         }

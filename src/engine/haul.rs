@@ -150,7 +150,9 @@ impl Haul<'_> {
             match work {
                 Work::Refresh if hints.replace => self.replace(from, to, progress).await,
                 Work::Refresh => self.refresh(from, to, &hints.followed, progress).await,
-                Work::Restore => Err(Error::new(Kind::Bug, "files are not read from a tenant").into()),
+                Work::Restore => {
+                    Err(Error::new(Kind::Bug, "files are not read from a tenant").into())
+                }
                 Work::Load if one_table => self.stream(from, to, self.reload, progress).await,
                 Work::Load => self.buffer(from, to, progress).await,
             }

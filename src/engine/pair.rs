@@ -3,10 +3,10 @@
 use super::ask::Ask;
 use super::haul::begin_source;
 use super::pace::Pace;
-use super::restore::PairFiles;
 use super::queue::{Errand, PairWork, runs_of};
+use super::restore::PairFiles;
 use super::retry;
-use crate::catalog::{self, Pair, Tenant, fold_line, ledger, relations};
+use crate::catalog::{self, Pair, Tenant, fold_line, ledger, relations, staged};
 use crate::config::Settings;
 use crate::copy::Tally;
 use crate::error::Result;
@@ -190,7 +190,7 @@ pub(super) async fn make_ready(
         warehouse::drop_stale_days(session, place, &shape.rebuilding, run, lock_timeout).await?;
     }
     let asked: BTreeSet<Day> = days.all();
-    let staged: BTreeMap<Day, Tally> = ledger::staged_days(session, tenant, template)
+    let staged: BTreeMap<Day, Tally> = staged::days(session, tenant, template)
         .await?
         .into_values()
         .flatten()

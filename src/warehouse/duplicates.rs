@@ -4,7 +4,7 @@
 use super::Place;
 use super::staging::YearBuild;
 use super::tables::staging_table;
-use crate::catalog::{lease, ledger};
+use crate::catalog::{lease, staged};
 use crate::error::Result;
 use crate::pg::Session;
 use crate::sql::{ident, qualified};
@@ -34,7 +34,7 @@ pub async fn set_duplicates_aside(
         .iter()
         .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
         .collect();
-    ledger::unstage(
+    staged::forget(
         session,
         place.tenant,
         &place.template.name,

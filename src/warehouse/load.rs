@@ -3,8 +3,8 @@
 use super::in_window;
 use super::tables::{TableCopy, create_indexes};
 use super::{Destination, Place, Shape};
-use crate::catalog::lease;
 use crate::catalog::ledger::{self, Entry, LoadedDay};
+use crate::catalog::{lease, staged};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
 use crate::sql::qualified;
@@ -55,7 +55,7 @@ async fn claim_staging(
 ) -> Result<Claim> {
     let table = Shape::table(&place.template.name, destination, window.from);
     let relation = format!("{}.{table}", place.schema);
-    match ledger::stage(session, entry, window.days(), &relation).await {
+    match staged::stage(session, entry, window.days(), &relation).await {
         Ok(()) => Ok(Claim::Ours),
         Err(error) if error.sqlstate() == Some("23505") => Ok(Claim::Done),
         Err(error) => Err(error),
@@ -140,7 +140,7 @@ pub async fn finish_load(
     days: &[LoadedDay],
 ) -> Result<()> {
     match destination {
-        Destination::Staging(_) => ledger::record_staged(session, entry, days).await?,
+        Destination::Staging(_) => staged::record(session, entry, days).await?,
         Destination::Year(_) => ledger::record(session, entry, days).await?,
         Destination::DayTable => {
             for day in days {

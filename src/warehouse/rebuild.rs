@@ -6,7 +6,7 @@ use super::in_window;
 use super::tables::staging_table;
 use super::transaction::{about_locks, patient_transaction, short_transaction};
 use crate::catalog::relations::{self, RelationKind};
-use crate::catalog::{lease, ledger};
+use crate::catalog::{lease, staged};
 use crate::error::Result;
 use crate::pg::Session;
 use crate::sql::qualified;
@@ -30,12 +30,12 @@ pub async fn drop_stale_days(
     lock_timeout: Duration,
 ) -> Result<()> {
     let (tenant, template) = (place.tenant, place.template);
-    let stale = ledger::stale_staged(session, tenant, &template.name, template.version()).await?;
+    let stale = staged::stale(session, tenant, &template.name, template.version()).await?;
     for day in stale.into_iter().filter(|day| years.contains(&day.year())) {
         let staging = staging_table(&template.name, day.year());
         short_transaction(session, lock_timeout, async || {
             lease::check(session, run, tenant, &template.name).await?;
-            ledger::unstage(session, tenant, &template.name, [day]).await?;
+            staged::forget(session, tenant, &template.name, [day]).await?;
             session
                 .batch(&format!(
                     "DELETE FROM {} WHERE {}",

@@ -98,7 +98,10 @@ async fn drop_some(session: &Session) -> Result<bool> {
         let (schema, name): (&str, &str) = (row.get(0), row.get(1));
         let what = if row.get(2) { "VIEW" } else { "TABLE" };
         session
-            .batch(&format!("DROP {what} IF EXISTS {}", qualified(schema, name)))
+            .batch(&format!(
+                "DROP {what} IF EXISTS {}",
+                qualified(schema, name)
+            ))
             .await
             .map_err(|e| match e.sqlstate() {
                 Some("2BP01") => e.with_hint(

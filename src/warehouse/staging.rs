@@ -10,7 +10,7 @@ use super::tables::{
 use super::transaction::{open_session, short_transaction};
 use super::views::replace_tenant_view;
 use super::{Place, utc_day};
-use crate::catalog::{lease, ledger, relations};
+use crate::catalog::{lease, relations, staged};
 use crate::copy::{Intake, Tally};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::{Access, Session};
@@ -53,7 +53,7 @@ pub async fn build_year(
 ) -> Result<BTreeMap<Day, Tally>> {
     let staging = staging_table(&place.template.name, year);
     let relation = format!("{}.{staging}", place.schema);
-    let expected = ledger::staged_days(session, place.tenant, &place.template.name)
+    let expected = staged::days(session, place.tenant, &place.template.name)
         .await?
         .remove(&relation)
         .unwrap_or_default();
@@ -66,7 +66,7 @@ pub async fn build_year(
     let indexes = index_side_by_side(place, &staging, build);
     let counts = check_counts(place, &staging, &expected, build);
     tokio::try_join!(indexes, counts).at(|| format!("table `{relation}`"))?;
-    let current = ledger::staged_with(session, place.tenant, place.template).await?;
+    let current = staged::of_version(session, place.tenant, place.template).await?;
     let readable = |(day, _): &(&Day, &Tally)| current.contains(day);
     let sampled = expected.iter().filter(readable).map(|(d, t)| (*d, *t));
     check_digests(session, place, &staging, &sampled.collect())
@@ -260,7 +260,7 @@ async fn reveal(
             relations::year_retired(session, schema, &table, retired).await?;
         }
         relations::staging_became_year(session, schema, &staging, &table).await?;
-        ledger::reveal(
+        staged::reveal(
             session,
             build.run,
             place.tenant,

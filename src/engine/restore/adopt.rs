@@ -150,8 +150,7 @@ async fn survey(
                 if !is_selected(adoption.selection, tenant, template) {
                     continue;
                 }
-                if known.takes_all
-                    || names(adoption.selection, tenant.as_str(), template.as_str())
+                if known.takes_all || names(adoption.selection, tenant.as_str(), template.as_str())
                 {
                     // What the snapshot knows is taken from it.
                     if !told {

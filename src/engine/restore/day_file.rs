@@ -195,8 +195,9 @@ impl DayFile {
 
 /// What a tenant's rows are told about its query is not about a file.
 fn no_query(error: Error) -> Error {
-    Error::new(error.kind(), error.message().to_owned())
-        .with_hint("the file was not written by Dayhaul, or not of this day: load the day from its source")
+    Error::new(error.kind(), error.message().to_owned()).with_hint(
+        "the file was not written by Dayhaul, or not of this day: load the day from its source",
+    )
 }
 
 /// The file's columns must be those that its own template says.

@@ -146,10 +146,7 @@ impl PairFiles {
         };
         let landing = &self.restoring.places[place];
         let file = landing.open_file(&object).await?.ok_or_else(|| {
-            Error::new(
-                Kind::Io,
-                format!("`{}` is gone", landing.url_of(&object)),
-            )
+            Error::new(Kind::Io, format!("`{}` is gone", landing.url_of(&object)))
         })?;
         let at = || format!("`{}`", file.url());
         self.check_known(day, file.footer()).at(at)?;
@@ -178,7 +175,10 @@ impl PairFiles {
             // It was given up, or its pair was dropped, before the snapshot was taken.
             None => Error::new(
                 Kind::Data,
-                format!("the ledger of snapshot {} does not have this day", snapshot.id),
+                format!(
+                    "the ledger of snapshot {} does not have this day",
+                    snapshot.id
+                ),
             ),
         };
         Err(error.with_hint(
