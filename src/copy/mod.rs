@@ -1,4 +1,4 @@
-//! PostgreSQL's binary COPY format, without I/O: framing, checks, digest, routing by day.
+//! PostgreSQL's binary COPY format, without I/O: framing, checks, digest, routing by day, to Arrow and back.
 //!
 //! # Layout
 //!
@@ -11,13 +11,17 @@
 //! field    length:i32 (-1 = null)  bytes[length]
 //! trailer  -1:i16
 //!
-//! numeric  ndigits:i16  weight:i16  sign:u16  dscale:u16  digit:i16[ndigits]     digits are base 10000
-//! array    ndim:i32  has_null:i32  element_oid:u32  (size:i32 lower_bound:i32)[ndim]  field*
 //! ```
+//!
+//! What stands in a field is drawn where it is read: NUMERIC in `numeric.rs`; arrays, times, intervals and addresses in
+//! `decode/`.
 //!
 //! A [`Window`](crate::unit::Window) of rows enters an [`Intake`] in chunks split anywhere. What leaves are the same
 //! tuples, byte for byte but for two corrections in place (the display scale of `numeric(p,s)`, the null flag of
 //! arrays) that PostgreSQL itself would make when it stores them.
+//!
+//! To land, tuples pass through a [`Decoder`], which makes Arrow columns of them; an [`Encoder`] gives them back, byte for
+//! byte.
 //!
 //! # Memory usage
 //!
@@ -26,10 +30,14 @@
 mod decode;
 mod digest;
 mod encode;
+mod epoch;
 mod fields;
 mod frame;
 mod intake;
 mod located;
+mod numeric;
+#[cfg(test)]
+mod roundtrip;
 mod rules;
 
 pub use decode::Decoder;

@@ -263,6 +263,9 @@ WHERE ordered_at >= {from} AND ordered_at < {to};
             ("id = \"int8\"", "schema_name = \"int8\"", 4, "`id`"),
             ("numeric(10,2)", "numeric", 10, "`round`"),
             ("round = true", "rund = true", 10, "unknown key `rund`"),
+            ("round = true", "land = \"text\"", 10, "`land` says how"),
+            ("round = true", "land = \"float\"", 10, "decimal(p,s)"),
+            ("round = true", "land = true", 10, "expected a string"),
             ("SELECT *", "SELECT {form}", 13, "`{form}`"),
             ("{to};", "{to}; SELECT 1", 14, "second statement"),
             ("*/", "", 1, "never closes"),
@@ -275,6 +278,25 @@ WHERE ordered_at >= {from} AND ordered_at < {to};
             );
             assert!(e.message().contains(word), "{to}: {e}");
         }
+    }
+
+    #[test]
+    fn a_numeric_without_precision_may_say_how_it_lands() {
+        let plain = ORDERS.replacen(
+            "{ type = \"numeric(10,2)\", round = true }",
+            "\"numeric\"",
+            1,
+        );
+        let landing = plain.replacen(
+            "\"numeric\"",
+            "{ type = \"numeric\", land = \"decimal(20,6)\" }",
+            1,
+        );
+        let template = parse(&landing).unwrap();
+        let land = template.columns[2].land.map(|l| l.to_string());
+        assert_eq!(land.as_deref(), Some("decimal(20,6)"));
+        // The warehouse holds the same rows either way.
+        assert_eq!(template.version(), parse(&plain).unwrap().version());
     }
 
     #[test]

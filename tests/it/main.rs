@@ -5,6 +5,7 @@ mod cluster;
 mod config;
 mod connect;
 mod crash;
+mod decode;
 mod demo;
 mod digests;
 mod events;
