@@ -1,5 +1,6 @@
 //! What folders, buckets and files answer, as errors that name the object and what to do.
 
+use super::cloud::{Cloud, is_transport};
 use crate::error::{Error, Kind};
 use parquet::errors::ParquetError;
 use std::io;
@@ -34,4 +35,95 @@ pub(super) fn parquet_error(doing: &str, object: &str, cause: ParquetError) -> E
         },
         other => Error::new(Kind::Io, format!("{doing} `{object}` failed")).with_source(other),
     }
+}
+
+/// Of an object store. Its answers are not quoted but for their code: they repeat key ids and signatures.
+pub(super) fn store_error(
+    cloud: Cloud,
+    doing: &str,
+    object: &str,
+    cause: &object_store::Error,
+) -> Error {
+    use object_store::Error as E;
+    let code = code(cause);
+    let said = code.as_deref().map_or(String::new(), |c| format!(" ({c})"));
+    if code.as_deref().is_some_and(is_bucket_missing) {
+        return Error::config(format!(
+            "{doing} `{object}` failed: there is no such bucket{said}"
+        ))
+        .with_hint("make the bucket, or correct `landing.url`");
+    }
+    match cause {
+        _ if is_transport(cause) => unreached(cloud, doing, object, cause),
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } => Error::new(
+            Kind::Connect,
+            format!("{doing} `{object}` failed: the store does not let us{said}"),
+        )
+        .with_hint(cloud.credentials()),
+        E::NotFound { .. } => Error::new(
+            Kind::Io,
+            format!("{doing} `{object}` failed: it is not there{said}"),
+        ),
+        _ => {
+            let why = match status(cause) {
+                Some(status) => format!("the store answered {status}{said}"),
+                None => innermost(cause),
+            };
+            Error::new(Kind::Io, format!("{doing} `{object}` failed: {why}"))
+        }
+    }
+}
+
+fn unreached(cloud: Cloud, doing: &str, object: &str, cause: &object_store::Error) -> Error {
+    // Without credentials in the environment the client asks the machine it runs on, at this address.
+    let metadata = chain(cause).any(|e| e.to_string().contains("169.254.169.254"));
+    if metadata {
+        return Error::new(
+            Kind::Connect,
+            format!(
+                "{doing} `{object}` failed: no credentials are set, and this machine has no role"
+            ),
+        )
+        .with_hint(cloud.credentials());
+    }
+    Error::new(
+        Kind::Connect,
+        format!(
+            "{doing} `{object}` failed: the store cannot be reached: {}",
+            innermost(cause)
+        ),
+    )
+    .with_transient(true)
+}
+
+/// An error and its causes.
+pub(super) fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |e| e.source())
+}
+
+fn innermost(error: &object_store::Error) -> String {
+    chain(error)
+        .last()
+        .map_or_else(String::new, ToString::to_string)
+}
+
+/// The code in a store's answer: `<Code>NoSuchBucket</Code>`.
+pub(super) fn code(error: &object_store::Error) -> Option<String> {
+    let text = innermost(error);
+    let code = text.split_once("<Code>")?.1.split_once("</Code>")?.0;
+    let plain = code.len() < 64 && code.bytes().all(|b| b.is_ascii_alphanumeric());
+    plain.then(|| code.to_owned())
+}
+
+pub(super) fn is_bucket_missing(code: &str) -> bool {
+    ["NoSuchBucket", "ContainerNotFound"].contains(&code)
+}
+
+/// `404 Not Found`
+fn status(error: &object_store::Error) -> Option<String> {
+    let text = innermost(error);
+    let status = text.split_once("status code: ")?.1;
+    Some(status.split(':').next()?.trim().to_owned())
 }

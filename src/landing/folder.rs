@@ -259,7 +259,7 @@ fn prefix(target: &Path) -> String {
 }
 
 /// A name that no other process or thread chooses: process id and a random number.
-fn unlikely() -> String {
+pub(super) fn unlikely() -> String {
     format!(
         "{}-{:016x}",
         std::process::id(),

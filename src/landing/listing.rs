@@ -1,5 +1,6 @@
 //! Which units lie under a root.
 
+use super::bucket::Bucket;
 use super::failure::io_error;
 use super::folder::{Folder, remove_if_left};
 use super::object::ObjectPath;
@@ -90,24 +91,43 @@ pub(super) fn of_folder(folder: &Folder, selection: &Selection) -> Result<Listin
     Ok(listing.sorted())
 }
 
+pub(super) async fn of_bucket(bucket: &Bucket, selection: &Selection) -> Result<Listing> {
+    let mut listing = Listing::default();
+    for (path, bytes) in bucket.list(&selection.folder()).await? {
+        listing.add(selection, &path, bytes);
+    }
+    Ok(listing.sorted())
+}
+
 pub(super) fn blobs_of_folder(folder: &Folder, prefix: &str) -> Result<Vec<LandedBlob>> {
     folder.check()?;
-    let mut blobs = Vec::new();
+    let mut found = Vec::new();
     walk(folder, BLOBS, &mut |path, entry| {
-        let name = path
-            .strip_prefix(BLOBS)
-            .unwrap_or(path)
-            .trim_start_matches('/');
-        if name.starts_with(prefix) && !is_hidden(name) {
-            blobs.push(LandedBlob {
-                name: name.to_owned(),
-                bytes: entry.metadata()?.len(),
-            });
-        }
+        found.push((path.to_owned(), entry.metadata()?.len()));
         Ok(())
     })?;
+    Ok(blobs(found, prefix))
+}
+
+pub(super) async fn blobs_of_bucket(bucket: &Bucket, prefix: &str) -> Result<Vec<LandedBlob>> {
+    Ok(blobs(bucket.list(BLOBS).await?, prefix))
+}
+
+/// Those of the files under [`BLOBS`] whose name begins with `prefix`.
+fn blobs(found: Vec<(String, u64)>, prefix: &str) -> Vec<LandedBlob> {
+    let mut blobs: Vec<LandedBlob> = found
+        .into_iter()
+        .filter_map(|(path, bytes)| {
+            let name = path.strip_prefix(BLOBS)?.strip_prefix('/')?;
+            let wanted = name.starts_with(prefix) && !is_hidden(name);
+            wanted.then(|| LandedBlob {
+                name: name.to_owned(),
+                bytes,
+            })
+        })
+        .collect();
     blobs.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(blobs)
+    blobs
 }
 
 type Each<'a> = dyn FnMut(&str, &std::fs::DirEntry) -> io::Result<()> + 'a;

@@ -30,14 +30,18 @@
 //! A writer holds one row group in its encoded form, at most [`Options::row_group_bytes`], and in a bucket as much again
 //! plus the parts in flight while a row group is sent. A reader holds one batch and one page of each column.
 
+mod bucket;
+mod cloud;
 mod failure;
 mod file;
 mod folder;
 mod footer;
+mod lane;
 mod listing;
 mod object;
 mod properties;
 mod root;
+mod upload;
 mod writer;
 
 pub use file::{Batches, LandedFile};
@@ -50,6 +54,7 @@ use crate::error::{Error, Result};
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use root::Root;
+use upload::Upload;
 use writer::Sink;
 
 /// How much a writer may hold.
@@ -84,7 +89,24 @@ impl Landing {
     /// # Errors
     /// A URL that is no root, or of a store that this build cannot speak to.
     pub fn open(url: &str, options: Options) -> Result<Landing> {
-        let root = Root::open(url)?;
+        // A variable that is not UTF-8 is none that a store's client reads.
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Landing::open_with(url, options, variables)
+    }
+
+    /// The same with other variables than the process's: credentials and endpoints of object stores.
+    ///
+    /// # Errors
+    /// As [`Landing::open`].
+    pub fn open_with(
+        url: &str,
+        options: Options,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Landing> {
+        let variables: Vec<(String, String)> = variables.into_iter().collect();
+        let root = Root::open(url, &variables)?;
         Ok(Landing {
             url: url.trim_end_matches('/').to_owned(),
             root,
@@ -109,6 +131,7 @@ impl Landing {
     pub async fn check_writable(&self) -> Result<()> {
         match &self.root {
             Root::Folder(folder) => folder.check_writable(),
+            Root::Bucket(bucket) => bucket.check_writable().await,
         }
     }
 
@@ -119,6 +142,7 @@ impl Landing {
     pub async fn check_readable(&self) -> Result<()> {
         match &self.root {
             Root::Folder(folder) => folder.check(),
+            Root::Bucket(bucket) => bucket.check_readable().await,
         }
     }
 
@@ -130,6 +154,7 @@ impl Landing {
         let object = origin.object();
         let sink = match &self.root {
             Root::Folder(folder) => Sink::Aside(folder.aside(&object.to_string())?),
+            Root::Bucket(bucket) => Sink::Upload(Upload::new(bucket.clone(), object.to_string())),
         };
         Writer::new(sink, origin, schema, self.url_of(&object), &self.options)
     }
@@ -141,6 +166,7 @@ impl Landing {
     pub async fn list(&self, selection: &Selection) -> Result<Listing> {
         match &self.root {
             Root::Folder(folder) => listing::of_folder(folder, selection),
+            Root::Bucket(bucket) => listing::of_bucket(bucket, selection).await,
         }
     }
 
@@ -152,6 +178,7 @@ impl Landing {
         let url = self.url_of(object);
         let file = match &self.root {
             Root::Folder(folder) => folder.open(&object.to_string())?,
+            Root::Bucket(bucket) => bucket.spool(&object.to_string()).await?,
         };
         file.map(|file| LandedFile::open(file, object.clone(), url))
             .transpose()
@@ -164,6 +191,7 @@ impl Landing {
     pub async fn delete(&self, object: &ObjectPath) -> Result<()> {
         match &self.root {
             Root::Folder(folder) => folder.delete(&object.to_string()).await,
+            Root::Bucket(bucket) => bucket.delete(&object.to_string()).await,
         }
     }
 
@@ -176,6 +204,7 @@ impl Landing {
         let size = bytes.len() as u64;
         match &self.root {
             Root::Folder(folder) => folder.put(&path, &bytes).await?,
+            Root::Bucket(bucket) => bucket.put(&path, bytes).await?,
         }
         Ok(LandedBlob {
             name: name.to_owned(),
@@ -191,6 +220,7 @@ impl Landing {
         let path = blob_path(name)?;
         match &self.root {
             Root::Folder(folder) => folder.get(&path),
+            Root::Bucket(bucket) => bucket.get(&path).await,
         }
     }
 
@@ -201,6 +231,7 @@ impl Landing {
     pub async fn list_blobs(&self, prefix: &str) -> Result<Vec<LandedBlob>> {
         match &self.root {
             Root::Folder(folder) => listing::blobs_of_folder(folder, prefix),
+            Root::Bucket(bucket) => listing::blobs_of_bucket(bucket, prefix).await,
         }
     }
 
@@ -210,6 +241,7 @@ impl Landing {
         let path = blob_path(name)?;
         match &self.root {
             Root::Folder(folder) => folder.delete(&path).await,
+            Root::Bucket(bucket) => bucket.delete(&path).await,
         }
     }
 }

@@ -6,6 +6,7 @@ use super::folder::Aside;
 use super::footer::{Footer, Origin};
 use super::object::ObjectPath;
 use super::properties::properties;
+use super::upload::Upload;
 use crate::copy::{Digest, Tally};
 use crate::error::{Error, Kind, Result};
 use arrow_array::RecordBatch;
@@ -17,12 +18,21 @@ use std::io::{self, Write};
 /// Where encoded bytes go.
 pub(super) enum Sink {
     Aside(Aside),
+    Upload(Upload),
 }
 
 impl Sink {
     fn bytes(&self) -> u64 {
         match self {
             Sink::Aside(aside) => aside.bytes(),
+            Sink::Upload(upload) => upload.bytes(),
+        }
+    }
+
+    fn memory(&self) -> usize {
+        match self {
+            Sink::Aside(_) => 0,
+            Sink::Upload(upload) => upload.memory(),
         }
     }
 
@@ -30,6 +40,7 @@ impl Sink {
     async fn pump(&mut self) -> Result<()> {
         match self {
             Sink::Aside(_) => Ok(()),
+            Sink::Upload(upload) => upload.pump().await,
         }
     }
 
@@ -37,18 +48,21 @@ impl Sink {
     async fn settle(&mut self) -> Result<()> {
         match self {
             Sink::Aside(aside) => aside.sync().await,
+            Sink::Upload(upload) => upload.settle().await,
         }
     }
 
     async fn publish(self) -> Result<u64> {
         match self {
             Sink::Aside(aside) => aside.publish().await,
+            Sink::Upload(upload) => upload.publish().await,
         }
     }
 
     async fn abort(self) {
         match self {
             Sink::Aside(aside) => drop(aside),
+            Sink::Upload(upload) => upload.abort().await,
         }
     }
 }
@@ -60,6 +74,7 @@ impl Write for Lent {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
             Some(Sink::Aside(aside)) => aside.write(bytes),
+            Some(Sink::Upload(upload)) => upload.write(bytes),
             None => Err(io::Error::other("the file is finished")),
         }
     }
@@ -108,15 +123,16 @@ impl Writer {
     /// the batch is not of the schema the writer was made with.
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.arrow.write(batch).map_err(|e| self.failed(e))?;
-        if self.memory() >= self.row_group_bytes {
+        if self.arrow.memory_size() >= self.row_group_bytes {
             return self.flush_row_group().await;
         }
         self.sink()?.pump().await
     }
 
-    /// Bytes that the row group being encoded holds.
+    /// Bytes held: the row group that is being encoded, and what waits to be sent.
     pub fn memory(&self) -> usize {
-        self.arrow.memory_size()
+        let waiting = self.arrow.inner().0.as_ref().map_or(0, Sink::memory);
+        self.arrow.memory_size() + waiting
     }
 
     /// Ends the row group that is being encoded, to free its memory: for several days at once that together hold too
