@@ -1,5 +1,6 @@
 //! Places where files lie, as they are named on the command line: a folder, or a URL.
 
+use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::landing::{Landing, Options};
 use crate::unit::Day;
@@ -35,8 +36,8 @@ impl FromStr for From {
 ///
 /// # Errors
 /// As [`open`].
-pub fn configured(_settings: &crate::config::Settings) -> Result<Option<Landing>> {
-    Ok(None)
+pub fn configured(settings: &Settings) -> Result<Option<Landing>> {
+    settings.landing.url.as_deref().map(open).transpose()
 }
 
 /// Opens a place: a URL as it is, a folder by its absolute path.
