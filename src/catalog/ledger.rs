@@ -3,7 +3,7 @@
 
 use crate::copy::Tally;
 use crate::error::{Error, Kind, Result};
-use crate::pg::Session;
+use crate::pg::{Row, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use chrono::NaiveDate;
 use std::collections::{BTreeMap, BTreeSet};
@@ -298,17 +298,15 @@ pub(super) fn all_touched(updated: u64, days: usize) -> Result<()> {
     }
 }
 
-/// Days of a window that are loaded or staged, with their tallies: what a try did whose commit's answer was lost.
+/// Days of a window that are loaded, with their tallies.
 ///
 /// # Errors
-/// The warehouse's.
+/// [`Kind::Bug`] when a digest cannot be read; the warehouse's.
 pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Result<Vec<LoadedDay>> {
     let rows = session
         .query(
             "SELECT day, rows, digest, bytes, relation FROM _wh.unit \
-             WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 AND state = 'loaded' \
-             UNION ALL SELECT day, rows, digest, bytes, relation FROM _wh.staged \
-             WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 ORDER BY day",
+             WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 AND state = 'loaded' ORDER BY day",
             &[
                 &entry.tenant.as_str(),
                 &entry.template.as_str(),
@@ -317,16 +315,17 @@ pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Resu
             ],
         )
         .await?;
-    rows.iter()
-        .map(|row| {
-            let day = Day::from(row.get::<_, NaiveDate>(0));
-            Ok(LoadedDay {
-                day,
-                tally: tally(day, row.get(1), row.get(2), row.get(3))?,
-                relation: row.get::<_, Option<String>>(4).unwrap_or_default(),
-            })
-        })
-        .collect()
+    rows.iter().map(loaded_day).collect()
+}
+
+/// A row of day, rows, digest, bytes and relation.
+pub(super) fn loaded_day(row: &Row) -> Result<LoadedDay> {
+    let day = Day::from(row.get::<_, NaiveDate>(0));
+    Ok(LoadedDay {
+        day,
+        tally: tally(day, row.get(1), row.get(2), row.get(3))?,
+        relation: row.get::<_, Option<String>>(4).unwrap_or_default(),
+    })
 }
 
 /// What the ledger says of a loaded day.

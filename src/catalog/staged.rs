@@ -1,11 +1,13 @@
 //! The ledger of staged days: those whose rows are in a hidden table, which no view shows yet.
 
-use super::ledger::{Columns, Entry, LoadedDay, all_touched, dates, tally, with_attempts};
+use super::ledger::{
+    Columns, Entry, LoadedDay, all_touched, dates, loaded_day, tally, with_attempts,
+};
 use crate::copy::Tally;
 use crate::error::Result;
 use crate::pg::Session;
 use crate::template::Template;
-use crate::unit::{Day, TemplateName, TenantName};
+use crate::unit::{Day, TemplateName, TenantName, Window};
 use chrono::NaiveDate;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -158,8 +160,28 @@ pub async fn forget(
     Ok(())
 }
 
-/// Staged days of a pair that are older than what their published day was last loaded with, or of another template
-/// version.
+/// Days of a window that are staged, with their tallies: what a try did whose commit's answer was lost.
+///
+/// # Errors
+/// [`Kind::Bug`](crate::error::Kind::Bug) when a digest cannot be read; the warehouse's.
+pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Result<Vec<LoadedDay>> {
+    let rows = session
+        .query(
+            "SELECT day, rows, digest, bytes, relation FROM _wh.staged \
+             WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 ORDER BY day",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &window.from.date(),
+                &window.to.date(),
+            ],
+        )
+        .await?;
+    rows.iter().map(loaded_day).collect()
+}
+
+/// Staged days of a pair that would bring older rows back: their published day was compared with its source since, and
+/// was found to be otherwise; or they were staged with another version of the template.
 ///
 /// # Errors
 /// The warehouse's.
@@ -168,12 +190,13 @@ pub async fn stale(
     tenant: &TenantName,
     template: &TemplateName,
     version: &str,
-) -> Result<Vec<Day>> {
+) -> Result<BTreeSet<Day>> {
     let rows = session
         .query(
             "SELECT s.day FROM _wh.staged s LEFT JOIN _wh.unit u USING (tenant, template, day) \
              WHERE s.tenant = $1 AND s.template = $2 \
-             AND (s.version <> $3 OR u.state = 'loaded' AND u.loaded_at > s.staged_at) ORDER BY 1",
+             AND (s.version <> $3 OR u.state = 'loaded' AND u.checked_at > s.staged_at \
+                  AND (u.rows, u.digest) IS DISTINCT FROM (s.rows, s.digest))",
             &[&tenant.as_str(), &template.as_str(), &version],
         )
         .await?;
@@ -206,4 +229,23 @@ pub async fn of_version(
         .iter()
         .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
         .collect())
+}
+
+/// Forgets days that are staged in a table which is gone from the database.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn forget_lost(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<()> {
+    session
+        .execute(
+            "DELETE FROM _wh.staged s WHERE s.tenant = $1 AND s.template = $2 AND NOT EXISTS \
+               (SELECT FROM _wh.relation r WHERE s.relation = format('%s.%s', r.schema_name, r.name))",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    Ok(())
 }

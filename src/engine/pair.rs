@@ -165,6 +165,7 @@ pub(super) async fn make_ready(
         for lost in relations::forget_lost(session, tenant, template).await? {
             tracing::warn!(relation = lost, "is gone from the database, and made anew");
         }
+        staged::forget_lost(session, tenant, template).await?;
     }
     if matches!(ask, Ask::Restore(_)) {
         ledger::forget_lost(session, tenant, template).await?;
@@ -187,8 +188,9 @@ pub(super) async fn make_ready(
     if rebuild {
         let years = days.widen_to_years(&loaded, fold_line);
         shape.rebuilding = shape.years.intersection(&years).copied().collect();
-        warehouse::drop_stale_days(session, place, &shape.rebuilding, run, lock_timeout).await?;
     }
+    let anew = shape.rebuilding.clone();
+    warehouse::drop_stale_days(session, place, &mut shape, &anew, run, lock_timeout).await?;
     let asked: BTreeSet<Day> = days.all();
     let staged: BTreeMap<Day, Tally> = staged::days(session, tenant, template)
         .await?

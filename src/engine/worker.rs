@@ -8,7 +8,7 @@ use super::pair::Source;
 use super::queue::{Errand, Job, Next, PairIndex, Work};
 use super::retry;
 use super::shared::{Shared, lock};
-use crate::catalog::ledger;
+use crate::catalog::{ledger, staged};
 use crate::error::{Error, Kind};
 use crate::pg::{self, Purpose, Session};
 use crate::unit::{Day, Window};
@@ -377,12 +377,14 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let entry = shared.entry(pair, 1);
         let warehouse = self.warehouse().await?;
-        let days = ledger::found(warehouse, &entry, window)
-            .await
-            .map_err(|error| Fault {
-                side: Side::Warehouse,
-                error,
-            })?;
+        let days = match destination {
+            Destination::Staging(_) => staged::found(warehouse, &entry, window).await,
+            _ => ledger::found(warehouse, &entry, window).await,
+        };
+        let days = days.map_err(|error| Fault {
+            side: Side::Warehouse,
+            error,
+        })?;
         let bytes = days.iter().map(|d| d.tally.bytes).sum();
         shared.queue().loaded(pair, window, bytes);
         shared.loaded(pair, destination, &days, 1);

@@ -3,6 +3,7 @@
 
 use super::barrier::{Barrier, barrier};
 use super::read_back::read_back_sql;
+use super::rebuild::drop_staging;
 use super::shape::Shape;
 use super::tables::{
     index_count, index_name, index_statements, retired_table, staging_table, year_table,
@@ -58,7 +59,7 @@ pub async fn build_year(
         .remove(&relation)
         .unwrap_or_default();
     if expected.is_empty() {
-        discard_empty_staging(session, place, &staging, build).await?;
+        drop_staging(session, place, year, build.run, build.lock_timeout).await?;
         shape.lock().await.staging.remove(&year);
         return Ok(expected);
     }
@@ -291,24 +292,4 @@ fn rename(place: Place<'_>, from: &str, to: &str, statements: &mut Vec<String>) 
             ident(&index_name(to, i))
         ));
     }
-}
-
-/// Drops a staging table into which nothing was loaded.
-async fn discard_empty_staging(
-    session: &Session,
-    place: Place<'_>,
-    staging: &str,
-    build: YearBuild<'_>,
-) -> Result<()> {
-    short_transaction(session, build.lock_timeout, async || {
-        lease::check(session, build.run, place.tenant, &place.template.name).await?;
-        relations::remove(session, place.schema.as_str(), &[staging.to_owned()]).await?;
-        session
-            .batch(&format!(
-                "DROP TABLE IF EXISTS {}",
-                qualified(place.schema.as_str(), staging)
-            ))
-            .await
-    })
-    .await
 }

@@ -6,8 +6,9 @@
 
 use super::Place;
 use super::fold::Folding;
+use super::rebuild::{beyond_the_line, empty_staging, unstage};
 use super::shape::{Shape, year_window};
-use super::tables::{day_table, year_table};
+use super::tables::{day_table, staging_table, year_table};
 use super::transaction::{about_locks, patient_transaction, short_transaction};
 use crate::catalog::{fold_line, lease, relations};
 use crate::error::{Error, Kind, Result};
@@ -42,7 +43,7 @@ impl Left {
 ///
 /// A year table that an unfold emptied goes, too, when its whole year lies beyond the line: nothing can be written to
 /// it, and the next fold would make it anew. One that begins before the line stays, with or without rows: that is where
-/// the days before the line belong.
+/// the days before the line belong. Of a staging table the days beyond the line go, and the table when no day is left.
 ///
 /// # Errors
 /// [`Kind::Locked`](crate::error::Kind::Locked) when another run took the pair over; the warehouse's. A table that
@@ -86,6 +87,15 @@ pub async fn sweep(
             shape.years.remove(&year);
         } else {
             delete_beyond(session, place, &table, line, folding).await?;
+        }
+    }
+    if !shape.staging.is_empty() {
+        let beyond = beyond_the_line(session, place, shape).await?;
+        unstage(session, place, &beyond, folding.run, folding.lock_timeout).await?;
+        for year in empty_staging(session, place, shape).await? {
+            if sweep.dropped(staging_table(template, year)).await? {
+                shape.staging.remove(&year);
+            }
         }
     }
     Ok(sweep.left)

@@ -134,3 +134,51 @@ fn a_killed_sync_leaves_whole_days_and_the_next_one_ends_it() {
         .ok();
     all_right(&world);
 }
+
+#[test]
+fn a_killed_rebuild_leaves_the_old_year_or_the_new_and_the_next_one_ends_it() {
+    let mut random = Random::new();
+    // Two closed years, of which one goes on in day tables.
+    let world = World::with_events("killed_rebuild", &["acme"], "2023-12-15", 97, 20);
+    let range = ["--from", "2023-12-15", "--to", events::TODAY];
+    world.backfill(&range).ok();
+    let today = ["--today", events::TODAY];
+    let rebuild = [&["rebuild"], &range[..], &today[..]].concat();
+    let begun = Instant::now();
+    world.dayhaul(&rebuild).ok();
+    let whole = begun.elapsed();
+    for round in 1..=KILLS {
+        let before = for_readers(&world);
+        change(&world, round);
+        kill(&world, &rebuild, random.part_of(whole));
+        old_or_new(&before, &in_source(&world), &for_readers(&world));
+        if round % 2 == 0 {
+            // Other commands come first. What they brought must not be lost to what is staged, nor wait for it.
+            change(&world, round + KILLS);
+            world
+                .dayhaul(&[&["refresh"], &range[..], &today[..]].concat())
+                .ok();
+            assert_eq!(for_readers(&world), in_source(&world));
+            world
+                .dayhaul(&[
+                    "unfold",
+                    "--from",
+                    ["2024-02-10", "2024-01-01"][round / 2 % 2],
+                ])
+                .ok();
+            world.dayhaul(&[&["fold"], &today[..]].concat()).ok();
+            assert_eq!(for_readers(&world), in_source(&world));
+        }
+        world.dayhaul(&rebuild).ok();
+        all_right(&world);
+        assert_eq!(
+            world
+                .warehouse
+                .one("SELECT count(*) FROM _wh.relation WHERE kind IN ('staging', 'retired')"),
+            "0"
+        );
+        world
+            .dayhaul(&[&["verify"], &range[..], &today[..]].concat())
+            .ok();
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::events;
 use crate::readers::{Readers, Seen, Watch, Way};
+use crate::server::{self, Database};
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -60,8 +61,8 @@ fn days_now(world: &World) -> BTreeSet<String> {
 }
 
 /// One late row, one corrected and one deleted, in a third of the days.
-fn change(world: &World, round: u32) {
-    world.tenants[0].run(&format!(
+fn change(source: &Database, round: u32) {
+    source.run(&format!(
         "INSERT INTO event SELECT 1000000 + {round} * 1000 + n, d + interval '5 hours', 'late', n FROM
            (SELECT row_number() OVER () AS n, d FROM
              (SELECT DISTINCT date_trunc('day', at, 'UTC') AS d FROM event) AS q) AS q WHERE n % 3 = {round} % 3;
@@ -82,7 +83,7 @@ fn readers_see_old_or_new_days_while_they_are_refreshed() {
     // The public view's rows are the tenant view's.
     let readers = Readers::of(&world, &[&views[0], &views[1]], &EVERY_WAY);
     for round in 0..4 {
-        change(&world, round);
+        change(&world.tenants[0], round);
         let watch = Watch::start(&world, &views[0]);
         let report = world
             .dayhaul(&[&["refresh", "--json", "--today", events::TODAY], &all[..]].concat())
@@ -114,7 +115,7 @@ fn readers_see_old_or_new_days_while_a_sync_refreshes_and_folds() {
     // A transaction that is open all the time keeps the fold waiting: days come back for it, and no view has to change
     // before it.
     world.dayhaul(&["unfold", "--from", "2024-03-01"]).ok();
-    change(&world, 0);
+    change(&world.tenants[0], 0);
     world.configure("[load]\nbarrier_timeout = \"500ms\"\n");
     let watch = Watch::start(&world, &views[0]);
     let sync = ["sync", "--json", "--today", events::TODAY];
@@ -129,7 +130,7 @@ fn readers_see_old_or_new_days_while_a_sync_refreshes_and_folds() {
         (3, "2024-03-27"),
         (4, "2024-04-02"),
     ] {
-        change(&world, round);
+        change(&world.tenants[0], round);
         world.dayhaul(&["sync", "--json", "--today", today]).ok();
         states.add(&world);
     }
@@ -169,5 +170,144 @@ fn a_reader_that_stays_does_not_keep_a_sync_from_its_days() {
             .one("SELECT pg_get_viewdef('acme.event'::regclass) LIKE '%event_2024_03_31%'"),
         "t"
     );
+    world.is_clean();
+}
+
+/// The four operations one after another, each in its own direction; `between` is called after each.
+fn whole_life(world: &World, mut between: impl FnMut(&str)) {
+    let today = ["--today", events::TODAY];
+    let all = ["--from", "2024-02-20", "--to", events::TODAY];
+    for command in [
+        [&["refresh"], &all[..], &today[..]].concat(),
+        vec!["unfold", "--from", "2024-03-01"],
+        [&["rebuild"], &all[..], &today[..]].concat(),
+        [&["fold"], &today[..]].concat(),
+        [&["rebuild"], &all[..], &today[..]].concat(),
+    ] {
+        world.dayhaul(&command).ok();
+        between(command[0]);
+    }
+}
+
+#[test]
+fn readers_see_old_or_new_days_while_they_are_refreshed_unfolded_rebuilt_and_folded() {
+    let world = World::with_events("watch_rebuild", &["acme"], "2024-02-20", 30, 30);
+    world
+        .backfill(&["--from", "2024-02-20", "--to", events::TODAY])
+        .ok();
+    let whole = days_now(&world);
+    let mut states = States::default();
+    states.add(&world);
+    let views = [days_of("public.event"), days_of("acme.event")];
+    let readers = Readers::of(
+        &world,
+        &[&views[0], &views[1]],
+        &[Way::Committed, Way::Repeatable, Way::Late, Way::Slow],
+    );
+    let mut round = 0;
+    change(&world.tenants[0], round);
+    whole_life(&world, |_| {
+        states.add(&world);
+        round += 1;
+        change(&world.tenants[0], round);
+    });
+    let seen = readers.stop();
+    states.are_all_that_was_seen(&seen, &whole);
+    seen.nobody_waited();
+    assert!(seen.totals.len() > 3, "nothing new was seen: {seen:?}");
+    world.is_clean();
+    assert_eq!(
+        world
+            .warehouse
+            .one("SELECT count(*) FROM _wh.relation WHERE kind = 'retired'"),
+        "0"
+    );
+}
+
+/// Operations that take a snapshot barrier must wait for a transaction that was open before they began: they give up,
+/// leave all as it is, and the transaction sees the same all the time.
+#[test]
+fn a_transaction_from_before_a_rebuild_sees_the_same_until_its_end() {
+    let world = World::with_events("watch_before", &["acme"], "2024-02-20", 30, 30);
+    let all = ["--from", "2024-02-20", "--to", events::TODAY];
+    world.backfill(&all).ok();
+    world.configure("[load]\nbarrier_timeout = \"500ms\"\n");
+    for round in 0..2 {
+        change(&world.tenants[0], round);
+        for view in ["public.event", "acme.event"] {
+            let watch = Watch::start(&world, &days_of(view));
+            let rebuild = [&["rebuild", "--today", events::TODAY], &all[..]].concat();
+            let out = world.dayhaul(&rebuild).exits(1);
+            assert!(out.stderr.contains("older snapshots"), "{}", out.stderr);
+            assert!(watch.stop() > 10);
+        }
+        world
+            .dayhaul(&[&["rebuild", "--today", events::TODAY], &all[..]].concat())
+            .ok();
+    }
+    world.is_clean();
+    world.digests_hold("event", events::TEMPLATE);
+}
+
+#[test]
+fn a_query_of_twenty_seconds_sees_one_state_across_refresh_fold_and_rebuild() {
+    let tenants = ["acme", "beta", "gamma"];
+    let world = World::with_events("watch_20s", &tenants, "2024-02-20", 30, 30);
+    let all = ["--from", "2024-02-20", "--to", events::TODAY];
+    world.backfill(&all).ok();
+    let views = ["public.event", "beta.event", "gamma.event"].map(days_of);
+    let before: Vec<_> = views.iter().map(|sql| world.read(sql)).collect();
+    let queries: Vec<_> = views
+        .iter()
+        .map(|sql| {
+            // It takes its snapshot and its locks at once, and reads the rows at its end.
+            let sql = format!(
+                "SET ROLE \"{}\"; SET timezone = 'UTC'; WITH wait AS MATERIALIZED (SELECT pg_sleep(20)) \
+                 SELECT ({sql}) FROM wait",
+                world.reader,
+            );
+            let url = world.warehouse.url();
+            std::thread::spawn(move || (server::rows(&url, &sql), Instant::now()))
+        })
+        .collect();
+    world.wait_for(
+        "SELECT count(*) = 3 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'",
+    );
+    let others = Readers::of(&world, &[&views[0]], &[Way::Committed, Way::Late]);
+    change(&world.tenants[0], 0);
+    change(&world.tenants[2], 0);
+    // All at once, and each for one tenant: they would wait for each other as they wait for the query.
+    let run = |command: &[&str]| {
+        let out = world.dayhaul(command).ok();
+        (out, Instant::now())
+    };
+    let (refreshed, folded, rebuilt) = std::thread::scope(|scope| {
+        let today = ["--today", events::TODAY];
+        let refresh = [&["refresh", "--tenant", "acme"], &all[..], &today[..]].concat();
+        let fold = ["fold", "--tenant", "beta", "--today", "2024-04-05"];
+        let rebuild = [&["rebuild", "--tenant", "gamma"], &all[..], &today[..]].concat();
+        let runs = [
+            scope.spawn(move || run(&refresh)),
+            scope.spawn(move || run(&fold)),
+            scope.spawn(move || run(&rebuild)),
+        ];
+        let [refresh, fold, rebuild] = runs.map(|run| run.join().unwrap().1);
+        (refresh, fold, rebuild)
+    });
+    for (query, before) in queries.into_iter().zip(before) {
+        let (rows, ended) = query.join().unwrap();
+        assert_eq!(rows.unwrap(), before, "rows that came or went meanwhile");
+        assert!(refreshed < ended, "what takes nothing away went on");
+        assert!(folded > ended && rebuilt > ended, "what does waited for it");
+    }
+    others.stop().nobody_waited();
+    let rows = |source: &Database| {
+        source
+            .one("SELECT count(*) FROM event")
+            .parse::<u32>()
+            .unwrap()
+    };
+    let all_rows: u32 = world.tenants.iter().map(rows).sum();
+    assert_eq!(world.totals().0, all_rows.to_string());
     world.is_clean();
 }

@@ -134,3 +134,83 @@ fn a_reader_with_an_old_snapshot_keeps_its_rows() {
     assert_eq!(world.totals().0, "888");
     world.is_clean();
 }
+
+/// A year whose rebuild failed on one day: the others are staged.
+fn half_rebuilt(name: &str) -> World {
+    let world = loaded(name);
+    world.tenants[0].run("UPDATE event SET note = repeat('x', 30) WHERE id = 400");
+    let year = ["rebuild", "--year", "2024", "--today", events::TODAY];
+    world.dayhaul(&year).exits(1);
+    world.tenants[0].run("UPDATE event SET note = 'mended' WHERE id = 400");
+    assert_eq!(world.totals().0, "888");
+    assert_ne!(world.warehouse.one("SELECT count(*) FROM _wh.staged"), "0");
+    world
+}
+
+#[test]
+fn after_an_interrupted_rebuild_sync_folds_on_and_says_what_is_left_to_do() {
+    let world = half_rebuilt("half_sync");
+    events::fill(&world.tenants[0], "2024-03-21", 31, 8);
+    let first: chrono::NaiveDate = events::TODAY.parse().unwrap();
+    for n in (1..=31).step_by(6) {
+        let today = (first + chrono::Days::new(n)).to_string();
+        let out = world.dayhaul(&["sync", "--json", "--today", &today]).ok();
+        assert_eq!(out.json()["folds"][0]["outcome"], "moved", "{}", out.stdout);
+        let what = "`dayhaul rebuild --tenant acme --template event --year 2024` ends it";
+        assert!(out.stderr.contains(what), "{}", out.stderr);
+        assert_eq!(world.totals().0, (888 + 8 * n).to_string(), "{today}");
+    }
+    assert_eq!(
+        world.warehouse.one("SELECT fold_line FROM _wh.pair"),
+        "2024-04-05"
+    );
+    // The days that came since are of the new year, too.
+    world.tenants[0].run("UPDATE event SET amount = 5000 WHERE id IN (300, 950)");
+    world
+        .dayhaul(&["rebuild", "--year", "2024", "--today", "2024-04-20"])
+        .ok();
+    assert_eq!(world.totals().0, "1136");
+    let new = "SELECT count(*) FROM acme.event WHERE amount = 5000 OR note = 'mended'";
+    assert_eq!(world.read(new)[0][0].as_deref(), Some("2"));
+    world.is_clean();
+    world
+        .dayhaul(&["verify", "--against", "ledger", "--today", "2024-04-20"])
+        .ok();
+}
+
+#[test]
+fn a_day_is_compared_with_what_readers_see_not_with_what_a_rebuild_staged() {
+    let world = half_rebuilt("half_refresh");
+    // What was staged has it already; what readers see has not.
+    world.warehouse.run(
+        "UPDATE _wh.unit SET rows = 7, digest = repeat('0', 32) WHERE day = '2024-01-10';
+         DELETE FROM acme.event_2024 WHERE id = (SELECT min(id) FROM acme.event_2024 WHERE at >= '2024-01-10 00:00+00')",
+    );
+    let day = ["--from", "2024-01-10", "--to", "2024-01-10"];
+    let report = world
+        .dayhaul(&[&["refresh", "--json", "--today", events::TODAY], &day[..]].concat())
+        .ok()
+        .json();
+    assert_eq!(report["totals"]["inserted"], 1, "{report}");
+    assert_eq!(world.totals().0, "888");
+}
+
+#[test]
+fn days_that_are_unfolded_leave_what_a_rebuild_staged() {
+    let world = half_rebuilt("half_unfold");
+    let before = world.totals();
+    let staged = |from: &str| {
+        let sql = format!("SELECT count(*) FROM _wh.staged WHERE day >= '{from}'");
+        world.warehouse.one(&sql)
+    };
+    assert_ne!(staged("2024-02-10"), "0");
+    world.dayhaul(&["unfold", "--from", "2024-02-10"]).ok();
+    assert_eq!(staged("2024-02-10"), "0");
+    assert_ne!(staged("2024-01-01"), "0");
+    // With the last of its days the table goes.
+    world.dayhaul(&["unfold", "--from", "2024-01-01"]).ok();
+    world.is_clean();
+    world.dayhaul(&["fold", "--today", events::TODAY]).ok();
+    assert_eq!(world.totals(), before);
+    world.is_clean();
+}

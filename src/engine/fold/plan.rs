@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::unit::Day;
 use crate::warehouse::{Moved, Moving, Place, Shape};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 /// Where the fold line of every pair is to go.
@@ -100,10 +100,18 @@ impl Plan {
     /// Why the pair has to wait, if it has.
     pub(super) fn obstacle(&self) -> Option<String> {
         let years = self.moving.as_ref()?.years();
-        let year = years.intersection(&self.shape.staging).next()?;
+        // A year that has a table is being built anew beside it: the rebuild finds the days that come meanwhile.
+        let new = |year: &&i32| !self.shape.years.contains(year);
+        let year = years.intersection(&self.shape.staging).find(new)?;
         Some(format!(
             "the year {year} is still being built: end it with `dayhaul backfill`"
         ))
+    }
+
+    /// Years that an interrupted rebuild left beside their tables. They keep nothing from going on, but nobody ends them.
+    pub(super) fn unfinished(&self) -> BTreeSet<i32> {
+        let shape = &self.shape;
+        shape.staging.intersection(&shape.years).copied().collect()
     }
 }
 

@@ -135,6 +135,7 @@ impl<'a> Work<'a> {
         };
         let left = warehouse::sweep(session, place(pair), &mut plan.shape, self.folding()).await?;
         self.warn(&left);
+        self.remind(pair, &plan);
         if let Some(why) = plan.obstacle().or_else(|| held(&plan, &left)) {
             return Ok(First::Ended(
                 plan.end(pair, Standing::NotYet(why), &left),
@@ -291,6 +292,16 @@ impl<'a> Work<'a> {
             template: pair.template.name.clone(),
             what: what.to_owned(),
         });
+    }
+
+    fn remind(&self, pair: &Pair, plan: &Plan) {
+        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+        for year in plan.unfinished() {
+            self.observer.event(&Event::Warning(format!(
+                "{tenant}/{template}: a rebuild of {year} was interrupted; readers have the old rows until \
+                 `dayhaul rebuild --tenant {tenant} --template {template} --year {year}` ends it"
+            )));
+        }
     }
 
     /// A table that a reader holds goes by itself; one that cannot be dropped for another reason is a person's.
