@@ -8,12 +8,14 @@ pub mod demo;
 pub mod fold;
 pub mod history;
 pub mod init;
+pub mod land;
 mod load;
 mod log;
-mod place;
+pub mod place;
 pub mod rebuild;
 pub mod refresh;
 pub mod restore;
+mod root;
 pub mod selection;
 mod signals;
 pub mod snapshot;
@@ -103,6 +105,8 @@ enum Command {
     Snapshot(snapshot::Args),
     /// Load what is missing and refresh the latest days: the one command for cron
     Sync(sync::Args),
+    /// Write days that the warehouse has as Parquet files
+    Land(land::Args),
     /// Move closed days from their day tables into their year tables
     Fold(fold::Args),
     /// Bring folded days back into day tables of their own
@@ -161,6 +165,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Snapshot(args) => snapshot::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
+        Command::Land(args) => land::run(args, context).await,
         Command::Fold(args) => fold::run(args, context).await,
         Command::Unfold(args) => unfold::run(args, context).await,
         Command::Cancel(args) => cancel::run(args, context).await,

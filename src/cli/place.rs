@@ -1,75 +1,61 @@
-//! Places where files lie, as they are named on the command line: a folder, or a URL.
+//! Where a load's rows go: `--land`, `--no-land`, `--to warehouse|parquet|both`, or what the configuration says.
 
 use crate::config::Settings;
+use crate::engine::land::To;
 use crate::error::{Error, Result};
-use crate::landing::{Landing, Options};
-use crate::unit::Day;
-use std::path::Path;
 use std::str::FromStr;
 
-/// What `--from` of `restore` says: the first day, or a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum From {
-    Day(Day),
-    /// As it was written.
-    Place(String),
+/// The flags of commands that load.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct LandArgs {
+    /// Land days as Parquet, too; as `--to both` [default: `landing.enabled`]
+    #[arg(long, conflicts_with = "no_land")]
+    land: bool,
+    /// Land nothing, whatever `landing.enabled` says; as `--to warehouse`
+    #[arg(long)]
+    no_land: bool,
 }
 
-impl FromStr for From {
+/// `warehouse`, `parquet` or `both`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(pub To);
+
+impl FromStr for Place {
     type Err = Error;
 
-    /// A day is written as YYYY-MM-DD; a place has a scheme or a slash, or is a folder that is there.
-    fn from_str(text: &str) -> Result<From> {
-        if let Ok(day) = text.parse() {
-            return Ok(From::Day(day));
+    fn from_str(text: &str) -> Result<Place> {
+        match text {
+            "warehouse" => Ok(Place(To::Warehouse)),
+            "parquet" => Ok(Place(To::Parquet)),
+            "both" => Ok(Place(To::Both)),
+            _ => Err(Error::usage("neither `warehouse`, `parquet` nor `both`")),
         }
-        if text.contains("://") || text.contains('/') || text == "." || Path::new(text).is_dir() {
-            return Ok(From::Place(text.to_owned()));
+    }
+}
+
+impl LandArgs {
+    /// What the flags say; `None` leaves it to the configuration.
+    ///
+    /// # Errors
+    /// They say two things.
+    pub fn said(self, place: Option<Place>) -> Result<Option<To>> {
+        let flag = match (self.land, self.no_land) {
+            (true, _) => Some(To::Both),
+            (_, true) => Some(To::Warehouse),
+            _ => None,
+        };
+        match (flag, place) {
+            (Some(_), Some(_)) => Err(Error::usage(
+                "where rows go is said in two ways: by `--to`, and by `--land` or `--no-land`",
+            )),
+            (flag, place) => Ok(flag.or(place.map(|place| place.0))),
         }
-        Err(Error::usage(format!(
-            "`{text}` is neither a day (YYYY-MM-DD) nor a folder or URL to restore from"
-        )))
     }
 }
 
-/// The place that the configuration names, if it does.
-///
-/// # Errors
-/// As [`open`].
-pub fn configured(settings: &Settings) -> Result<Option<Landing>> {
-    settings.landing.url.as_deref().map(open).transpose()
-}
-
-/// Opens a place: a URL as it is, a folder by its absolute path.
-///
-/// # Errors
-/// What is no URL of a known kind, and no folder.
-pub fn open(text: &str) -> Result<Landing> {
-    Landing::open(&url(text)?, Options::default())
-}
-
-fn url(text: &str) -> Result<String> {
-    if text.contains("://") {
-        return Ok(text.to_owned());
-    }
-    let path = std::fs::canonicalize(text)
-        .map_err(|e| Error::usage(format!("the folder `{text}` cannot be read")).with_source(e))?;
-    match url::Url::from_directory_path(&path) {
-        Ok(url) => Ok(url.to_string()),
-        Err(()) => Err(Error::usage(format!("`{text}` names no folder"))),
-    }
-}
-
-/// A place and the name of a snapshot in it: `file:///lake/_dayhaul/snapshot-….json`.
-///
-/// # Errors
-/// As [`open`].
-pub fn snapshot(text: &str) -> Result<(Landing, Option<String>)> {
-    let inside = format!("/{}/", crate::engine::restore::snapshots::FOLDER);
-    match text.rsplit_once(inside.as_str()) {
-        Some((root, name)) if !name.is_empty() => Ok((open(root)?, Some(name.to_owned()))),
-        _ => Ok((open(text)?, None)),
-    }
+/// Where rows go when `said` is what the command line says.
+pub(super) fn resolve(said: Option<To>, settings: &Settings) -> To {
+    said.unwrap_or_else(|| To::configured(settings))
 }
 
 #[cfg(test)]
@@ -77,23 +63,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_is_no_place_and_a_place_no_day() {
-        let day = "2024-01-02".parse().unwrap();
-        assert_eq!("2024-01-02".parse::<From>().unwrap(), From::Day(day));
-        for place in [
-            "file:///lake",
-            "s3://bucket/lake",
-            "./2024-01-02",
-            "/lake",
-            ".",
-        ] {
-            assert_eq!(
-                place.parse::<From>().unwrap(),
-                From::Place(place.to_owned())
-            );
-        }
-        for wrong in ["2024-02-30", "yesterday", ""] {
-            assert!(wrong.parse::<From>().is_err(), "{wrong}");
-        }
+    fn where_rows_go_is_said_in_one_way() {
+        let both = Some(Place(To::Both));
+        let land = LandArgs {
+            land: true,
+            no_land: false,
+        };
+        assert_eq!(land.said(None).unwrap(), Some(To::Both));
+        assert_eq!(LandArgs::default().said(both).unwrap(), Some(To::Both));
+        assert_eq!(LandArgs::default().said(None).unwrap(), None);
+        assert!(land.said(both).is_err());
+        assert!("2024-01-01".parse::<Place>().is_err());
     }
 }

@@ -3,13 +3,14 @@
 use super::confirm::confirm;
 use super::context::Context;
 use super::load::{RunArgs, watched};
-use super::place::{self, From};
-use super::selection::SelectionArgs;
+use super::root::{self, From};
+use super::selection::{SelectionArgs, Until};
 use super::signals::cancelled_by_signals;
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::{Catalog, Pair, Selection, pairs, restored, warehouse_access};
 use crate::config::Settings;
 use crate::engine::ask::Ask;
+use crate::engine::land::To;
 use crate::engine::restore::adopt::{Adoption, adopt};
 use crate::engine::restore::{Restoring, find, snapshots};
 use crate::engine::run::Options;
@@ -120,6 +121,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let options = Options {
         wait: args.run.wait,
         today: resolved.today,
+        to: To::Warehouse,
     };
     let ask = Ask::Restore(Arc::new(restoring));
     let cancel = cancelled_by_signals();
@@ -142,7 +144,7 @@ impl Args {
             tenants: self.tenants.clone(),
             templates: self.templates.clone(),
             from,
-            to: self.to,
+            to: self.to.into_iter().map(Until::Day).collect(),
             last: self.last,
             year: self.year,
             today: self.today,
@@ -175,9 +177,9 @@ impl Args {
             From::Place(text) => Some(text.as_str()),
             From::Day(_) => None,
         });
-        let mut places: Vec<Landing> = named.map(place::open).collect::<Result<_>>()?;
+        let mut places: Vec<Landing> = named.map(root::open).collect::<Result<_>>()?;
         if places.is_empty() {
-            places.extend(place::configured(settings)?);
+            places.extend(root::configured(settings)?);
         }
         if places.is_empty() {
             return Err(Error::usage("nobody said where the files lie")
@@ -240,7 +242,7 @@ async fn named_snapshot(named: &str) -> Result<(String, Snapshot)> {
         let snapshot = Snapshot::parse(&bytes).at(|| format!("`{named}`"))?;
         return Ok((named.to_owned(), snapshot));
     }
-    let (place, name) = place::snapshot(named)?;
+    let (place, name) = root::snapshot(named)?;
     let read = snapshots::read(&place, name.as_deref()).await?;
     read.ok_or_else(|| {
         Error::refused(format!("no snapshot lies under `{}`", place.url()))
@@ -250,7 +252,7 @@ async fn named_snapshot(named: &str) -> Result<(String, Snapshot)> {
 
 /// The place among them that the warehouse itself lands in.
 fn home(places: &[Landing], settings: &Settings) -> Option<usize> {
-    let landing = place::configured(settings).ok()??;
+    let landing = root::configured(settings).ok()??;
     places.iter().position(|place| place.url() == landing.url())
 }
 

@@ -1,7 +1,7 @@
 //! `dayhaul snapshot`: the catalog as one JSON document beside the Parquet files.
 
 use super::context::Context;
-use super::place;
+use super::root;
 use crate::catalog::Catalog;
 use crate::catalog::snapshot::{Snapshot, take};
 use crate::config::Settings;
@@ -78,14 +78,14 @@ enum Out {
 impl Args {
     fn out(&self, settings: &Settings) -> Result<Out> {
         let Some(out) = &self.out else {
-            let landing = place::configured(settings)?.ok_or_else(|| {
+            let landing = root::configured(settings)?.ok_or_else(|| {
                 Error::usage("nobody said where the snapshot goes")
                     .with_hint("add `--out FILE` or `--out URL`, or set `url` under `[landing]`")
             })?;
             return Ok(Out::Place(landing));
         };
         if out.contains("://") || Path::new(out).is_dir() {
-            return place::open(out).map(Out::Place);
+            return root::open(out).map(Out::Place);
         }
         if self.keep.is_some() {
             return Err(Error::usage(

@@ -2,6 +2,7 @@
 
 use super::ask::Ask;
 use super::event::{Observer, RunReport};
+use super::land::To;
 use super::run::{Options, run};
 use crate::catalog::Pair;
 use crate::config::Settings;
@@ -40,6 +41,7 @@ pub async fn backfill(
     let options = Options {
         wait: asked.wait,
         today: asked.today,
+        to: To::configured(settings),
     };
     run(settings, pairs, ask, options, observer, cancel).await
 }

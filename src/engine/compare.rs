@@ -10,8 +10,10 @@
 
 use super::event::Change;
 use super::haul::{
-    DayBuffer, Fault, Haul, Hauled, Refreshed, SEND_BYTES, same_count, source, target,
+    DayBuffer, Fault, Haul, Hauled, Refreshed, SEND_BYTES, landing, same_count, source, target,
+    unless_failed,
 };
+use super::land::DayFiles;
 use crate::catalog::ledger::{self, LoadedDay};
 use crate::copy::{Tally, tuple_hash, tuples};
 use crate::pg::Session;
@@ -57,14 +59,16 @@ impl Haul<'_> {
         let Some((days, buffers)) = pulled else {
             return Ok(Hauled::TooMuch);
         };
-        let mut changed = Vec::new();
-        let mut unchanged = Vec::new();
+        let (mut changed, mut unchanged, mut unlanded) = (Vec::new(), Vec::new(), Vec::new());
         let mut overflowed = false;
         for ((day, tally), rows) in self.window.days().zip(days).zip(buffers) {
             let before = known.get(&day);
             match before {
                 Some(loaded) if loaded.tally == tally && !self.reload => {
                     unchanged.push(loaded.clone());
+                    if !self.is_landed(loaded) {
+                        unlanded.push(day);
+                    }
                 }
                 _ => {
                     overflowed |= rows.is_none();
@@ -83,10 +87,16 @@ impl Haul<'_> {
                 .await
                 .map_err(target)?;
         }
-        let mut refreshed: Vec<Refreshed> =
-            unchanged.into_iter().map(Refreshed::Unchanged).collect();
+        let mut refreshed: Vec<Refreshed> = unchanged
+            .into_iter()
+            .filter(|loaded| !unlanded.contains(&loaded.day))
+            .map(Refreshed::Unchanged)
+            .collect();
         if changed.is_empty() {
-            return Ok(Hauled::Refreshed(refreshed));
+            return Ok(Hauled::Refreshed {
+                days: refreshed,
+                unlanded,
+            });
         }
         if overflowed || changed.iter().any(|day| self.beyond_budget(day)) {
             if self.window.len() > 1 {
@@ -96,11 +106,27 @@ impl Haul<'_> {
                 .refresh_large_day(from, to, &changed[0], followed, moved)
                 .await;
         }
-        match self.write_buffered(to, changed, followed).await? {
-            Ok(days) => refreshed.extend(days),
-            Err(elsewhere) => return Ok(Hauled::Elsewhere(elsewhere)),
-        }
-        Ok(Hauled::Refreshed(refreshed))
+        let mut files = self.files()?;
+        let written = self.write_buffered(&mut files, to, changed, followed).await;
+        let hauled = written.map(|written| match written {
+            Ok(days) => {
+                refreshed.extend(days);
+                Hauled::Refreshed {
+                    days: refreshed,
+                    unlanded,
+                }
+            }
+            Err(elsewhere) => Hauled::Elsewhere(elsewhere),
+        });
+        unless_failed(files, hauled).await
+    }
+
+    /// Whether the rows that a day was found to have are in its file, or need not be in one.
+    fn is_landed(&self, loaded: &LoadedDay) -> bool {
+        self.lake.is_none_or(|lake| {
+            let known = lake.landed.get(loaded.day);
+            known.is_some_and(|known| known.object.digest == loaded.tally.digest)
+        })
     }
 
     async fn ledger(&self, to: &Session) -> Result<BTreeMap<Day, LoadedDay>, Fault> {
@@ -116,7 +142,7 @@ impl Haul<'_> {
     /// Pulls the window: tallies, and the rows of each day. `None` when several days exceed the budget; a single day that
     /// does is only counted and digested.
     #[allow(clippy::type_complexity)]
-    async fn pull(
+    pub(super) async fn pull(
         &self,
         from: &Session,
         moved: &mut impl FnMut(u64, u64),
@@ -164,10 +190,18 @@ impl Haul<'_> {
     /// refreshed before.
     async fn write_buffered(
         &self,
+        files: &mut Option<DayFiles<'_>>,
         to: &Session,
         changed: Vec<ChangedDay>,
         followed: &BTreeSet<Day>,
     ) -> Result<Result<Vec<Refreshed>, BTreeSet<Day>>, Fault> {
+        if let Some(files) = files {
+            for day in &changed {
+                let index = self.index(day.day);
+                let taken = files.take_day(index, &day.rows, &day.tally).await;
+                taken.map_err(landing)?;
+            }
+        }
         begin_difference(to, &self.entry).await.map_err(target)?;
         let mut matched = Vec::with_capacity(changed.len());
         for mut day in changed {
@@ -189,7 +223,11 @@ impl Haul<'_> {
                 inserted,
             });
         }
-        self.write(to, matched, followed).await
+        self.write(files, to, matched, followed).await
+    }
+
+    fn index(&self, day: Day) -> usize {
+        usize::try_from(day.pg_days() - self.window.from.pg_days()).unwrap_or(0)
     }
 
     /// A day whose rows do not fit the budget is pulled a second time, and only what is new is held.
@@ -199,11 +237,27 @@ impl Haul<'_> {
         to: &Session,
         changed: &ChangedDay,
         followed: &BTreeSet<Day>,
-        mut moved: impl FnMut(u64, u64),
+        moved: impl FnMut(u64, u64),
     ) -> Result<Hauled, Fault> {
         if self.beyond_budget(changed) {
             return self.replace(from, to, moved).await;
         }
+        let mut files = self.files()?;
+        let hauled = self
+            .bring_up_large_day(&mut files, from, to, changed, followed, moved)
+            .await;
+        unless_failed(files, hauled).await
+    }
+
+    async fn bring_up_large_day(
+        &self,
+        files: &mut Option<DayFiles<'_>>,
+        from: &Session,
+        to: &Session,
+        changed: &ChangedDay,
+        followed: &BTreeSet<Day>,
+        mut moved: impl FnMut(u64, u64),
+    ) -> Result<Hauled, Fault> {
         begin_difference(to, &self.entry).await.map_err(target)?;
         let mut standing = self.standing(to, changed).await?;
         let mut rows = self.copy_out(from).await?;
@@ -211,7 +265,10 @@ impl Haul<'_> {
         let (mut new, mut held, mut inserted, mut seen) = (DayBuffer::default(), 0, 0, 0);
         while let Some(chunk) = rows.next().await {
             let chunk = chunk.map_err(source)?;
-            intake.push(&chunk, |_, tuple| {
+            intake.push(&chunk, |day, tuple| {
+                if let Some(files) = files {
+                    files.push(day, tuple);
+                }
                 if !standing.take(tuple_hash(tuple)) {
                     new.push(tuple);
                     held += tuple.len();
@@ -220,6 +277,9 @@ impl Haul<'_> {
                 seen += 1;
             })?;
             intake.discard();
+            if let Some(files) = files {
+                files.settle().await.map_err(landing)?;
+            }
             if seen >= 1000 {
                 moved(std::mem::take(&mut seen), 0);
             }
@@ -234,6 +294,12 @@ impl Haul<'_> {
         }
         let tally = intake.finish()?[0];
         from.batch("COMMIT").await.map_err(source)?;
+        if let Some(files) = files {
+            files
+                .finish(&[tally], || moved(0, 0))
+                .await
+                .map_err(landing)?;
+        }
         let matched = Matched {
             day: ChangedDay {
                 day: changed.day,
@@ -244,10 +310,12 @@ impl Haul<'_> {
             gone: standing.gone(),
             inserted,
         };
-        Ok(match self.write(to, vec![matched], followed).await? {
-            Ok(days) => Hauled::Refreshed(days),
-            Err(elsewhere) => Hauled::Elsewhere(elsewhere),
-        })
+        Ok(
+            match self.write(files, to, vec![matched], followed).await? {
+                Ok(days) => Hauled::refreshed(days),
+                Err(elsewhere) => Hauled::Elsewhere(elsewhere),
+            },
+        )
     }
 
     /// DELETE + COPY, streaming, in one transaction.
@@ -259,7 +327,7 @@ impl Haul<'_> {
     ) -> Result<Hauled, Fault> {
         let known = self.ledger(to).await?;
         match self.stream(from, to, true, moved).await? {
-            Hauled::Loaded(days) => Ok(Hauled::Refreshed(
+            Hauled::Loaded(days) => Ok(Hauled::refreshed(
                 days.into_iter()
                     .map(|loaded| {
                         let Some(before) = known.get(&loaded.day).map(|l| l.tally.rows) else {
@@ -287,6 +355,7 @@ impl Haul<'_> {
     /// The one transaction: all deletes before all inserts, so that a row may move between the days of the window.
     async fn write(
         &self,
+        files: &mut Option<DayFiles<'_>>,
         to: &Session,
         matched: Vec<Matched>,
         followed: &BTreeSet<Day>,
@@ -344,6 +413,7 @@ impl Haul<'_> {
         finish_difference(to, self.place, &self.entry, self.destination, &days, &new)
             .await
             .map_err(target)?;
+        self.publish(to, files).await?;
         Ok(Ok(refreshed))
     }
 }

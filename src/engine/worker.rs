@@ -3,7 +3,8 @@
 use super::after::{After, what_now};
 use super::blame;
 use super::event::{Event, Outcome};
-use super::haul::{Fault, Haul, Hauled, RefreshHints, Side};
+use super::haul::{Fault, Haul, Hauled, RefreshHints, Side, target};
+use super::land::FromWarehouse;
 use super::pair::Source;
 use super::queue::{Errand, Job, Next, PairIndex, Work};
 use super::retry;
@@ -205,7 +206,10 @@ impl Worker {
             () = stop.cancelled() => None,
             result = self.haul(pair, window, errand, replace, tries) => Some(result),
         };
-        if !matches!(result, Some(Ok(Hauled::Loaded(_) | Hauled::Refreshed(_)))) {
+        if !matches!(
+            result,
+            Some(Ok(Hauled::Loaded(_) | Hauled::Refreshed { .. }))
+        ) {
             self.end_sessions().await;
         }
         let shared = Arc::clone(&self.shared);
@@ -217,14 +221,24 @@ impl Worker {
                 shared.loaded(pair, errand.destination, &days, tries);
                 return After::Done.into();
             }
-            Some(Ok(Hauled::Refreshed(days))) => {
+            Some(Ok(Hauled::Refreshed { days, unlanded })) => {
                 let bytes = days.iter().map(|d| d.loaded().tally.bytes).sum();
-                shared.queue().loaded(pair, window, bytes);
-                shared.refreshed(pair, &days, tries);
+                let mut queue = shared.queue();
+                queue.loaded(pair, window, bytes);
+                let land = Errand::land(errand.destination);
+                queue.add(pair, land, &Window::runs(unlanded));
+                drop(queue);
+                shared.refreshed(pair, errand.destination, &days, tries);
                 return After::Done.into();
             }
             Some(Ok(Hauled::Replace)) => return AfterLoad::Replace,
             Some(Ok(Hauled::Elsewhere(days))) => return AfterLoad::Follow(days),
+            Some(Ok(Hauled::AlreadyThere)) if shared.landing.is_some() => {
+                // The rows, that is: their files may be missing.
+                let land = Errand::land(errand.destination);
+                shared.queue().put_back_as(pair, window, land);
+                return After::Done.into();
+            }
             Some(Ok(Hauled::AlreadyThere)) => {
                 match self.found(pair, window, errand.destination).await {
                     Ok(()) => return After::Done.into(),
@@ -265,11 +279,14 @@ impl Worker {
         replace: bool,
         tries: u32,
     ) -> Result<Hauled, Fault> {
+        if errand.work == Work::Land {
+            return self.land(pair, window, errand.destination, tries).await;
+        }
         let shared = Arc::clone(&self.shared);
         let ready = &shared.pairs[pair];
         let query = match ready.source {
             Source::Tenant(_) => ready.bind(window)?,
-            Source::Files(_) => String::new(),
+            Source::Files(_) | Source::Nobody => String::new(),
         };
         self.connect(pair).await?;
         let Some(warehouse) = &self.warehouse else {
@@ -286,6 +303,7 @@ impl Worker {
             statement_timeout: load.statement_timeout,
             stall_timeout: load.stall_timeout,
             budget: load.window_bytes,
+            lake: shared.lake(pair),
         };
         let slot = self.slot;
         let hints = RefreshHints {
@@ -304,8 +322,40 @@ impl Worker {
                 haul.run(source, warehouse, errand.work, &hints, moved)
                     .await
             }
-            (Source::Tenant(_), None) => Err(Error::new(Kind::Bug, "no session").into()),
+            (Source::Tenant(_) | Source::Nobody, _) => {
+                Err(Error::new(Kind::Bug, "no session").into())
+            }
         }
+    }
+
+    /// Lands days from the warehouse.
+    async fn land(
+        &mut self,
+        pair: PairIndex,
+        window: Window,
+        destination: Destination,
+        tries: u32,
+    ) -> Result<Hauled, Fault> {
+        let shared = Arc::clone(&self.shared);
+        let ready = &shared.pairs[pair];
+        let Some(lake) = shared.lake(pair) else {
+            return Err(Error::new(Kind::Bug, "nobody said where files go").into());
+        };
+        let slot = self.slot;
+        let warehouse = self.warehouse().await?;
+        let land = FromWarehouse {
+            place: ready.place(),
+            entry: shared.entry(pair, i32::try_from(tries).unwrap_or(i32::MAX)),
+            lake,
+            window,
+            destination,
+            rewrite: shared.rewrite,
+            stall_timeout: shared.settings.load.stall_timeout,
+        };
+        land.run(warehouse, |rows, bytes| {
+            shared.observer.event(&Event::Moved { slot, rows, bytes });
+        })
+        .await
     }
 
     /// Makes sure that both sessions are there, the source's for this pair's tenant.
@@ -337,10 +387,14 @@ impl Worker {
             let owner = &shared.settings.warehouse.owner_role;
             let session = warehouse::open_session(&shared.warehouse, owner)
                 .await
-                .map_err(|error| Fault {
-                    side: Side::Warehouse,
-                    error: error.at("warehouse"),
-                })?;
+                .map_err(target)?;
+            if shared.landing.is_some() {
+                // A file is published after its rows, and must not outlive them.
+                session
+                    .batch("SET synchronous_commit = on")
+                    .await
+                    .map_err(target)?;
+            }
             self.warehouse = Some(session);
         }
         self.warehouse
@@ -413,16 +467,18 @@ impl Worker {
         shared.add_failure(pair, vec![window], fault.error, false);
         let dropped = {
             let mut queue = shared.queue();
-            if unreachable && side == Side::Warehouse {
-                queue.failed(pair, window, false);
-                queue.open_for_all()
-            } else if side == Side::Source && matches!(shared.pairs[pair].source, Source::Files(_))
-            {
+            match side {
+                // Without it nothing can be done for anybody.
+                Side::Warehouse | Side::Landing if unreachable => {
+                    queue.failed(pair, window, false);
+                    queue.open_for_all()
+                }
                 // A bad file says nothing about the next one.
-                queue.failed_alone(pair, window);
-                Vec::new()
-            } else {
-                queue.failed(pair, window, unreachable)
+                Side::Source if matches!(shared.pairs[pair].source, Source::Files(_)) => {
+                    queue.failed_alone(pair, window);
+                    Vec::new()
+                }
+                _ => queue.failed(pair, window, unreachable && side == Side::Source),
             }
         };
         if !dropped.is_empty() {

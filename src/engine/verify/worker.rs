@@ -64,16 +64,8 @@ impl Shared {
     fn unread(&self, pair: PairIndex, days: impl Iterator<Item = Day>, verdict: Verdict) {
         for day in days {
             let unit = self.subjects[pair].checked(day, verdict);
-            self.observer.event(&Event::Unit(UnitReport {
-                unit: unit.unit.clone(),
-                outcome: Outcome::Failed,
-                rows: 0,
-                bytes: 0,
-                digest: None,
-                relation: None,
-                tries: 0,
-                change: None,
-            }));
+            let report = UnitReport::new(unit.unit.clone(), Outcome::Failed);
+            self.observer.event(&Event::Unit(report));
             lock(&self.found).units.push(unit);
         }
     }
