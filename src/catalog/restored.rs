@@ -20,7 +20,7 @@ pub struct Restored {
     pub at: DateTime<Utc>,
 }
 
-/// Writes down that a restore begins. Gives its number, for [`begun`].
+/// Writes down that a restore begins; `afresh` when the catalog held no tenant before. Gives its number, for [`begun`].
 ///
 /// # Errors
 /// The warehouse's.
@@ -29,17 +29,19 @@ pub async fn add(
     sources: &[String],
     snapshot: Option<(&str, DateTime<Utc>)>,
     days: Option<Window>,
+    afresh: bool,
 ) -> Result<i64> {
     let row = session
         .query_one(
-            "INSERT INTO _wh.restored (sources, snapshot_id, snapshot_at, from_day, to_day) \
-             VALUES ($1, $2, $3, $4, $5) RETURNING id",
+            "INSERT INTO _wh.restored (sources, snapshot_id, snapshot_at, from_day, to_day, afresh) \
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
             &[
                 &sources,
                 &snapshot.map(|(id, _)| id),
                 &snapshot.map(|(_, at)| at),
                 &days.map(|d| d.from.date()),
                 &days.map(|d| d.to.date()),
+                &afresh,
             ],
         )
         .await?;
@@ -60,7 +62,7 @@ pub async fn begun(session: &Session, id: i64, run: i64) -> Result<()> {
     Ok(())
 }
 
-/// The latest restore into this warehouse.
+/// The latest restore into a warehouse that came out of one; `None` where files only mended one that was loaded.
 ///
 /// # Errors
 /// The warehouse's.
@@ -68,7 +70,8 @@ pub async fn latest(session: &Session) -> Result<Option<Restored>> {
     let row = session
         .query_opt(
             "SELECT s.run, r.outcome, s.sources, s.snapshot_id, s.snapshot_at, s.from_day, s.to_day, s.restored_at \
-             FROM _wh.restored s LEFT JOIN _wh.run r ON r.id = s.run ORDER BY s.id DESC LIMIT 1",
+             FROM _wh.restored s LEFT JOIN _wh.run r ON r.id = s.run \
+             WHERE EXISTS (SELECT FROM _wh.restored WHERE afresh) ORDER BY s.id DESC LIMIT 1",
             &[],
         )
         .await?;

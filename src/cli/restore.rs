@@ -308,27 +308,28 @@ async fn reset(
     let url = Url::parse(&settings.warehouse.url)?;
     if restored::latest(catalog.session()).await?.is_none() {
         return Err(Error::refused(format!(
-            "`--reset` is for warehouses that were restored; {} was not",
+            "`--reset` is for warehouses that came out of a restore; {} did not",
             url.redacted()
         ))
         .with_hint("name the development database with `--into URL`; to drop a template's tables there is `dayhaul template drop`"));
     }
     let n = |n: i64, what: &str| counted(u64::try_from(n).unwrap_or(0), what);
+    if holdings.from_sources > 0 {
+        return Err(Error::refused(format!(
+            "{} of {} were loaded from the tenants since it was restored: `--reset` drops only what files bring back",
+            n(holdings.from_sources, "day"),
+            url.redacted()
+        ))
+        .with_hint("if it is meant all the same, drop the database and make it anew"));
+    }
     context.note(format!(
-        "in {} this drops {} and {}, {}, {} and {} of the ledger{}; everything else stays",
+        "in {} this drops {} and {}, {}, {} and {} of the ledger; everything else stays",
         url.redacted(),
         n(holdings.tables, "table"),
         n(holdings.views, "view"),
         n(holdings.tenants, "tenant"),
         n(holdings.templates, "template"),
         n(holdings.units, "day"),
-        match holdings.from_sources {
-            0 => String::new(),
-            loaded => format!(
-                " ({} of them loaded from the tenants since)",
-                n(loaded, "day")
-            ),
-        }
     ));
     if !confirm("start afresh?", yes)? {
         context.note("nothing was dropped");

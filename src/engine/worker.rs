@@ -316,7 +316,8 @@ impl Worker {
         match (&ready.source, &self.source) {
             (Source::Files(files), _) => {
                 let warn = |note| shared.warn(note);
-                haul.restore(files, warehouse, warn, moved).await
+                haul.restore(files, warehouse, &ready.landed, warn, moved)
+                    .await
             }
             (Source::Tenant(_), Some((_, source))) => {
                 haul.run(source, warehouse, errand.work, &hints, moved)

@@ -15,6 +15,7 @@ mod history;
 mod init;
 mod killed;
 mod lake;
+mod landing;
 mod layers;
 mod locks;
 mod onlookers;

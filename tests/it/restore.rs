@@ -390,7 +390,29 @@ fn a_warehouse_that_was_never_restored_is_not_reset() {
     let (world, lake) = small("no_reset");
     let before = picture(&world);
     let out = restore(&world, &["--from", &lake.url(), "--reset", "--yes"]).exits(2);
-    assert!(out.stderr.contains("was not"), "{}", out.stderr);
+    assert!(out.stderr.contains("did not"), "{}", out.stderr);
+    assert_eq!(picture(&world), before);
+    // Nor when files mended it.
+    world.warehouse.run("DROP TABLE acme.event_2024 CASCADE");
+    restore(&world, &["--from", &lake.url()]).ok();
+    restore(&world, &["--from", &lake.url(), "--reset", "--yes"]).exits(2);
+    assert_eq!(picture(&world), before);
+}
+
+#[test]
+fn what_came_from_the_tenants_is_not_reset() {
+    let (world, lake) = small("no_reset_since");
+    lost(&world);
+    restore(&world, &["--from", &lake.url(), "--last", "72"]).ok();
+    world
+        .dayhaul(&["tenant", "add", "acme", "--url", &world.tenants[0].url()])
+        .ok();
+    world
+        .backfill(&["--from", "2024-01-01", "--to", "2024-01-08"])
+        .ok();
+    let before = picture(&world);
+    let out = restore(&world, &["--from", &lake.url(), "--reset", "--yes"]).exits(2);
+    assert!(out.stderr.contains("from the tenants"), "{}", out.stderr);
     assert_eq!(picture(&world), before);
 }
 

@@ -11,5 +11,6 @@ CREATE TABLE _wh.restored (
     snapshot_at timestamptz,
     from_day    date,                                        -- [from_day, to_day): the days asked for; null: all
     to_day      date,
+    afresh      boolean NOT NULL,                            -- the catalog held no tenant before: all of it was restored
     restored_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );

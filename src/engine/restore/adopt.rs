@@ -97,7 +97,8 @@ pub async fn adopt(catalog: &Catalog, adoption: &Adoption<'_>) -> Result<Adopted
             let last_run = surveyed.values().map(|f| f.run).max().unwrap_or(0);
             snapshot::go_on_after(session, last_run).await?;
             let taken = snapshot.and_then(|s| Some((s.id.as_str(), s.taken_at()?)));
-            restored::add(session, &sources, taken, adoption.days).await
+            let afresh = known.tenants.is_empty();
+            restored::add(session, &sources, taken, adoption.days, afresh).await
         })
         .await?;
     let after = Known::read(catalog).await?;

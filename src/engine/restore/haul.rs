@@ -6,6 +6,7 @@ use crate::catalog::landed::{self, Ledger, Object};
 use crate::catalog::ledger::{Entry, LoadedDay};
 use crate::catalog::templates;
 use crate::engine::haul::{Fault, Haul, Hauled, Side, same_count, target};
+use crate::engine::land::Landed;
 use crate::engine::stall::{Meter, unless_stalled};
 use crate::error::Error;
 use crate::pg::Session;
@@ -19,6 +20,17 @@ enum Stop {
     Warehouse(Fault),
 }
 
+/// The days of a window that are through.
+#[derive(Default)]
+struct Arrived {
+    /// The table that takes the next day, too.
+    table: Option<TableCopy>,
+    /// Rows sent into it.
+    sent: u64,
+    days: Vec<LoadedDay>,
+    objects: Vec<(Day, Object)>,
+}
+
 impl Haul<'_> {
     /// Loads the window's days from their files. Days of several template versions, and a day whose file turned out bad,
     /// come back as pieces to be tried again.
@@ -28,6 +40,7 @@ impl Haul<'_> {
         &self,
         files: &PairFiles,
         to: &Session,
+        landed: &Landed,
         warn: impl Fn(String),
         mut moved: impl FnMut(u64, u64),
     ) -> Result<Hauled, Fault> {
@@ -37,7 +50,7 @@ impl Haul<'_> {
             moved(rows, bytes);
         };
         unless_stalled(&meter, self.stall_timeout, async {
-            self.restore_window(files, to, warn, progress).await
+            self.restore_window(files, to, landed, warn, progress).await
         })
         .await
     }
@@ -46,6 +59,7 @@ impl Haul<'_> {
         &self,
         files: &PairFiles,
         to: &Session,
+        landed: &Landed,
         warn: impl Fn(String),
         mut moved: impl FnMut(u64, u64),
     ) -> Result<Hauled, Fault> {
@@ -73,10 +87,8 @@ impl Haul<'_> {
         if claim == Claim::Done {
             return Ok(Hauled::AlreadyThere);
         }
-        let mut days: Vec<LoadedDay> = Vec::with_capacity(window.len());
-        let mut objects = Vec::new();
-        let mut copy = None;
-        let (mut next, mut sent) = (Some(first), 0);
+        let mut arrived = Arrived::default();
+        let mut next = Some(first);
         for day in window.days() {
             let mut file = match next.take() {
                 Some(file) => file,
@@ -89,34 +101,52 @@ impl Haul<'_> {
                 let (before, from) = (Window::new(window.from, day), Window::new(day, window.to));
                 return Ok(Hauled::Pieces(vec![before, from]));
             }
-            let mut table = match copy.take() {
-                Some(table) => table,
-                None => warehouse::copy_into(to, self.place, self.destination, day)
-                    .await
-                    .map_err(target)?,
-            };
-            let came = match send(&mut file, &mut table, &mut moved).await {
-                Ok(came) => came,
+            let came = self.take(&mut file, day, to, &mut arrived, &mut moved);
+            match came.await {
+                Ok(came) if files.is_home(file.place) => {
+                    arrived.objects.push((day, object(&file, came)));
+                }
+                Ok(_) => {}
                 Err(Stop::Warehouse(fault)) => return Err(fault),
                 Err(Stop::File(error)) => return set_aside(files, window, day, &file, error),
-            };
-            sent += came.sent;
-            if self.destination == Destination::DayTable || day.next() == window.to {
-                let stored = table.finish().await.map_err(target)?;
-                same_count(std::mem::take(&mut sent), stored)?;
-            } else {
-                copy = Some(table);
             }
-            if files.is_home(file.place) {
-                objects.push((day, object(&file, came)));
-            }
-            days.push(self.loaded_day(day, came.tally));
         }
-        self.record_objects(to, &entry, &objects).await?;
-        warehouse::finish_load(to, self.place, &entry, self.destination, &days)
+        self.record_objects(to, &entry, &arrived.objects).await?;
+        warehouse::finish_load(to, self.place, &entry, self.destination, &arrived.days)
             .await
             .map_err(target)?;
-        Ok(Hauled::Loaded(days))
+        for (day, object) in arrived.objects {
+            landed.found(day, object);
+        }
+        Ok(Hauled::Loaded(arrived.days))
+    }
+
+    /// Sends a day's rows; a table of its own is done with them, one of more days goes on.
+    async fn take(
+        &self,
+        file: &mut DayFile,
+        day: Day,
+        to: &Session,
+        arrived: &mut Arrived,
+        moved: &mut impl FnMut(u64, u64),
+    ) -> Result<Came, Stop> {
+        let mut table = match arrived.table.take() {
+            Some(table) => table,
+            None => warehouse::copy_into(to, self.place, self.destination, day)
+                .await
+                .map_err(|error| Stop::Warehouse(target(error)))?,
+        };
+        let came = send(file, &mut table, moved).await?;
+        arrived.sent += came.sent;
+        if self.destination == Destination::DayTable || day.next() == self.window.to {
+            let stored = table.finish().await;
+            let stored = stored.map_err(|error| Stop::Warehouse(target(error)))?;
+            same_count(std::mem::take(&mut arrived.sent), stored).map_err(Stop::Warehouse)?;
+        } else {
+            arrived.table = Some(table);
+        }
+        arrived.days.push(self.loaded_day(day, came.tally));
+        Ok(came)
     }
 
     /// Tells the catalog of a template version, and the user of columns that differ, when they first come.
