@@ -83,9 +83,9 @@ impl ReadyPair {
         }
     }
 
-    /// Whether it is this run that brings a day's rows.
+    /// Whether it is this run that brings a day's rows into the warehouse.
     pub fn loads(&self, day: Day) -> bool {
-        self.load.contains(&day)
+        !self.alone && self.load.contains(&day)
     }
 
     /// # Errors

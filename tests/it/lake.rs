@@ -1,175 +1,164 @@
-//! A folder of Parquet files for the tests: written from what a warehouse holds, and then spoilt.
+//! A world with a landing folder, and its files read back.
 
-use crate::server::{block_on, connect};
+use crate::events;
+use crate::server::block_on;
 use crate::world::World;
-use dayhaul::copy::{Decoder, Intake, Tally};
-use dayhaul::landing::{Landing, Options, Origin};
-use dayhaul::schema::arrow::arrow_schema;
+use dayhaul::copy::{Digest, Encoder};
+use dayhaul::landing::{Footer, LandedFile, Landing, ObjectPath, Options};
 use dayhaul::template::Template;
-use dayhaul::unit::{Day, SchemaName, TemplateName, TenantName, Window};
-use futures_util::TryStreamExt;
+use dayhaul::unit::{SchemaName, TemplateName};
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A folder that days land in.
-pub struct Lake {
-    folder: tempfile::TempDir,
-}
-
-/// A file to be written: whose, and what its footer is to say.
-pub struct Written<'a> {
-    pub tenant: &'a str,
-    pub schema: &'a str,
-    pub template: &'a Template,
-    pub day: Day,
-    pub run: i64,
-    /// What the footer says in place of the truth.
-    pub lie: Option<Tally>,
-}
-
-pub fn template(name: &str, source: &str) -> Template {
-    Template::parse(TemplateName::parse(name).unwrap(), source).unwrap()
-}
-
-impl Lake {
-    pub fn new() -> Lake {
-        Lake {
-            folder: tempfile::tempdir().expect("a temporary folder"),
-        }
-    }
-
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    pub fn url(&self) -> String {
-        format!("file://{}", self.folder().display())
-    }
-
-    pub fn file(&self, template: &str, schema: &str, day: &str) -> PathBuf {
-        let unit = format!("{template}/tenant={schema}/date={day}/data.parquet");
-        self.folder().join(unit)
-    }
-
-    /// Every file below the folder, by its path in it.
-    pub fn copy_from(&self, other: &Lake) {
-        copy(other.folder(), self.folder());
-    }
-
-    /// Writes a day's rows: the query's, at a URL, in the order of the template's columns.
-    pub fn write(&self, url: &str, query: &str, written: &Written<'_>) {
-        let template = written.template;
-        let bytes = block_on(async {
-            let client = connect(url).await.expect("a connection");
-            client
-                .batch_execute("SET timezone = 'UTC'")
-                .await
-                .expect("a zone");
-            let copy = format!("COPY ({query}) TO STDOUT (FORMAT binary)");
-            let rows = client.copy_out(&copy).await.expect(query);
-            futures_util::pin_mut!(rows);
-            let mut all = Vec::new();
-            while let Some(chunk) = rows.try_next().await.expect(query) {
-                all.extend_from_slice(&chunk);
-            }
-            all
-        });
-        let mut decoder = Decoder::new(&template.columns).expect("columns that land");
-        let window = Window::single(written.day);
-        let mut intake = Intake::new(&template.columns, template.time_index(), window);
-        let mut decoded = Ok(());
-        intake
-            .push(&bytes, |_, tuple| {
-                if decoded.is_ok() {
-                    decoded = decoder.push(tuple);
-                }
-            })
-            .expect("tuples");
-        decoded.expect("tuples that land");
-        let tally = written.lie.unwrap_or(intake.finish().expect("tuples")[0]);
-        let batch = decoder.finish().expect("a batch");
-        let origin = Origin::new(
-            &TenantName::parse(written.tenant).unwrap(),
-            &SchemaName::parse(written.schema).unwrap(),
-            template,
-            written.day,
-        );
-        let landing = Landing::open(&self.url(), Options::default()).expect("a folder");
-        block_on(async {
-            let schema = arrow_schema(&template.columns).expect("columns that land");
-            let mut writer = landing.create(origin, schema).await.expect("a file");
-            writer.write(&batch).await.expect("rows");
-            let finished = writer.finish(&tally, None, written.run).await;
-            finished.expect("a footer").publish().await.expect("a file");
-        });
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
+/// A unit's file, read to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    pub rows: u64,
+    pub digest: String,
+    pub footer: Footer,
 }
 
 impl World {
-    /// Lands every loaded unit of a template as files, as a run would, and says so in the ledger.
-    pub fn land(&self, lake: &Lake, name: &str, source: &str) {
-        let template = template(name, source);
-        let columns: Vec<String> = template
-            .columns
-            .iter()
-            .map(|c| format!("\"{}\"", c.name))
-            .collect();
-        let units = self.warehouse.rows(&format!(
-            "SELECT u.tenant, t.schema_name, u.day, u.run, u.relation FROM _wh.unit u JOIN _wh.tenant t ON t.name = u.tenant \
-             WHERE u.template = '{name}' AND u.state = 'loaded' ORDER BY 1, 2"
-        ));
-        for unit in units {
-            let [tenant, schema, day, run, relation] = <[_; 5]>::try_from(unit)
-                .unwrap()
-                .map(Option::unwrap_or_default);
-            let query = format!(
-                "SELECT {} FROM {relation} WHERE (\"{time}\" AT TIME ZONE 'UTC')::date = '{day}'",
-                columns.join(", "),
-                time = template.time_column
-            );
-            let written = Written {
-                tenant: &tenant,
-                schema: &schema,
-                template: &template,
-                day: day.parse().unwrap(),
-                run: run.parse().unwrap(),
-                lie: None,
-            };
-            lake.write(&self.warehouse.url(), &query, &written);
-        }
-        self.warehouse.run(&format!(
-            "UPDATE _wh.unit u SET object = '{}/' || u.template || '/tenant=' || t.schema_name || '/date=' || u.day || '/data.parquet', \
-             object_digest = digest, object_bytes = 1 FROM _wh.tenant t WHERE t.name = u.tenant AND u.template = '{name}' \
-             AND u.state = 'loaded'",
-            lake.url()
-        ));
+    /// The folder that days are landed in.
+    pub fn lake(&self) -> PathBuf {
+        self.folder().join("lake")
     }
 
-    /// Drops the whole warehouse, and makes an empty database of its name.
-    pub fn lose_warehouse(&self) {
-        let admin = self
-            .warehouse
-            .url()
-            .replace(&format!("/{}", self.warehouse.name), "/postgres");
-        crate::server::run(
-            &admin,
-            &format!("DROP DATABASE \"{}\" WITH (FORCE)", self.warehouse.name),
-        );
-        crate::server::run(
-            &admin,
-            &format!("CREATE DATABASE \"{}\"", self.warehouse.name),
-        );
+    /// Makes the folder and names it in `dayhaul.toml`.
+    pub fn with_lake(self) -> World {
+        std::fs::create_dir_all(self.lake()).expect("a folder");
+        self.configure(&format!("[landing]\nurl = \"{}\"\n", self.lake_url()));
+        self
     }
+
+    pub fn lake_url(&self) -> String {
+        format!("file://{}", self.lake().display())
+    }
+
+    pub fn landing(&self) -> Landing {
+        Landing::open(&self.lake_url(), Options::default()).expect("a root")
+    }
+
+    /// The file of a day of a tenant whose schema has its name.
+    pub fn file(&self, template: &str, tenant: &str, day: &str) -> PathBuf {
+        let folder = format!("{template}/tenant={tenant}/date={day}");
+        self.lake().join(folder).join("data.parquet")
+    }
+
+    /// A day's file, which must be there.
+    pub fn open(&self, template: &str, tenant: &str, day: &str) -> LandedFile {
+        let object = object(template, tenant, day);
+        let file = block_on(self.landing().open_file(&object)).unwrap();
+        file.expect("a file")
+    }
+
+    /// Reads a day's file: its rows as tuples again. `None` when there is none.
+    pub fn read_file(&self, template: &str, tenant: &str, day: &str) -> Option<Read> {
+        let object = object(template, tenant, day);
+        let file: LandedFile = block_on(self.landing().open_file(&object)).unwrap()?;
+        let footer = file.footer().clone();
+        let then = Template::parse(
+            footer.origin.template.clone(),
+            &footer.origin.template_source,
+        );
+        let mut encoder = Encoder::new(&then.unwrap().columns).unwrap();
+        let (mut rows, mut digest) = (0, Digest::default());
+        let mut tuples = bytes::BytesMut::new();
+        for batch in file.batches().unwrap() {
+            let batch = batch.unwrap();
+            let each = |tuple: &[u8]| {
+                rows += 1;
+                digest.add(tuple);
+            };
+            encoder.encode(&batch, &mut tuples, each).unwrap();
+            tuples.clear();
+        }
+        Some(Read {
+            rows,
+            digest: digest.to_string(),
+            footer,
+        })
+    }
+
+    /// Asserts that every unit is landed, and that each file holds just what the ledger says. Gives their number.
+    #[track_caller]
+    pub fn lake_is_whole(&self, template: &str) -> usize {
+        let units = self.warehouse.rows(&format!(
+            "SELECT p.schema_name, u.day, u.rows, u.digest, u.object, u.object_digest, u.object_bytes \
+             FROM _wh.unit u JOIN _wh.tenant p ON p.name = u.tenant \
+             WHERE u.template = '{template}' AND u.state IN ('loaded', 'landed')"
+        ));
+        for unit in &units {
+            let [schema, day, rows, digest, object, object_digest, bytes] =
+                <[_; 7]>::try_from(unit.clone())
+                    .unwrap()
+                    .map(Option::unwrap_or_default);
+            assert_eq!(digest, object_digest, "{schema} {day} is not landed");
+            let file = self.file(template, &schema, &day);
+            assert_eq!(object, format!("file://{}", file.display()));
+            assert_eq!(
+                bytes,
+                std::fs::metadata(&file).expect(&object).len().to_string()
+            );
+            let read = self.read_file(template, &schema, &day).expect(&object);
+            assert_eq!(
+                (read.rows.to_string(), read.digest),
+                (rows, digest),
+                "{day}"
+            );
+            assert_eq!(read.footer.origin.day.to_string(), day);
+        }
+        assert_eq!(self.files().len(), units.len(), "{:?}", self.files());
+        self.nothing_is_aside();
+        units.len()
+    }
+
+    /// Every file below the lake's folder, with its inode and time of change: what a rewrite changes.
+    pub fn files(&self) -> BTreeMap<PathBuf, (u64, i64)> {
+        let mut files = BTreeMap::new();
+        for path in all_files(&self.lake()) {
+            let found = std::fs::metadata(&path).unwrap();
+            files.insert(path, (found.ino(), found.mtime_nsec()));
+        }
+        files
+    }
+
+    /// Asserts that no file stands beside its place.
+    #[track_caller]
+    pub fn nothing_is_aside(&self) {
+        let hidden: Vec<PathBuf> = all_files(&self.lake())
+            .into_iter()
+            .filter(|path| path.file_name().unwrap() != "data.parquet")
+            .collect();
+        assert!(hidden.is_empty(), "{hidden:?}");
+    }
+
+    /// Runs a command that loads, with the day that the tests take for today, and gives its JSON.
+    #[track_caller]
+    pub fn hauls(&self, args: &[&str], code: i32) -> serde_json::Value {
+        let args = [args, &["--json", "--today", events::TODAY]].concat();
+        self.dayhaul(&args).exits(code).json()
+    }
+}
+
+fn object(template: &str, tenant: &str, day: &str) -> ObjectPath {
+    ObjectPath {
+        template: TemplateName::parse(template).unwrap(),
+        schema: SchemaName::parse(tenant).unwrap(),
+        day: day.parse().unwrap(),
+    }
+}
+
+fn all_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(all_files(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
 }

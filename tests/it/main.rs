@@ -15,6 +15,8 @@ mod history;
 mod init;
 mod killed;
 mod lake;
+mod land;
+mod landed_files;
 mod landing;
 mod layers;
 mod locks;

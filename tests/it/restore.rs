@@ -2,7 +2,7 @@
 
 use crate::crash::Random;
 use crate::events;
-use crate::lake::{Lake, Written, template};
+use crate::landed_files::{Lake, Written, template};
 use crate::server::Database;
 use crate::world::{Output, World, wait_until};
 use dayhaul::copy::Tally;

@@ -1,7 +1,7 @@
 //! With a snapshot the catalog comes back as it was, and status tells two warehouses apart.
 
 use crate::events;
-use crate::lake::{Lake, Written, template};
+use crate::landed_files::{Lake, Written, template};
 use crate::server::Database;
 use crate::world::World;
 
@@ -259,3 +259,41 @@ fn two_copies_of_the_same_days_have_the_same_data() {
     assert_eq!(first, data(&two, "7"));
     assert_ne!(first, data(&two, "8"));
 }
+
+#[test]
+fn what_a_load_landed_comes_back_with_its_objects() {
+    let world = World::new("landed_by_load", &["acme"]);
+    events::create(&world.tenants[0]);
+    events::fill(&world.tenants[0], "2023-12-28", 12, 7);
+    let lake = Lake::new();
+    world.configure(&format!(
+        "[landing]\nurl = \"{}\"\nenabled = true\n",
+        lake.url()
+    ));
+    // An amount that loses the zeros behind its last digit on its way through the file.
+    let inexact = events::TEMPLATE.replace(
+        "amount = \"numeric(12,2)\"",
+        "amount = { type = \"numeric\", land = \"decimal(20,6)\" }",
+    );
+    world.set_up_events(&["acme"], &inexact);
+    world
+        .backfill(&["--from", "2023-12-28", "--to", "2024-01-08"])
+        .ok();
+    let objects =
+        "SELECT day, state, rows, object FROM _wh.unit WHERE object_digest = digest ORDER BY 1";
+    let before = (world.warehouse.rows(objects), world.read(VIEW_OF_SUMS));
+    assert_eq!(before.0.len(), 12);
+    world.dayhaul(&["snapshot"]).ok();
+    world.lose_warehouse();
+    world.dayhaul(&["init"]).ok();
+    world.dayhaul(&["restore", "--today", events::TODAY]).ok();
+    assert_eq!(
+        (world.warehouse.rows(objects), world.read(VIEW_OF_SUMS)),
+        before
+    );
+    world.digests_hold("event", &inexact);
+    world.dayhaul(&["verify", "--against", "ledger"]).ok();
+}
+
+const VIEW_OF_SUMS: &str =
+    "SELECT count(*), trim_scale(sum(amount)), sum(hashtext(note)) FROM public.event";

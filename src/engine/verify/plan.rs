@@ -54,7 +54,9 @@ impl Subject {
         let wanted = asked.days.of(tenant, template);
         let within = asked.days.within(tenant, template);
         let mut recorded = ledger::recorded(session, tenant, template, within).await?;
-        recorded.retain(|day, _| wanted(*day));
+        // Without the files nothing can be said of days that are nowhere else.
+        let files = asked.against.reads_files();
+        recorded.retain(|day, recorded| wanted(*day) && (recorded.loaded || files));
         let place = Place {
             tenant,
             schema: &pair.tenant.schema,
@@ -156,6 +158,7 @@ impl Subject {
             version: None,
             extra,
             diff: None,
+            object: None,
         }
     }
 
