@@ -35,7 +35,7 @@ fn run(python: &Path, root: &Path) -> Value {
 fn present(column: usize) -> impl Iterator<Item = i64> {
     ROWS.into_iter()
         .flat_map(|rows| 0..rows)
-        .filter(move |row| column == 0 || (row + column) % 7 != 0)
+        .filter(move |row| column == 0 || !(row + column).is_multiple_of(7))
         .map(|row| i64::try_from(row).unwrap())
 }
 
