@@ -168,29 +168,35 @@ fn a_cancelled_restore_ends_cleanly_and_readers_notice_nothing() {
     world.is_clean();
 }
 
-#[test]
-fn bad_files_fail_their_days_alone_and_are_named() {
-    let (world, lake) = small("bad_files");
-    let event = template("event", events::TEMPLATE);
-    let file = |day: &str| lake.file("event", "acme", day);
-    // Cut short.
-    let bytes = std::fs::read(file("2024-01-02")).unwrap();
-    std::fs::write(file("2024-01-02"), &bytes[..bytes.len() / 2]).unwrap();
-    // A footer whose digest lies.
+/// Writes a file whose footer says another digest than its rows have.
+fn lie(world: &World, lake: &Lake, day: &str) {
     let lie = Written {
         tenant: "acme",
         schema: "acme",
-        template: &event,
-        day: "2024-01-04".parse().unwrap(),
+        template: &template("event", events::TEMPLATE),
+        day: day.parse().unwrap(),
         run: 1,
         lie: Some(Tally {
             rows: 5,
             ..Tally::default()
         }),
     };
-    let query = "SELECT id, at, note::varchar, amount::numeric(12,2) FROM event \
-         WHERE (at AT TIME ZONE 'UTC')::date = '2024-01-04'";
-    lake.write(&world.tenants[0].url(), query, &lie);
+    let query = format!(
+        "SELECT id, at, note::varchar, amount::numeric(12,2) FROM event \
+         WHERE (at AT TIME ZONE 'UTC')::date = '{day}'"
+    );
+    lake.write(&world.tenants[0].url(), &query, &lie);
+}
+
+#[test]
+fn bad_files_fail_their_days_alone_and_are_named() {
+    let (world, lake) = small("bad_files");
+    let file = |day: &str| lake.file("event", "acme", day);
+    // Cut short.
+    let bytes = std::fs::read(file("2024-01-02")).unwrap();
+    std::fs::write(file("2024-01-02"), &bytes[..bytes.len() / 2]).unwrap();
+    // A footer whose digest lies.
+    lie(&world, &lake, "2024-01-04");
     // Another day's file in its place.
     std::fs::copy(file("2024-01-05"), file("2024-01-06")).unwrap();
     // Not written by us at all, and not a Parquet file at all.
@@ -239,6 +245,7 @@ fn the_first_place_with_a_whole_file_wins() {
     second.copy_from(&lake);
     std::fs::write(first.file("event", "acme", "2024-01-03"), b"PAR1").unwrap();
     std::fs::remove_file(first.file("event", "acme", "2024-01-04")).unwrap();
+    lie(&world, &first, "2024-01-05");
     std::fs::write(second.file("event", "acme", "2024-01-07"), b"").unwrap();
     lost(&world);
     let (one, two) = (first.url(), second.folder().display().to_string());
