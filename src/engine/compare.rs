@@ -8,11 +8,10 @@
 //! The window's rows up to the budget, or those of a single larger day that are new; and
 //! [`MATCH_BYTES_PER_ROW`] for each row of one day. Beyond the budget a day is replaced: DELETE + COPY, streaming.
 
+use super::day_buffer::DayBuffer;
 use super::event::Change;
-use super::haul::{
-    DayBuffer, Fault, Haul, Hauled, Refreshed, SEND_BYTES, landing, same_count, source, target,
-    unless_failed,
-};
+use super::haul::{Haul, SEND_BYTES, same_count, unless_failed};
+use super::hauled::{Fault, Hauled, Refreshed, landing, source, target};
 use super::land::DayFiles;
 use crate::catalog::ledger::{self, LoadedDay};
 use crate::copy::{Tally, tuple_hash, tuples};

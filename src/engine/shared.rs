@@ -1,7 +1,7 @@
 //! What all workers of a run share: the queue, who watches, and how the units ended.
 
 use super::event::{Change, Event, Failure, LandedIn, Observer, Outcome, UnitReport};
-use super::haul::Refreshed;
+use super::hauled::Refreshed;
 use super::land::Lake;
 use super::pair::{ReadyPair, Source};
 use super::queue::{PairIndex, Queue};

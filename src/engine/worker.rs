@@ -1,9 +1,9 @@
 //! A worker: takes jobs from the queue until none is left.
 
 use super::after::{After, what_now};
-use super::blame;
-use super::event::{Event, Outcome};
-use super::haul::{Fault, Haul, Hauled, RefreshHints, Side, target};
+use super::event::Event;
+use super::haul::{Haul, RefreshHints};
+use super::hauled::{Fault, Hauled, Side, target};
 use super::land::FromWarehouse;
 use super::pair::Source;
 use super::queue::{Errand, Job, Next, PairIndex, Work};
@@ -39,7 +39,7 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     slot: usize,
     warehouse: Option<Session>,
-    source: Option<(PairIndex, Session)>,
+    pub(super) source: Option<(PairIndex, Session)>,
 }
 
 impl Worker {
@@ -160,38 +160,6 @@ impl Worker {
         self.fail(pair, window, tries, fault).await;
     }
 
-    /// Adds to an error about the encoding of a text the column that holds it.
-    async fn blame(&mut self, pair: PairIndex, window: Window, fault: Fault) -> Fault {
-        if fault.side != Side::Source || !blame::is_about_encoding(&fault.error) {
-            return fault;
-        }
-        let shared = Arc::clone(&self.shared);
-        let ready = &shared.pairs[pair];
-        let load = &shared.settings.load;
-        let search = async {
-            let query = ready.bind(window)?;
-            self.connect(pair).await?;
-            let Some((_, session)) = &self.source else {
-                return Ok(None);
-            };
-            let timeout = load.statement_timeout;
-            blame::column_not_in_utf8(session, &ready.template, &query, timeout)
-                .await
-                .map_err(Fault::from)
-        };
-        // Bounded like a COPY that moves nothing: the unit has failed, and others wait for this worker.
-        match tokio::time::timeout(load.stall_timeout, search).await {
-            Ok(Ok(Some(column))) => Fault {
-                error: fault.error.at(format!("column `{column}`")),
-                ..fault
-            },
-            _ => {
-                self.end_sessions().await;
-                fault
-            }
-        }
-    }
-
     async fn attempt(
         &mut self,
         pair: PairIndex,
@@ -255,7 +223,7 @@ impl Worker {
         if taken && year && window.len() == 1 && errand.work == Work::Load {
             return AfterLoad::AsRefresh;
         }
-        what_now(window, fault).into()
+        what_now(window, self.look_at_root(fault).await).into()
     }
 
     /// Rows moved out of `days`, into the window at hand: these are refreshed first, by this worker, and once, so that each
@@ -360,7 +328,7 @@ impl Worker {
     }
 
     /// Makes sure that both sessions are there, the source's for this pair's tenant.
-    async fn connect(&mut self, pair: PairIndex) -> Result<(), Fault> {
+    pub(super) async fn connect(&mut self, pair: PairIndex) -> Result<(), Fault> {
         let shared = Arc::clone(&self.shared);
         let pairs = &shared.pairs;
         let same_tenant = |other: PairIndex| pairs[other].tenant.name == pairs[pair].tenant.name;
@@ -444,47 +412,5 @@ impl Worker {
         shared.queue().loaded(pair, window, bytes);
         shared.loaded(pair, destination, &days, 1);
         Ok(())
-    }
-
-    /// The window failed for good: ledger, report, circuit.
-    async fn fail(&mut self, pair: PairIndex, window: Window, tries: u32, fault: Fault) {
-        let shared = Arc::clone(&self.shared);
-        let entry = shared.entry(pair, i32::try_from(tries).unwrap_or(i32::MAX));
-        let message = fault.error.to_string();
-        let unreachable = fault.error.kind() == Kind::Connect;
-        if fault.side != Side::Warehouse || !unreachable {
-            let recorded = match self.warehouse().await {
-                Ok(session) => ledger::fail(session, &entry, window.days(), &message).await,
-                Err(fault) => Err(fault.error),
-            };
-            if let Err(error) = recorded {
-                shared.observer.event(&Event::Warning(format!(
-                    "the failure of {window} could not be written into the ledger: {error}"
-                )));
-            }
-        }
-        shared.report_days(pair, window.days(), Outcome::Failed, tries);
-        let side = fault.side;
-        shared.add_failure(pair, vec![window], fault.error, false);
-        let dropped = {
-            let mut queue = shared.queue();
-            match side {
-                // Without it nothing can be done for anybody.
-                Side::Warehouse | Side::Landing if unreachable => {
-                    queue.failed(pair, window, false);
-                    queue.open_for_all()
-                }
-                // A bad file says nothing about the next one.
-                Side::Source if matches!(shared.pairs[pair].source, Source::Files(_)) => {
-                    queue.failed_alone(pair, window);
-                    Vec::new()
-                }
-                _ => queue.failed(pair, window, unreachable && side == Side::Source),
-            }
-        };
-        if !dropped.is_empty() {
-            let why = format!("not tried after other failures, the last: {message}");
-            shared.not_tried(dropped, &why, Kind::Refused);
-        }
     }
 }

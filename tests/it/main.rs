@@ -16,6 +16,7 @@ mod init;
 mod killed;
 mod lake;
 mod land;
+mod land_broken;
 mod landed_files;
 mod landing;
 mod layers;

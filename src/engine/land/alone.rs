@@ -3,7 +3,8 @@
 use super::{DayFiles, Lake};
 use crate::catalog::{landed, lease};
 use crate::copy::{Digest, Tally};
-use crate::engine::haul::{Fault, Haul, Hauled, Refreshed, SEND_BYTES, landing, source, target};
+use crate::engine::haul::{Haul, SEND_BYTES};
+use crate::engine::hauled::{Fault, Hauled, Refreshed, landing, source, target};
 use crate::pg::Session;
 use crate::unit::Day;
 use futures_util::StreamExt;

@@ -8,7 +8,7 @@
 
 use super::Landed;
 use crate::copy::{Decoder, Digest, Encoder, Tally, tuples};
-use crate::engine::haul::DayBuffer;
+use crate::engine::day_buffer::DayBuffer;
 use crate::error::{Error, Result};
 use crate::landing::{Finished, Landing, Origin, Writer};
 use crate::schema::Column;

@@ -6,7 +6,8 @@ use super::plan::Subject;
 use super::stream;
 use crate::catalog::ledger::{self, Recorded};
 use crate::copy::Tally;
-use crate::engine::haul::{self, Fault, begin_source, source, target};
+use crate::engine::haul::begin_source;
+use crate::engine::hauled::{self, Fault, source, target};
 use crate::engine::stall::{Meter, unless_stalled};
 use crate::error::{At, Error, Result};
 use crate::landing::{Landing, ObjectPath};
@@ -152,7 +153,7 @@ impl Look<'_> {
                 day: *day,
             };
             let tally = files::tally(landing, &object, recorded, &moved).await;
-            let tally = tally.map_err(|error| haul::landing(error.on_day(*day)))?;
+            let tally = tally.map_err(|error| hauled::landing(error.on_day(*day)))?;
             read.extend(tally.map(|tally| (*day, tally)));
         }
         Ok(read)

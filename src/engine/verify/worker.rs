@@ -7,7 +7,7 @@ use super::plan::Subject;
 use crate::config::Settings;
 use crate::engine::after::{After, what_now};
 use crate::engine::event::{Event, Failure, Observer, Outcome, UnitReport};
-use crate::engine::haul::{Fault, Side, source, target};
+use crate::engine::hauled::{Fault, Side, source, target};
 use crate::engine::queue::{Job, Next, PairIndex, Queue};
 use crate::engine::retry;
 use crate::error::{Error, Kind};
