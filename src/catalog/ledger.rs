@@ -207,29 +207,6 @@ pub async fn checked(
     Ok(())
 }
 
-/// Notes of loaded days whose table is gone from the database that they are no longer loaded.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn forget_lost(
-    session: &Session,
-    tenant: &TenantName,
-    template: &TemplateName,
-) -> Result<()> {
-    session
-        .execute(
-            "UPDATE _wh.unit AS u SET relation = NULL, \
-                 state = CASE WHEN object_digest = digest THEN 'landed' ELSE 'failed' END, \
-                 error = format('its table %s was lost', relation) \
-             WHERE u.tenant = $1 AND u.template = $2 AND u.state = 'loaded' AND u.relation IS NOT NULL AND NOT EXISTS \
-               (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                WHERE n.nspname = split_part(u.relation, '.', 1) AND c.relname = split_part(u.relation, '.', 2))",
-            &[&tenant.as_str(), &template.as_str()],
-        )
-        .await?;
-    Ok(())
-}
-
 /// Writes down why days failed. A day that is loaded or landed stays so.
 ///
 /// # Errors

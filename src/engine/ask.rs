@@ -5,9 +5,12 @@ use super::restore::Restoring;
 use crate::catalog::Pair;
 use crate::catalog::landed::Standing;
 use crate::error::{Error, Result};
-use crate::unit::{Day, Window};
+use crate::unit::{Day, TemplateName, TenantName, Window};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Days of each (tenant, template).
+pub type DaysByPair = BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>;
 
 /// What a run is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,9 @@ pub enum Ask {
     Rebuild { days: Window },
     /// Days that the ledger does not have, from their files.
     Restore(Arc<Restoring>),
+    /// These days of each pair are compared row by row with what really stands in the warehouse, whatever the ledger says;
+    /// and days whose tables are gone are loaded anew.
+    Repair { days: DaysByPair },
     /// Every day from the pair's first on that is not loaded, and the latest `lookback` days again (the template's own
     /// number for `None`).
     Sync { lookback: Option<u32> },
@@ -79,6 +85,12 @@ impl Days {
         years
     }
 
+    /// Adds to the days to load those that were lost with their tables.
+    pub fn bring_back(&mut self, lost: &BTreeSet<Day>) {
+        self.load.extend(lost);
+        self.refresh.retain(|day| !lost.contains(day));
+    }
+
     pub fn earliest(&self) -> Option<Day> {
         self.all().first().copied()
     }
@@ -97,16 +109,17 @@ impl Ask {
             Ask::Refresh { .. } | Ask::Outdated { .. } => "refresh",
             Ask::Rebuild { .. } => "rebuild",
             Ask::Restore(_) => "restore",
+            Ask::Repair { .. } => "verify",
             Ask::Sync { .. } => "sync",
             Ask::Land { .. } => "land",
         }
     }
 
-    /// Whether days are loaded whatever the ledger says.
+    /// Whether the ledger is not believed: days are loaded, or compared with the warehouse's rows, whatever it says.
     pub fn reload(&self) -> bool {
         match self {
             Ask::Backfill { reload, .. } => *reload,
-            Ask::Rebuild { .. } => true,
+            Ask::Rebuild { .. } | Ask::Repair { .. } => true,
             Ask::Restore(restoring) => restoring.reload,
             Ask::Refresh { .. } | Ask::Outdated { .. } | Ask::Sync { .. } | Ask::Land { .. } => {
                 false
@@ -114,9 +127,12 @@ impl Ask {
         }
     }
 
-    /// Whether tables that are gone from the database are no reason to stop.
-    pub fn makes_lost_anew(&self) -> bool {
-        matches!(self, Ask::Rebuild { .. } | Ask::Restore(_))
+    /// Whether tables that are gone from the database are made anew. Any other run refuses to go on without them.
+    pub fn makes_lost_tables(&self) -> bool {
+        matches!(
+            self,
+            Ask::Rebuild { .. } | Ask::Repair { .. } | Ask::Restore(_)
+        )
     }
 
     /// The days that are asked for of every pair alike; `None` when each pair has its own.
@@ -125,7 +141,19 @@ impl Ask {
             Ask::Backfill { days, .. } | Ask::Refresh { days } | Ask::Rebuild { days } => {
                 Some(*days)
             }
-            Ask::Outdated { .. } | Ask::Restore(_) | Ask::Sync { .. } | Ask::Land { .. } => None,
+            Ask::Outdated { .. }
+            | Ask::Repair { .. }
+            | Ask::Restore(_)
+            | Ask::Sync { .. }
+            | Ask::Land { .. } => None,
+        }
+    }
+
+    /// The days of a pair that are known before anybody asked the ledger.
+    pub fn known_days(&self, pair: &Pair) -> BTreeSet<Day> {
+        match self {
+            Ask::Repair { days } => of_pair(days, pair),
+            _ => self.named_days().iter().flat_map(Window::days).collect(),
         }
     }
 
@@ -192,6 +220,10 @@ impl Ask {
                     ..Days::default()
                 }
             }
+            Ask::Repair { days } => Days {
+                refresh: of_pair(days, pair),
+                ..Days::default()
+            },
             Ask::Sync { lookback } => {
                 let lookback = lookback.unwrap_or(pair.template.lookback_days);
                 sync_days(pair, known, to, today, lookback)?
@@ -217,6 +249,11 @@ impl Ask {
             }
         })
     }
+}
+
+fn of_pair(days: &DaysByPair, pair: &Pair) -> BTreeSet<Day> {
+    let key = (pair.tenant.name.clone(), pair.template.name.clone());
+    days.get(&key).cloned().unwrap_or_default()
 }
 
 fn sync_days(

@@ -28,14 +28,20 @@ pub(super) const SEND_BYTES: usize = 128 << 10;
 
 /// What a refresh may know from the tries and windows before it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RefreshHints {
+pub(super) struct RefreshHints<'a> {
     /// Replace the day whole.
     pub replace: bool,
     /// Days that were refreshed in this run because rows had moved out of them: they are not asked for again.
     pub followed: BTreeSet<Day>,
+    /// Days that are refreshed in the same transactions, at the source and in the warehouse: rows moved between them and
+    /// the window.
+    pub with: &'a [Haul<'a>],
+    /// Days from which keys vanish are to wait until the pair's other days are through.
+    pub patient: bool,
 }
 
 /// What is hauled, and how.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Haul<'a> {
     pub place: Place<'a>,
     pub entry: Entry<'a>,
@@ -61,7 +67,7 @@ impl Haul<'_> {
         from: &Session,
         to: &Session,
         work: Work,
-        hints: &RefreshHints,
+        hints: &RefreshHints<'_>,
         mut moved: impl FnMut(u64, u64),
     ) -> Result<Hauled, Fault> {
         let meter = Meter::default();
@@ -79,7 +85,7 @@ impl Haul<'_> {
                 },
                 Work::Land => Err(Error::new(Kind::Bug, "what lands asks no source").into()),
                 Work::Refresh if hints.replace => self.replace(from, to, progress).await,
-                Work::Refresh => self.refresh(from, to, &hints.followed, progress).await,
+                Work::Refresh => self.refresh(from, to, hints, progress).await,
                 Work::Restore => {
                     Err(Error::new(Kind::Bug, "files are not read from a tenant").into())
                 }
@@ -217,7 +223,14 @@ impl Haul<'_> {
 
     /// The files of this window's days, where they are to land.
     pub(super) fn files(&self) -> Result<Option<DayFiles<'_>>, Fault> {
-        let files = |lake| DayFiles::new(lake, self.place.template, self.window);
+        self.files_of(self.window.days())
+    }
+
+    pub(super) fn files_of(
+        &self,
+        days: impl IntoIterator<Item = Day>,
+    ) -> Result<Option<DayFiles<'_>>, Fault> {
+        let files = |lake| DayFiles::new(lake, self.place.template, days);
         self.lake.map(files).transpose().map_err(landing)
     }
 
@@ -263,6 +276,11 @@ impl Haul<'_> {
         from.batch(&begin_source(self.statement_timeout))
             .await
             .map_err(source)?;
+        self.rows(from).await
+    }
+
+    /// The rows of the window, within a transaction.
+    pub(super) async fn rows(&self, from: &Session) -> Result<CopyOut, Fault> {
         from.copy_out(&copy_out_sql(self.place.template, self.query))
             .await
             .map_err(source)
@@ -317,7 +335,7 @@ pub(super) async fn unless_failed(
     hauled: Result<Hauled, Fault>,
 ) -> Result<Hauled, Fault> {
     if let Some(files) = files
-        && !matches!(hauled, Ok(Hauled::Loaded(_) | Hauled::Refreshed { .. }))
+        && !matches!(hauled, Ok(Hauled::Loaded(_) | Hauled::Refreshed(_)))
     {
         files.abort().await;
     }
@@ -340,9 +358,21 @@ impl Haul<'_> {
 
 /// One transaction, read only, all settings local to it: a pooler may stand between.
 pub(super) fn begin_source(statement_timeout: Duration) -> String {
+    begin_read_only("READ ONLY", statement_timeout)
+}
+
+/// The same, whose queries all see the source at one moment.
+pub(super) fn begin_source_snapshot(statement_timeout: Duration) -> String {
+    begin_read_only(
+        "ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        statement_timeout,
+    )
+}
+
+fn begin_read_only(modes: &str, statement_timeout: Duration) -> String {
     let timeout = statement_timeout.as_millis();
     format!(
-        "BEGIN READ ONLY; {SOURCE_SETTINGS}; SET LOCAL statement_timeout = '{timeout}ms'; \
+        "BEGIN {modes}; {SOURCE_SETTINGS}; SET LOCAL statement_timeout = '{timeout}ms'; \
          SET LOCAL idle_in_transaction_session_timeout = '{timeout}ms'"
     )
 }

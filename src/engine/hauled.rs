@@ -61,28 +61,17 @@ pub(super) enum Hauled {
     /// An earlier try's commit had done it, though its answer was lost.
     AlreadyThere,
     /// Days, each as it was found.
-    Refreshed {
-        days: Vec<Refreshed>,
-        /// Further days, which need nothing but their files.
-        unlanded: Vec<Day>,
-    },
+    Refreshed(Vec<Refreshed>),
+    /// The same; but days whose keys vanish were left as they are: perhaps rows moved to days that come later.
+    Waiting(Vec<Refreshed>, BTreeSet<Day>),
     /// The rows of a window of several days do not fit the budget.
     TooMuch,
     /// These are to be tried by themselves.
     Pieces(Vec<Window>),
-    /// Rows moved into the window from these days, which must be refreshed before it.
+    /// Rows moved into the window from these days, which must be refreshed with it.
     Elsewhere(BTreeSet<Day>),
     /// So much of a day is new that it is cheaper to replace it whole.
     Replace,
-}
-
-impl Hauled {
-    pub fn refreshed(days: Vec<Refreshed>) -> Hauled {
-        Hauled::Refreshed {
-            days,
-            unlanded: Vec::new(),
-        }
-    }
 }
 
 /// How a refresh found a day.
@@ -92,6 +81,8 @@ pub(super) enum Refreshed {
     New(LoadedDay),
     Unchanged(LoadedDay),
     Changed(LoadedDay, Change),
+    /// It is unchanged, and its file is missing.
+    Unlanded(LoadedDay),
     /// Its file was written; in the warehouse nothing was.
     Landed(LoadedDay),
     /// Its file was another, and there is nothing but the file.
@@ -103,6 +94,7 @@ impl Refreshed {
         match self {
             Refreshed::New(loaded)
             | Refreshed::Unchanged(loaded)
+            | Refreshed::Unlanded(loaded)
             | Refreshed::Landed(loaded)
             | Refreshed::Rewritten(loaded)
             | Refreshed::Changed(loaded, _) => loaded,

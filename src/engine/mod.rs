@@ -3,7 +3,6 @@
 mod account;
 mod after;
 pub mod ask;
-pub mod backfill;
 mod blame;
 mod compare;
 mod day_buffer;
@@ -16,6 +15,7 @@ mod keeper;
 pub mod land;
 mod pace;
 mod pair;
+mod pull;
 mod pulse;
 mod queue;
 pub mod restore;

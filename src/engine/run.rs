@@ -10,9 +10,9 @@ use super::fold::{PairFold, Steps, Target, fold_pairs};
 use super::keeper::Keeper;
 use super::land::{self, To};
 use super::pair::{self, Making, Planned, ReadyPair, Source};
-use super::queue::{Limits, Queue};
+use super::queue::{Limits, PairWork, Queue};
 use super::restore::Restoring;
-use super::shared::{Outcomes, Shared};
+use super::shared::{Outcomes, Shared, lock};
 use super::worker::Worker;
 use crate::catalog::{Pair, restored, runs::RunHeader, warehouse_access};
 use crate::config::Settings;
@@ -66,25 +66,20 @@ pub async fn run(
     if let Ask::Restore(restoring) = &ask {
         restored::begun(keeper.session(), restoring.record, keeper.run()).await?;
     }
-    let named: BTreeSet<Day> = ask.named_days().iter().flat_map(Window::days).collect();
+    let known = |pair: &Pair| {
+        let key = (pair.tenant.name.clone(), pair.template.name.clone());
+        (key, ask.known_days(pair))
+    };
     let mut run = Run {
         settings,
         access: &access,
+        all: pairs.iter().map(known).collect(),
         ask,
         options,
         landing,
         observer,
         cancel,
         outcomes: Outcomes::default(),
-        all: pairs
-            .iter()
-            .map(|p| {
-                (
-                    (p.tenant.name.clone(), p.template.name.clone()),
-                    named.clone(),
-                )
-            })
-            .collect(),
         locked: 0,
         unreachable: HashSet::new(),
         seconds: Vec::new(),
@@ -348,12 +343,11 @@ impl Run<'_> {
             });
             shared.report_lacking(index);
         }
-        let mut workers = JoinSet::new();
-        for slot in 0..load.jobs.max(1) {
-            let shared = Arc::clone(&shared);
-            workers.spawn_blocking(move || Worker::run(shared, slot));
+        work_off(&shared, keeper, &self.cancel).await;
+        if let Some(works) = waiting(&shared).await {
+            *shared.queue() = Queue::new(limits, works);
+            work_off(&shared, keeper, &self.cancel).await;
         }
-        oversee(&shared, keeper, &self.cancel, &mut workers).await;
         self.outcomes = shared.take_outcomes();
         self.analyze().await;
         self.seconds = self
@@ -414,7 +408,7 @@ impl Run<'_> {
         self.outcomes.failures.push(Failure {
             tenant: pair.tenant.name.clone(),
             template: Some(pair.template.name.clone()),
-            windows: self.ask.named_days().into_iter().collect(),
+            windows: Window::runs(self.ask.known_days(pair)),
             error,
             not_tried: true,
         });
@@ -442,6 +436,34 @@ impl Run<'_> {
             elapsed: begun.elapsed(),
         }
     }
+}
+
+/// Days that waited until the others were through, if there are any and the run goes on.
+async fn waiting(shared: &Shared) -> Option<Vec<PairWork>> {
+    if shared.stop.is_cancelled() {
+        return None;
+    }
+    let mut works = Vec::with_capacity(shared.pairs.len());
+    for (index, pair) in shared.pairs.iter().enumerate() {
+        if shared.queue().is_down(index) {
+            lock(&pair.waiting).clear();
+        }
+        works.push(pair.waiting_work().await);
+    }
+    if works.iter().all(|work| work.runs.is_empty()) {
+        return None;
+    }
+    Some(works)
+}
+
+/// Lets workers work until the queue is empty.
+async fn work_off(shared: &Arc<Shared>, keeper: &mut Keeper, cancel: &CancellationToken) {
+    let mut workers = JoinSet::new();
+    for slot in 0..shared.settings.load.jobs.max(1) {
+        let shared = Arc::clone(shared);
+        workers.spawn_blocking(move || Worker::run(shared, slot));
+    }
+    oversee(shared, keeper, cancel, &mut workers).await;
 }
 
 /// Waits for the workers; ends them when the run is interrupted, the locks are lost, or one of them dies.

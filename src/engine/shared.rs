@@ -191,7 +191,7 @@ impl Shared {
         for day in days {
             let (outcome, change) = match day {
                 Refreshed::New(_) => (Outcome::Loaded, None),
-                Refreshed::Unchanged(_) => (Outcome::Unchanged, None),
+                Refreshed::Unchanged(_) | Refreshed::Unlanded(_) => (Outcome::Unchanged, None),
                 Refreshed::Changed(_, change) => (Outcome::Changed, Some(*change)),
                 Refreshed::Rewritten(_) => (Outcome::Changed, None),
                 // Its rows came in this run, too, and something broke before its file did.

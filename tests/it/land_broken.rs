@@ -207,3 +207,33 @@ fn a_day_larger_than_the_window_budget_streams_into_its_file() {
     assert_eq!(total(&run("refresh", &[]), "changed"), 2);
     world.lake_is_whole("event");
 }
+
+/// Peak memory with four days in flight, each larger than all buffers.
+#[cfg(target_os = "linux")]
+#[test]
+fn large_days_land_within_the_memory_that_is_promised() {
+    const TEMPLATE: &str = "/*\ndescription = \"Wide\"\ntime_column = \"at\"\n[columns]\nid = \"bigint\"\n\
+        at = \"timestamptz\"\na = \"text\"\nb = \"text\"\nn = \"numeric(20,4)\"\n*/\n\
+        SELECT id, at, a, b, n FROM v WHERE at >= {from} AND at < {to}\n";
+    const MIB: u64 = 1 << 20;
+    let world = World::new("land_memory", &["acme"]).with_lake();
+    world.tenants[0].run(
+        "CREATE TABLE v AS SELECT d * 200000 + n AS id, timestamptz '2024-03-10 00:00+00' + d * interval '1 day' \
+             + n * interval '0.4 s' AS at, md5(n::text) || md5(d::text || n) AS a, repeat(md5('b' || n), 4) AS b, \
+             n::numeric / 7 * 1.0000 AS n \
+         FROM generate_series(0, 3) AS d, generate_series(1, 200000) AS n;
+         UPDATE v SET n = round(n, 4); CREATE INDEX ON v (at)",
+    );
+    world.set_up_template("v", TEMPLATE, &["acme"]);
+    world.configure(&format!(
+        "[landing]\nurl = \"{}\"\n[load]\nper_server = 4\n",
+        world.lake_url()
+    ));
+    let days = ["--from", "2024-03-10", "--to", "2024-03-13"];
+    let args = [&["backfill", "--land", "--today", events::TODAY], &days[..]].concat();
+    let (ended, peak) = world.peak_memory(&args);
+    assert!(ended.success());
+    println!("peak: {} MiB", peak / MIB);
+    assert!(peak < 256 * MIB, "{} MiB", peak / MIB);
+    assert_eq!(world.lake_is_whole("v"), 4);
+}

@@ -54,12 +54,13 @@ impl FromWarehouse<'_> {
     }
 
     async fn land(&self, to: &Session, mut moved: impl FnMut(u64, u64)) -> Result<Hauled, Fault> {
-        let mut recorded = self.recorded(to).await.map_err(target)?;
+        let recorded = self.recorded(to).await.map_err(target)?;
         // An earlier try may have come so far.
-        let there =
-            |day: &Day, recorded: &mut Recorded| !self.rewrite && self.is_landed(*day, recorded);
-        let mut days: Vec<Refreshed> = recorded
-            .extract_if(.., there)
+        let (there, recorded): (BTreeMap<Day, Recorded>, BTreeMap<Day, Recorded>) = recorded
+            .into_iter()
+            .partition(|(day, recorded)| !self.rewrite && self.is_landed(*day, recorded));
+        let mut days: Vec<Refreshed> = there
+            .into_iter()
             .map(|(day, recorded)| landed(day, recorded.tally, recorded.relation.as_deref()))
             .collect();
         let current = self.place.template;
@@ -78,7 +79,7 @@ impl FromWarehouse<'_> {
                 );
                 Error::new(Kind::Data, what)
             })?;
-            let mut files = DayFiles::new(self.lake, template, run.window)?;
+            let mut files = DayFiles::new(self.lake, template, run.window.days())?;
             if let Err(fault) = self
                 .run_of(&run, template, &mut files, to, &mut moved)
                 .await
@@ -89,7 +90,7 @@ impl FromWarehouse<'_> {
             let done = run.window.days().zip(&run.tallies);
             days.extend(done.map(|(day, tally)| landed(day, *tally, Some(&run.relation))));
         }
-        Ok(Hauled::refreshed(days))
+        Ok(Hauled::Refreshed(days))
     }
 
     /// Reads a run of days into files and publishes them.
