@@ -16,8 +16,12 @@ mod log;
 pub mod place;
 pub mod rebuild;
 pub mod refresh;
+pub mod restore;
+mod root;
 pub mod selection;
 mod signals;
+pub mod snapshot;
+pub mod status;
 pub mod sync;
 pub mod template;
 pub mod tenant;
@@ -99,6 +103,10 @@ enum Command {
     Refresh(refresh::Args),
     /// Load days anew, a closed year as a whole, while readers keep what is there
     Rebuild(rebuild::Args),
+    /// Load days from their Parquet files: a lost warehouse, or a developer's copy
+    Restore(restore::Args),
+    /// Write down the catalog beside the Parquet files: with both, a lost warehouse comes back
+    Snapshot(snapshot::Args),
     /// Load what is missing and refresh the latest days: the one command for cron
     Sync(sync::Args),
     /// Write days that the warehouse has as Parquet files
@@ -111,6 +119,8 @@ enum Command {
     Cancel(cancel::Args),
     /// Show runs, how they ended and what failed
     History(history::Args),
+    /// Show how far each tenant and template is: loaded, landed, failed, missing
+    Status(status::Args),
     /// Show one day's life: what is loaded, by which runs, and what comes next
     Why(why::Args),
     /// Compare source, warehouse and ledger, row by row
@@ -158,6 +168,9 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Backfill(args) => backfill::run(args, context).await,
         Command::Refresh(args) => refresh::run(args, context).await,
         Command::Rebuild(args) => rebuild::run(args, context).await,
+        Command::Restore(args) => Box::pin(restore::run(args, context)).await,
+        Command::Snapshot(args) => snapshot::run(args, context).await,
+        Command::Status(args) => status::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
         Command::Land(args) => land::run(args, context).await,
         Command::Fold(args) => fold::run(args, context).await,

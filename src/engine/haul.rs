@@ -89,6 +89,9 @@ impl Haul<'_> {
                 Work::Land => Err(Error::new(Kind::Bug, "what lands asks no source").into()),
                 Work::Refresh if hints.replace => self.replace(from, to, progress).await,
                 Work::Refresh => self.refresh(from, to, hints, progress).await,
+                Work::Restore => {
+                    Err(Error::new(Kind::Bug, "files are not read from a tenant").into())
+                }
                 Work::Load if one_table => self.stream(from, to, self.reload, progress).await,
                 Work::Load => self.buffer(from, to, progress).await,
             }

@@ -19,6 +19,7 @@ mod pull;
 mod pulse;
 mod queue;
 pub mod rehearsal;
+pub mod restore;
 mod retry;
 pub mod run;
 mod shared;

@@ -42,6 +42,14 @@ pub fn windows(
     Ok(windows)
 }
 
+/// Where the rows would come from; a tenant that was restored without its URL has no server to share.
+fn server(pair: &Pair) -> Result<String> {
+    match &pair.tenant.url {
+        Some(url) => Ok(Url::parse(url)?.endpoint()),
+        None => Ok(pair.tenant.name.to_string()),
+    }
+}
+
 /// A pair's share, as if it had just been enabled.
 fn work(pair: &Pair, ask: &Ask, today: Day) -> Result<PairWork> {
     let days = ask.days(pair, &BTreeMap::new(), To::Warehouse, today)?;
@@ -51,7 +59,7 @@ fn work(pair: &Pair, ask: &Ask, today: Day) -> Result<PairWork> {
     let years = runs.iter().filter_map(|(errand, _)| errand.staged_year());
     Ok(PairWork {
         tenant: pair.tenant.name.to_string(),
-        server: Url::parse(&pair.tenant.url)?.endpoint(),
+        server: server(pair)?,
         years: years.collect(),
         runs,
         pace: Pace::new(None),
@@ -89,7 +97,7 @@ mod tests {
             tenant: Tenant {
                 schema: name.default_schema().unwrap(),
                 name,
-                url: "postgres://reader@localhost/x".into(),
+                url: Some("postgres://reader@localhost/x".into()),
                 password: None,
                 vars: BTreeMap::new(),
                 enabled: true,
