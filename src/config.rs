@@ -10,6 +10,10 @@
 //! window_bytes = "16MB"
 //! stall_timeout = "5 min"
 //!
+//! [landing]
+//! url = "file:///srv/lake"               # or s3://bucket/prefix, gs://…, az://…
+//! enabled = true
+//!
 //! [secrets]
 //! allow = ["cmd:pass show acme/db"]      # references of tenants that this host may follow
 //! ```
@@ -17,9 +21,11 @@
 //! Every key can be overridden by an environment variable, `DAYHAUL_<SECTION>_<KEY>`: `DAYHAUL_WAREHOUSE_URL`,
 //! `DAYHAUL_LOAD_JOBS`. A key or a variable nobody knows is an error, since a misspelt limit would be no limit.
 
+mod landing;
 mod quantity;
 mod raw;
 
+pub use landing::Landing;
 pub use quantity::{duration, size};
 pub use raw::Place;
 
@@ -41,6 +47,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 pub struct Settings {
     pub warehouse: Warehouse,
     pub load: Load,
+    pub landing: Landing,
     pub secrets: Secrets,
 }
 
@@ -196,6 +203,7 @@ struct Draft {
     owner_role: String,
     reader_role: String,
     load: Load,
+    landing: Landing,
     secrets: Secrets,
 }
 
@@ -207,6 +215,7 @@ impl Default for Draft {
             owner_role: "wh_admin".into(),
             reader_role: "wh_reader".into(),
             load: Load::default(),
+            landing: Landing::default(),
             secrets: Secrets::default(),
         }
     }
@@ -223,6 +232,9 @@ impl Draft {
             Value::List(_) => return Err("takes one value, not a list".into()),
             Value::Text(_) => return Err("takes a list of texts, as in `[\"cmd:…\"]`".into()),
         };
+        if entry.section == "landing" {
+            return self.landing.take(entry.key, text);
+        }
         let load = &mut self.load;
         match entry.key {
             "url" => self.url = Some((text, entry.place)),
@@ -265,6 +277,7 @@ impl Draft {
                 reader_role: self.reader_role,
             },
             load: self.load,
+            landing: self.landing.check()?,
             secrets: self.secrets,
         })
     }
@@ -346,6 +359,26 @@ mod tests {
     }
 
     #[test]
+    fn landing_is_off_until_it_is_switched_on_and_has_a_place() {
+        assert_eq!(load(URL, &[]).unwrap().landing, Landing::default());
+        let file = format!("{URL}[landing]\nurl = \"file:///srv/lake\"\nenabled = true\n");
+        let landing = load(&file, &[]).unwrap().landing;
+        assert_eq!(landing.url.as_deref(), Some("file:///srv/lake"));
+        assert!(landing.enabled);
+        let variables = [
+            ("DAYHAUL_LANDING_URL", "s3://lake/days"),
+            ("DAYHAUL_LANDING_ENABLED", "false"),
+        ];
+        let landing = load(&file, &variables).unwrap().landing;
+        assert_eq!(landing.url.as_deref(), Some("s3://lake/days"));
+        assert!(!landing.enabled);
+        let nowhere = load(&format!("{URL}[landing]\nenabled = true\n"), &[]).unwrap_err();
+        assert!(nowhere.hint().unwrap().contains("DAYHAUL_LANDING_URL"));
+        let odd = load(&format!("{URL}[landing]\nenabled = \"maybe\"\n"), &[]).unwrap_err();
+        assert!(odd.to_string().contains("`landing.enabled`"), "{odd}");
+    }
+
+    #[test]
     fn an_unknown_key_is_an_error_with_its_line_and_the_nearest_known() {
         let error = load(&format!("{URL}[load]\n\njob = 3\n"), &[]).unwrap_err();
         assert_eq!(
@@ -353,8 +386,9 @@ mod tests {
             "dayhaul.toml:5: unknown key `job` in `[load]`"
         );
         assert_eq!(error.hint(), Some("did you mean `jobs`?"));
-        let error = load(&format!("{URL}[landing]\nurl = \"x\"\n"), &[]).unwrap_err();
-        assert!(error.to_string().contains("section `[landing]`"), "{error}");
+        let error = load(&format!("{URL}[lading]\nurl = \"x\"\n"), &[]).unwrap_err();
+        assert!(error.to_string().contains("section `[lading]`"), "{error}");
+        assert_eq!(error.hint(), Some("did you mean `landing`?"));
         let error = load(URL, &[("DAYHAUL_LOAD_JOB", "3")]).unwrap_err();
         assert_eq!(error.hint(), Some("did you mean `DAYHAUL_LOAD_JOBS`?"));
         assert!(load(URL, &[("DAYHAUL_SOMETHING_ELSE", "3")]).is_ok());

@@ -8,8 +8,10 @@ pub mod demo;
 pub mod fold;
 pub mod history;
 pub mod init;
+pub mod land;
 mod load;
 mod log;
+pub mod place;
 pub mod rebuild;
 pub mod refresh;
 pub mod selection;
@@ -95,6 +97,8 @@ enum Command {
     Rebuild(rebuild::Args),
     /// Load what is missing and refresh the latest days: the one command for cron
     Sync(sync::Args),
+    /// Write days that the warehouse has as Parquet files
+    Land(land::Args),
     /// Move closed days from their day tables into their year tables
     Fold(fold::Args),
     /// Bring folded days back into day tables of their own
@@ -148,6 +152,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::Refresh(args) => refresh::run(args, context).await,
         Command::Rebuild(args) => rebuild::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
+        Command::Land(args) => land::run(args, context).await,
         Command::Fold(args) => fold::run(args, context).await,
         Command::Unfold(args) => unfold::run(args, context).await,
         Command::Cancel(args) => cancel::run(args, context).await,

@@ -47,6 +47,10 @@ enum AgainstArg {
     Ledger,
     /// Source, warehouse and ledger
     Both,
+    /// Parquet files, warehouse and ledger; no source is touched
+    Parquet,
+    /// Source, warehouse, ledger and Parquet files
+    All,
 }
 
 impl From<AgainstArg> for Against {
@@ -55,6 +59,8 @@ impl From<AgainstArg> for Against {
             AgainstArg::Source => Against::Source,
             AgainstArg::Ledger => Against::Ledger,
             AgainstArg::Both => Against::Both,
+            AgainstArg::Parquet => Against::Parquet,
+            AgainstArg::All => Against::All,
         }
     }
 }
@@ -62,9 +68,17 @@ impl From<AgainstArg> for Against {
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let settings = context.settings()?;
     let resolved = args.selection.resolve()?;
-    if args.diff && args.against == AgainstArg::Ledger {
-        return Err(Error::usage("`--diff` needs the source")
-            .with_hint("leave out `--against ledger`: the ledger knows digests, not rows"));
+    let against = Against::from(args.against);
+    if args.diff && !against.reads_sources() {
+        return Err(Error::usage("`--diff` needs the source").with_hint(
+            "it compares its rows with the warehouse's: use `--against both`, `source` or `all`",
+        ));
+    }
+    if args.repair && against.reads_files() {
+        return Err(
+            Error::usage("`--repair` loads from sources, and mends no file")
+                .with_hint("`dayhaul land --rewrite` writes files again, from the warehouse"),
+        );
     }
     let catalog = Catalog::open(&settings).await?;
     let pairs = catalog::pairs(catalog.session(), &resolved.selection).await?;
@@ -83,7 +97,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     };
     let asked = Verify {
         days: resolved.days.map_or(Days::Loaded, Days::Window),
-        against: args.against.into(),
+        against,
         diff: args.diff,
         values: context.show_values,
     };

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 /// Every key there is, by section.
-const KEYS: [(&str, &[&str]); 3] = [
+const KEYS: [(&str, &[&str]); 4] = [
     (
         "warehouse",
         &["url", "password", "owner_role", "reader_role"],
@@ -27,8 +27,12 @@ const KEYS: [(&str, &[&str]); 3] = [
             "max_failures_per_tenant",
         ],
     ),
+    ("landing", &["url", "enabled"]),
     ("secrets", &["allow"]),
 ];
+
+/// Keys that are true or false.
+const SWITCHES: [(&str, &str); 1] = [("landing", "enabled")];
 
 /// Variables of this name that are no configuration keys.
 const OTHER_VARIABLES: [&str; 3] = ["DAYHAUL_CONFIG", "DAYHAUL_PG_BIN", "DAYHAUL_LOG"];
@@ -108,11 +112,11 @@ pub fn from_file(path: &Path, text: &str) -> Result<Vec<Entry>> {
             entries.push(Entry {
                 section: known.0,
                 key,
-                value: value_of(value).ok_or_else(|| {
+                value: value_of(known.0, key, value).ok_or_else(|| {
                     Error::config(format!(
                         "`{key}` is a {} here; it takes {}",
                         value.get_ref().type_str(),
-                        takes(known.0)
+                        takes(known.0, key)
                     ))
                     .at(place.to_string())
                 })?,
@@ -181,9 +185,11 @@ fn prefix(section: &str) -> String {
     format!("DAYHAUL_{}_", section.to_ascii_uppercase())
 }
 
-fn takes(section: &str) -> &'static str {
+fn takes(section: &str, key: &str) -> &'static str {
     if section == "secrets" {
         "a list of texts"
+    } else if SWITCHES.contains(&(section, key)) {
+        "true or false"
     } else {
         "a text in quotes or a whole number"
     }
@@ -200,8 +206,11 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Cl
     }
 }
 
-fn value_of(value: &Spanned<DeValue<'_>>) -> Option<Value> {
+fn value_of(section: &str, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Value> {
     match value.get_ref() {
+        DeValue::Boolean(on) if SWITCHES.contains(&(section, key)) => {
+            Some(Value::Text(on.to_string()))
+        }
         DeValue::String(text) => Some(Value::Text(text.to_string())),
         DeValue::Integer(number) => Some(Value::Text(number.as_str().to_owned())),
         DeValue::Array(items) => texts(items).map(Value::List),

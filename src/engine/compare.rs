@@ -18,11 +18,13 @@
 
 use super::event::Change;
 use super::haul::{
-    DayBuffer, Fault, Haul, Hauled, RefreshHints, Refreshed, same_count, source, target,
+    DayBuffer, Fault, Haul, Hauled, RefreshHints, Refreshed, landing, same_count, target,
+    unless_failed,
 };
+use super::land::DayFiles;
 use super::pull::Pulled;
 use crate::catalog::ledger::{self, LoadedDay};
-use crate::copy::{Tally, tuple_hash, tuples};
+use crate::copy::{Tally, Tid, tuple_hash, tuples};
 use crate::pg::Session;
 use crate::unit::Day;
 use crate::warehouse::difference::{
@@ -30,26 +32,25 @@ use crate::warehouse::difference::{
     finish_difference, keys_vanish, standing,
 };
 use crate::warehouse::{self, Destination};
-use futures_util::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A day of the window whose rows are not as the ledger has them.
-struct ChangedDay {
-    day: Day,
-    destination: Destination,
+pub(super) struct ChangedDay {
+    pub day: Day,
+    pub destination: Destination,
     /// What the source gives.
-    tally: Tally,
+    pub tally: Tally,
     /// What the ledger has; `None` when the day was never loaded.
-    before: Option<Tally>,
+    pub before: Option<Tally>,
     /// The source's rows: all of them, or those that the warehouse lacks once they were matched.
-    rows: DayBuffer,
+    pub rows: DayBuffer,
 }
 
 /// The rows that matched nothing, and the places of those that nothing matched.
-struct Matched {
-    day: ChangedDay,
-    gone: Vec<crate::copy::Tid>,
-    inserted: u64,
+pub(super) struct Matched {
+    pub day: ChangedDay,
+    pub gone: Vec<Tid>,
+    pub inserted: u64,
 }
 
 impl Haul<'_> {
@@ -74,8 +75,7 @@ impl Haul<'_> {
         let Some(pulled) = pulled else {
             return Ok(Hauled::TooMuch);
         };
-        let mut changed = Vec::new();
-        let mut unchanged = Vec::new();
+        let (mut changed, mut unchanged, mut unlanded) = (Vec::new(), Vec::new(), Vec::new());
         let mut overflowed = false;
         for Pulled {
             day,
@@ -88,6 +88,9 @@ impl Haul<'_> {
             match before {
                 Some(loaded) if loaded.tally == tally && !self.reload => {
                     unchanged.push(loaded.clone());
+                    if !self.is_landed(loaded) {
+                        unlanded.push(day);
+                    }
                 }
                 _ => {
                     overflowed |= rows.is_none();
@@ -107,9 +110,17 @@ impl Haul<'_> {
                 .await
                 .map_err(target)?;
         }
-        let refreshed: Vec<Refreshed> = unchanged.into_iter().map(Refreshed::Unchanged).collect();
+        let mut refreshed: Vec<Refreshed> = unchanged
+            .into_iter()
+            .filter(|loaded| !unlanded.contains(&loaded.day))
+            .map(Refreshed::Unchanged)
+            .collect();
         if changed.is_empty() {
-            return Ok(Hauled::Refreshed(refreshed));
+            return Ok(Hauled::Refreshed {
+                days: refreshed,
+                unlanded,
+                waiting: BTreeSet::new(),
+            });
         }
         let hauled = if overflowed || changed.iter().any(|day| self.beyond_budget(day)) {
             if self.window.len() > 1 || parts.len() > 1 {
@@ -118,18 +129,32 @@ impl Haul<'_> {
             self.refresh_large_day(from, to, &changed[0], hints, moved)
                 .await?
         } else {
-            self.write_buffered(to, changed, hints).await?
+            let mut files = files_of(&parts)?;
+            let written = self.write_buffered(&mut files, to, changed, hints).await;
+            unless_failed(files, written).await?
         };
         Ok(match hauled {
-            Hauled::Refreshed(days) => {
-                Hauled::Refreshed(refreshed.into_iter().chain(days).collect())
+            Hauled::Refreshed { days, waiting, .. } => {
+                refreshed.extend(days);
+                Hauled::Refreshed {
+                    days: refreshed,
+                    unlanded,
+                    waiting,
+                }
             }
-            Hauled::Waiting(_, waiting) => Hauled::Waiting(refreshed, waiting),
             other => other,
         })
     }
 
-    async fn ledger(&self, to: &Session) -> Result<BTreeMap<Day, LoadedDay>, Fault> {
+    /// Whether the rows that a day was found to have are in its file, or need not be in one.
+    fn is_landed(&self, loaded: &LoadedDay) -> bool {
+        self.lake.is_none_or(|lake| {
+            let known = lake.landed.get(loaded.day);
+            known.is_some_and(|known| known.object.digest == loaded.tally.digest)
+        })
+    }
+
+    pub(super) async fn ledger(&self, to: &Session) -> Result<BTreeMap<Day, LoadedDay>, Fault> {
         let days = ledger::found(to, &self.entry, self.window)
             .await
             .map_err(target)?;
@@ -139,7 +164,7 @@ impl Haul<'_> {
             .collect())
     }
 
-    fn beyond_budget(&self, day: &ChangedDay) -> bool {
+    pub(super) fn beyond_budget(&self, day: &ChangedDay) -> bool {
         let standing = day.before.map_or(0, |tally| tally.rows);
         standing.saturating_mul(MATCH_BYTES_PER_ROW) > self.budget as u64
     }
@@ -147,10 +172,19 @@ impl Haul<'_> {
     /// Writes the difference of days whose rows are buffered.
     async fn write_buffered(
         &self,
+        files: &mut [DayFiles<'_>],
         to: &Session,
         changed: Vec<ChangedDay>,
         hints: &RefreshHints<'_>,
     ) -> Result<Hauled, Fault> {
+        for day in &changed {
+            for files in files.iter_mut() {
+                if let Some(index) = files.index(day.day) {
+                    let taken = files.take_day(index, &day.rows, &day.tally).await;
+                    taken.map_err(landing)?;
+                }
+            }
+        }
         begin_difference(to, &self.entry).await.map_err(target)?;
         let mut matched = Vec::with_capacity(changed.len());
         for mut day in changed {
@@ -172,102 +206,19 @@ impl Haul<'_> {
                 inserted,
             });
         }
-        self.write(to, matched, hints).await
+        self.write(files, to, matched, hints).await
     }
 
-    /// A day whose rows do not fit the budget is pulled a second time, and only what is new is held.
-    async fn refresh_large_day(
-        &self,
-        from: &Session,
-        to: &Session,
-        changed: &ChangedDay,
-        hints: &RefreshHints<'_>,
-        mut moved: impl FnMut(u64, u64),
-    ) -> Result<Hauled, Fault> {
-        if self.beyond_budget(changed) {
-            return self.replace(from, to, moved).await;
-        }
-        begin_difference(to, &self.entry).await.map_err(target)?;
-        let mut standing = self.standing(to, changed).await?;
-        let mut rows = self.copy_out(from).await?;
-        let mut intake = self.intake();
-        let (mut new, mut held, mut inserted, mut seen) = (DayBuffer::default(), 0, 0, 0);
-        while let Some(chunk) = rows.next().await {
-            let chunk = chunk.map_err(source)?;
-            intake.push(&chunk, |_, tuple| {
-                if !standing.take(tuple_hash(tuple)) {
-                    new.push(tuple);
-                    held += tuple.len();
-                    inserted += 1;
-                }
-                seen += 1;
-            })?;
-            intake.discard();
-            if seen >= 1000 {
-                moved(std::mem::take(&mut seen), 0);
-            }
-            if held > self.budget {
-                break;
-            }
-        }
-        if held > self.budget {
-            to.batch("ROLLBACK").await.map_err(target)?;
-            drop(rows);
-            return Ok(Hauled::Replace);
-        }
-        let tally = intake.finish()?[0];
-        from.batch("COMMIT").await.map_err(source)?;
-        let matched = Matched {
-            day: ChangedDay {
-                day: changed.day,
-                destination: changed.destination,
-                tally,
-                before: changed.before,
-                rows: new,
-            },
-            gone: standing.gone(),
-            inserted,
-        };
-        self.write(to, vec![matched], hints).await
-    }
-
-    /// DELETE + COPY, streaming, in one transaction.
-    pub(super) async fn replace(
-        &self,
-        from: &Session,
-        to: &Session,
-        moved: impl FnMut(u64, u64),
-    ) -> Result<Hauled, Fault> {
-        let known = self.ledger(to).await?;
-        match self.stream(from, to, true, moved).await? {
-            Hauled::Loaded(days) => Ok(Hauled::Refreshed(
-                days.into_iter()
-                    .map(|loaded| {
-                        let Some(before) = known.get(&loaded.day).map(|l| l.tally.rows) else {
-                            return Refreshed::New(loaded);
-                        };
-                        let change = Change {
-                            before,
-                            deleted: before,
-                            inserted: loaded.tally.rows,
-                        };
-                        Refreshed::Changed(loaded, change)
-                    })
-                    .collect(),
-            )),
-            other => Ok(other),
-        }
-    }
-
-    async fn standing(&self, to: &Session, day: &ChangedDay) -> Result<Standing, Fault> {
+    pub(super) async fn standing(&self, to: &Session, day: &ChangedDay) -> Result<Standing, Fault> {
         standing(to, self.place, day.destination, day.day)
             .await
             .map_err(target)
     }
 
     /// The one transaction, unless rows moved to or from where it does not look.
-    async fn write(
+    pub(super) async fn write(
         &self,
+        files: &mut [DayFiles<'_>],
         to: &Session,
         matched: Vec<Matched>,
         hints: &RefreshHints<'_>,
@@ -280,7 +231,11 @@ impl Haul<'_> {
             let keys = keys.ready();
             if hints.patient && self.keys_vanish(to, &matched, &keys).await? {
                 to.batch("ROLLBACK").await.map_err(target)?;
-                return Ok(Hauled::Waiting(Vec::new(), ours));
+                return Ok(Hauled::Refreshed {
+                    days: Vec::new(),
+                    unlanded: Vec::new(),
+                    waiting: ours,
+                });
             }
             ours.extend(&hints.followed);
             let elsewhere = days_of_keys(to, self.place, &keys, &ours)
@@ -291,7 +246,7 @@ impl Haul<'_> {
                 return Ok(Hauled::Elsewhere(elsewhere));
             }
         }
-        self.write_all(to, matched).await
+        self.write_all(files, to, matched).await
     }
 
     async fn keys_vanish(
@@ -317,7 +272,12 @@ impl Haul<'_> {
     }
 
     /// All deletes before all inserts, so that a row may move between the days.
-    async fn write_all(&self, to: &Session, matched: Vec<Matched>) -> Result<Hauled, Fault> {
+    async fn write_all(
+        &self,
+        files: &mut [DayFiles<'_>],
+        to: &Session,
+        matched: Vec<Matched>,
+    ) -> Result<Hauled, Fault> {
         for m in &matched {
             delete_rows(to, self.place, m.day.destination, m.day.day, &m.gone)
                 .await
@@ -365,6 +325,17 @@ impl Haul<'_> {
         finish_difference(to, self.place, &self.entry, &days, &new_tables)
             .await
             .map_err(target)?;
-        Ok(Hauled::Refreshed(refreshed))
+        self.publish(to, files).await?;
+        Ok(Hauled::refreshed(refreshed))
     }
+}
+
+/// The files of the days of all parts, where they are to land.
+fn files_of<'a>(parts: &'a [Haul<'a>]) -> Result<Vec<DayFiles<'a>>, Fault> {
+    let files = parts.iter().map(Haul::files);
+    Ok(files
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+        .collect())
 }

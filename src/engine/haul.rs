@@ -4,11 +4,13 @@
 //!
 //! A window that streams holds [`SEND_BYTES`] and one tuple. A window of several day tables is buffered per day up to the
 //! window budget; past it the haul ends with [`Hauled::TooMuch`], and the window is fetched again in smaller ones, down
-//! to a single day, which streams however large it is.
+//! to a single day, which streams however large it is. What lands, too: [`DayFiles`].
 
 use super::event::Change;
+use super::land::{DayFiles, Lake};
 use super::queue::Work;
 use super::stall::{Meter, unless_stalled};
+use crate::catalog::landed::{self, Ledger};
 use crate::catalog::ledger::{Entry, LoadedDay};
 use crate::copy::{Intake, Tally, tuples};
 use crate::error::{Error, Kind};
@@ -32,6 +34,8 @@ const DAY_BUFFER_BYTES: usize = 64 << 10;
 pub(super) enum Side {
     Source,
     Warehouse,
+    /// The files, or rows that no file can hold.
+    Landing,
     /// The rows themselves, or ourselves.
     Rows,
 }
@@ -66,22 +70,43 @@ pub(super) fn target(error: Error) -> Fault {
     }
 }
 
+pub(super) fn landing(error: Error) -> Fault {
+    Fault {
+        side: Side::Landing,
+        error: error.at("landing"),
+    }
+}
+
 /// How a haul ended.
 #[derive(Debug)]
 pub(super) enum Hauled {
     Loaded(Vec<LoadedDay>),
     /// An earlier try's commit had done it, though its answer was lost.
     AlreadyThere,
-    /// A refresh's days, each as it was found.
-    Refreshed(Vec<Refreshed>),
-    /// The same; but days whose keys vanish were left as they are: perhaps rows moved to days that come later.
-    Waiting(Vec<Refreshed>, BTreeSet<Day>),
+    /// Days, each as it was found.
+    Refreshed {
+        days: Vec<Refreshed>,
+        /// Further days, which need nothing but their files.
+        unlanded: Vec<Day>,
+        /// Days that were left as they are: keys vanish from them, and may come with other windows.
+        waiting: BTreeSet<Day>,
+    },
     /// The rows of a window of several days do not fit the budget.
     TooMuch,
     /// Rows moved into the window from these days, which must be refreshed with it.
     Elsewhere(BTreeSet<Day>),
     /// So much of a day is new that it is cheaper to replace it whole.
     Replace,
+}
+
+impl Hauled {
+    pub fn refreshed(days: Vec<Refreshed>) -> Hauled {
+        Hauled::Refreshed {
+            days,
+            unlanded: Vec::new(),
+            waiting: BTreeSet::new(),
+        }
+    }
 }
 
 /// How a refresh found a day.
@@ -91,6 +116,10 @@ pub(super) enum Refreshed {
     New(LoadedDay),
     Unchanged(LoadedDay),
     Changed(LoadedDay, Change),
+    /// Its file was written; in the warehouse nothing was.
+    Landed(LoadedDay),
+    /// Its file was another, and there is nothing but the file.
+    Rewritten(LoadedDay),
 }
 
 impl Refreshed {
@@ -98,13 +127,15 @@ impl Refreshed {
         match self {
             Refreshed::New(loaded)
             | Refreshed::Unchanged(loaded)
+            | Refreshed::Landed(loaded)
+            | Refreshed::Rewritten(loaded)
             | Refreshed::Changed(loaded, _) => loaded,
         }
     }
 }
 
 /// What a refresh may know from the tries and windows before it.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct RefreshHints<'a> {
     /// Replace the day whole.
     pub replace: bool,
@@ -118,7 +149,7 @@ pub(super) struct RefreshHints<'a> {
 }
 
 /// What is hauled, and how.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Haul<'a> {
     pub place: Place<'a>,
     pub entry: Entry<'a>,
@@ -131,6 +162,8 @@ pub(super) struct Haul<'a> {
     pub stall_timeout: Duration,
     /// Bytes of rows that a buffered window may hold.
     pub budget: usize,
+    /// Where the days go as files, too.
+    pub lake: Option<Lake<'a>>,
 }
 
 impl Haul<'_> {
@@ -154,6 +187,11 @@ impl Haul<'_> {
         let one_table = self.destination != Destination::DayTable || self.window.len() == 1;
         unless_stalled(&meter, self.stall_timeout, async {
             match work {
+                Work::Alone => match self.lake {
+                    Some(lake) => self.land_alone(lake, from, to, progress).await,
+                    None => Err(Error::new(Kind::Bug, "nobody said where files go").into()),
+                },
+                Work::Land => Err(Error::new(Kind::Bug, "what lands asks no source").into()),
                 Work::Refresh if hints.replace => self.replace(from, to, progress).await,
                 Work::Refresh => self.refresh(from, to, hints, progress).await,
                 Work::Load if one_table => self.stream(from, to, self.reload, progress).await,
@@ -165,6 +203,21 @@ impl Haul<'_> {
 
     pub(super) async fn stream(
         &self,
+        from: &Session,
+        to: &Session,
+        reload: bool,
+        moved: impl FnMut(u64, u64),
+    ) -> Result<Hauled, Fault> {
+        let mut files = self.files()?;
+        let streamed = self
+            .stream_through(&mut files, from, to, reload, moved)
+            .await;
+        unless_failed(files, streamed).await
+    }
+
+    async fn stream_through(
+        &self,
+        files: &mut Option<DayFiles<'_>>,
         from: &Session,
         to: &Session,
         reload: bool,
@@ -181,7 +234,15 @@ impl Haul<'_> {
             .map_err(target)?;
         let mut seen = 0;
         while let Some(chunk) = rows.next().await {
-            intake.push(&chunk.map_err(source)?, |_, _| seen += 1)?;
+            intake.push(&chunk.map_err(source)?, |day, tuple| {
+                seen += 1;
+                if let Some(files) = files {
+                    files.push(day, tuple);
+                }
+            })?;
+            if let Some(files) = files {
+                files.settle().await.map_err(landing)?;
+            }
             if intake.waiting() >= SEND_BYTES {
                 moved(std::mem::take(&mut seen), intake.waiting() as u64);
                 if intake.has_strays() {
@@ -199,11 +260,26 @@ impl Haul<'_> {
         let sent = days.iter().map(|tally| tally.rows).sum();
         same_count(sent, stored)?;
         from.batch("COMMIT").await.map_err(source)?;
-        self.finish_load(to, &days).await
+        if let Some(files) = files {
+            files.finish(&days, || moved(0, 0)).await.map_err(landing)?;
+        }
+        self.finish_load(to, &days, files).await
     }
 
     async fn buffer(
         &self,
+        from: &Session,
+        to: &Session,
+        moved: impl FnMut(u64, u64),
+    ) -> Result<Hauled, Fault> {
+        let mut files = self.files()?;
+        let buffered = self.buffer_through(&mut files, from, to, moved).await;
+        unless_failed(files, buffered).await
+    }
+
+    async fn buffer_through(
+        &self,
+        files: &mut Option<DayFiles<'_>>,
         from: &Session,
         to: &Session,
         mut moved: impl FnMut(u64, u64),
@@ -231,6 +307,12 @@ impl Haul<'_> {
         let days = intake.finish()?.to_vec();
         moved(seen, (held - told) as u64);
         from.batch("COMMIT").await.map_err(source)?;
+        if let Some(files) = files {
+            for (index, (tally, rows)) in days.iter().zip(&buffers).enumerate() {
+                files.take_day(index, rows, tally).await.map_err(landing)?;
+                moved(0, 0);
+            }
+        }
 
         if self.begin_load(to, self.reload).await? == Claim::Done {
             return Ok(Hauled::AlreadyThere);
@@ -241,7 +323,13 @@ impl Haul<'_> {
                 moved(0, 0);
             }
         }
-        self.finish_load(to, &days).await
+        self.finish_load(to, &days, files).await
+    }
+
+    /// The files of this window's days, where they are to land.
+    pub(super) fn files(&self) -> Result<Option<DayFiles<'_>>, Fault> {
+        let files = |lake| DayFiles::new(lake, self.place.template, self.window);
+        self.lake.map(files).transpose().map_err(landing)
     }
 
     async fn load_day(
@@ -296,18 +384,64 @@ impl Haul<'_> {
             .map_err(source)
     }
 
-    async fn finish_load(&self, to: &Session, days: &[Tally]) -> Result<Hauled, Fault> {
+    async fn finish_load(
+        &self,
+        to: &Session,
+        days: &[Tally],
+        files: &mut Option<DayFiles<'_>>,
+    ) -> Result<Hauled, Fault> {
         let loaded: Vec<LoadedDay> = self
             .window
             .days()
             .zip(days)
             .map(|(day, tally)| self.loaded_day(day, *tally))
             .collect();
+        let staged = matches!(self.destination, Destination::Staging(_));
+        if staged && files.is_some() {
+            // Until the year is revealed readers see older rows, which the new files do not hold.
+            landed::withdraw(to, &self.entry, self.window.days())
+                .await
+                .map_err(target)?;
+        }
         warehouse::finish_load(to, self.place, &self.entry, self.destination, &loaded)
             .await
             .map_err(target)?;
+        self.publish(to, files.as_mut_slice()).await?;
         Ok(Hauled::Loaded(loaded))
     }
+
+    /// Publishes the files of what was committed.
+    pub(super) async fn publish(
+        &self,
+        to: &Session,
+        files: &mut [DayFiles<'_>],
+    ) -> Result<(), Fault> {
+        let ledger = match self.destination {
+            Destination::Staging(_) => Ledger::Staged,
+            _ => Ledger::Units,
+        };
+        for files in files {
+            files.publish(to, &self.entry, ledger).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Hands on how a haul ended; if it did not load, nothing is left of its files.
+pub(super) async fn unless_failed(
+    files: impl IntoIterator<Item = DayFiles<'_>>,
+    hauled: Result<Hauled, Fault>,
+) -> Result<Hauled, Fault> {
+    let written = match &hauled {
+        Ok(Hauled::Refreshed { waiting, .. }) => waiting.is_empty(),
+        other => matches!(other, Ok(Hauled::Loaded(_))),
+    };
+    if !written {
+        for files in files {
+            files.abort().await;
+        }
+    }
+    hauled
 }
 
 impl Haul<'_> {
@@ -373,10 +507,16 @@ impl DayBuffer {
     }
 
     pub(super) fn each(&self, mut each: impl FnMut(&[u8])) {
-        for piece in &self.full {
+        for piece in self.pieces() {
             tuples(piece).for_each(&mut each);
         }
-        tuples(&self.open).for_each(&mut each);
+    }
+
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        self.full
+            .iter()
+            .map(|piece| &piece[..])
+            .chain([&self.open[..]])
     }
 
     pub(super) fn into_pieces(self) -> impl Iterator<Item = Bytes> {

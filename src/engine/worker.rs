@@ -3,7 +3,8 @@
 use super::after::{After, what_now};
 use super::blame;
 use super::event::{Event, Outcome};
-use super::haul::{Fault, Haul, Hauled, RefreshHints, Refreshed, Side};
+use super::haul::{Fault, Haul, Hauled, RefreshHints, Refreshed, Side, target};
+use super::land::FromWarehouse;
 use super::queue::{Errand, Job, Next, PairIndex, Work};
 use super::retry;
 use super::shared::{Shared, lock};
@@ -219,9 +220,7 @@ impl Worker {
         };
         if !matches!(
             result,
-            Some(Ok(Hauled::Loaded(_)
-                | Hauled::Refreshed(_)
-                | Hauled::Waiting(..)))
+            Some(Ok(Hauled::Loaded(_) | Hauled::Refreshed { .. }))
         ) {
             self.end_sessions().await;
         }
@@ -234,18 +233,34 @@ impl Worker {
                 shared.loaded(pair, errand.destination, &days, tries);
                 return After::Done.into();
             }
-            Some(Ok(Hauled::Refreshed(days))) => {
-                lock(&shared.pairs[pair].followed).extend(with);
-                self.refreshed(pair, window, &days, tries);
-                return After::Done.into();
-            }
-            Some(Ok(Hauled::Waiting(days, waiting))) => {
+            Some(Ok(Hauled::Refreshed {
+                days,
+                unlanded,
+                waiting,
+            })) => {
+                if waiting.is_empty() {
+                    lock(&shared.pairs[pair].followed).extend(with);
+                }
                 lock(&shared.pairs[pair].waiting).extend(waiting);
-                self.refreshed(pair, window, &days, tries);
+                let of_window = days.iter().map(Refreshed::loaded);
+                let of_window = of_window.filter(|loaded| window.contains(loaded.day));
+                let bytes = of_window.map(|loaded| loaded.tally.bytes).sum();
+                let mut queue = shared.queue();
+                queue.loaded(pair, window, bytes);
+                let land = Errand::land(errand.destination);
+                queue.add(pair, land, &Window::runs(unlanded));
+                drop(queue);
+                shared.refreshed(pair, errand.destination, &days, tries);
                 return After::Done.into();
             }
             Some(Ok(Hauled::Replace)) => return AfterLoad::Replace,
             Some(Ok(Hauled::Elsewhere(days))) => return AfterLoad::With(days),
+            Some(Ok(Hauled::AlreadyThere)) if shared.landing.is_some() => {
+                // The rows, that is: their files may be missing.
+                let land = Errand::land(errand.destination);
+                shared.queue().put_back_as(pair, window, land);
+                return After::Done.into();
+            }
             Some(Ok(Hauled::AlreadyThere)) => {
                 match self.found(pair, window, errand.destination).await {
                     Ok(()) => return After::Done.into(),
@@ -265,14 +280,6 @@ impl Worker {
             return AfterLoad::AsRefresh;
         }
         what_now(window, fault).into()
-    }
-
-    fn refreshed(&self, pair: PairIndex, window: Window, days: &[Refreshed], tries: u32) {
-        let of_window = days.iter().map(Refreshed::loaded);
-        let of_window = of_window.filter(|loaded| window.contains(loaded.day));
-        let bytes = of_window.map(|loaded| loaded.tally.bytes).sum();
-        self.shared.queue().loaded(pair, window, bytes);
-        self.shared.refreshed(pair, days, tries);
     }
 
     /// Refreshes days out of which rows moved into the window at hand, before it, and once, so that each row ends up in
@@ -298,6 +305,9 @@ impl Worker {
         (replace, with): (bool, &BTreeSet<Day>),
         tries: u32,
     ) -> Result<Hauled, Fault> {
+        if errand.work == Work::Land {
+            return self.land(pair, window, errand.destination, tries).await;
+        }
         let shared = Arc::clone(&self.shared);
         let ready = &shared.pairs[pair];
         let query = ready.bind(window)?;
@@ -316,6 +326,7 @@ impl Worker {
             statement_timeout: load.statement_timeout,
             stall_timeout: load.stall_timeout,
             budget: load.window_bytes,
+            lake: shared.lake(pair),
         };
         let mut beside = Vec::with_capacity(with.len());
         for day in with {
@@ -344,6 +355,36 @@ impl Worker {
         .await
     }
 
+    /// Lands days from the warehouse.
+    async fn land(
+        &mut self,
+        pair: PairIndex,
+        window: Window,
+        destination: Destination,
+        tries: u32,
+    ) -> Result<Hauled, Fault> {
+        let shared = Arc::clone(&self.shared);
+        let ready = &shared.pairs[pair];
+        let Some(lake) = shared.lake(pair) else {
+            return Err(Error::new(Kind::Bug, "nobody said where files go").into());
+        };
+        let slot = self.slot;
+        let warehouse = self.warehouse().await?;
+        let land = FromWarehouse {
+            place: ready.place(),
+            entry: shared.entry(pair, i32::try_from(tries).unwrap_or(i32::MAX)),
+            lake,
+            window,
+            destination,
+            rewrite: shared.rewrite,
+            stall_timeout: shared.settings.load.stall_timeout,
+        };
+        land.run(warehouse, |rows, bytes| {
+            shared.observer.event(&Event::Moved { slot, rows, bytes });
+        })
+        .await
+    }
+
     /// Makes sure that both sessions are there, the source's for this pair's tenant.
     async fn connect(&mut self, pair: PairIndex) -> Result<(), Fault> {
         let shared = Arc::clone(&self.shared);
@@ -354,7 +395,11 @@ impl Worker {
             .as_ref()
             .is_some_and(|(of, s)| same_tenant(*of) && !s.is_closed())
         {
-            let session = pg::connect(&pairs[pair].access, Purpose::Source)
+            let access = pairs[pair]
+                .access
+                .as_ref()
+                .ok_or_else(|| Error::new(Kind::Bug, "this tenant's source was not to be asked"))?;
+            let session = pg::connect(access, Purpose::Source)
                 .await
                 .map_err(|error| Fault {
                     side: Side::Source,
@@ -372,10 +417,14 @@ impl Worker {
             let owner = &shared.settings.warehouse.owner_role;
             let session = warehouse::open_session(&shared.warehouse, owner)
                 .await
-                .map_err(|error| Fault {
-                    side: Side::Warehouse,
-                    error: error.at("warehouse"),
-                })?;
+                .map_err(target)?;
+            if shared.landing.is_some() {
+                // A file is published after its rows, and must not outlive them.
+                session
+                    .batch("SET synchronous_commit = on")
+                    .await
+                    .map_err(target)?;
+            }
             self.warehouse = Some(session);
         }
         self.warehouse
@@ -448,11 +497,13 @@ impl Worker {
         shared.add_failure(pair, vec![window], fault.error, false);
         let dropped = {
             let mut queue = shared.queue();
-            if unreachable && side == Side::Warehouse {
-                queue.failed(pair, window, false);
-                queue.open_for_all()
-            } else {
-                queue.failed(pair, window, unreachable)
+            match side {
+                // Without it nothing can be done for anybody.
+                Side::Warehouse | Side::Landing if unreachable => {
+                    queue.failed(pair, window, false);
+                    queue.open_for_all()
+                }
+                _ => queue.failed(pair, window, unreachable && side == Side::Source),
             }
         };
         if !dropped.is_empty() {

@@ -15,6 +15,8 @@ mod history;
 mod indexes;
 mod init;
 mod killed;
+mod lake;
+mod land;
 mod layers;
 mod locks;
 mod moved;

@@ -7,6 +7,7 @@ use crate::catalog::{Catalog, tenants};
 use crate::cli::Context;
 use crate::error::{At, Error, Result, exit};
 use crate::report::numbers::counted;
+use crate::schema::arrow::arrow_schema;
 use crate::template::{Finding, Template, lint};
 use crate::unit::TenantName;
 use serde_json::{Value, json};
@@ -21,6 +22,9 @@ pub struct Args {
     /// Enable them for every tenant that is enabled
     #[arg(long)]
     all_tenants: bool,
+    /// Refuse templates with a column that cannot land as Parquet
+    #[arg(long)]
+    landing: bool,
 }
 
 /// What became of one file.
@@ -35,6 +39,13 @@ struct Done {
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let read = args.files.iter().map(|path| readable(path, context));
     let loading = read.collect::<Result<Vec<Template>>>()?;
+    if args.landing {
+        for template in &loading {
+            arrow_schema(&template.columns)
+                .at(|| format!("template `{}`", template.name))
+                .at(|| "nothing was loaded".to_owned())?;
+        }
+    }
     let settings = context.settings()?;
     let catalog = Catalog::open(&settings).await?;
     // All files or none: a deployment is not half done.

@@ -5,6 +5,7 @@ use crate::catalog::Pair;
 use crate::config::Settings;
 use crate::engine::ask::{Ask, DaysByPair};
 use crate::engine::event::{Observer, RunReport};
+use crate::engine::land::To;
 use crate::engine::run::{Options, run};
 use crate::error::Result;
 use crate::unit::Day;
@@ -35,7 +36,11 @@ pub async fn repair(
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
 ) -> Result<RunReport> {
-    let options = Options { wait: false, today };
+    let options = Options {
+        wait: false,
+        today,
+        to: To::configured(settings),
+    };
     run(
         settings,
         pairs,

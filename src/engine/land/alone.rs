@@ -1,0 +1,138 @@
+//! Days that go into files and nowhere else: from the source, without a table.
+
+use super::{DayFiles, Lake};
+use crate::catalog::{landed, lease};
+use crate::copy::{Digest, Tally};
+use crate::engine::haul::{
+    DayBuffer, Fault, Haul, Hauled, Refreshed, SEND_BYTES, landing, source, target,
+};
+use crate::pg::Session;
+use crate::unit::Day;
+use futures_util::StreamExt;
+
+impl Haul<'_> {
+    /// Hauls the window into files. Days whose files hold the same rows already are left as they are, unless they are
+    /// to be loaded whatever is there.
+    pub(in crate::engine) async fn land_alone(
+        &self,
+        lake: Lake<'_>,
+        from: &Session,
+        to: &Session,
+        mut moved: impl FnMut(u64, u64),
+    ) -> Result<Hauled, Fault> {
+        let there = |day| lake.landed.get(day).map(|known| known.object.digest);
+        let known: Vec<Option<Digest>> = self.window.days().map(there).collect();
+        if self.reload || known.iter().all(Option::is_none) {
+            return self.stream_alone(lake, from, to, &known, moved).await;
+        }
+        let window = std::slice::from_ref(self);
+        let Some(pulled) = self.pull_all(from, window, &mut moved).await? else {
+            return Ok(Hauled::TooMuch);
+        };
+        let (tallies, buffers): (Vec<Tally>, Vec<Option<DayBuffer>>) =
+            pulled.into_iter().map(|day| (day.tally, day.rows)).unzip();
+        if buffers[0].is_none() && known[0] != Some(tallies[0].digest) {
+            // A single day that did not fit: it is pulled once more.
+            return self.stream_alone(lake, from, to, &known, moved).await;
+        }
+        let mut files = DayFiles::new(lake, self.place.template, self.window)?;
+        for (index, (tally, rows)) in tallies.iter().zip(&buffers).enumerate() {
+            if known[index] != Some(tally.digest)
+                && let Some(rows) = rows
+                && let Err(fault) = files.take_day(index, rows, tally).await
+            {
+                files.abort().await;
+                return Err(landing(fault));
+            }
+            moved(0, 0);
+        }
+        self.end_alone(files, to, &known, &tallies).await
+    }
+
+    async fn stream_alone(
+        &self,
+        lake: Lake<'_>,
+        from: &Session,
+        to: &Session,
+        known: &[Option<Digest>],
+        moved: impl FnMut(u64, u64),
+    ) -> Result<Hauled, Fault> {
+        let mut files = DayFiles::new(lake, self.place.template, self.window)?;
+        match self.stream_into(&mut files, from, moved).await {
+            Ok(tallies) => self.end_alone(files, to, known, &tallies).await,
+            Err(fault) => {
+                files.abort().await;
+                Err(fault)
+            }
+        }
+    }
+
+    async fn stream_into(
+        &self,
+        files: &mut DayFiles<'_>,
+        from: &Session,
+        mut moved: impl FnMut(u64, u64),
+    ) -> Result<Vec<Tally>, Fault> {
+        let mut rows = self.copy_out(from).await?;
+        let mut intake = self.intake();
+        let (mut seen, mut bytes) = (0, 0);
+        while let Some(chunk) = rows.next().await {
+            intake.push(&chunk.map_err(source)?, |day, tuple| {
+                seen += 1;
+                bytes += tuple.len();
+                files.push(day, tuple);
+            })?;
+            intake.discard();
+            files.settle().await.map_err(landing)?;
+            if bytes >= SEND_BYTES {
+                moved(std::mem::take(&mut seen), std::mem::take(&mut bytes) as u64);
+            }
+        }
+        let tallies = intake.finish()?.to_vec();
+        moved(seen, bytes as u64);
+        from.batch("COMMIT").await.map_err(source)?;
+        files
+            .finish(&tallies, || moved(0, 0))
+            .await
+            .map_err(landing)?;
+        Ok(tallies)
+    }
+
+    async fn end_alone(
+        &self,
+        mut files: DayFiles<'_>,
+        to: &Session,
+        known: &[Option<Digest>],
+        tallies: &[Tally],
+    ) -> Result<Hauled, Fault> {
+        let mut days = Vec::with_capacity(tallies.len());
+        let mut unchanged: Vec<Day> = Vec::new();
+        for ((day, tally), known) in self.window.days().zip(tallies).zip(known) {
+            let mut landed = self.loaded_day(day, *tally);
+            landed.relation.clear();
+            days.push(match known {
+                None => Refreshed::Landed(landed),
+                Some(digest) if *digest == tally.digest && !self.reload => {
+                    unchanged.push(day);
+                    Refreshed::Unchanged(landed)
+                }
+                Some(_) => Refreshed::Rewritten(landed),
+            });
+        }
+        if let Err(fault) = files.publish_alone(to, &self.entry).await {
+            files.abort().await;
+            return Err(fault);
+        }
+        if !unchanged.is_empty() {
+            to.batch("BEGIN").await.map_err(target)?;
+            lease::check(to, self.entry.run, self.entry.tenant, self.entry.template)
+                .await
+                .map_err(target)?;
+            landed::checked(to, &self.entry, unchanged)
+                .await
+                .map_err(target)?;
+            to.batch("COMMIT").await.map_err(target)?;
+        }
+        Ok(Hauled::refreshed(days))
+    }
+}

@@ -1,0 +1,319 @@
+//! The files of one window's days, all of them open at once.
+//!
+//! # Memory usage
+//!
+//! Rows that wait to be encoded: at most [`DECODED_BYTES`], over all days together. Encoded rows of open files: at most
+//! [`ENCODED_BYTES`]; past it the fullest file ends its row group. A file is opened with its first full batch, so that
+//! small days, the usual case, are open one at a time while they are finished.
+
+use super::Landed;
+use crate::copy::{Decoder, Digest, Encoder, Tally, tuples};
+use crate::engine::haul::DayBuffer;
+use crate::error::{Error, Result};
+use crate::landing::{Finished, Landing, Origin, Writer};
+use crate::schema::Column;
+use crate::schema::arrow::is_exact;
+use crate::template::Template;
+use crate::unit::{Day, SchemaName, TenantName, Window};
+use arrow_array::RecordBatch;
+use bytes::BytesMut;
+
+/// Rows of all days of a window that wait to be encoded.
+const DECODED_BYTES: usize = 16 << 20;
+
+/// Encoded rows of all open files of a window.
+const ENCODED_BYTES: usize = 16 << 20;
+
+/// Rows of a day after which they are encoded.
+const BATCH_ROWS: usize = 16 << 10;
+
+/// Memory of a day's rows after which they are encoded.
+const BATCH_BYTES: usize = 2 << 20;
+
+/// Bytes of tuples between two looks at how much is held.
+const LOOK_BYTES: usize = 128 << 10;
+
+/// A window's days on their way into files. Nothing of it can be seen before it is published; dropped before, nothing of
+/// it is left.
+pub(in crate::engine) struct DayFiles<'a> {
+    landing: &'a Landing,
+    tenant: &'a TenantName,
+    schema: &'a SchemaName,
+    template: &'a Template,
+    pub(super) landed: &'a Landed,
+    run: i64,
+    window: Window,
+    open: Vec<Open>,
+    /// Emptied, to be used for the next day.
+    spare: Option<Decoder>,
+    /// `None` when files give back the very bytes that came.
+    restored: Option<Restored>,
+    /// Since the last look.
+    pushed: usize,
+    /// What is wrong with a row that passed.
+    fault: Option<Error>,
+    pub(super) finished: Vec<Aside>,
+}
+
+/// A day's rows that were not encoded yet, and its file.
+#[derive(Default)]
+struct Open {
+    decoder: Option<Decoder>,
+    writer: Option<Writer>,
+    restored: Digest,
+}
+
+/// A day whose file is complete and not yet published.
+pub(super) struct Aside {
+    pub day: Day,
+    pub tally: Tally,
+    pub file: Finished,
+}
+
+/// Finds out what the rows are when they are read back.
+struct Restored {
+    encoder: Encoder,
+    tuples: BytesMut,
+}
+
+impl Restored {
+    fn new(columns: &[Column]) -> Result<Option<Restored>> {
+        if is_exact(columns) {
+            return Ok(None);
+        }
+        Ok(Some(Restored {
+            encoder: Encoder::new(columns)?,
+            tuples: BytesMut::new(),
+        }))
+    }
+
+    fn add(&mut self, batch: &RecordBatch, digest: &mut Digest) -> Result<()> {
+        self.tuples.clear();
+        self.encoder
+            .encode(batch, &mut self.tuples, |tuple| digest.add(tuple))
+    }
+}
+
+/// Where files go, and what they say of themselves.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Lake<'a> {
+    pub landing: &'a Landing,
+    pub tenant: &'a TenantName,
+    pub schema: &'a SchemaName,
+    pub landed: &'a Landed,
+    pub run: i64,
+}
+
+impl<'a> DayFiles<'a> {
+    /// # Errors
+    /// Refused when a column cannot land.
+    pub fn new(lake: Lake<'a>, template: &'a Template, window: Window) -> Result<DayFiles<'a>> {
+        Ok(DayFiles {
+            landing: lake.landing,
+            tenant: lake.tenant,
+            schema: lake.schema,
+            template,
+            landed: lake.landed,
+            run: lake.run,
+            window,
+            open: window.days().map(|_| Open::default()).collect(),
+            spare: Some(Decoder::new(&template.columns)?),
+            restored: Restored::new(&template.columns)?,
+            pushed: 0,
+            fault: None,
+            finished: Vec::new(),
+        })
+    }
+
+    /// Takes a tuple of a day, by its index in the window. What is wrong with it, [`DayFiles::settle`] says.
+    pub fn push(&mut self, day: usize, tuple: &[u8]) {
+        if self.fault.is_some() {
+            return;
+        }
+        if let Err(error) = self.decode(day, tuple) {
+            self.fault = Some(error.on_day(self.day(day)));
+        }
+        self.pushed += tuple.len();
+    }
+
+    fn decode(&mut self, day: usize, tuple: &[u8]) -> Result<()> {
+        let open = &mut self.open[day];
+        if open.decoder.is_none() {
+            let new = match self.spare.take() {
+                Some(spare) => spare,
+                None => Decoder::new(&self.template.columns)?,
+            };
+            open.decoder = Some(new);
+        }
+        match &mut open.decoder {
+            Some(decoder) => decoder.push(tuple),
+            None => Ok(()),
+        }
+    }
+
+    /// The index of a day in the window; `None` when it is not in it.
+    pub fn index(&self, day: Day) -> Option<usize> {
+        let days = day.pg_days() - self.window.from.pg_days();
+        usize::try_from(days)
+            .ok()
+            .filter(|index| *index < self.open.len())
+    }
+
+    fn day(&self, index: usize) -> Day {
+        let days = i32::try_from(index).unwrap_or(i32::MAX);
+        self.window.from.plus(days)
+    }
+
+    /// Encodes what is enough for it, and what is too much to hold. To be called often.
+    ///
+    /// # Errors
+    /// A row that no file can hold, with its day; a file that cannot be written.
+    pub async fn settle(&mut self) -> Result<()> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        if self.pushed < LOOK_BYTES {
+            return Ok(());
+        }
+        self.pushed = 0;
+        let mut held = 0;
+        for day in 0..self.open.len() {
+            let bytes = self.decoded(day);
+            if bytes >= BATCH_BYTES || self.rows(day) >= BATCH_ROWS {
+                self.encode(day).await?;
+            } else {
+                held += bytes;
+            }
+        }
+        while held > DECODED_BYTES {
+            let Some(largest) = (0..self.open.len()).max_by_key(|day| self.decoded(*day)) else {
+                break;
+            };
+            held = held.saturating_sub(self.decoded(largest).max(1));
+            self.encode(largest).await?;
+        }
+        self.free().await
+    }
+
+    fn decoded(&self, day: usize) -> usize {
+        self.open[day].decoder.as_ref().map_or(0, Decoder::bytes)
+    }
+
+    fn rows(&self, day: usize) -> usize {
+        self.open[day].decoder.as_ref().map_or(0, Decoder::rows)
+    }
+
+    fn encoded(&self, day: usize) -> usize {
+        self.open[day].writer.as_ref().map_or(0, Writer::memory)
+    }
+
+    /// Ends row groups until the open files hold little enough.
+    async fn free(&mut self) -> Result<()> {
+        loop {
+            let days = 0..self.open.len();
+            if days.clone().map(|day| self.encoded(day)).sum::<usize>() <= ENCODED_BYTES {
+                return Ok(());
+            }
+            let fullest = days.max_by_key(|day| self.encoded(*day));
+            match fullest.and_then(|day| self.open[day].writer.as_mut()) {
+                Some(writer) => writer.flush_row_group().await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Encodes the rows of a day that wait for it.
+    async fn encode(&mut self, day: usize) -> Result<()> {
+        let Some(decoder) = &mut self.open[day].decoder else {
+            return Ok(());
+        };
+        if decoder.rows() == 0 {
+            return Ok(());
+        }
+        let batch = decoder.finish().map_err(|e| {
+            let days = i32::try_from(day).unwrap_or(i32::MAX);
+            e.on_day(self.window.from.plus(days))
+        })?;
+        if let Some(restored) = &mut self.restored {
+            restored.add(&batch, &mut self.open[day].restored)?;
+        }
+        self.writer(day).await?.write(&batch).await
+    }
+
+    async fn writer(&mut self, day: usize) -> Result<&mut Writer> {
+        if self.open[day].writer.is_none() {
+            let origin = Origin::new(self.tenant, self.schema, self.template, self.day(day));
+            let schema = match &self.open[day].decoder {
+                Some(decoder) => decoder.schema().clone(),
+                None => crate::schema::arrow::arrow_schema(&self.template.columns)?,
+            };
+            self.open[day].writer = Some(self.landing.create(origin, schema).await?);
+        }
+        self.open[day]
+            .writer
+            .as_mut()
+            .ok_or_else(|| Error::new(crate::error::Kind::Bug, "a file that was opened is gone"))
+    }
+
+    /// Completes the file of a day, by its index in the window: aside, where nobody sees it, and safe there. A day
+    /// without rows gets a file without rows: it was looked at, and is not missing.
+    ///
+    /// # Errors
+    /// As [`DayFiles::settle`].
+    pub async fn finish_day(&mut self, day: usize, tally: &Tally) -> Result<()> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        self.encode(day).await?;
+        self.writer(day).await?;
+        let open = std::mem::take(&mut self.open[day]);
+        self.spare = open.decoder.or(self.spare.take());
+        let Some(writer) = open.writer else {
+            return Ok(());
+        };
+        let restored = self.restored.as_ref().map(|_| open.restored);
+        let file = writer.finish(tally, restored, self.run).await?;
+        self.finished.push(Aside {
+            day: self.day(day),
+            tally: *tally,
+            file,
+        });
+        Ok(())
+    }
+
+    /// All rows of a day, by its index in the window, into its file.
+    ///
+    /// # Errors
+    /// As [`DayFiles::settle`].
+    pub async fn take_day(&mut self, day: usize, rows: &DayBuffer, tally: &Tally) -> Result<()> {
+        for piece in rows.pieces() {
+            tuples(piece).for_each(|tuple| self.push(day, tuple));
+            self.settle().await?;
+        }
+        self.finish_day(day, tally).await
+    }
+
+    /// Completes the files of all days of the window. `each` is called after every one.
+    ///
+    /// # Errors
+    /// As [`DayFiles::settle`].
+    pub async fn finish(&mut self, tallies: &[Tally], mut each: impl FnMut()) -> Result<()> {
+        for (day, tally) in tallies.iter().enumerate() {
+            self.finish_day(day, tally).await?;
+            each();
+        }
+        Ok(())
+    }
+
+    /// Gives up, and waits until nothing is left of it.
+    pub async fn abort(self) {
+        for open in self.open {
+            if let Some(writer) = open.writer {
+                writer.abort().await;
+            }
+        }
+        for aside in self.finished {
+            aside.file.abort().await;
+        }
+    }
+}
