@@ -17,6 +17,7 @@ mod init;
 mod killed;
 mod lake;
 mod land;
+mod landing;
 mod layers;
 mod locks;
 mod moved;
