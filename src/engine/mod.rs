@@ -17,6 +17,7 @@ mod pulse;
 mod queue;
 mod retry;
 pub mod run;
+mod sessions;
 mod shared;
 mod stall;
 pub mod verify;
