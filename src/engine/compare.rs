@@ -16,15 +16,14 @@
 //! new; and
 //! [`MATCH_BYTES_PER_ROW`] for each row of one day. Beyond the budget a day is replaced: DELETE + COPY, streaming.
 
+use super::day_buffer::DayBuffer;
 use super::event::Change;
-use super::haul::{
-    DayBuffer, Fault, Haul, Hauled, RefreshHints, Refreshed, landing, same_count, target,
-    unless_failed,
-};
+use super::haul::{Haul, RefreshHints, same_count, unless_failed};
+use super::hauled::{Fault, Hauled, Refreshed, landing, source, target};
 use super::land::DayFiles;
 use super::pull::Pulled;
 use crate::catalog::ledger::{self, LoadedDay};
-use crate::copy::{Tally, Tid, tuple_hash, tuples};
+use crate::copy::{Tally, tuple_hash, tuples};
 use crate::pg::Session;
 use crate::unit::Day;
 use crate::warehouse::difference::{
@@ -32,25 +31,26 @@ use crate::warehouse::difference::{
     finish_difference, keys_vanish, standing,
 };
 use crate::warehouse::{self, Destination};
+use futures_util::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A day of the window whose rows are not as the ledger has them.
-pub(super) struct ChangedDay {
-    pub day: Day,
-    pub destination: Destination,
+struct ChangedDay {
+    day: Day,
+    destination: Destination,
     /// What the source gives.
-    pub tally: Tally,
+    tally: Tally,
     /// What the ledger has; `None` when the day was never loaded.
-    pub before: Option<Tally>,
+    before: Option<Tally>,
     /// The source's rows: all of them, or those that the warehouse lacks once they were matched.
-    pub rows: DayBuffer,
+    rows: DayBuffer,
 }
 
 /// The rows that matched nothing, and the places of those that nothing matched.
-pub(super) struct Matched {
-    pub day: ChangedDay,
-    pub gone: Vec<Tid>,
-    pub inserted: u64,
+struct Matched {
+    day: ChangedDay,
+    gone: Vec<crate::copy::Tid>,
+    inserted: u64,
 }
 
 impl Haul<'_> {
@@ -75,7 +75,8 @@ impl Haul<'_> {
         let Some(pulled) = pulled else {
             return Ok(Hauled::TooMuch);
         };
-        let (mut changed, mut unchanged, mut unlanded) = (Vec::new(), Vec::new(), Vec::new());
+        let mut changed = Vec::new();
+        let mut unchanged = Vec::new();
         let mut overflowed = false;
         for Pulled {
             day,
@@ -88,9 +89,6 @@ impl Haul<'_> {
             match before {
                 Some(loaded) if loaded.tally == tally && !self.reload => {
                     unchanged.push(loaded.clone());
-                    if !self.is_landed(loaded) {
-                        unlanded.push(day);
-                    }
                 }
                 _ => {
                     overflowed |= rows.is_none();
@@ -110,17 +108,15 @@ impl Haul<'_> {
                 .await
                 .map_err(target)?;
         }
-        let mut refreshed: Vec<Refreshed> = unchanged
+        let refreshed: Vec<Refreshed> = unchanged
             .into_iter()
-            .filter(|loaded| !unlanded.contains(&loaded.day))
-            .map(Refreshed::Unchanged)
+            .map(|loaded| match self.is_landed(&loaded) {
+                true => Refreshed::Unchanged(loaded),
+                false => Refreshed::Unlanded(loaded),
+            })
             .collect();
         if changed.is_empty() {
-            return Ok(Hauled::Refreshed {
-                days: refreshed,
-                unlanded,
-                waiting: BTreeSet::new(),
-            });
+            return Ok(Hauled::Refreshed(refreshed));
         }
         let hauled = if overflowed || changed.iter().any(|day| self.beyond_budget(day)) {
             if self.window.len() > 1 || parts.len() > 1 {
@@ -129,19 +125,15 @@ impl Haul<'_> {
             self.refresh_large_day(from, to, &changed[0], hints, moved)
                 .await?
         } else {
-            let mut files = files_of(&parts)?;
+            let mut files = self.files_of(changed.iter().map(|day| day.day))?;
             let written = self.write_buffered(&mut files, to, changed, hints).await;
             unless_failed(files, written).await?
         };
         Ok(match hauled {
-            Hauled::Refreshed { days, waiting, .. } => {
-                refreshed.extend(days);
-                Hauled::Refreshed {
-                    days: refreshed,
-                    unlanded,
-                    waiting,
-                }
+            Hauled::Refreshed(days) => {
+                Hauled::Refreshed(refreshed.into_iter().chain(days).collect())
             }
+            Hauled::Waiting(_, waiting) => Hauled::Waiting(refreshed, waiting),
             other => other,
         })
     }
@@ -154,7 +146,7 @@ impl Haul<'_> {
         })
     }
 
-    pub(super) async fn ledger(&self, to: &Session) -> Result<BTreeMap<Day, LoadedDay>, Fault> {
+    async fn ledger(&self, to: &Session) -> Result<BTreeMap<Day, LoadedDay>, Fault> {
         let days = ledger::found(to, &self.entry, self.window)
             .await
             .map_err(target)?;
@@ -164,25 +156,23 @@ impl Haul<'_> {
             .collect())
     }
 
-    pub(super) fn beyond_budget(&self, day: &ChangedDay) -> bool {
+    fn beyond_budget(&self, day: &ChangedDay) -> bool {
         let standing = day.before.map_or(0, |tally| tally.rows);
         standing.saturating_mul(MATCH_BYTES_PER_ROW) > self.budget as u64
     }
 
-    /// Writes the difference of days whose rows are buffered.
+    /// Writes the difference of days whose rows are buffered. `files` are theirs, in their order.
     async fn write_buffered(
         &self,
-        files: &mut [DayFiles<'_>],
+        files: &mut Option<DayFiles<'_>>,
         to: &Session,
         changed: Vec<ChangedDay>,
         hints: &RefreshHints<'_>,
     ) -> Result<Hauled, Fault> {
-        for day in &changed {
-            for files in files.iter_mut() {
-                if let Some(index) = files.index(day.day) {
-                    let taken = files.take_day(index, &day.rows, &day.tally).await;
-                    taken.map_err(landing)?;
-                }
+        if let Some(files) = files {
+            for (index, day) in changed.iter().enumerate() {
+                let taken = files.take_day(index, &day.rows, &day.tally).await;
+                taken.map_err(landing)?;
             }
         }
         begin_difference(to, &self.entry).await.map_err(target)?;
@@ -209,16 +199,128 @@ impl Haul<'_> {
         self.write(files, to, matched, hints).await
     }
 
-    pub(super) async fn standing(&self, to: &Session, day: &ChangedDay) -> Result<Standing, Fault> {
+    /// A day whose rows do not fit the budget is pulled a second time, and only what is new is held.
+    async fn refresh_large_day(
+        &self,
+        from: &Session,
+        to: &Session,
+        changed: &ChangedDay,
+        hints: &RefreshHints<'_>,
+        moved: impl FnMut(u64, u64),
+    ) -> Result<Hauled, Fault> {
+        if self.beyond_budget(changed) {
+            return self.replace(from, to, moved).await;
+        }
+        let mut files = self.files()?;
+        let hauled = self
+            .bring_up_large_day(&mut files, from, to, changed, hints, moved)
+            .await;
+        unless_failed(files, hauled).await
+    }
+
+    async fn bring_up_large_day(
+        &self,
+        files: &mut Option<DayFiles<'_>>,
+        from: &Session,
+        to: &Session,
+        changed: &ChangedDay,
+        hints: &RefreshHints<'_>,
+        mut moved: impl FnMut(u64, u64),
+    ) -> Result<Hauled, Fault> {
+        begin_difference(to, &self.entry).await.map_err(target)?;
+        let mut standing = self.standing(to, changed).await?;
+        let mut rows = self.copy_out(from).await?;
+        let mut intake = self.intake();
+        let (mut new, mut held, mut inserted, mut seen) = (DayBuffer::default(), 0, 0, 0);
+        while let Some(chunk) = rows.next().await {
+            let chunk = chunk.map_err(source)?;
+            intake.push(&chunk, |day, tuple| {
+                if let Some(files) = files {
+                    files.push(day, tuple);
+                }
+                if !standing.take(tuple_hash(tuple)) {
+                    new.push(tuple);
+                    held += tuple.len();
+                    inserted += 1;
+                }
+                seen += 1;
+            })?;
+            intake.discard();
+            if let Some(files) = files {
+                files.settle().await.map_err(landing)?;
+            }
+            if seen >= 1000 {
+                moved(std::mem::take(&mut seen), 0);
+            }
+            if held > self.budget {
+                break;
+            }
+        }
+        if held > self.budget {
+            to.batch("ROLLBACK").await.map_err(target)?;
+            drop(rows);
+            return Ok(Hauled::Replace);
+        }
+        let tally = intake.finish()?[0];
+        from.batch("COMMIT").await.map_err(source)?;
+        if let Some(files) = files {
+            files
+                .finish(&[tally], || moved(0, 0))
+                .await
+                .map_err(landing)?;
+        }
+        let matched = Matched {
+            day: ChangedDay {
+                day: changed.day,
+                destination: changed.destination,
+                tally,
+                before: changed.before,
+                rows: new,
+            },
+            gone: standing.gone(),
+            inserted,
+        };
+        self.write(files, to, vec![matched], hints).await
+    }
+
+    /// DELETE + COPY, streaming, in one transaction.
+    pub(super) async fn replace(
+        &self,
+        from: &Session,
+        to: &Session,
+        moved: impl FnMut(u64, u64),
+    ) -> Result<Hauled, Fault> {
+        let known = self.ledger(to).await?;
+        match self.stream(from, to, true, moved).await? {
+            Hauled::Loaded(days) => Ok(Hauled::Refreshed(
+                days.into_iter()
+                    .map(|loaded| {
+                        let Some(before) = known.get(&loaded.day).map(|l| l.tally.rows) else {
+                            return Refreshed::New(loaded);
+                        };
+                        let change = Change {
+                            before,
+                            deleted: before,
+                            inserted: loaded.tally.rows,
+                        };
+                        Refreshed::Changed(loaded, change)
+                    })
+                    .collect(),
+            )),
+            other => Ok(other),
+        }
+    }
+
+    async fn standing(&self, to: &Session, day: &ChangedDay) -> Result<Standing, Fault> {
         standing(to, self.place, day.destination, day.day)
             .await
             .map_err(target)
     }
 
     /// The one transaction, unless rows moved to or from where it does not look.
-    pub(super) async fn write(
+    async fn write(
         &self,
-        files: &mut [DayFiles<'_>],
+        files: &mut Option<DayFiles<'_>>,
         to: &Session,
         matched: Vec<Matched>,
         hints: &RefreshHints<'_>,
@@ -231,11 +333,7 @@ impl Haul<'_> {
             let keys = keys.ready();
             if hints.patient && self.keys_vanish(to, &matched, &keys).await? {
                 to.batch("ROLLBACK").await.map_err(target)?;
-                return Ok(Hauled::Refreshed {
-                    days: Vec::new(),
-                    unlanded: Vec::new(),
-                    waiting: ours,
-                });
+                return Ok(Hauled::Waiting(Vec::new(), ours));
             }
             ours.extend(&hints.followed);
             let elsewhere = days_of_keys(to, self.place, &keys, &ours)
@@ -274,7 +372,7 @@ impl Haul<'_> {
     /// All deletes before all inserts, so that a row may move between the days.
     async fn write_all(
         &self,
-        files: &mut [DayFiles<'_>],
+        files: &mut Option<DayFiles<'_>>,
         to: &Session,
         matched: Vec<Matched>,
     ) -> Result<Hauled, Fault> {
@@ -326,16 +424,6 @@ impl Haul<'_> {
             .await
             .map_err(target)?;
         self.publish(to, files).await?;
-        Ok(Hauled::refreshed(refreshed))
+        Ok(Hauled::Refreshed(refreshed))
     }
-}
-
-/// The files of the days of all parts, where they are to land.
-fn files_of<'a>(parts: &'a [Haul<'a>]) -> Result<Vec<DayFiles<'a>>, Fault> {
-    let files = parts.iter().map(Haul::files);
-    Ok(files
-        .collect::<Result<Vec<_>, _>>()?
-        .into_iter()
-        .flatten()
-        .collect())
 }

@@ -213,18 +213,8 @@ impl Planned {
         if options.to.lands() {
             arrow_schema(&pair.template.columns)?;
         }
-        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
-        let mut lost = BTreeSet::new();
-        if ask.makes_lost_tables() {
-            let found = relations::forget_lost(session, tenant, template).await?;
-            for relation in &found.relations {
-                tracing::warn!(relation, "is gone from the database, and made anew");
-            }
-            lost = found.days;
-        }
-        let known = landed::units(session, tenant, template).await?;
-        let mut days = ask.days(&pair, &known, options.to, options.today)?;
-        days.bring_back(&lost);
+        let known = landed::units(session, &pair.tenant.name, &pair.template.name).await?;
+        let days = ask.days(&pair, &known, options.to, options.today)?;
         Ok(Planned { pair, days, known })
     }
 
@@ -317,6 +307,14 @@ impl Making<'_> {
         let today = options.today;
         let pair = planned.pair.clone();
         let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+        if ask.makes_lost_tables() {
+            let lost = relations::forget_lost(session, tenant, template).await?;
+            for relation in &lost.relations {
+                tracing::warn!(relation, "is gone from the database, and made anew");
+            }
+            planned = Planned::of(session, pair.clone(), ask, options).await?;
+            planned.days.bring_back(&lost.days);
+        }
         let first = Shape::first_fold_line(today, pair.template.open_days);
         let from = planned.days.earliest();
         let fold_line = fold_line::settle(session, tenant, template, from, first).await?;

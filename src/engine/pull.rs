@@ -1,8 +1,8 @@
 //! Windows that are to be compared, pulled from their source into memory.
 
-use super::haul::{
-    DayBuffer, Fault, Haul, SEND_BYTES, begin_source, begin_source_snapshot, source,
-};
+use super::day_buffer::DayBuffer;
+use super::haul::{Haul, SEND_BYTES, begin_source, begin_source_snapshot};
+use super::hauled::{Fault, source};
 use crate::copy::Tally;
 use crate::pg::Session;
 use crate::unit::Day;

@@ -1,6 +1,6 @@
 //! The sessions of a worker: with the warehouse, and with the source of the tenant that it works for.
 
-use super::haul::{Fault, source, target};
+use super::hauled::{Fault, source, target};
 use crate::error::{Error, Kind};
 use crate::pg::{self, Access, Purpose, Session};
 use crate::unit::TenantName;

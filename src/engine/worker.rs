@@ -1,9 +1,9 @@
 //! A worker: takes jobs from the queue until none is left.
 
 use super::after::{After, what_now};
-use super::blame;
-use super::event::{Event, Outcome};
-use super::haul::{Fault, Haul, Hauled, RefreshHints, Refreshed, Side};
+use super::event::Event;
+use super::haul::{Haul, RefreshHints};
+use super::hauled::{Fault, Hauled, Refreshed, Side};
 use super::land::FromWarehouse;
 use super::queue::{Errand, Job, Next, PairIndex, Work};
 use super::retry;
@@ -42,7 +42,7 @@ pub(super) struct Worker {
     slot: usize,
     /// A day is refreshed by itself that was to go together with others: it waits for nobody.
     apart: bool,
-    sessions: Sessions,
+    pub(super) sessions: Sessions,
 }
 
 impl Worker {
@@ -110,7 +110,10 @@ impl Worker {
         let mut waits = retry::of_window();
         let mut tries = 0;
         let mut replace = false;
-        let mut with = shared.pairs[pair].waited_with(window);
+        let mut with = match errand.work {
+            Work::Refresh => shared.pairs[pair].waited_with(window),
+            _ => BTreeSet::new(),
+        };
         let fault = loop {
             tries += 1;
             shared.observer.event(&Event::WindowStarted {
@@ -171,38 +174,6 @@ impl Worker {
         self.fail(pair, window, tries, fault).await;
     }
 
-    /// Adds to an error about the encoding of a text the column that holds it.
-    async fn blame(&mut self, pair: PairIndex, window: Window, fault: Fault) -> Fault {
-        if fault.side != Side::Source || !blame::is_about_encoding(&fault.error) {
-            return fault;
-        }
-        let shared = Arc::clone(&self.shared);
-        let ready = &shared.pairs[pair];
-        let load = &shared.settings.load;
-        let search = async {
-            let query = ready.bind(window)?;
-            self.connect(pair).await?;
-            let (Some(session), _) = self.sessions.opened() else {
-                return Ok(None);
-            };
-            let timeout = load.statement_timeout;
-            blame::column_not_in_utf8(session, &ready.template, &query, timeout)
-                .await
-                .map_err(Fault::from)
-        };
-        // Bounded like a COPY that moves nothing: the unit has failed, and others wait for this worker.
-        match tokio::time::timeout(load.stall_timeout, search).await {
-            Ok(Ok(Some(column))) => Fault {
-                error: fault.error.at(format!("column `{column}`")),
-                ..fault
-            },
-            _ => {
-                self.end_sessions().await;
-                fault
-            }
-        }
-    }
-
     async fn attempt(
         &mut self,
         pair: PairIndex,
@@ -219,7 +190,9 @@ impl Worker {
         };
         if !matches!(
             result,
-            Some(Ok(Hauled::Loaded(_) | Hauled::Refreshed { .. }))
+            Some(Ok(Hauled::Loaded(_)
+                | Hauled::Refreshed(_)
+                | Hauled::Waiting(..)))
         ) {
             self.end_sessions().await;
         }
@@ -232,24 +205,14 @@ impl Worker {
                 shared.loaded(pair, errand.destination, &days, tries);
                 return After::Done.into();
             }
-            Some(Ok(Hauled::Refreshed {
-                days,
-                unlanded,
-                waiting,
-            })) => {
-                if waiting.is_empty() {
-                    lock(&shared.pairs[pair].followed).extend(with);
-                }
+            Some(Ok(Hauled::Refreshed(days))) => {
+                lock(&shared.pairs[pair].followed).extend(with);
+                self.refreshed(pair, window, errand, days, tries);
+                return After::Done.into();
+            }
+            Some(Ok(Hauled::Waiting(days, waiting))) => {
                 lock(&shared.pairs[pair].waiting).extend(waiting);
-                let of_window = days.iter().map(Refreshed::loaded);
-                let of_window = of_window.filter(|loaded| window.contains(loaded.day));
-                let bytes = of_window.map(|loaded| loaded.tally.bytes).sum();
-                let mut queue = shared.queue();
-                queue.loaded(pair, window, bytes);
-                let land = Errand::land(errand.destination);
-                queue.add(pair, land, &Window::runs(unlanded));
-                drop(queue);
-                shared.refreshed(pair, errand.destination, &days, tries);
+                self.refreshed(pair, window, errand, days, tries);
                 return After::Done.into();
             }
             Some(Ok(Hauled::Replace)) => return AfterLoad::Replace,
@@ -278,7 +241,31 @@ impl Worker {
         if taken && year && window.len() == 1 && errand.work == Work::Load {
             return AfterLoad::AsRefresh;
         }
-        what_now(window, fault).into()
+        what_now(window, self.look_at_root(fault).await).into()
+    }
+
+    fn refreshed(
+        &self,
+        pair: PairIndex,
+        window: Window,
+        errand: Errand,
+        days: Vec<Refreshed>,
+        tries: u32,
+    ) {
+        let of_window = days.iter().map(Refreshed::loaded);
+        let of_window = of_window.filter(|loaded| window.contains(loaded.day));
+        let bytes = of_window.map(|loaded| loaded.tally.bytes).sum();
+        let (unlanded, days): (Vec<Refreshed>, Vec<Refreshed>) = days
+            .into_iter()
+            .partition(|day| matches!(day, Refreshed::Unlanded(_)));
+        let unlanded = unlanded.iter().map(|day| day.loaded().day);
+        let mut queue = self.shared.queue();
+        queue.loaded(pair, window, bytes);
+        let land = Errand::land(errand.destination);
+        queue.add(pair, land, &Window::runs(unlanded));
+        drop(queue);
+        self.shared
+            .refreshed(pair, errand.destination, &days, tries);
     }
 
     /// Refreshes days out of which rows moved into the window at hand, before it, and once, so that each row ends up in
@@ -321,6 +308,7 @@ impl Worker {
             window,
             destination: errand.destination,
             query: &query,
+            masks: shared.settings.masks.as_ref(),
             reload: shared.reload,
             statement_timeout: load.statement_timeout,
             stall_timeout: load.stall_timeout,
@@ -385,7 +373,7 @@ impl Worker {
     }
 
     /// Makes sure that both sessions are there, the source's for this pair's tenant.
-    async fn connect(&mut self, pair: PairIndex) -> Result<(), Fault> {
+    pub(super) async fn connect(&mut self, pair: PairIndex) -> Result<(), Fault> {
         let shared = Arc::clone(&self.shared);
         let ready = &shared.pairs[pair];
         let Some(access) = &ready.access else {
@@ -429,42 +417,5 @@ impl Worker {
         shared.queue().loaded(pair, window, bytes);
         shared.loaded(pair, destination, &days, 1);
         Ok(())
-    }
-
-    /// The window failed for good: ledger, report, circuit.
-    async fn fail(&mut self, pair: PairIndex, window: Window, tries: u32, fault: Fault) {
-        let shared = Arc::clone(&self.shared);
-        let entry = shared.entry(pair, i32::try_from(tries).unwrap_or(i32::MAX));
-        let message = fault.error.to_string();
-        let unreachable = fault.error.kind() == Kind::Connect;
-        if fault.side != Side::Warehouse || !unreachable {
-            let recorded = match self.warehouse().await {
-                Ok(session) => ledger::fail(session, &entry, window.days(), &message).await,
-                Err(fault) => Err(fault.error),
-            };
-            if let Err(error) = recorded {
-                shared.observer.event(&Event::Warning(format!(
-                    "the failure of {window} could not be written into the ledger: {error}"
-                )));
-            }
-        }
-        shared.report_days(pair, window.days(), Outcome::Failed, tries);
-        let side = fault.side;
-        shared.add_failure(pair, vec![window], fault.error, false);
-        let dropped = {
-            let mut queue = shared.queue();
-            match side {
-                // Without it nothing can be done for anybody.
-                Side::Warehouse | Side::Landing if unreachable => {
-                    queue.failed(pair, window, false);
-                    queue.open_for_all()
-                }
-                _ => queue.failed(pair, window, unreachable && side == Side::Source),
-            }
-        };
-        if !dropped.is_empty() {
-            let why = format!("not tried after other failures, the last: {message}");
-            shared.not_tried(dropped, &why, Kind::Refused);
-        }
     }
 }
