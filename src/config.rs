@@ -16,12 +16,16 @@
 //!
 //! [secrets]
 //! allow = ["cmd:pass show acme/db"]      # references of tenants that this host may follow
+//!
+//! [laptop]
+//! salt_file = "/home/me/wh/salt"         # only in what `dayhaul laptop` writes
 //! ```
 //!
 //! Every key can be overridden by an environment variable, `DAYHAUL_<SECTION>_<KEY>`: `DAYHAUL_WAREHOUSE_URL`,
 //! `DAYHAUL_LOAD_JOBS`. A key or a variable nobody knows is an error, since a misspelt limit would be no limit.
 
 mod landing;
+mod masks;
 mod quantity;
 mod raw;
 
@@ -304,24 +308,9 @@ impl Draft {
                 Some(_) => Landing::default(),
             },
             secrets: self.secrets,
-            masks: self.salt_file.as_deref().map(salt).transpose()?,
+            masks: self.salt_file.as_deref().map(masks::salt).transpose()?,
         })
     }
-}
-
-fn salt(path: &Path) -> Result<Salt> {
-    let text = std::fs::read_to_string(path).map_err(|e| {
-        Error::config(format!("cannot read the salt in `{}`", path.display()))
-            .at("`laptop.salt_file`")
-            .with_source(e)
-    })?;
-    Salt::parse(text.trim()).ok_or_else(|| {
-        Error::config(format!(
-            "`{}` holds no salt: 64 hexadecimal digits",
-            path.display()
-        ))
-        .at("`laptop.salt_file`")
-    })
 }
 
 fn role(text: String) -> Result<String, String> {

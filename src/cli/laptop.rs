@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::error::{Error, Kind, Result, exit};
 use crate::report::RunOutcome;
 use crate::unit::Window;
+use fill::Loaded;
 use home::{Found, Home, blocking};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -21,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 const DAYS: u32 = 30;
 
 const EXAMPLES: &str = "\
-Values of columns that the template marks `mask = \"hash\" | \"null\" | \"fake\"` are masked by the tenants' own servers: the true
-ones never come here. Without days, it is `--last 30`.
+Columns that a template marks `mask = \"hash\" | \"null\" | \"fake\"` are masked by the tenants' own
+servers: their true values never come here. Without days, it is `--last 30`.
 
 Examples:
   dayhaul laptop                               all tenants, until Enter or Ctrl-C; then everything is gone
@@ -79,23 +80,10 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         let wanted = home::Wishes::of(&wanted.settings);
         blocking(move || Home::enter(dir, keep, reset, &wanted)).await?
     };
-    let ready = tokio::select! {
-        ready = fill::make_ready(&home, &wanted) => ready,
-        () = cancel.cancelled() => Err(interrupted()),
-    };
-    let ready = match ready {
-        Ok(ready) => ready,
-        Err(error) => {
-            // What was there before stays; what this command made goes.
-            home.leave().await;
-            return Err(error);
-        }
-    };
-    home.worth_keeping();
-    let loaded = fill::load(ready, &wanted, &cancel, context).await;
-    let loaded = match loaded {
+    let loaded = match settle_in(&mut home, &wanted, &cancel, context).await {
         Ok(loaded) => loaded,
         Err(error) => {
+            // What was there before stays; what this command made goes.
             home.leave().await;
             return Err(error);
         }
@@ -116,6 +104,21 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     }
     home.leave().await;
     Ok(outcome.exit_code())
+}
+
+/// Catalog, then days. From the days on, what was to be kept stays whatever happens.
+async fn settle_in(
+    home: &mut Home,
+    wanted: &Wanted,
+    cancel: &CancellationToken,
+    context: &Context,
+) -> Result<Loaded> {
+    let ready = tokio::select! {
+        ready = fill::make_ready(home, wanted) => ready?,
+        () = cancel.cancelled() => return Err(interrupted()),
+    };
+    home.worth_keeping();
+    fill::load(ready, wanted, cancel, context).await
 }
 
 impl Wanted {

@@ -293,6 +293,17 @@ fn a_laptop_and_a_warehouse_are_never_taken_for_each_other() {
             masking.stderr
         );
     }
+    // It lands nothing: masked rows would take the place of true ones.
+    let mut land = world.command(&[
+        "--config",
+        desk.dir().join("dayhaul.toml").to_str().unwrap(),
+        "land",
+    ]);
+    let lake = format!("file://{}", world.folder().join("lake").display());
+    land.env("DAYHAUL_LANDING_URL", lake);
+    let land = Output::of(&mut land).exits(2);
+    assert!(land.stderr.contains("not for files"), "{}", land.stderr);
+    assert!(!world.folder().join("lake").exists());
     // A laptop of a laptop.
     let nested = desk.with(&world, &["laptop"]).exits(2);
     assert!(
@@ -365,6 +376,30 @@ fn a_laptop_that_is_not_kept_is_gone_when_the_command_ends() {
 }
 
 #[test]
+fn an_interrupted_laptop_leaves_nothing_unless_it_was_kept() {
+    let slow = TEMPLATE.replace("at < {to}", "at < {to} AND pg_sleep(1) IS NOT NULL");
+    let world = World::new("laptop_slow", &["acme"]);
+    fill(&world.tenants[0], "2024-02-10", 39);
+    world.set_up_template("sale", &slow, &["acme"]);
+    for kept in [false, true] {
+        let desk = Desk::new();
+        let dir = desk.dir();
+        let mut args = vec!["laptop", dir.to_str().unwrap(), LAST[0], LAST[1]];
+        args.extend(kept.then_some("--keep"));
+        let running = world.start(&args);
+        wait_until("rows are on their way", || {
+            world.tenants[0].one("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active' AND datname = current_database()") != "0"
+        });
+        running.signal(libc::SIGINT);
+        running.output().exits(130);
+        assert_eq!(desk.dir().exists(), kept);
+        if kept {
+            assert_eq!(desk.one("SELECT outcome FROM _wh.run"), "interrupted");
+        }
+    }
+}
+
+#[test]
 fn a_tenant_that_is_down_leaves_the_others_alone() {
     let world = shop("laptop_down", &["acme"]);
     let nowhere = "postgres://nobody@127.0.0.1:1/none?connect_timeout=1";
@@ -411,6 +446,12 @@ fn other_masks_need_a_laptop_made_anew() {
         "item = \"text\"",
         "item = { type = \"text\", mask = \"null\" }",
     );
+    let shown = world
+        .dayhaul(&["template", "show", "sale", "--json"])
+        .ok()
+        .json();
+    assert_eq!(shown["columns"][3]["mask"], "hash");
+    assert_eq!(shown["columns"][7]["mask"], serde_json::Value::Null);
     world.write("templates/sale.sql", &stricter);
     let loaded = world
         .dayhaul(&["template", "load", "templates/sale.sql"])

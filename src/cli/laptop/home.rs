@@ -51,7 +51,7 @@ impl Wishes {
 pub enum Found {
     /// Nothing: it is empty, or not there.
     Nothing,
-    Laptop(Home),
+    Laptop(Box<Home>),
     /// A laptop that never came to life.
     Ruin,
 }
@@ -83,7 +83,7 @@ impl Home {
                 home.remove();
                 Home::make(&dir, keep)?
             }
-            Found::Laptop(home) => home,
+            Found::Laptop(home) => *home,
             Found::Ruin if reset => {
                 remove_files(&dir);
                 Home::make(&dir, keep)?
@@ -126,14 +126,14 @@ impl Home {
         };
         let whole = dir.join("dayhaul.toml").is_file();
         Ok(match Kept::open(&dir.join("postgres"))? {
-            Some(cluster) if whole => Found::Laptop(Home {
+            Some(cluster) if whole => Found::Laptop(Box::new(Home {
                 port: 0,
                 dir,
                 cluster,
                 salt,
                 stays: true,
                 keep: true,
-            }),
+            })),
             _ => Found::Ruin,
         })
     }

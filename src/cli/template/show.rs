@@ -7,6 +7,7 @@ use crate::cli::Context;
 use crate::error::{Result, exit};
 use crate::report::numbers::{count, counted};
 use crate::report::table::Sheet;
+use crate::schema::Mask;
 use crate::template::Template;
 use crate::unit::TemplateName;
 use serde_json::{Value, json};
@@ -78,12 +79,11 @@ fn columns_table(template: &Template) -> String {
     let mut sheet = Sheet::new(&["column", "type", ""]);
     for column in &template.columns {
         // Only a type with a precision is rounded, only one without says how it lands.
-        let remark = match column.land {
-            _ if column.round => "the source may round".to_owned(),
-            Some(land) => format!("lands as {land}"),
-            None => String::new(),
-        };
-        sheet.row([column.name.clone(), column.ty.to_string(), remark]);
+        let rounds = column.round.then(|| "the source may round".to_owned());
+        let lands = column.land.map(|land| format!("lands as {land}"));
+        let masked = column.mask.map(|mask| format!("on a laptop: {mask}"));
+        let said: Vec<String> = rounds.into_iter().chain(lands).chain(masked).collect();
+        sheet.row([column.name.clone(), column.ty.to_string(), said.join("; ")]);
     }
     sheet.render()
 }
@@ -108,6 +108,7 @@ fn to_json(registered: &Registered, versions: Option<&[Version]>) -> Value {
             "type": c.ty.to_string(),
             "round": c.round,
             "land": c.land.map(|land| land.to_string()),
+            "mask": c.mask.map(Mask::as_str),
         })
     });
     let mut all = list::summary(registered);
