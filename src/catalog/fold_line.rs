@@ -32,6 +32,25 @@ pub async fn settle(
     Ok(Day::from(row.get::<_, NaiveDate>(0)))
 }
 
+/// Remembers that `from` was asked for, and nothing else: no table is needed.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn remember_first(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    from: Day,
+) -> Result<()> {
+    session
+        .execute(
+            "UPDATE _wh.pair SET first_day = least(first_day, $3) WHERE tenant = $1 AND template = $2",
+            &[&tenant.as_str(), &template.as_str(), &from.date()],
+        )
+        .await?;
+    Ok(())
+}
+
 /// Rows that the ledger says each loaded day of a pair holds, from `from` on.
 ///
 /// # Errors

@@ -39,11 +39,15 @@ pub struct Run {
 pub struct Counts {
     pub loaded: u64,
     pub changed: u64,
+    /// Their files were written, in the warehouse nothing was.
+    pub landed: u64,
     pub failed: u64,
     /// These three are known when the run has ended.
     pub unchanged: Option<u64>,
     pub skipped: Option<u64>,
     pub not_tried: Option<u64>,
+    /// Parquet files that it wrote; known when the run has ended.
+    pub files: Option<u64>,
     pub rows: u64,
 }
 
@@ -77,10 +81,12 @@ fn select_runs() -> String {
                 coalesce((r.totals ->> 'changed')::bigint, a.changed), coalesce((r.totals ->> 'failed')::bigint, a.failed), \
                 (r.totals ->> 'unchanged')::bigint, (r.totals ->> 'skipped')::bigint, (r.totals ->> 'not_tried')::bigint, \
                 coalesce((r.totals ->> 'rows')::bigint, a.rows), a.retried, \
-                r.cancel_requested_by, r.cancel_requested_at \
+                r.cancel_requested_by, r.cancel_requested_at, \
+                coalesce((r.totals ->> 'landed')::bigint, a.landed), (r.totals ->> 'files')::bigint \
          FROM _wh.run r CROSS JOIN LATERAL (SELECT {} AS outcome) o CROSS JOIN LATERAL ( \
              SELECT count(*) FILTER (WHERE outcome IN ('loaded', 'reloaded')) AS loaded, \
                     count(*) FILTER (WHERE outcome = 'changed') AS changed, \
+                    count(*) FILTER (WHERE outcome = 'landed') AS landed, \
                     count(*) FILTER (WHERE outcome = 'failed') AS failed, \
                     coalesce(sum(rows) FILTER (WHERE outcome <> 'staged'), 0)::bigint AS rows, \
                     count(*) FILTER (WHERE tries > 1) AS retried \
@@ -160,10 +166,12 @@ fn run_of(row: &Row) -> Run {
         counts: Counts {
             loaded: unsigned(row.get(11)),
             changed: unsigned(row.get(12)),
+            landed: unsigned(row.get(21)),
             failed: unsigned(row.get(13)),
             unchanged: known(14),
             skipped: known(15),
             not_tried: known(16),
+            files: known(22),
             rows: unsigned(row.get(17)),
         },
         retried: unsigned(row.get(18)),
@@ -271,7 +279,7 @@ pub struct Attempt {
     pub command: Option<String>,
     pub host: Option<String>,
     pub at: DateTime<Utc>,
-    /// `staged`, `loaded`, `reloaded` (the same rows), `changed` or `failed`.
+    /// `staged`, `loaded`, `reloaded` (the same rows), `changed`, `landed` or `failed`.
     pub outcome: String,
     /// `None` when it failed; so the digest.
     pub rows: Option<u64>,

@@ -58,7 +58,8 @@ impl Ledger {
     }
 }
 
-fn object(row: &Row, first: usize) -> Option<Object> {
+/// The three columns of an object, from `first` on.
+pub(super) fn object(row: &Row, first: usize) -> Option<Object> {
     let digest = row.get::<_, Option<&str>>(first + 1)?.parse().ok()?;
     Some(Object {
         url: row.get::<_, Option<String>>(first)?,
@@ -141,6 +142,30 @@ pub async fn withdraw(
         )
         .await?;
     Ok(())
+}
+
+/// Says of a pair's staged days, but for those of `except`, that nobody knows what their objects hold: files of what the
+/// warehouse shows are about to take their places. Reaches the disk.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn withdraw_staged(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    except: impl IntoIterator<Item = Day>,
+) -> Result<()> {
+    session
+        .batch("BEGIN; SET LOCAL synchronous_commit = on")
+        .await?;
+    let withdrawn = session
+        .execute(
+            "UPDATE _wh.staged SET object_digest = NULL \
+             WHERE tenant = $1 AND template = $2 AND day <> ALL ($3) AND object_digest IS NOT NULL",
+            &[&tenant.as_str(), &template.as_str(), &dates(except)],
+        )
+        .await;
+    super::finish(session, withdrawn.map(drop)).await
 }
 
 /// The digests of days, which nobody else can change until this transaction ends.
@@ -297,6 +322,31 @@ pub async fn record_alone(
                 &days.iter().map(|d| count(d.tally.bytes)).collect::<Vec<_>>(),
                 &urls(objects),
                 &sizes(objects),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Notes that days that stand alone were compared with their source and found unchanged, as
+/// [`ledger::checked`](super::ledger::checked) does for those of the warehouse.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn checked(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: impl IntoIterator<Item = Day>,
+) -> Result<()> {
+    session
+        .execute(
+            "UPDATE _wh.unit SET checked_at = clock_timestamp(), version = $3 \
+             WHERE tenant = $1 AND template = $2 AND day = ANY ($4) AND state = 'landed'",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &entry.version,
+                &dates(days),
             ],
         )
         .await?;

@@ -1,6 +1,7 @@
 //! The ledger: per unit its state, rows, digest, and where they are. A unit that is not in it was never tried. Days on
 //! their way are in [`staged`](super::staged).
 
+use super::landed::{Object, object};
 use crate::copy::Tally;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Row, Session};
@@ -89,28 +90,6 @@ pub async fn loaded_versions(
         .collect())
 }
 
-/// Loaded days of a pair with their digests.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn digests(
-    session: &Session,
-    tenant: &TenantName,
-    template: &TemplateName,
-) -> Result<BTreeMap<Day, String>> {
-    let rows = session
-        .query(
-            "SELECT day, digest FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded' \
-             AND digest IS NOT NULL",
-            &[&tenant.as_str(), &template.as_str()],
-        )
-        .await?;
-    Ok(rows
-        .iter()
-        .map(|row| (Day::from(row.get::<_, NaiveDate>(0)), row.get(1)))
-        .collect())
-}
-
 /// Mean bytes of a pair's thirty latest days that had rows; `None` when there is no history.
 ///
 /// # Errors
@@ -123,7 +102,7 @@ pub async fn bytes_per_day(
     let row = session
         .query_one(
             "SELECT avg(bytes)::bigint FROM (SELECT bytes FROM _wh.unit WHERE tenant = $1 AND template = $2 \
-             AND state = 'loaded' AND rows > 0 ORDER BY day DESC LIMIT 30) AS latest",
+             AND state IN ('loaded', 'landed') AND rows > 0 ORDER BY day DESC LIMIT 30) AS latest",
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
@@ -305,9 +284,11 @@ pub(super) fn loaded_day(row: &Row) -> Result<LoadedDay> {
     })
 }
 
-/// What the ledger says of a loaded day.
+/// What the ledger says of a day that is loaded or landed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
+    /// Whether the warehouse holds its rows; otherwise its object alone does.
+    pub loaded: bool,
     pub tally: Tally,
     /// Of the template it was loaded with.
     pub version: String,
@@ -315,9 +296,10 @@ pub struct Recorded {
     pub relation: Option<String>,
     /// Whether that table exists.
     pub there: bool,
+    pub object: Option<Object>,
 }
 
-/// The loaded days of a pair, within `window` when there is one.
+/// The days of a pair that are loaded or landed, within `window` when there is one.
 ///
 /// # Errors
 /// [`Kind::Bug`] when a digest cannot be read; the warehouse's.
@@ -329,11 +311,12 @@ pub async fn recorded(
 ) -> Result<BTreeMap<Day, Recorded>> {
     let rows = session
         .query(
-            "SELECT u.day, u.rows, u.digest, u.bytes, u.version, u.relation, c.oid IS NOT NULL \
+            "SELECT u.day, u.rows, u.digest, u.bytes, u.version, u.relation, c.oid IS NOT NULL, u.state = 'loaded', \
+                    u.object, u.object_digest, u.object_bytes \
              FROM _wh.unit u \
              LEFT JOIN pg_namespace n ON n.nspname = split_part(u.relation, '.', 1) \
              LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = split_part(u.relation, '.', 2) \
-             WHERE u.tenant = $1 AND u.template = $2 AND u.state = 'loaded' \
+             WHERE u.tenant = $1 AND u.template = $2 AND u.state IN ('loaded', 'landed') \
                AND u.day >= coalesce($3::date, '-infinity') AND u.day < coalesce($4::date, 'infinity')",
             &[
                 &tenant.as_str(),
@@ -351,6 +334,8 @@ pub async fn recorded(
                 version: row.get(4),
                 relation: row.get(5),
                 there: row.get(6),
+                loaded: row.get(7),
+                object: object(row, 8),
             };
             Ok((day, recorded))
         })

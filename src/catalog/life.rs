@@ -1,6 +1,7 @@
 //! One unit's life, put together from all that the catalog and its table know of it.
 
 use super::history::{self, Attempt, unsigned};
+use super::landed::{self, Object};
 use super::{Tenant, lease, templates, tenants};
 use crate::error::Result;
 use crate::pg::{Row, Session, ToSql};
@@ -18,6 +19,8 @@ pub struct Life {
     /// `None` when the template was never enabled for the tenant.
     pub pair: Option<PairFacts>,
     pub now: Now,
+    /// Its Parquet file, and whether that holds just its rows.
+    pub object: Option<(Object, bool)>,
     /// Where its rows are; `None` when it has none to be found.
     pub place: Option<Found>,
     /// What runs did to it, in order.
@@ -49,6 +52,12 @@ pub enum Now {
         /// When it was last compared with its source.
         checked_at: Option<DateTime<Utc>>,
     },
+    /// In its file alone.
+    Landed {
+        rows: Rows,
+        landed_at: Option<DateTime<Utc>>,
+        checked_at: Option<DateTime<Utc>>,
+    },
 }
 
 /// The rows of a unit, as the ledger knows them.
@@ -75,7 +84,7 @@ impl Now {
     /// Its rows, shown or not.
     pub fn rows(&self) -> Option<&Rows> {
         match self {
-            Now::Staged(rows) | Now::Loaded { rows, .. } => Some(rows),
+            Now::Staged(rows) | Now::Loaded { rows, .. } | Now::Landed { rows, .. } => Some(rows),
             Now::NeverTried | Now::Failed { .. } => None,
         }
     }
@@ -87,6 +96,7 @@ impl Now {
             Now::Failed { .. } => "failed",
             Now::Staged(_) => "staged",
             Now::Loaded { .. } => "loaded",
+            Now::Landed { .. } => "landed",
         }
     }
 }
@@ -108,7 +118,7 @@ pub async fn read(
         template: template.name.clone(),
         day,
     };
-    let now = now(session, &unit).await?;
+    let (now, object) = now(session, &unit).await?;
     let place = match now.rows().and_then(|rows| rows.relation.as_deref()) {
         Some(relation) => Some(find(session, relation, &template, day).await?),
         None => None,
@@ -121,6 +131,7 @@ pub async fn read(
         template,
         day,
         now,
+        object,
         place,
     })
 }
@@ -139,7 +150,7 @@ async fn pair(session: &Session, unit: &Unit) -> Result<Option<PairFacts>> {
     }))
 }
 
-async fn now(session: &Session, unit: &Unit) -> Result<Now> {
+async fn now(session: &Session, unit: &Unit) -> Result<(Now, Option<(Object, bool)>)> {
     let key: [&(dyn ToSql + Sync); 3] = [
         &unit.tenant.as_str(),
         &unit.template.as_str(),
@@ -147,7 +158,8 @@ async fn now(session: &Session, unit: &Unit) -> Result<Now> {
     ];
     let ledger = session
         .query_opt(
-            "SELECT rows, bytes, digest, version, relation, state, loaded_at, checked_at, error, tries \
+            "SELECT rows, bytes, digest, version, relation, state, loaded_at, checked_at, error, tries, \
+                    object, object_digest, object_bytes, object_digest IS NOT DISTINCT FROM digest \
              FROM _wh.unit WHERE tenant = $1 AND template = $2 AND day = $3",
             &key,
         )
@@ -159,6 +171,9 @@ async fn now(session: &Session, unit: &Unit) -> Result<Now> {
             &key,
         )
         .await?;
+    let object = ledger
+        .as_ref()
+        .and_then(|row| Some((landed::object(row, 10)?, row.get(13))));
     let rows = |row: &Row| Rows {
         rows: unsigned(row.get(0)),
         bytes: unsigned(row.get(1)),
@@ -166,19 +181,25 @@ async fn now(session: &Session, unit: &Unit) -> Result<Now> {
         version: row.get(3),
         relation: row.get(4),
     };
-    Ok(match (ledger, staged) {
+    let now = match (ledger, staged) {
         (Some(row), _) if row.get::<_, &str>(5) == "loaded" => Now::Loaded {
             rows: rows(&row),
             loaded_at: row.get(6),
             checked_at: row.get(7),
         },
         (_, Some(row)) => Now::Staged(rows(&row)),
+        (Some(row), None) if row.get::<_, &str>(5) == "landed" => Now::Landed {
+            rows: rows(&row),
+            landed_at: row.get(6),
+            checked_at: row.get(7),
+        },
         (Some(row), None) => Now::Failed {
             error: row.get::<_, Option<String>>(8).unwrap_or_default(),
             tries: row.get(9),
         },
         (None, None) => Now::NeverTried,
-    })
+    };
+    Ok((now, object))
 }
 
 async fn find(session: &Session, relation: &str, template: &Template, day: Day) -> Result<Found> {

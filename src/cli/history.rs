@@ -86,6 +86,7 @@ fn table(runs: &[Run]) -> String {
         "outcome",
         ">loaded",
         ">changed",
+        ">landed",
         ">unchanged",
         ">skipped",
         ">failed",
@@ -101,6 +102,7 @@ fn table(runs: &[Run]) -> String {
             run.outcome.clone(),
             count(run.counts.loaded),
             count(run.counts.changed),
+            count(run.counts.landed),
             run.counts.unchanged.map_or_else(String::new, count),
             run.counts.skipped.map_or_else(String::new, count),
             count(run.counts.failed),
@@ -131,6 +133,7 @@ fn page(run: &Run) -> String {
     let mut units = vec![
         format!("{} loaded", count(counts.loaded)),
         format!("{} changed", count(counts.changed)),
+        format!("{} landed", count(counts.landed)),
     ];
     units.extend(counts.unchanged.map(|n| format!("{} unchanged", count(n))));
     units.extend(counts.skipped.map(|n| format!("{} skipped", count(n))));
@@ -139,6 +142,9 @@ fn page(run: &Run) -> String {
     fact("units", units.join(", "));
     fact("tried again", counted(run.retried, "unit"));
     fact("rows", count(counts.rows));
+    if let Some(files) = counts.files.filter(|files| *files > 0) {
+        fact("files written", count(files));
+    }
     facts.render()
 }
 
@@ -173,10 +179,12 @@ fn to_json(run: &Run) -> Value {
         "seconds": run.seconds,
         "loaded": run.counts.loaded,
         "changed": run.counts.changed,
+        "landed": run.counts.landed,
         "unchanged": run.counts.unchanged,
         "skipped": run.counts.skipped,
         "failed": run.counts.failed,
         "not_tried": run.counts.not_tried,
+        "files": run.counts.files,
         "rows": run.counts.rows,
         "retried": run.retried,
         "cancel_requested_by": asked.map(|(who, _)| who),

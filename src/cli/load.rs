@@ -1,11 +1,13 @@
 //! What the commands that load units have in common: pairs, locks, progress, outcome.
 
 use super::context::Context;
+use super::place;
 use super::selection::Resolved;
 use crate::catalog::{self, Catalog, Pair};
 use crate::config::Settings;
 use crate::engine::ask::Ask;
 use crate::engine::event::RunReport;
+use crate::engine::land::To;
 use crate::engine::run::{Options, run};
 use crate::error::{Error, Result, exit};
 use crate::report::{Progress, RunOutcome, fold, json, summary};
@@ -46,11 +48,13 @@ impl RunArgs {
     }
 }
 
-/// Carries out what is asked of a selection, and shows how it went. Gives the exit code.
+/// Carries out what is asked of a selection, and shows how it went. `to` is where the command line says that rows go.
+/// Gives the exit code.
 pub(super) async fn carry_out(
     ask: Ask,
     resolved: &Resolved,
     args: RunArgs,
+    to: Option<To>,
     cancel: CancellationToken,
     context: &Context,
 ) -> Result<u8> {
@@ -71,6 +75,7 @@ pub(super) async fn carry_out(
     let options = Options {
         wait: args.wait,
         today: resolved.today,
+        to: place::resolve(to, &settings),
     };
     let report = watched(&settings, pairs, ask, options, cancel, context).await?;
     Ok(args.exit_code(&report))

@@ -1,6 +1,7 @@
 //! The command line: one file per command, each with its arguments and a short `run`.
 
 pub mod backfill;
+pub mod bench;
 pub mod cancel;
 pub mod confirm;
 pub mod context;
@@ -8,8 +9,11 @@ pub mod demo;
 pub mod fold;
 pub mod history;
 pub mod init;
+pub mod land;
+pub mod laptop;
 mod load;
 mod log;
+pub mod place;
 pub mod rebuild;
 pub mod refresh;
 pub mod selection;
@@ -82,6 +86,8 @@ enum LogFormat {
 enum Command {
     /// Show the whole way on private servers that are gone afterwards
     Demo(demo::Args),
+    /// Measure Dayhaul against dblink and others, on private servers, with the same rows
+    Bench(Box<bench::Args>),
     /// Prepare the warehouse: roles, rights and the catalog
     Init(init::Args),
     /// Add, list, test, enable and disable tenants
@@ -95,6 +101,8 @@ enum Command {
     Rebuild(rebuild::Args),
     /// Load what is missing and refresh the latest days: the one command for cron
     Sync(sync::Args),
+    /// Write days that the warehouse has as Parquet files
+    Land(land::Args),
     /// Move closed days from their day tables into their year tables
     Fold(fold::Args),
     /// Bring folded days back into day tables of their own
@@ -107,6 +115,8 @@ enum Command {
     Why(why::Args),
     /// Compare source, warehouse and ledger, row by row
     Verify(verify::Args),
+    /// Bring the latest days onto a private server of your own, masked on the way
+    Laptop(laptop::Args),
     /// Write, review, load and look at templates
     #[command(subcommand)]
     Template(template::Command),
@@ -143,17 +153,20 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 async fn dispatch(command: Command, context: &Context) -> Result<u8> {
     match command {
         Command::Demo(args) => Box::pin(demo::run(args, context)).await,
+        Command::Bench(args) => Box::pin(bench::run(*args, context)).await,
         Command::Init(args) => init::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
         Command::Refresh(args) => refresh::run(args, context).await,
         Command::Rebuild(args) => rebuild::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
+        Command::Land(args) => land::run(args, context).await,
         Command::Fold(args) => fold::run(args, context).await,
         Command::Unfold(args) => unfold::run(args, context).await,
         Command::Cancel(args) => cancel::run(args, context).await,
         Command::History(args) => history::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
+        Command::Laptop(args) => Box::pin(laptop::run(args, context)).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,
     }

@@ -1,9 +1,11 @@
 //! Which units a command works on: the same flags everywhere.
 
+use super::place::Place;
 use crate::catalog::Selection;
 use crate::error::{Error, Result};
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use clap::Args;
+use std::str::FromStr;
 
 /// `--tenant`, `--template` and the days.
 #[derive(Debug, Clone, Default, Args)]
@@ -20,7 +22,7 @@ pub struct SelectionArgs {
     pub from: Option<Day>,
     /// Last UTC day, inclusive [default: yesterday]
     #[arg(long, value_name = "D")]
-    pub to: Option<Day>,
+    pub to: Vec<Until>,
     /// The N complete UTC days that end yesterday
     #[arg(long, value_name = "N")]
     pub last: Option<u32>,
@@ -30,6 +32,28 @@ pub struct SelectionArgs {
     /// Take this day for today
     #[arg(long, value_name = "D", hide = true)]
     pub today: Option<Day>,
+}
+
+/// What `--to` says besides a day, for the help of commands that load.
+pub const PLACES: &str = "`--to` also says where rows go, beside a last day or without one: `--to warehouse`, \
+`--to parquet` (files and nothing else), `--to both` [default: both when `landing.enabled`].";
+
+/// What `--to` says: the last day or, of a load, where rows go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    Day(Day),
+    Place(Place),
+}
+
+impl FromStr for Until {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Until> {
+        match text.parse() {
+            Ok(place) => Ok(Until::Place(place)),
+            Err(_) => text.parse().map(Until::Day),
+        }
+    }
 }
 
 /// What the flags mean today.
@@ -44,6 +68,36 @@ pub struct Resolved {
 }
 
 impl SelectionArgs {
+    /// Takes out of `--to` where rows go.
+    ///
+    /// # Errors
+    /// It names two places.
+    pub fn take_place(&mut self) -> Result<Option<Place>> {
+        let mut places = self.to.iter().filter_map(|until| match until {
+            Until::Place(place) => Some(*place),
+            Until::Day(_) => None,
+        });
+        let place = places.next();
+        if places.next().is_some() {
+            return Err(Error::usage("`--to` names two places"));
+        }
+        self.to.retain(|until| matches!(until, Until::Day(_)));
+        Ok(place)
+    }
+
+    /// The day that `--to` names.
+    fn last_day(&self) -> Result<Option<Day>> {
+        match self.to[..] {
+            [] => Ok(None),
+            [Until::Day(day)] => Ok(Some(day)),
+            [Until::Place(_), ..] => Err(Error::usage(
+                "`--to` takes a day here: this command hauls no rows",
+            )
+            .with_hint("`backfill`, `refresh` and `sync` take `--to warehouse|parquet|both`")),
+            _ => Err(Error::usage("`--to` names two days")),
+        }
+    }
+
     /// Resolves the days against today's UTC date, once for the whole run.
     ///
     /// # Errors
@@ -76,10 +130,11 @@ impl SelectionArgs {
     }
 
     fn days(&self, today: Day) -> Result<Option<Window>> {
-        let range = self.from.is_some() || self.to.is_some();
+        let last_day = self.last_day()?;
+        let range = self.from.is_some() || last_day.is_some();
         match (range, self.last, self.year) {
             (false, None, None) => Ok(None),
-            (true, None, None) => self.range(today).map(Some),
+            (true, None, None) => self.range(last_day, today).map(Some),
             (false, Some(n), None) => last(n, today).map(Some),
             (false, None, Some(year)) => whole_year(year, today).map(Some),
             _ => Err(Error::usage("the days are named in two ways")
@@ -87,13 +142,13 @@ impl SelectionArgs {
         }
     }
 
-    fn range(&self, today: Day) -> Result<Window> {
+    fn range(&self, last_day: Option<Day>, today: Day) -> Result<Window> {
         let from = self.from.ok_or_else(|| {
             Error::usage("`--to` without `--from`").with_hint("name the first day with `--from D`")
         })?;
-        let to = self.to.unwrap_or(today.plus(-1));
+        let to = last_day.unwrap_or(today.plus(-1));
         if from > to {
-            let what = if self.to.is_some() {
+            let what = if last_day.is_some() {
                 "--to"
             } else {
                 "yesterday,"
@@ -188,7 +243,7 @@ mod tests {
     fn from_and_to_are_inclusive() {
         let range = SelectionArgs {
             from: Some(day("2024-01-01")),
-            to: Some(day("2024-01-02")),
+            to: vec![Until::Day(day("2024-01-02"))],
             ..args()
         };
         assert_eq!(range.resolve().unwrap().days.unwrap().len(), 2);
@@ -226,7 +281,7 @@ mod tests {
     fn a_future_day_is_allowed_and_said() {
         let future = SelectionArgs {
             from: Some(day("2024-03-01")),
-            to: Some(day("2024-03-05")),
+            to: vec![Until::Day(day("2024-03-05"))],
             ..args()
         };
         assert!(future.resolve().unwrap().note.unwrap().contains("future"));
@@ -248,7 +303,7 @@ mod tests {
         for wrong in [
             SelectionArgs {
                 from,
-                to: Some(day("2024-02-01")),
+                to: vec![Until::Day(day("2024-02-01"))],
                 ..args()
             },
             SelectionArgs {
@@ -261,7 +316,22 @@ mod tests {
                 last: Some(3),
                 ..args()
             },
-            SelectionArgs { to: from, ..args() },
+            SelectionArgs {
+                to: vec![Until::Day(day("2024-02-02"))],
+                ..args()
+            },
+            SelectionArgs {
+                from,
+                to: ["2024-02-03", "2024-02-04"]
+                    .map(|d| Until::Day(day(d)))
+                    .to_vec(),
+                ..args()
+            },
+            SelectionArgs {
+                from,
+                to: vec!["parquet".parse().unwrap()],
+                ..args()
+            },
             SelectionArgs {
                 last: Some(0),
                 ..args()

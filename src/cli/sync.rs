@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::load::{RunArgs, carry_out};
+use super::place::{LandArgs, Place};
 use super::selection::Resolved;
 use super::signals::cancelled_by_signals;
 use crate::catalog::Selection;
@@ -23,6 +24,11 @@ pub struct Args {
     /// Take this day for today
     #[arg(long, value_name = "D")]
     today: Option<Day>,
+    /// Where rows go: `warehouse`, `parquet` (files and nothing else) or `both` [default: the configuration's]
+    #[arg(long, value_name = "WHERE")]
+    to: Option<Place>,
+    #[command(flatten)]
+    landing: LandArgs,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -40,5 +46,14 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let ask = Ask::Sync {
         lookback: args.lookback,
     };
-    carry_out(ask, &resolved, args.run, cancelled_by_signals(), context).await
+    let to = args.landing.said(args.to)?;
+    carry_out(
+        ask,
+        &resolved,
+        args.run,
+        to,
+        cancelled_by_signals(),
+        context,
+    )
+    .await
 }

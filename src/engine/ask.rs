@@ -1,9 +1,14 @@
 //! What a run is asked for, and the days of a pair that follow from it. Resolved once, after the pair's lock is held.
 
+use super::land::To;
 use crate::catalog::Pair;
+use crate::catalog::landed::Standing;
 use crate::error::{Error, Result};
-use crate::unit::{Day, Window};
+use crate::unit::{Day, TemplateName, TenantName, Window};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Days of each (tenant, template).
+pub type DaysByPair = BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>;
 
 /// What a run is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,9 +22,15 @@ pub enum Ask {
     /// Days are loaded anew from their sources, and with them the whole year of each that is closed: into a fresh table
     /// beside the one that readers see until it is complete.
     Rebuild { days: Window },
+    /// These days of each pair are compared row by row with what really stands in the warehouse, whatever the ledger says;
+    /// and days whose tables are gone are loaded anew.
+    Repair { days: DaysByPair },
     /// Every day from the pair's first on that is not loaded, and the latest `lookback` days again (the template's own
     /// number for `None`).
     Sync { lookback: Option<u32> },
+    /// Days that the warehouse has get their files from there, of `days` or of the whole ledger; all of them with
+    /// `rewrite`.
+    Land { days: Option<Window>, rewrite: bool },
 }
 
 /// The days of a pair, told apart.
@@ -27,34 +38,63 @@ pub enum Ask {
 pub struct Days {
     pub load: BTreeSet<Day>,
     pub refresh: BTreeSet<Day>,
+    /// Days that are loaded and not landed.
+    pub land: BTreeSet<Day>,
     pub skipped: BTreeSet<Day>,
 }
 
 impl Days {
     pub fn all(&self) -> BTreeSet<Day> {
-        let some: BTreeSet<Day> = self.load.union(&self.refresh).copied().collect();
-        some.union(&self.skipped).copied().collect()
+        let parts = [&self.load, &self.refresh, &self.land, &self.skipped];
+        parts.into_iter().flatten().copied().collect()
     }
 
-    /// Adds to the days to load those of `loaded` that share a closed year with one of them: a table is replaced whole.
+    /// Whether sources are to be asked.
+    pub fn needs_source(&self) -> bool {
+        !(self.load.is_empty() && self.refresh.is_empty())
+    }
+
+    /// A day that the ledger may have: what is left to do with it?
+    fn put(&mut self, day: Day, standing: Option<&Standing>, to: To) {
+        let days = match standing {
+            Some(there) if there.loaded && to.lands() && !there.is_landed() => &mut self.land,
+            Some(there) if is_there(there, to) => &mut self.skipped,
+            _ => &mut self.load,
+        };
+        days.insert(day);
+    }
+
+    /// Adds to the days to load those that are loaded and share a closed year with one of them: a table is replaced whole.
     /// Gives these years.
     pub fn widen_to_years(
         &mut self,
-        loaded: &BTreeMap<Day, String>,
+        known: &BTreeMap<Day, Standing>,
         fold_line: Day,
     ) -> BTreeSet<i32> {
         let years: BTreeSet<i32> = self.load.range(..fold_line).map(|day| day.year()).collect();
-        let whole = loaded
+        let whole = known
             .range(..fold_line)
+            .filter(|(_, standing)| standing.loaded)
             .map(|(day, _)| *day)
             .filter(|day| years.contains(&day.year()));
         self.load.extend(whole);
         years
     }
 
+    /// Adds to the days to load those that were lost with their tables.
+    pub fn bring_back(&mut self, lost: &BTreeSet<Day>) {
+        self.load.extend(lost);
+        self.refresh.retain(|day| !lost.contains(day));
+    }
+
     pub fn earliest(&self) -> Option<Day> {
         self.all().first().copied()
     }
+}
+
+/// Whether a unit is where it is to go.
+fn is_there(standing: &Standing, to: To) -> bool {
+    standing.loaded || (to == To::Parquet && standing.is_landed())
 }
 
 impl Ask {
@@ -64,16 +104,23 @@ impl Ask {
             Ask::Backfill { .. } => "backfill",
             Ask::Refresh { .. } | Ask::Outdated { .. } => "refresh",
             Ask::Rebuild { .. } => "rebuild",
+            Ask::Repair { .. } => "verify",
             Ask::Sync { .. } => "sync",
+            Ask::Land { .. } => "land",
         }
     }
 
-    /// Whether days are loaded whatever the ledger says.
+    /// Whether the ledger is not believed: days are loaded, or compared with the warehouse's rows, whatever it says.
     pub fn reload(&self) -> bool {
         matches!(
             self,
-            Ask::Backfill { reload: true, .. } | Ask::Rebuild { .. }
+            Ask::Backfill { reload: true, .. } | Ask::Rebuild { .. } | Ask::Repair { .. }
         )
+    }
+
+    /// Whether tables that are gone from the database are made anew. Any other run refuses to go on without them.
+    pub fn makes_lost_tables(&self) -> bool {
+        matches!(self, Ask::Rebuild { .. } | Ask::Repair { .. })
     }
 
     /// The days that are asked for of every pair alike; `None` when each pair has its own.
@@ -82,8 +129,21 @@ impl Ask {
             Ask::Backfill { days, .. } | Ask::Refresh { days } | Ask::Rebuild { days } => {
                 Some(*days)
             }
-            Ask::Outdated { .. } | Ask::Sync { .. } => None,
+            Ask::Outdated { .. } | Ask::Repair { .. } | Ask::Sync { .. } | Ask::Land { .. } => None,
         }
+    }
+
+    /// The days of a pair that are known before anybody asked the ledger.
+    pub fn known_days(&self, pair: &Pair) -> BTreeSet<Day> {
+        match self {
+            Ask::Repair { days } => of_pair(days, pair),
+            _ => self.named_days().iter().flat_map(Window::days).collect(),
+        }
+    }
+
+    /// Whether files are written again though they are there.
+    pub fn rewrite(&self) -> bool {
+        matches!(self, Ask::Land { rewrite: true, .. })
     }
 
     /// A day to describe the query with.
@@ -91,28 +151,28 @@ impl Ask {
         self.named_days().map_or(today, |days| days.from)
     }
 
-    /// The days of a pair. `loaded` holds the ledger's days with their template versions.
+    /// The days of a pair. `known` is what the ledger has of it.
     ///
     /// # Errors
     /// A pair that is to be synced has no first day.
-    pub fn days(&self, pair: &Pair, loaded: &BTreeMap<Day, String>, today: Day) -> Result<Days> {
-        let split = |days: Window| {
-            let (known, unknown): (BTreeSet<Day>, BTreeSet<Day>) =
-                days.days().partition(|day| loaded.contains_key(day));
-            (known, unknown)
-        };
+    pub fn days(
+        &self,
+        pair: &Pair,
+        known: &BTreeMap<Day, Standing>,
+        to: To,
+        today: Day,
+    ) -> Result<Days> {
         Ok(match self {
             Ask::Backfill { days, reload: true } | Ask::Rebuild { days } => Days {
                 load: days.days().collect(),
                 ..Days::default()
             },
-            Ask::Backfill { days, .. } => {
-                let (skipped, load) = split(*days);
-                Days {
-                    load,
-                    skipped,
-                    ..Days::default()
+            Ask::Backfill { days: window, .. } => {
+                let mut days = Days::default();
+                for day in window.days() {
+                    days.put(day, known.get(&day), to);
                 }
+                days
             }
             Ask::Refresh { days } => Days {
                 refresh: days.days().collect(),
@@ -120,10 +180,12 @@ impl Ask {
             },
             Ask::Outdated { days } => {
                 let current = pair.template.version();
-                let outdated = loaded
+                let outdated = known
                     .iter()
-                    .filter(|(day, version)| {
-                        *version != current && days.is_none_or(|days| days.contains(**day))
+                    .filter(|(day, standing)| {
+                        is_there(standing, to)
+                            && standing.version != current
+                            && days.is_none_or(|days| days.contains(**day))
                     })
                     .map(|(day, _)| *day);
                 Days {
@@ -131,17 +193,46 @@ impl Ask {
                     ..Days::default()
                 }
             }
+            Ask::Repair { days } => Days {
+                refresh: of_pair(days, pair),
+                ..Days::default()
+            },
             Ask::Sync { lookback } => {
                 let lookback = lookback.unwrap_or(pair.template.lookback_days);
-                sync_days(pair, loaded, today, lookback)?
+                sync_days(pair, known, to, today, lookback)?
+            }
+            Ask::Land {
+                days: window,
+                rewrite,
+            } => {
+                let mut days = Days::default();
+                let loaded = known.iter().filter(|(day, standing)| {
+                    standing.loaded && window.is_none_or(|window| window.contains(**day))
+                });
+                for (day, standing) in loaded {
+                    let landed = standing.is_landed() && !rewrite;
+                    let of = if landed {
+                        &mut days.skipped
+                    } else {
+                        &mut days.land
+                    };
+                    of.insert(*day);
+                }
+                days
             }
         })
     }
 }
 
+fn of_pair(days: &DaysByPair, pair: &Pair) -> BTreeSet<Day> {
+    let key = (pair.tenant.name.clone(), pair.template.name.clone());
+    days.get(&key).cloned().unwrap_or_default()
+}
+
 fn sync_days(
     pair: &Pair,
-    loaded: &BTreeMap<Day, String>,
+    known: &BTreeMap<Day, Standing>,
+    to: To,
     today: Day,
     lookback: u32,
 ) -> Result<Days> {
@@ -162,9 +253,11 @@ fn sync_days(
     for day in Window::new(first, today.next()).days() {
         if day >= again {
             days.refresh.insert(day);
-        } else if !loaded.contains_key(&day) {
-            days.load.insert(day);
+        } else {
+            days.put(day, known.get(&day), to);
         }
     }
+    // A sync says nothing of the days that it has no work with.
+    days.skipped.clear();
     Ok(days)
 }

@@ -12,6 +12,8 @@ pub enum Outcome {
     Skipped,
     /// It was compared with its source, which has the same rows: nothing was written.
     Unchanged,
+    /// Its rows were there, and its file was written; or it has nothing but a file, which is new.
+    Landed,
     /// It was compared with its source, and brought up by what differed.
     Changed,
     /// It is new: its rows (maybe none) are in the warehouse, and the ledger says so.
@@ -47,6 +49,35 @@ pub struct UnitReport {
     pub tries: u32,
     /// With [`Outcome::Changed`].
     pub change: Option<Change>,
+    /// The file that holds just these rows.
+    pub object: Option<LandedIn>,
+}
+
+/// A unit's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LandedIn {
+    pub url: String,
+    /// Of the file.
+    pub bytes: u64,
+    /// Whether this run wrote it.
+    pub written: bool,
+}
+
+impl UnitReport {
+    /// A unit of which nothing more is to be said.
+    pub fn new(unit: Unit, outcome: Outcome) -> UnitReport {
+        UnitReport {
+            unit,
+            outcome,
+            rows: 0,
+            bytes: 0,
+            digest: None,
+            relation: None,
+            tries: 0,
+            change: None,
+            object: None,
+        }
+    }
 }
 
 /// Why units failed or were not tried: one cause, all the units of a pair that share it.
@@ -111,6 +142,14 @@ pub struct Silent;
 
 impl Observer for Silent {
     fn event(&self, _: &Event) {}
+}
+
+impl RunReport {
+    /// The files that this run wrote.
+    pub fn files(&self) -> impl Iterator<Item = &LandedIn> {
+        let objects = self.units.iter().filter_map(|unit| unit.object.as_ref());
+        objects.filter(|object| object.written)
+    }
 }
 
 /// How a run ended.

@@ -4,19 +4,22 @@
 //!
 //! A window that streams holds [`SEND_BYTES`] and one tuple. A window of several day tables is buffered per day up to the
 //! window budget; past it the haul ends with [`Hauled::TooMuch`], and the window is fetched again in smaller ones, down
-//! to a single day, which streams however large it is.
+//! to a single day, which streams however large it is. What lands, too: [`DayFiles`].
 
-use super::event::Change;
+use super::day_buffer::DayBuffer;
+use super::hauled::{Fault, Hauled, landing, source, target};
+use super::land::{DayFiles, Lake};
 use super::queue::Work;
 use super::stall::{Meter, unless_stalled};
+use crate::catalog::landed::{self, Ledger};
 use crate::catalog::ledger::{Entry, LoadedDay};
-use crate::copy::{Intake, Tally, tuples};
+use crate::copy::{Intake, Tally};
 use crate::error::{Error, Kind};
 use crate::pg::{CopyOut, Session};
+use crate::schema::Salt;
 use crate::template::{SOURCE_SETTINGS, copy_out_sql};
 use crate::unit::{Day, Window};
 use crate::warehouse::{self, Claim, Destination, Place, Shape};
-use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,93 +27,22 @@ use std::time::Duration;
 /// Bytes collected before they are sent on: large enough that neither side wakes up for little.
 pub(super) const SEND_BYTES: usize = 128 << 10;
 
-/// Bytes of a day's buffer before it is set aside whole.
-const DAY_BUFFER_BYTES: usize = 64 << 10;
-
-/// Which server an error came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Source,
-    Warehouse,
-    /// The rows themselves, or ourselves.
-    Rows,
-}
-
-/// An error of a haul, and whose it is.
-#[derive(Debug)]
-pub(super) struct Fault {
-    pub side: Side,
-    pub error: Error,
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Fault {
-        Fault {
-            side: Side::Rows,
-            error,
-        }
-    }
-}
-
-pub(super) fn source(error: Error) -> Fault {
-    Fault {
-        side: Side::Source,
-        error: error.at("source"),
-    }
-}
-
-pub(super) fn target(error: Error) -> Fault {
-    Fault {
-        side: Side::Warehouse,
-        error: error.at("warehouse"),
-    }
-}
-
-/// How a haul ended.
-#[derive(Debug)]
-pub(super) enum Hauled {
-    Loaded(Vec<LoadedDay>),
-    /// An earlier try's commit had done it, though its answer was lost.
-    AlreadyThere,
-    /// A refresh's days, each as it was found.
-    Refreshed(Vec<Refreshed>),
-    /// The rows of a window of several days do not fit the budget.
-    TooMuch,
-    /// Rows moved into the window from these days, which must be refreshed before it.
-    Elsewhere(BTreeSet<Day>),
-    /// So much of a day is new that it is cheaper to replace it whole.
-    Replace,
-}
-
-/// How a refresh found a day.
-#[derive(Debug)]
-pub(super) enum Refreshed {
-    /// It was never loaded before.
-    New(LoadedDay),
-    Unchanged(LoadedDay),
-    Changed(LoadedDay, Change),
-}
-
-impl Refreshed {
-    pub fn loaded(&self) -> &LoadedDay {
-        match self {
-            Refreshed::New(loaded)
-            | Refreshed::Unchanged(loaded)
-            | Refreshed::Changed(loaded, _) => loaded,
-        }
-    }
-}
-
 /// What a refresh may know from the tries and windows before it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RefreshHints {
+pub(super) struct RefreshHints<'a> {
     /// Replace the day whole.
     pub replace: bool,
     /// Days that were refreshed in this run because rows had moved out of them: they are not asked for again.
     pub followed: BTreeSet<Day>,
+    /// Days that are refreshed in the same transactions, at the source and in the warehouse: rows moved between them and
+    /// the window.
+    pub with: &'a [Haul<'a>],
+    /// Days from which keys vanish are to wait until the pair's other days are through.
+    pub patient: bool,
 }
 
 /// What is hauled, and how.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Haul<'a> {
     pub place: Place<'a>,
     pub entry: Entry<'a>,
@@ -118,11 +50,15 @@ pub(super) struct Haul<'a> {
     pub destination: Destination,
     /// The template's query with its placeholders replaced.
     pub query: &'a str,
+    /// How the tenant masks what the template masks.
+    pub masks: Option<&'a Salt>,
     pub reload: bool,
     pub statement_timeout: Duration,
     pub stall_timeout: Duration,
     /// Bytes of rows that a buffered window may hold.
     pub budget: usize,
+    /// Where the days go as files, too.
+    pub lake: Option<Lake<'a>>,
 }
 
 impl Haul<'_> {
@@ -134,7 +70,7 @@ impl Haul<'_> {
         from: &Session,
         to: &Session,
         work: Work,
-        hints: &RefreshHints,
+        hints: &RefreshHints<'_>,
         mut moved: impl FnMut(u64, u64),
     ) -> Result<Hauled, Fault> {
         let meter = Meter::default();
@@ -146,8 +82,13 @@ impl Haul<'_> {
         let one_table = self.destination != Destination::DayTable || self.window.len() == 1;
         unless_stalled(&meter, self.stall_timeout, async {
             match work {
+                Work::Alone => match self.lake {
+                    Some(lake) => self.land_alone(lake, from, to, progress).await,
+                    None => Err(Error::new(Kind::Bug, "nobody said where files go").into()),
+                },
+                Work::Land => Err(Error::new(Kind::Bug, "what lands asks no source").into()),
                 Work::Refresh if hints.replace => self.replace(from, to, progress).await,
-                Work::Refresh => self.refresh(from, to, &hints.followed, progress).await,
+                Work::Refresh => self.refresh(from, to, hints, progress).await,
                 Work::Load if one_table => self.stream(from, to, self.reload, progress).await,
                 Work::Load => self.buffer(from, to, progress).await,
             }
@@ -157,6 +98,21 @@ impl Haul<'_> {
 
     pub(super) async fn stream(
         &self,
+        from: &Session,
+        to: &Session,
+        reload: bool,
+        moved: impl FnMut(u64, u64),
+    ) -> Result<Hauled, Fault> {
+        let mut files = self.files()?;
+        let streamed = self
+            .stream_through(&mut files, from, to, reload, moved)
+            .await;
+        unless_failed(files, streamed).await
+    }
+
+    async fn stream_through(
+        &self,
+        files: &mut Option<DayFiles<'_>>,
         from: &Session,
         to: &Session,
         reload: bool,
@@ -173,7 +129,15 @@ impl Haul<'_> {
             .map_err(target)?;
         let mut seen = 0;
         while let Some(chunk) = rows.next().await {
-            intake.push(&chunk.map_err(source)?, |_, _| seen += 1)?;
+            intake.push(&chunk.map_err(source)?, |day, tuple| {
+                seen += 1;
+                if let Some(files) = files {
+                    files.push(day, tuple);
+                }
+            })?;
+            if let Some(files) = files {
+                files.settle().await.map_err(landing)?;
+            }
             if intake.waiting() >= SEND_BYTES {
                 moved(std::mem::take(&mut seen), intake.waiting() as u64);
                 if intake.has_strays() {
@@ -191,11 +155,30 @@ impl Haul<'_> {
         let sent = days.iter().map(|tally| tally.rows).sum();
         same_count(sent, stored)?;
         from.batch("COMMIT").await.map_err(source)?;
-        self.finish_load(to, &days).await
+        if let Some(files) = files {
+            let tallies = days.iter().copied().enumerate();
+            files
+                .finish(tallies, || moved(0, 0))
+                .await
+                .map_err(landing)?;
+        }
+        self.finish_load(to, &days, files).await
     }
 
     async fn buffer(
         &self,
+        from: &Session,
+        to: &Session,
+        moved: impl FnMut(u64, u64),
+    ) -> Result<Hauled, Fault> {
+        let mut files = self.files()?;
+        let buffered = self.buffer_through(&mut files, from, to, moved).await;
+        unless_failed(files, buffered).await
+    }
+
+    async fn buffer_through(
+        &self,
+        files: &mut Option<DayFiles<'_>>,
         from: &Session,
         to: &Session,
         mut moved: impl FnMut(u64, u64),
@@ -223,6 +206,17 @@ impl Haul<'_> {
         let days = intake.finish()?.to_vec();
         moved(seen, (held - told) as u64);
         from.batch("COMMIT").await.map_err(source)?;
+        if let Some(files) = files {
+            for (index, rows) in buffers.iter().enumerate() {
+                files.take_day(index, rows).await.map_err(landing)?;
+                moved(0, 0);
+            }
+            let tallies = days.iter().copied().enumerate();
+            files
+                .finish(tallies, || moved(0, 0))
+                .await
+                .map_err(landing)?;
+        }
 
         if self.begin_load(to, self.reload).await? == Claim::Done {
             return Ok(Hauled::AlreadyThere);
@@ -233,7 +227,20 @@ impl Haul<'_> {
                 moved(0, 0);
             }
         }
-        self.finish_load(to, &days).await
+        self.finish_load(to, &days, files).await
+    }
+
+    /// The files of this window's days, where they are to land.
+    pub(super) fn files(&self) -> Result<Option<DayFiles<'_>>, Fault> {
+        self.files_of(self.window.days())
+    }
+
+    pub(super) fn files_of(
+        &self,
+        days: impl IntoIterator<Item = Day>,
+    ) -> Result<Option<DayFiles<'_>>, Fault> {
+        let files = |lake| DayFiles::new(lake, self.place.template, days);
+        self.lake.map(files).transpose().map_err(landing)
     }
 
     async fn load_day(
@@ -278,23 +285,70 @@ impl Haul<'_> {
         from.batch(&begin_source(self.statement_timeout))
             .await
             .map_err(source)?;
-        from.copy_out(&copy_out_sql(self.place.template, self.query))
+        self.rows(from).await
+    }
+
+    /// The rows of the window, within a transaction.
+    pub(super) async fn rows(&self, from: &Session) -> Result<CopyOut, Fault> {
+        from.copy_out(&copy_out_sql(self.place.template, self.query, self.masks))
             .await
             .map_err(source)
     }
 
-    async fn finish_load(&self, to: &Session, days: &[Tally]) -> Result<Hauled, Fault> {
+    async fn finish_load(
+        &self,
+        to: &Session,
+        days: &[Tally],
+        files: &mut Option<DayFiles<'_>>,
+    ) -> Result<Hauled, Fault> {
         let loaded: Vec<LoadedDay> = self
             .window
             .days()
             .zip(days)
             .map(|(day, tally)| self.loaded_day(day, *tally))
             .collect();
+        let staged = matches!(self.destination, Destination::Staging(_));
+        if staged && files.is_some() {
+            // Until the year is revealed readers see older rows, which the new files do not hold.
+            landed::withdraw(to, &self.entry, self.window.days())
+                .await
+                .map_err(target)?;
+        }
         warehouse::finish_load(to, self.place, &self.entry, self.destination, &loaded)
             .await
             .map_err(target)?;
+        self.publish(to, files).await?;
         Ok(Hauled::Loaded(loaded))
     }
+
+    /// Publishes the files of what was committed.
+    pub(super) async fn publish(
+        &self,
+        to: &Session,
+        files: &mut Option<DayFiles<'_>>,
+    ) -> Result<(), Fault> {
+        let ledger = match self.destination {
+            Destination::Staging(_) => Ledger::Staged,
+            _ => Ledger::Units,
+        };
+        match files {
+            Some(files) => files.publish(to, &self.entry, ledger).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Hands on how a haul ended; if it did not load, nothing is left of its files.
+pub(super) async fn unless_failed(
+    files: Option<DayFiles<'_>>,
+    hauled: Result<Hauled, Fault>,
+) -> Result<Hauled, Fault> {
+    if let Some(files) = files
+        && !matches!(hauled, Ok(Hauled::Loaded(_) | Hauled::Refreshed(_)))
+    {
+        files.abort().await;
+    }
+    hauled
 }
 
 impl Haul<'_> {
@@ -313,9 +367,21 @@ impl Haul<'_> {
 
 /// One transaction, read only, all settings local to it: a pooler may stand between.
 pub(super) fn begin_source(statement_timeout: Duration) -> String {
+    begin_read_only("READ ONLY", statement_timeout)
+}
+
+/// The same, whose queries all see the source at one moment.
+pub(super) fn begin_source_snapshot(statement_timeout: Duration) -> String {
+    begin_read_only(
+        "ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        statement_timeout,
+    )
+}
+
+fn begin_read_only(modes: &str, statement_timeout: Duration) -> String {
     let timeout = statement_timeout.as_millis();
     format!(
-        "BEGIN READ ONLY; {SOURCE_SETTINGS}; SET LOCAL statement_timeout = '{timeout}ms'; \
+        "BEGIN {modes}; {SOURCE_SETTINGS}; SET LOCAL statement_timeout = '{timeout}ms'; \
          SET LOCAL idle_in_transaction_session_timeout = '{timeout}ms'"
     )
 }
@@ -330,32 +396,4 @@ pub(super) fn same_count(sent: u64, stored: u64) -> Result<(), Fault> {
     )
     .with_hint("a trigger or rule on the table may drop rows: remove it")
     .into())
-}
-
-/// The tuples of one day, in pieces.
-#[derive(Default)]
-pub(super) struct DayBuffer {
-    full: Vec<Bytes>,
-    open: BytesMut,
-}
-
-impl DayBuffer {
-    pub(super) fn push(&mut self, tuple: &[u8]) {
-        self.open.extend_from_slice(tuple);
-        if self.open.len() >= DAY_BUFFER_BYTES {
-            self.full.push(self.open.split().freeze());
-        }
-    }
-
-    pub(super) fn each(&self, mut each: impl FnMut(&[u8])) {
-        for piece in &self.full {
-            tuples(piece).for_each(&mut each);
-        }
-        tuples(&self.open).for_each(&mut each);
-    }
-
-    pub(super) fn into_pieces(self) -> impl Iterator<Item = Bytes> {
-        let open = (!self.open.is_empty()).then(|| self.open.freeze());
-        self.full.into_iter().chain(open)
-    }
 }

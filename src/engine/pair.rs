@@ -1,20 +1,26 @@
 //! A pair made ready: its columns checked at the tenant, its days sorted into done and to do, its tables made.
 
-use super::ask::Ask;
+use super::ask::{Ask, Days};
 use super::haul::begin_source;
+use super::land::{Landed, To};
 use super::pace::Pace;
 use super::queue::{Errand, PairWork, runs_of};
 use super::retry;
+use super::run::Options;
+use super::shared::lock;
+use crate::catalog::landed::{self, Standing};
 use crate::catalog::{self, Pair, Tenant, fold_line, ledger, relations, staged};
 use crate::config::Settings;
 use crate::copy::Tally;
 use crate::error::Result;
 use crate::pg::{self, Access, Purpose, Session};
+use crate::schema::arrow::arrow_schema;
 use crate::template::{Bindings, Template, check_source};
 use crate::unit::{Day, Window};
 use crate::warehouse::{self, Destination, Place, Shape};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
 
 /// A pair whose work can begin.
@@ -22,8 +28,8 @@ pub(super) struct ReadyPair {
     pub pair: Pair,
     pub tenant: Tenant,
     pub template: Arc<Template>,
-    /// How to reach the source.
-    pub access: Access,
+    /// How to reach the source; `None` when it is not asked.
+    pub access: Option<Access>,
     /// Held while a year is revealed: two reveals at once would each show only their own.
     pub shape: Mutex<Shape>,
     /// Every day that the run is to account for.
@@ -36,8 +42,18 @@ pub(super) struct ReadyPair {
     pub load: BTreeSet<Day>,
     /// Days to compare with their source.
     pub refresh: BTreeSet<Day>,
+    /// Days to land from the warehouse; of those that are staged, too.
+    pub land: BTreeSet<Day>,
+    /// What of the pair is landed.
+    pub landed: Landed,
+    /// Days go into files alone.
+    pub alone: bool,
     /// Days refreshed because rows had moved out of them.
     pub followed: std::sync::Mutex<BTreeSet<Day>>,
+    /// Days from which keys vanished, left as they are until the pair's other days are through.
+    pub waiting: std::sync::Mutex<BTreeSet<Day>>,
+    /// The others are through: nothing waits any longer.
+    pub others_done: AtomicBool,
     /// Bytes per day of the latest days, when there are any.
     pub history: Option<u64>,
 }
@@ -51,6 +67,11 @@ impl ReadyPair {
         }
     }
 
+    /// Whether it is this run that brings a day's rows into the warehouse.
+    pub fn loads(&self, day: Day) -> bool {
+        !self.alone && self.load.contains(&day)
+    }
+
     /// # Errors
     /// A placeholder of the query has no value.
     pub fn bind(&self, window: Window) -> Result<String> {
@@ -61,11 +82,49 @@ impl ReadyPair {
         })
     }
 
+    /// Whether a window from whose days keys vanish may wait: rows that moved may come with another.
+    pub fn may_wait(&self, has_others: bool) -> bool {
+        let waiting = || !lock(&self.waiting).is_empty();
+        !self.others_done.load(Ordering::Relaxed) && (has_others || waiting())
+    }
+
+    /// The days that are to be refreshed with `window`, when they waited for the others.
+    pub fn waited_with(&self, window: Window) -> BTreeSet<Day> {
+        if !self.others_done.load(Ordering::Relaxed) {
+            return BTreeSet::new();
+        }
+        let mut days = std::mem::take(&mut *lock(&self.waiting));
+        days.retain(|day| !window.contains(*day));
+        days
+    }
+
+    /// The queue's share of this pair once all its days but those that waited are through: the first of these, which takes
+    /// the others along.
+    pub async fn waiting_work(&self) -> PairWork {
+        self.others_done.store(true, Ordering::Relaxed);
+        let first = lock(&self.waiting).first().copied();
+        let shape = self.shape.lock().await;
+        let refresh = |day: Day| (Errand::refresh(shape.destination(day)), Window::single(day));
+        self.share(first.map(refresh).into_iter().collect())
+    }
+
     /// The queue's share of this pair.
     pub async fn work(&self) -> PairWork {
         let shape = self.shape.lock().await;
         let errand = |day: Day| {
             let destination = shape.destination(day);
+            if self.land.contains(&day) {
+                let staged = self.staged.contains_key(&day);
+                // Where a loaded day stands, the ledger says.
+                return Errand::land(if staged {
+                    destination
+                } else {
+                    Destination::DayTable
+                });
+            }
+            if self.alone {
+                return Errand::alone(Destination::DayTable);
+            }
             // A year that is being built has nothing to compare with.
             if self.refresh.contains(&day) && !matches!(destination, Destination::Staging(_)) {
                 Errand::refresh(destination)
@@ -73,7 +132,9 @@ impl ReadyPair {
                 Errand::load(destination)
             }
         };
-        let runs = runs_of(self.load.union(&self.refresh).copied(), errand);
+        let parts = [&self.load, &self.refresh, &self.land];
+        let days: BTreeSet<Day> = parts.into_iter().flatten().copied().collect();
+        let runs = runs_of(days, errand);
         let staged_years = self
             .staged
             .keys()
@@ -85,13 +146,24 @@ impl ReadyPair {
             .filter_map(Errand::staged_year)
             .collect();
         PairWork {
-            tenant: self.tenant.name.to_string(),
-            server: self.access.url.endpoint(),
-            runs,
             years,
+            replaced_years: shape.rebuilding.clone(),
+            ..self.share(runs)
+        }
+    }
+
+    fn share(&self, runs: VecDeque<(Errand, Window)>) -> PairWork {
+        PairWork {
+            tenant: self.tenant.name.to_string(),
+            server: self
+                .access
+                .as_ref()
+                .map_or_else(String::new, |access| access.url.endpoint()),
+            runs,
+            years: BTreeSet::new(),
             pace: Pace::new(self.history),
             one_day_windows: self.template.one_day_windows(),
-            replaced_years: shape.rebuilding.clone(),
+            replaced_years: BTreeSet::new(),
             running: BTreeMap::new(),
             postponed: BTreeSet::new(),
         }
@@ -125,92 +197,200 @@ pub(super) async fn check_at_source(
     .await
 }
 
-/// Sorts the days that are asked for and makes the tables they need.
-///
-/// # Errors
-/// Refused when a relation that is not ours stands in the way, or when a pair that is to be synced has no first day; the
-/// warehouse's.
-pub(super) async fn make_ready(
-    session: &Session,
-    pair: Pair,
-    access: Access,
-    ask: &Ask,
-    today: Day,
-    run: i64,
-    settings: &Settings,
-) -> Result<ReadyPair> {
-    let (tenant, template) = (&pair.tenant.name, &pair.template.name);
-    let loaded = ledger::loaded_versions(session, tenant, template).await?;
-    let mut days = ask.days(&pair, &loaded, today)?;
-    let first = Shape::first_fold_line(today, pair.template.open_days);
-    let from = days.earliest();
-    let fold_line = fold_line::settle(session, tenant, template, from, first).await?;
-    let place = Place {
-        tenant,
-        schema: &pair.tenant.schema,
-        template: &pair.template,
-    };
-    let lock_timeout = settings.load.lock_timeout;
-    let rebuild = matches!(ask, Ask::Rebuild { .. });
-    if rebuild {
-        for lost in relations::forget_lost(session, tenant, template).await? {
-            tracing::warn!(relation = lost, "is gone from the database, and made anew");
+/// A pair whose lock is held, and what is to be done with its days.
+pub(super) struct Planned {
+    pub pair: Pair,
+    pub days: Days,
+    pub known: BTreeMap<Day, Standing>,
+}
+
+impl Planned {
+    /// Sorts the days that are asked for, once.
+    ///
+    /// # Errors
+    /// Refused when a pair that is to be synced has no first day, or when a column cannot land; the warehouse's.
+    pub async fn of(session: &Session, pair: Pair, ask: &Ask, options: Options) -> Result<Planned> {
+        if options.to.lands() {
+            arrow_schema(&pair.template.columns)?;
         }
-        staged::forget_lost(session, tenant, template).await?;
+        let known = landed::units(session, &pair.tenant.name, &pair.template.name).await?;
+        let days = ask.days(&pair, &known, options.to, options.today)?;
+        Ok(Planned { pair, days, known })
     }
-    warehouse::drop_retired(session, place, run, lock_timeout).await?;
-    let owned = relations::of_pair(session, tenant, template).await?;
-    let mut shape = Shape::new(fold_line, &owned);
-    if rebuild {
-        let years = days.widen_to_years(&loaded, fold_line);
-        shape.rebuilding = shape.years.intersection(&years).copied().collect();
+
+    fn place(&self) -> Place<'_> {
+        Place {
+            tenant: &self.pair.tenant.name,
+            schema: &self.pair.tenant.schema,
+            template: &self.pair.template,
+        }
     }
-    let anew = shape.rebuilding.clone();
-    warehouse::drop_stale_days(session, place, &mut shape, &anew, run, lock_timeout).await?;
-    let asked: BTreeSet<Day> = days.all();
-    let staged: BTreeMap<Day, Tally> = staged::days(session, tenant, template)
-        .await?
-        .into_values()
-        .flatten()
-        // What an interrupted rebuild staged beside a year's table is a rebuild's to go on with.
-        .filter(|(day, _)| {
-            asked.contains(day) && matches!(shape.destination(*day), Destination::Staging(_))
+
+    /// The objects of the pair's units.
+    fn landed(&self) -> Landed {
+        let landed = Landed::default();
+        for (day, standing) in &self.known {
+            if let Some(object) = &standing.object {
+                landed.found(*day, object.clone());
+            }
+        }
+        landed
+    }
+}
+
+/// What the tables of a pair are made with.
+#[derive(Clone, Copy)]
+pub(super) struct Making<'a> {
+    pub session: &'a Session,
+    pub ask: &'a Ask,
+    pub options: Options,
+    pub run: i64,
+    pub settings: &'a Settings,
+}
+
+impl Making<'_> {
+    /// Makes the tables that the days of a pair need, if any.
+    ///
+    /// # Errors
+    /// Refused when a relation that is not ours stands in the way; the warehouse's.
+    pub async fn ready(self, planned: Planned, access: Option<Access>) -> Result<ReadyPair> {
+        let alone = self.options.to == To::Parquet;
+        if alone || matches!(self.ask, Ask::Land { .. }) {
+            return self.without_tables(planned, access).await;
+        }
+        self.with_tables(planned, access).await
+    }
+
+    /// Days that go into files alone, or are there: the warehouse keeps its shape.
+    async fn without_tables(self, planned: Planned, access: Option<Access>) -> Result<ReadyPair> {
+        let session = self.session;
+        let (tenant, template) = (&planned.pair.tenant.name, &planned.pair.template.name);
+        if self.options.to.lands() {
+            landed::withdraw_staged(session, tenant, template, []).await?;
+        }
+        if let Some(from) = planned.days.earliest() {
+            fold_line::remember_first(session, tenant, template, from).await?;
+        }
+        let line = fold_line::get(session, tenant, template).await?;
+        let owned = relations::of_pair(session, tenant, template).await?;
+        let shape = Shape::new(line.unwrap_or(self.options.today), &owned);
+        let history = ledger::bytes_per_day(session, tenant, template).await?;
+        Ok(ReadyPair {
+            tenant: planned.pair.tenant.clone(),
+            template: Arc::clone(&planned.pair.template),
+            access,
+            shape: Mutex::new(shape),
+            asked: planned.days.all(),
+            landed: planned.landed(),
+            pair: planned.pair,
+            skipped: planned.days.skipped,
+            staged: BTreeMap::new(),
+            load: planned.days.load,
+            refresh: planned.days.refresh,
+            land: planned.days.land,
+            alone: self.options.to == To::Parquet,
+            followed: std::sync::Mutex::default(),
+            waiting: std::sync::Mutex::default(),
+            others_done: AtomicBool::new(false),
+            history,
         })
-        .collect();
-    let not_staged = |days: BTreeSet<Day>| -> BTreeSet<Day> {
-        days.into_iter()
-            .filter(|day| !staged.contains_key(day))
-            .collect()
-    };
-    let (load, refresh) = (not_staged(days.load), not_staged(days.refresh));
-    let reader = &settings.warehouse.reader_role;
-    let todo: BTreeSet<Day> = load.union(&refresh).copied().collect();
-    warehouse::prepare(
-        session,
-        place,
-        &mut shape,
-        &todo,
-        today,
-        reader,
-        lock_timeout,
-    )
-    .await?;
-    warehouse::show(session, place, &shape, (today, &todo), reader, lock_timeout).await?;
-    let history = ledger::bytes_per_day(session, tenant, template).await?;
-    Ok(ReadyPair {
-        tenant: pair.tenant.clone(),
-        template: Arc::clone(&pair.template),
-        pair,
-        access,
-        shape: Mutex::new(shape),
-        asked,
-        skipped: days.skipped,
-        staged,
-        load,
-        refresh,
-        followed: std::sync::Mutex::default(),
-        history,
-    })
+    }
+
+    async fn with_tables(self, mut planned: Planned, access: Option<Access>) -> Result<ReadyPair> {
+        let Making {
+            session,
+            ask,
+            options,
+            run,
+            settings,
+        } = self;
+        let today = options.today;
+        let pair = planned.pair.clone();
+        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+        if ask.makes_lost_tables() {
+            let lost = relations::forget_lost(session, tenant, template).await?;
+            for relation in &lost.relations {
+                tracing::warn!(relation, "is gone from the database, and made anew");
+            }
+            planned = Planned::of(session, pair.clone(), ask, options).await?;
+            planned.days.bring_back(&lost.days);
+        }
+        let first = Shape::first_fold_line(today, pair.template.open_days);
+        let from = planned.days.earliest();
+        let fold_line = fold_line::settle(session, tenant, template, from, first).await?;
+        let lock_timeout = settings.load.lock_timeout;
+        warehouse::drop_retired(session, planned.place(), run, lock_timeout).await?;
+        let owned = relations::of_pair(session, tenant, template).await?;
+        let mut shape = Shape::new(fold_line, &owned);
+        if matches!(ask, Ask::Rebuild { .. }) {
+            let years = planned.days.widen_to_years(&planned.known, fold_line);
+            shape.rebuilding = shape.years.intersection(&years).copied().collect();
+        }
+        let anew = shape.rebuilding.clone();
+        let place = planned.place();
+        warehouse::drop_stale_days(session, place, &mut shape, &anew, run, lock_timeout).await?;
+        let asked: BTreeSet<Day> = planned.days.all();
+        let staged: BTreeMap<Day, Tally> = staged::days(session, tenant, template)
+            .await?
+            .into_values()
+            .flatten()
+            // What an interrupted rebuild staged beside a year's table is a rebuild's to go on with.
+            .filter(|(day, _)| {
+                asked.contains(day) && matches!(shape.destination(*day), Destination::Staging(_))
+            })
+            .collect();
+        let landed = planned.landed();
+        let mut days = planned.days.clone();
+        for part in [&mut days.load, &mut days.refresh, &mut days.land] {
+            part.retain(|day| !staged.contains_key(day));
+        }
+        if options.to.lands() {
+            landed::withdraw_staged(session, tenant, template, staged.keys().copied()).await?;
+            let mut objects = landed::staged(session, tenant, template).await?;
+            for day in staged.keys() {
+                match objects.remove(day) {
+                    Some(object) => landed.found(*day, object),
+                    None => {
+                        landed.forget(*day);
+                        days.land.insert(*day);
+                    }
+                }
+            }
+        }
+        let reader = &settings.warehouse.reader_role;
+        let todo: BTreeSet<Day> = days.load.union(&days.refresh).copied().collect();
+        warehouse::prepare(
+            session,
+            place,
+            &mut shape,
+            &todo,
+            today,
+            reader,
+            lock_timeout,
+        )
+        .await?;
+        warehouse::show(session, place, &shape, (today, &todo), reader, lock_timeout).await?;
+        let history = ledger::bytes_per_day(session, tenant, template).await?;
+        Ok(ReadyPair {
+            tenant: pair.tenant.clone(),
+            template: Arc::clone(&pair.template),
+            pair,
+            access,
+            shape: Mutex::new(shape),
+            asked,
+            skipped: days.skipped,
+            staged,
+            load: days.load,
+            refresh: days.refresh,
+            land: days.land,
+            landed,
+            alone: false,
+            followed: std::sync::Mutex::default(),
+            waiting: std::sync::Mutex::default(),
+            others_done: AtomicBool::new(false),
+            history,
+        })
+    }
 }
 
 /// How to reach a tenant.

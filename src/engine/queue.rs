@@ -15,6 +15,10 @@ pub(super) enum Work {
     Load,
     /// Its days may be in the warehouse: only what differs is written.
     Refresh,
+    /// Its days are in the warehouse, and are landed from there.
+    Land,
+    /// Its days go into files alone.
+    Alone,
 }
 
 /// A window's work, and where its rows live.
@@ -39,7 +43,26 @@ impl Errand {
         }
     }
 
-    /// The year whose staging table the rows go into.
+    pub fn land(destination: Destination) -> Errand {
+        Errand {
+            work: Work::Land,
+            destination,
+        }
+    }
+
+    pub fn alone(destination: Destination) -> Errand {
+        Errand {
+            work: Work::Alone,
+            destination,
+        }
+    }
+
+    /// Whether a source is asked.
+    pub fn reads_source(self) -> bool {
+        self.work != Work::Land
+    }
+
+    /// The year whose staging table the rows go into, or come from.
     pub fn staged_year(self) -> Option<i32> {
         match self.destination {
             Destination::Staging(year) => Some(year),
@@ -173,12 +196,13 @@ impl Queue {
         let work = &mut self.pairs[pair];
         let lanes = limits.jobs.min(limits.per_server).max(1);
         let at_server = self.servers.entry(work.server.clone()).or_default();
-        if *at_server >= limits.per_server.max(1) {
+        let (errand, _) = work.runs.front()?;
+        if errand.reads_source() && *at_server >= limits.per_server.max(1) {
             return None;
         }
         let left: usize = work.runs.iter().map(|(_, w)| w.len()).sum();
         let (errand, run) = work.runs.pop_front()?;
-        let days = if work.one_day_windows {
+        let days = if work.one_day_windows && errand.reads_source() {
             1
         } else {
             // Towards the end windows get shorter, so that no lane waits long for another.
@@ -196,7 +220,9 @@ impl Queue {
             work.runs.push_front((errand, Window::new(cut, run.to)));
         }
         work.running.insert(window, errand);
-        *at_server += 1;
+        if errand.reads_source() {
+            *at_server += 1;
+        }
         Some(Job::Window {
             pair,
             window,
@@ -208,10 +234,25 @@ impl Queue {
     fn leave(&mut self, pair: PairIndex, window: Window) -> Option<Errand> {
         let work = &mut self.pairs[pair];
         let errand = work.running.remove(&window)?;
-        if let Some(n) = self.servers.get_mut(&work.server) {
+        if let Some(n) = self
+            .servers
+            .get_mut(&work.server)
+            .filter(|_| errand.reads_source())
+        {
             *n = n.saturating_sub(1);
         }
         Some(errand)
+    }
+
+    /// Whether other windows of the pair are at work, or still to come.
+    pub fn has_others(&self, pair: PairIndex, window: Window) -> bool {
+        let work = &self.pairs[pair];
+        !work.runs.is_empty() || work.running.keys().any(|other| *other != window)
+    }
+
+    /// Whether the circuit is open for a pair.
+    pub fn is_down(&self, pair: PairIndex) -> bool {
+        self.all_down || self.down.contains(&self.pairs[pair].tenant)
     }
 
     /// The window is loaded: `bytes` of tuples passed.
@@ -238,6 +279,13 @@ impl Queue {
     pub fn put_back_as(&mut self, pair: PairIndex, window: Window, errand: Errand) {
         self.leave(pair, window);
         self.pairs[pair].runs.push_front((errand, window));
+    }
+
+    /// Further work, which comes next.
+    pub fn add(&mut self, pair: PairIndex, errand: Errand, windows: &[Window]) {
+        for window in windows.iter().rev() {
+            self.pairs[pair].runs.push_front((errand, *window));
+        }
     }
 
     /// Like [`Queue::put_back`], and windows of this pair get shorter from now on.

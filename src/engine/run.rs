@@ -5,18 +5,20 @@
 //! ```
 
 use super::ask::Ask;
-use super::event::{Event, Failure, Observer, Outcome, RunReport, UnitReport};
+use super::event::{Event, Failure, Observer, Outcome, RunReport};
 use super::fold::{PairFold, Steps, Target, fold_pairs};
 use super::keeper::Keeper;
-use super::pair::{self, ReadyPair};
-use super::queue::{Limits, Queue};
-use super::shared::{Outcomes, Shared};
+use super::land::{self, To};
+use super::pair::{self, Making, Planned, ReadyPair};
+use super::queue::{Limits, PairWork, Queue};
+use super::shared::{Outcomes, Shared, lock};
 use super::worker::Worker;
-use crate::catalog::{Pair, ledger, runs::RunHeader, warehouse_access};
+use crate::catalog::{Pair, runs::RunHeader, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
+use crate::landing::Landing;
 use crate::pg::Access;
-use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
+use crate::unit::{Day, TemplateName, TenantName, Window};
 use crate::warehouse;
 use futures_util::StreamExt;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -33,6 +35,8 @@ pub struct Options {
     pub wait: bool,
     /// The day that open days are counted back from.
     pub today: Day,
+    /// Where the rows go.
+    pub to: To,
 }
 
 /// Runs what is asked of `pairs` to its end. A unit's failure is in the report, not an error.
@@ -48,33 +52,37 @@ pub async fn run(
     cancel: CancellationToken,
 ) -> Result<RunReport> {
     let begun = Instant::now();
+    let landing = match options.to.lands() {
+        true => Some(land::open(settings)?),
+        false => None,
+    };
+    if let Some(landing) = &landing {
+        landing.check_writable().await?;
+    }
     let access = warehouse_access(settings).await?;
     let header = RunHeader::of_this_process(ask.command());
     let mut keeper = Keeper::begin(&access, settings, &header, &cancel).await?;
-    let named: BTreeSet<Day> = ask.named_days().iter().flat_map(Window::days).collect();
+    let known = |pair: &Pair| {
+        let key = (pair.tenant.name.clone(), pair.template.name.clone());
+        (key, ask.known_days(pair))
+    };
     let mut run = Run {
         settings,
         access: &access,
+        all: pairs.iter().map(known).collect(),
         ask,
         options,
+        landing,
         observer,
         cancel,
         outcomes: Outcomes::default(),
-        all: pairs
-            .iter()
-            .map(|p| {
-                (
-                    (p.tenant.name.clone(), p.template.name.clone()),
-                    named.clone(),
-                )
-            })
-            .collect(),
         locked: 0,
         unreachable: HashSet::new(),
         seconds: Vec::new(),
     };
     let locked = run.lock(&mut keeper, pairs).await?;
-    let reachable = run.check_at_sources(locked).await;
+    let planned = run.plan(&keeper, locked).await?;
+    let reachable = run.check_at_sources(planned).await;
     let ready = run.make_ready(&mut keeper, reachable).await;
     run.select(&keeper).await?;
     let pairs: Vec<Pair> = ready.iter().map(|pair| pair.pair.clone()).collect();
@@ -96,16 +104,17 @@ pub async fn run(
     Ok(report)
 }
 
-struct Run<'a> {
+pub(super) struct Run<'a> {
     settings: &'a Settings,
     access: &'a Access,
     ask: Ask,
     options: Options,
-    observer: Arc<dyn Observer>,
-    cancel: CancellationToken,
-    outcomes: Outcomes,
+    landing: Option<Landing>,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) cancel: CancellationToken,
+    pub(super) outcomes: Outcomes,
     /// Every pair of the selection, with the days that it is to account for.
-    all: BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>,
+    pub(super) all: BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>,
     locked: usize,
     unreachable: HashSet<TenantName>,
     seconds: Vec<(TenantName, TemplateName, f64)>,
@@ -133,19 +142,58 @@ impl Run<'_> {
         Ok(taken)
     }
 
-    /// Describes every pair's query at its tenant, several at once.
-    async fn check_at_sources(&mut self, pairs: Vec<Pair>) -> Vec<(Pair, Access)> {
+    /// Sorts the days of each pair, once for the whole run.
+    async fn plan(&mut self, keeper: &Keeper, pairs: Vec<Pair>) -> Result<Vec<Planned>> {
+        let mut planned = Vec::with_capacity(pairs.len());
+        for pair in pairs {
+            match Planned::of(keeper.session(), pair.clone(), &self.ask, self.options).await {
+                Ok(plan) => {
+                    self.tell_of_other_roots(&plan);
+                    planned.push(plan);
+                }
+                Err(error) if keeper.session().is_closed() => return Err(error),
+                Err(error) => self.give_up(&pair, error),
+            }
+        }
+        Ok(planned)
+    }
+
+    /// What was landed elsewhere stays landed: moving a root is the user's business.
+    fn tell_of_other_roots(&self, planned: &Planned) {
+        let Some(landing) = &self.landing else { return };
+        let here = format!("{}/", landing.url());
+        let elsewhere = planned.known.values().filter(|s| s.is_landed());
+        let elsewhere = elsewhere.filter_map(|s| s.object.as_ref());
+        let count = elsewhere.filter(|o| !o.url.starts_with(&here)).count();
+        if count > 0 {
+            let (tenant, template) = (&planned.pair.tenant.name, &planned.pair.template.name);
+            self.observer.event(&Event::Warning(format!(
+                "{tenant}/{template}: files of {count} days lie under another root than `{}`; \
+                 `dayhaul land --rewrite` writes them here, too",
+                landing.url()
+            )));
+        }
+    }
+
+    /// Describes every pair's query at its tenant, several at once. A pair of which nothing but files is missing needs no
+    /// source; without its source, a pair goes on with those.
+    async fn check_at_sources(&mut self, pairs: Vec<Planned>) -> Vec<(Planned, Option<Access>)> {
         let settings = self.settings;
         let probe = Window::single(self.ask.probe(self.options.today));
         let jobs = settings.load.jobs.max(1);
-        let checks = futures_util::stream::iter(pairs).map(|pair| async move {
-            let checked: Result<Access> = async {
-                let access = pair::access(&pair.tenant, settings).await?;
-                pair::check_at_source(&pair, &access, probe, settings).await?;
-                Ok(access)
+        let landing_only = matches!(self.ask, Ask::Land { .. });
+        let checks = futures_util::stream::iter(pairs).map(|planned| async move {
+            let days = &planned.days;
+            if landing_only || (!days.land.is_empty() && !days.needs_source()) {
+                return (planned, Ok(None));
+            }
+            let checked: Result<Option<Access>> = async {
+                let access = pair::access(&planned.pair.tenant, settings).await?;
+                pair::check_at_source(&planned.pair, &access, probe, settings).await?;
+                Ok(Some(access))
             }
             .await;
-            (pair, checked)
+            (planned, checked)
         });
         let mut checks = checks.buffered(jobs);
         let mut good = Vec::new();
@@ -156,12 +204,16 @@ impl Run<'_> {
             };
             match next {
                 None => return good,
-                Some((pair, Ok(access))) => good.push((pair, access)),
-                Some((pair, Err(error))) => {
+                Some((planned, Ok(access))) => good.push((planned, access)),
+                Some((mut planned, Err(error))) => {
                     if error.kind() == Kind::Connect {
-                        self.unreachable.insert(pair.tenant.name.clone());
+                        self.unreachable.insert(planned.pair.tenant.name.clone());
                     }
-                    self.give_up(&pair, error);
+                    self.give_up(&planned.pair, error);
+                    if !planned.days.land.is_empty() {
+                        self.leave(&mut planned);
+                        good.push((planned, None));
+                    }
                 }
             }
         }
@@ -171,26 +223,47 @@ impl Run<'_> {
     async fn make_ready(
         &mut self,
         keeper: &mut Keeper,
-        pairs: Vec<(Pair, Access)>,
+        pairs: Vec<(Planned, Option<Access>)>,
     ) -> Vec<ReadyPair> {
         let mut ready = Vec::with_capacity(pairs.len());
-        for (pair, access) in pairs {
+        let making = Making {
+            session: keeper.session(),
+            ask: &self.ask,
+            options: self.options,
+            run: keeper.run(),
+            settings: self.settings,
+        };
+        let mut given_up = Vec::new();
+        for (planned, access) in pairs {
+            let pair = planned.pair.clone();
             let made = tokio::select! {
-                made = pair::make_ready(
-                    keeper.session(), pair.clone(), access, &self.ask, self.options.today, keeper.run(), self.settings,
-                ) => made,
+                made = making.ready(planned, access) => made,
                 () = self.cancel.cancelled() => break,
             };
             match made {
                 Ok(pair) => {
                     let key = (pair.tenant.name.clone(), pair.template.name.clone());
-                    self.all.insert(key, pair.asked.clone());
+                    self.all.entry(key).or_default().extend(&pair.asked);
                     ready.push(pair);
                 }
-                Err(error) => self.give_up(&pair, error),
+                Err(error) => given_up.push((pair, error)),
             }
         }
+        for (pair, error) in given_up {
+            self.give_up(&pair, error);
+        }
         ready
+    }
+
+    /// The days for which a source would have been needed are accounted for, and not tried.
+    fn leave(&mut self, planned: &mut Planned) {
+        let pair = &planned.pair;
+        let key = (pair.tenant.name.clone(), pair.template.name.clone());
+        let load = std::mem::take(&mut planned.days.load);
+        let refresh = std::mem::take(&mut planned.days.refresh);
+        let days = self.all.entry(key).or_default();
+        days.extend(load);
+        days.extend(refresh);
     }
 
     /// Stores the days of each pair with the run: they are resolved once.
@@ -205,7 +278,8 @@ impl Run<'_> {
         let (mut units, mut skipped) = (0, 0);
         let mut works = Vec::with_capacity(pairs.len());
         for pair in &pairs {
-            units += pair.load.len() + pair.refresh.len() + pair.staged.len();
+            let staged = pair.staged.keys().filter(|day| !pair.land.contains(day));
+            units += pair.load.len() + pair.refresh.len() + pair.land.len() + staged.count();
             skipped += pair.skipped.len();
             works.push(pair.work().await);
         }
@@ -224,6 +298,8 @@ impl Run<'_> {
             run: keeper.run(),
             reload: self.ask.reload(),
             backfill: matches!(self.ask, Ask::Backfill { .. }),
+            landing: self.landing.clone(),
+            rewrite: self.ask.rewrite(),
             pairs,
             observer: Arc::clone(&self.observer),
             stop: CancellationToken::new(),
@@ -234,16 +310,16 @@ impl Run<'_> {
         });
         for (index, pair) in shared.pairs.iter().enumerate() {
             shared.report_days(index, pair.skipped.iter().copied(), Outcome::Skipped, 0);
+            let through = pair.staged.keys().filter(|day| !pair.land.contains(day));
             shared.observer.event(&Event::Through {
-                units: pair.staged.len(),
+                units: through.count(),
             });
         }
-        let mut workers = JoinSet::new();
-        for slot in 0..load.jobs.max(1) {
-            let shared = Arc::clone(&shared);
-            workers.spawn_blocking(move || Worker::run(shared, slot));
+        work_off(&shared, keeper, &self.cancel).await;
+        if let Some(works) = waiting(&shared).await {
+            *shared.queue() = Queue::new(limits, works);
+            work_off(&shared, keeper, &self.cancel).await;
         }
-        oversee(&shared, keeper, &self.cancel, &mut workers).await;
         self.outcomes = shared.take_outcomes();
         self.analyze().await;
         self.seconds = self
@@ -304,106 +380,10 @@ impl Run<'_> {
         self.outcomes.failures.push(Failure {
             tenant: pair.tenant.name.clone(),
             template: Some(pair.template.name.clone()),
-            windows: self.ask.named_days().into_iter().collect(),
+            windows: Window::runs(self.ask.known_days(pair)),
             error,
             not_tried: true,
         });
-    }
-
-    /// Looks whether the ledger has what was reported as loaded. Loads commit without waiting for the disk: a warehouse
-    /// that crashed in the meantime may have lost the last of them, rows and ledger together.
-    async fn check_ledger(&mut self, keeper: &Keeper) -> Result<()> {
-        let mut lost: BTreeMap<(TenantName, TemplateName), BTreeSet<Day>> = BTreeMap::new();
-        for (tenant, template) in self.all.keys() {
-            let of_pair = |u: &&UnitReport| {
-                matches!(u.outcome, Outcome::Loaded | Outcome::Changed)
-                    && u.unit.tenant == *tenant
-                    && u.unit.template == *template
-            };
-            let said: Vec<&UnitReport> = self.outcomes.units.iter().filter(of_pair).collect();
-            if said.is_empty() {
-                continue;
-            }
-            let found = ledger::digests(keeper.session(), tenant, template).await?;
-            let missing: BTreeSet<Day> = said
-                .iter()
-                .filter(|u| found.get(&u.unit.day) != u.digest.as_ref())
-                .map(|u| u.unit.day)
-                .collect();
-            if !missing.is_empty() {
-                lost.insert((tenant.clone(), template.clone()), missing);
-            }
-        }
-        for ((tenant, template), days) in lost {
-            for unit in &mut self.outcomes.units {
-                let named = unit.unit.tenant == tenant && unit.unit.template == template;
-                if named && days.contains(&unit.unit.day) {
-                    unit.outcome = Outcome::Failed;
-                }
-            }
-            self.outcomes.failures.push(Failure {
-                tenant,
-                template: Some(template),
-                windows: days.into_iter().map(Window::single).collect(),
-                error: Error::new(
-                    Kind::Connect,
-                    "loaded, but lost again: the warehouse crashed before it reached the disk",
-                )
-                .with_hint("run the same command again: it loads what is missing"),
-                not_tried: false,
-            });
-        }
-        Ok(())
-    }
-
-    /// No unit may end without a word: one that nobody reported was not tried.
-    fn account_for_all(&mut self) {
-        let reported: BTreeSet<Unit> = self.outcomes.units.iter().map(|u| u.unit.clone()).collect();
-        for ((tenant, template), days) in &self.all {
-            let mut silent = BTreeSet::new();
-            for &day in days {
-                let unit = Unit {
-                    tenant: tenant.clone(),
-                    template: template.clone(),
-                    day,
-                };
-                if reported.contains(&unit) {
-                    continue;
-                }
-                silent.insert(day);
-                let report = UnitReport {
-                    unit,
-                    outcome: Outcome::NotTried,
-                    rows: 0,
-                    bytes: 0,
-                    digest: None,
-                    relation: None,
-                    tries: 0,
-                    change: None,
-                };
-                self.observer.event(&Event::Unit(report.clone()));
-                self.outcomes.units.push(report);
-            }
-            let explained =
-                self.outcomes.failures.iter().any(|f| {
-                    f.tenant == *tenant && f.template.as_ref().is_none_or(|t| t == template)
-                });
-            if !silent.is_empty() && !explained {
-                let error = if self.cancel.is_cancelled() {
-                    interrupted()
-                } else {
-                    Error::new(Kind::Bug, "these days were lost sight of")
-                        .with_hint("run the same command again: it loads what is missing")
-                };
-                self.outcomes.failures.push(Failure {
-                    tenant: tenant.clone(),
-                    template: Some(template.clone()),
-                    windows: Window::runs(silent),
-                    error,
-                    not_tried: true,
-                });
-            }
-        }
     }
 
     fn report(self, keeper: &Keeper, folds: Vec<PairFold>, begun: Instant) -> RunReport {
@@ -427,6 +407,34 @@ impl Run<'_> {
             elapsed: begun.elapsed(),
         }
     }
+}
+
+/// Days that waited until the others were through, if there are any and the run goes on.
+async fn waiting(shared: &Shared) -> Option<Vec<PairWork>> {
+    if shared.stop.is_cancelled() {
+        return None;
+    }
+    let mut works = Vec::with_capacity(shared.pairs.len());
+    for (index, pair) in shared.pairs.iter().enumerate() {
+        if shared.queue().is_down(index) {
+            lock(&pair.waiting).clear();
+        }
+        works.push(pair.waiting_work().await);
+    }
+    if works.iter().all(|work| work.runs.is_empty()) {
+        return None;
+    }
+    Some(works)
+}
+
+/// Lets workers work until the queue is empty.
+async fn work_off(shared: &Arc<Shared>, keeper: &mut Keeper, cancel: &CancellationToken) {
+    let mut workers = JoinSet::new();
+    for slot in 0..shared.settings.load.jobs.max(1) {
+        let shared = Arc::clone(shared);
+        workers.spawn_blocking(move || Worker::run(shared, slot));
+    }
+    oversee(shared, keeper, cancel, &mut workers).await;
 }
 
 /// Waits for the workers; ends them when the run is interrupted, the locks are lost, or one of them dies.
@@ -457,7 +465,7 @@ async fn oversee(
     }
 }
 
-fn interrupted() -> Error {
+pub(super) fn interrupted() -> Error {
     Error::new(Kind::Interrupted, "the run was interrupted")
 }
 
@@ -468,10 +476,13 @@ fn totals(report: &RunReport) -> serde_json::Value {
         "loaded": count(Outcome::Loaded),
         "skipped": count(Outcome::Skipped),
         "unchanged": count(Outcome::Unchanged),
+        "landed": count(Outcome::Landed),
         "changed": count(Outcome::Changed),
         "failed": count(Outcome::Failed),
         "not_tried": count(Outcome::NotTried),
         "rows": report.units.iter().map(|u| u.rows).sum::<u64>(),
         "bytes": report.units.iter().map(|u| u.bytes).sum::<u64>(),
+        "files": report.files().count(),
+        "file_bytes": report.files().map(|file| file.bytes).sum::<u64>(),
     })
 }

@@ -1,12 +1,14 @@
 //! What all workers of a run share: the queue, who watches, and how the units ended.
 
-use super::event::{Change, Event, Failure, Observer, Outcome, UnitReport};
-use super::haul::Refreshed;
+use super::event::{Change, Event, Failure, LandedIn, Observer, Outcome, UnitReport};
+use super::hauled::Refreshed;
+use super::land::Lake;
 use super::pair::ReadyPair;
 use super::queue::{PairIndex, Queue};
 use crate::catalog::ledger::{Entry, LoadedDay};
 use crate::config::Settings;
 use crate::error::{Error, Kind};
+use crate::landing::Landing;
 use crate::pg::Access;
 use crate::unit::{Day, Unit, Window};
 use crate::warehouse::{Destination, YearBuild};
@@ -22,6 +24,10 @@ pub(super) struct Shared {
     pub run: i64,
     pub reload: bool,
     pub backfill: bool,
+    /// Where files go, when any do.
+    pub landing: Option<Landing>,
+    /// Files are written again though they are there.
+    pub rewrite: bool,
     pub pairs: Vec<ReadyPair>,
     pub observer: Arc<dyn Observer>,
     /// Ends the workers early; `stopped` says why.
@@ -70,6 +76,17 @@ impl Shared {
             run: self.run,
             tries,
         }
+    }
+
+    pub fn lake(&self, pair: PairIndex) -> Option<Lake<'_>> {
+        let pair = &self.pairs[pair];
+        self.landing.as_ref().map(|landing| Lake {
+            landing,
+            tenant: &pair.tenant.name,
+            schema: &pair.tenant.schema,
+            landed: &pair.landed,
+            run: self.run,
+        })
     }
 
     pub fn year_build(&self) -> YearBuild<'_> {
@@ -123,15 +140,21 @@ impl Shared {
         change: Option<Change>,
         tries: u32,
     ) {
+        let object = self.pairs[pair].landed.get(day.day);
+        let object = object.filter(|known| known.object.digest == day.tally.digest);
         self.report(UnitReport {
-            unit: self.unit(pair, day.day),
-            outcome,
             rows: day.tally.rows,
             bytes: day.tally.bytes,
             digest: Some(day.tally.digest.to_string()),
-            relation: Some(day.relation.clone()),
+            relation: Some(day.relation.clone()).filter(|relation| !relation.is_empty()),
             tries,
             change,
+            object: object.map(|known| LandedIn {
+                url: known.object.url,
+                bytes: known.object.bytes,
+                written: known.written,
+            }),
+            ..UnitReport::new(self.unit(pair, day.day), outcome)
         });
     }
 
@@ -141,17 +164,33 @@ impl Shared {
         lock(&self.outcomes).changed_tables.extend(tables);
     }
 
-    pub fn refreshed(&self, pair: PairIndex, days: &[Refreshed], tries: u32) {
+    pub fn refreshed(
+        &self,
+        pair: PairIndex,
+        destination: Destination,
+        days: &[Refreshed],
+        tries: u32,
+    ) {
         self.observer.event(&Event::Through { units: days.len() });
+        if matches!(destination, Destination::Staging(_)) {
+            // Landed; they count as loaded when their year is revealed.
+            return;
+        }
         let changed = days
             .iter()
-            .filter(|day| !matches!(day, Refreshed::Unchanged(_)));
+            .filter(|day| matches!(day, Refreshed::New(_) | Refreshed::Changed(..)));
         self.changed(changed.map(Refreshed::loaded));
         for day in days {
             let (outcome, change) = match day {
                 Refreshed::New(_) => (Outcome::Loaded, None),
-                Refreshed::Unchanged(_) => (Outcome::Unchanged, None),
+                Refreshed::Unchanged(_) | Refreshed::Unlanded(_) => (Outcome::Unchanged, None),
                 Refreshed::Changed(_, change) => (Outcome::Changed, Some(*change)),
+                Refreshed::Rewritten(_) => (Outcome::Changed, None),
+                // Its rows came in this run, too, and something broke before its file did.
+                Refreshed::Landed(landed) if self.pairs[pair].loads(landed.day) => {
+                    (Outcome::Loaded, None)
+                }
+                Refreshed::Landed(_) => (Outcome::Landed, None),
             };
             self.report_day(pair, day.loaded(), outcome, change, tries);
         }
@@ -166,14 +205,8 @@ impl Shared {
     ) {
         for day in days {
             self.report(UnitReport {
-                unit: self.unit(pair, day),
-                outcome,
-                rows: 0,
-                bytes: 0,
-                digest: None,
-                relation: None,
                 tries,
-                change: None,
+                ..UnitReport::new(self.unit(pair, day), outcome)
             });
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! plan (ledger, stray rows) ─▶ windows ─▶ COPY OUT of source and warehouse at once ─▶ count, digest per day ─▶ verdict
+//!                                         and the files, when they are asked for
 //! ```
 //!
 //! A reader and nothing more: every transaction, at the sources and in the warehouse, is READ ONLY; no lock, no lease, no
@@ -15,6 +16,7 @@
 mod checked;
 pub mod coverage;
 pub mod diff;
+mod files;
 mod look;
 mod plan;
 pub mod repair;
@@ -23,19 +25,22 @@ mod worker;
 
 pub use checked::{Against, Checked, Odd, Sides, Verdict};
 
+use super::ask::DaysByPair;
 use super::event::{Event, Failure, Observer};
+use super::land;
 use super::pair;
 use super::queue::{Limits, Queue};
 use super::retry;
 use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
 use crate::error::{At, Error, Kind, Result};
+use crate::landing::Landing;
 use crate::pg::{self, Access, Purpose, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use crate::warehouse::open_session;
 use futures_util::StreamExt;
 use plan::Subject;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -51,7 +56,7 @@ pub enum Days {
     /// All of these, in the ledger or not.
     Window(Window),
     /// These, by pair.
-    These(BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>),
+    These(DaysByPair),
 }
 
 /// What a verification is asked for.
@@ -93,11 +98,19 @@ pub async fn verify(
     cancel: CancellationToken,
 ) -> Result<Verification> {
     let begun = Instant::now();
+    let landing = match asked.against.reads_files() {
+        true => Some(land::open(settings)?),
+        false => None,
+    };
+    if let Some(landing) = &landing {
+        landing.check_readable().await?;
+    }
     let warehouse = warehouse_access(settings).await?;
     let mut run = Run {
         settings,
         warehouse: &warehouse,
         asked,
+        landing,
         observer,
         cancel,
         found: Found::default(),
@@ -117,6 +130,7 @@ struct Run<'a> {
     settings: &'a Settings,
     warehouse: &'a Access,
     asked: &'a Verify,
+    landing: Option<Landing>,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
     found: Found,
@@ -230,6 +244,7 @@ impl Run<'_> {
             settings: self.settings.clone(),
             warehouse: self.warehouse.clone(),
             asked: self.asked.clone(),
+            landing: self.landing.clone(),
             subjects,
             observer: Arc::clone(&self.observer),
             cancel: self.cancel.clone(),

@@ -33,7 +33,7 @@ struct Unit<'a> {
     tenant: &'a str,
     template: &'a str,
     day: String,
-    /// `loaded`, `skipped`, `unchanged`, `changed`, `failed` or `not_tried`.
+    /// `loaded`, `skipped`, `unchanged`, `changed`, `landed`, `failed` or `not_tried`.
     outcome: &'static str,
     rows: u64,
     bytes: u64,
@@ -43,6 +43,17 @@ struct Unit<'a> {
     /// Of a changed day: its rows before, and how many were deleted and inserted.
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<Change>,
+    /// Of a unit whose rows are in a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<Object<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Object<'a> {
+    url: &'a str,
+    bytes: u64,
+    /// By this run.
+    written: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -84,6 +95,7 @@ fn unit(unit: &UnitReport) -> Unit<'_> {
             Outcome::Loaded => "loaded",
             Outcome::Skipped => "skipped",
             Outcome::Unchanged => "unchanged",
+            Outcome::Landed => "landed",
             Outcome::Changed => "changed",
             Outcome::Failed => "failed",
             Outcome::NotTried => "not_tried",
@@ -94,6 +106,11 @@ fn unit(unit: &UnitReport) -> Unit<'_> {
         relation: unit.relation.as_deref(),
         tries: unit.tries,
         change: unit.change,
+        object: unit.object.as_ref().map(|object| Object {
+            url: &object.url,
+            bytes: object.bytes,
+            written: object.written,
+        }),
     }
 }
 

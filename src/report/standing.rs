@@ -78,7 +78,11 @@ impl State {
             Event::Through { units } => self.done += *units as u64,
             Event::Unit(unit) => match unit.outcome {
                 // Counted in the plan, and when its rows were through.
-                Outcome::Skipped | Outcome::Unchanged | Outcome::Changed | Outcome::Loaded => {}
+                Outcome::Skipped
+                | Outcome::Unchanged
+                | Outcome::Landed
+                | Outcome::Changed
+                | Outcome::Loaded => {}
                 Outcome::Failed | Outcome::NotTried => {
                     self.done += 1;
                     self.failed += 1;
@@ -162,19 +166,16 @@ mod tests {
     use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
 
     fn unit(outcome: Outcome) -> Event {
+        let unit = Unit {
+            tenant: TenantName::parse("acme").unwrap(),
+            template: TemplateName::parse("flights").unwrap(),
+            day: Day::from_pg_days(0),
+        };
         Event::Unit(UnitReport {
-            unit: Unit {
-                tenant: TenantName::parse("acme").unwrap(),
-                template: TemplateName::parse("flights").unwrap(),
-                day: Day::from_pg_days(0),
-            },
-            outcome,
             rows: 10,
             bytes: 100,
-            digest: None,
-            relation: None,
             tries: 1,
-            change: None,
+            ..UnitReport::new(unit, outcome)
         })
     }
 

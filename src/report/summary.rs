@@ -15,6 +15,8 @@ pub struct Totals {
     pub loaded: u64,
     pub unchanged: u64,
     pub changed: u64,
+    /// Their files were written, in the warehouse nothing was; or they have nothing but a new file.
+    pub landed: u64,
     /// Changed to no rows at all; counted as changed, too.
     pub emptied: u64,
     pub skipped: u64,
@@ -27,6 +29,9 @@ pub struct Totals {
     /// Rows of changed units.
     pub deleted: u64,
     pub inserted: u64,
+    /// Parquet files that were written, and their size.
+    pub files: u64,
+    pub file_bytes: u64,
     /// Of work, summed over workers; in a run's totals by the clock.
     pub seconds: f64,
 }
@@ -34,7 +39,13 @@ pub struct Totals {
 impl Totals {
     fn add(&mut self, unit: &UnitReport) {
         self.units += 1;
-        if let Outcome::Loaded | Outcome::Unchanged | Outcome::Changed = unit.outcome {
+        let done = [
+            Outcome::Loaded,
+            Outcome::Unchanged,
+            Outcome::Changed,
+            Outcome::Landed,
+        ];
+        if done.contains(&unit.outcome) {
             self.rows += unit.rows;
             self.bytes += unit.bytes;
         }
@@ -42,9 +53,14 @@ impl Totals {
             Outcome::Loaded => self.loaded += 1,
             Outcome::Unchanged => self.unchanged += 1,
             Outcome::Changed => self.changed += 1,
+            Outcome::Landed => self.landed += 1,
             Outcome::Skipped => self.skipped += 1,
             Outcome::Failed => self.failed += 1,
             Outcome::NotTried => self.not_tried += 1,
+        }
+        if let Some(object) = unit.object.as_ref().filter(|object| object.written) {
+            self.files += 1;
+            self.file_bytes += object.bytes;
         }
         if let Some(change) = unit.change {
             self.deleted += change.deleted;
@@ -56,7 +72,7 @@ impl Totals {
     fn cell(&self, column: &Column) -> String {
         match column.figure {
             Figure::Count(of) => numbers::count(of(self)),
-            Figure::Bytes => numbers::bytes(self.bytes),
+            Figure::Bytes(of) => numbers::bytes(of(self)),
             Figure::Seconds => format!("{:.1}", self.seconds),
         }
     }
@@ -64,7 +80,7 @@ impl Totals {
 
 enum Figure {
     Count(fn(&Totals) -> u64),
-    Bytes,
+    Bytes(fn(&Totals) -> u64),
     Seconds,
 }
 
@@ -75,7 +91,7 @@ struct Column {
     figure: Figure,
 }
 
-const COLUMNS: [Column; 12] = {
+const COLUMNS: [Column; 15] = {
     const fn count(heading: &'static str, always: bool, of: fn(&Totals) -> u64) -> Column {
         Column {
             heading,
@@ -87,6 +103,7 @@ const COLUMNS: [Column; 12] = {
         count(">loaded", true, |t| t.loaded),
         count(">unchanged", false, |t| t.unchanged),
         count(">changed", false, |t| t.changed),
+        count(">landed", false, |t| t.landed),
         count(">emptied", false, |t| t.emptied),
         count(">skipped", true, |t| t.skipped),
         count(">failed", true, |t| t.failed),
@@ -95,10 +112,16 @@ const COLUMNS: [Column; 12] = {
         Column {
             heading: ">bytes",
             always: true,
-            figure: Figure::Bytes,
+            figure: Figure::Bytes(|t| t.bytes),
         },
         count(">deleted", false, |t| t.deleted),
         count(">inserted", false, |t| t.inserted),
+        count(">files", false, |t| t.files),
+        Column {
+            heading: ">in files",
+            always: false,
+            figure: Figure::Bytes(|t| t.file_bytes),
+        },
         Column {
             heading: ">seconds",
             always: true,
@@ -136,8 +159,8 @@ pub fn render(report: &RunReport) -> String {
     let columns: Vec<&Column> = COLUMNS
         .iter()
         .filter(|column| match column.figure {
-            Figure::Count(of) => column.always || of(&sum) > 0,
-            _ => true,
+            Figure::Count(of) | Figure::Bytes(of) => column.always || of(&sum) > 0,
+            Figure::Seconds => true,
         })
         .collect();
     let headings: Vec<&str> = ["tenant", "template"]
@@ -171,19 +194,18 @@ pub mod tests {
         let units = outcomes
             .iter()
             .zip(0..)
-            .map(|(outcome, i)| UnitReport {
-                unit: Unit {
+            .map(|(outcome, i)| {
+                let unit = Unit {
                     tenant: tenant.clone(),
                     template: template.clone(),
                     day: Day::from_pg_days(i),
-                },
-                outcome: *outcome,
-                rows: 1_000,
-                bytes: 2_048,
-                digest: None,
-                relation: None,
-                tries: 1,
-                change: None,
+                };
+                UnitReport {
+                    rows: 1_000,
+                    bytes: 2_048,
+                    tries: 1,
+                    ..UnitReport::new(unit, *outcome)
+                }
             })
             .collect();
         RunReport {

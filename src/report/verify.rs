@@ -59,11 +59,13 @@ pub struct Totals {
     pub ok: u64,
     pub differs: u64,
     pub missing: u64,
+    pub missing_file: u64,
+    pub not_landed: u64,
     pub extra: u64,
     pub not_loaded: u64,
     pub failed: u64,
     pub not_tried: u64,
-    /// Read back from the warehouse.
+    /// Read back from the warehouse or, where a day is in its file alone, from there.
     pub rows: u64,
     /// Of binary tuples.
     pub bytes: u64,
@@ -78,51 +80,36 @@ impl Totals {
             Verdict::Ok => &mut self.ok,
             Verdict::Differs(_) => &mut self.differs,
             Verdict::Missing => &mut self.missing,
+            Verdict::MissingFile => &mut self.missing_file,
+            Verdict::NotLanded => &mut self.not_landed,
             Verdict::Extra => &mut self.extra,
             Verdict::NotLoaded => &mut self.not_loaded,
             Verdict::Failed => &mut self.failed,
             Verdict::NotTried => &mut self.not_tried,
         } += 1;
-        if let Some(read) = unit.sides.warehouse {
+        if let Some(read) = unit.sides.warehouse.or(unit.sides.parquet) {
             self.rows += read.rows;
             self.bytes += read.bytes;
         }
     }
 
-    fn cells(&self) -> [String; 10] {
-        let days = [
+    /// A line of the table; `files`: with what is said of files.
+    fn cells(&self, files: bool) -> Vec<String> {
+        let mut days = vec![
             self.ok,
             self.differs,
             self.missing,
             self.extra,
             self.not_loaded,
-            self.failed,
-            self.not_tried,
-            self.rows,
         ];
-        let [
-            ok,
-            differs,
-            missing,
-            extra,
-            not_loaded,
-            failed,
-            not_tried,
-            rows,
-        ] = days.map(count);
-        let seconds = format!("{:.1}", self.seconds);
-        [
-            ok,
-            differs,
-            missing,
-            extra,
-            not_loaded,
-            failed,
-            not_tried,
-            rows,
-            bytes(self.bytes),
-            seconds,
-        ]
+        if files {
+            days.extend([self.missing_file, self.not_landed]);
+        }
+        days.extend([self.failed, self.not_tried, self.rows]);
+        let mut cells: Vec<String> = days.into_iter().map(count).collect();
+        cells.push(bytes(self.bytes));
+        cells.push(format!("{:.1}", self.seconds));
+        cells
     }
 }
 
@@ -152,7 +139,8 @@ fn table(found: &Verification) -> String {
     for (tenant, template, seconds) in &found.pair_seconds {
         pairs.entry((tenant, template)).or_default().seconds += seconds;
     }
-    let mut sheet = Sheet::new(&[
+    let files = found.against.reads_files();
+    let mut headings = vec![
         "tenant",
         "template",
         ">ok",
@@ -160,15 +148,15 @@ fn table(found: &Verification) -> String {
         ">missing",
         ">extra",
         ">not loaded",
-        ">failed",
-        ">not tried",
-        ">rows",
-        ">bytes",
-        ">seconds",
-    ]);
+    ];
+    if files {
+        headings.extend([">no file", ">not landed"]);
+    }
+    headings.extend([">failed", ">not tried", ">rows", ">bytes", ">seconds"]);
+    let mut sheet = Sheet::new(&headings);
     let mut row = |tenant: &str, template: &str, totals: Totals| {
         let names = [tenant.to_owned(), template.to_owned()];
-        sheet.row(names.into_iter().chain(totals.cells()));
+        sheet.row(names.into_iter().chain(totals.cells(files)));
     };
     for ((tenant, template), totals) in &pairs {
         row(tenant.as_str(), template.as_str(), *totals);
@@ -216,18 +204,34 @@ fn explain(verdict: Verdict, against: Against, units: &[&Checked]) -> String {
     match verdict {
         Verdict::Differs(odd) => {
             let who = match (odd, against) {
+                (Odd::Source, Against::All) => "source differs (the others agree)",
                 (Odd::Source, _) => "source differs (warehouse and ledger agree)",
-                (Odd::Warehouse, _) => "warehouse differs (source and ledger agree)",
-                (Odd::Ledger, _) => "ledger differs (source and warehouse agree)",
+                (Odd::Warehouse, Against::Both) => "warehouse differs (source and ledger agree)",
+                (Odd::Warehouse, _) => "warehouse differs (the others agree)",
+                (Odd::Ledger, Against::Both) => "ledger differs (source and warehouse agree)",
+                (Odd::Ledger, _) => "ledger differs (the others agree)",
+                (Odd::Parquet, _) => "file differs (the others agree)",
                 (Odd::All, Against::Both) => "source, warehouse and ledger differ",
                 (Odd::All, Against::Source) => "source and warehouse differ",
                 (Odd::All, Against::Ledger) => "warehouse and ledger differ",
+                (Odd::All, Against::Parquet) => "file, warehouse and ledger differ",
+                (Odd::All, Against::All) => "source, file, warehouse and ledger differ",
             };
             format!("{who}; rows: {}", rows_of_sides(against, units))
         }
         Verdict::Missing => {
             let relations = relations(units.iter().filter_map(|u| u.relation.as_deref()));
             format!("missing: the ledger names {relations}, which is gone")
+        }
+        Verdict::MissingFile => {
+            let objects = relations(units.iter().filter_map(|u| u.object.as_deref()).take(1));
+            match units.len() {
+                1 => format!("no file: the ledger names {objects}, which is gone"),
+                n => format!("no files: the ledger names {n}, the first {objects}, which are gone"),
+            }
+        }
+        Verdict::NotLanded => {
+            "not landed: no file is known to hold it; `dayhaul land` writes it".to_owned()
         }
         Verdict::Extra => extra(units),
         Verdict::NotLoaded => "not loaded".to_owned(),
@@ -257,14 +261,20 @@ fn rows_of_sides(against: Against, units: &[&Checked]) -> String {
         let rows = units.iter().filter_map(|u| of(u)).map(|t| t.rows).sum();
         format!("{name} {}", count(rows))
     };
-    let source = side("source", |u| u.sides.source);
-    let warehouse = side("warehouse", |u| u.sides.warehouse);
-    let ledger = side("ledger", |u| u.sides.ledger);
-    match against {
-        Against::Both => format!("{source}, {warehouse}, {ledger}"),
-        Against::Source => format!("{source}, {warehouse}"),
-        Against::Ledger => format!("{warehouse}, {ledger}"),
+    let mut sides = Vec::with_capacity(4);
+    if against.reads_sources() {
+        sides.push(side("source", |u| u.sides.source));
     }
+    if units.iter().any(|u| u.sides.warehouse.is_some()) {
+        sides.push(side("warehouse", |u| u.sides.warehouse));
+    }
+    if against.reads_ledger() {
+        sides.push(side("ledger", |u| u.sides.ledger));
+    }
+    if against.reads_files() {
+        sides.push(side("file", |u| u.sides.parquet));
+    }
+    sides.join(", ")
 }
 
 /// `1 row added, 2 rows changed (amount 2, note 1)`.

@@ -1,6 +1,7 @@
 //! The promises that only a real PostgreSQL can test. One binary, one private cluster for all tests.
 
 mod backfill;
+mod bench;
 mod cluster;
 mod config;
 mod connect;
@@ -12,17 +13,25 @@ mod events;
 mod flights;
 mod fold;
 mod history;
+mod indexes;
 mod init;
 mod killed;
+mod lake;
+mod land;
+mod land_broken;
 mod landing;
+mod laptop;
 mod layers;
 mod locks;
+mod masks;
+mod moved;
 mod onlookers;
 mod pgbouncer;
 mod readers;
 mod rebuild;
 mod refresh;
 mod refusals;
+mod repair;
 mod report;
 mod server;
 mod staging;

@@ -72,8 +72,24 @@ fn facts(life: &Life) -> String {
             },
         );
     }
+    if let Some((object, holds)) = &life.object {
+        let holds = if *holds {
+            ""
+        } else {
+            ", which holds other rows than these"
+        };
+        fact(
+            "file",
+            format!("{}, {}{holds}", object.url, bytes(object.bytes)),
+        );
+    }
     if let Now::Loaded {
         loaded_at,
+        checked_at,
+        ..
+    }
+    | Now::Landed {
+        landed_at: loaded_at,
         checked_at,
         ..
     } = &life.now
@@ -106,6 +122,7 @@ fn state(now: &Now) -> String {
             "loaded: the source has no rows of it".to_owned()
         }
         Now::Loaded { .. } => "loaded".to_owned(),
+        Now::Landed { .. } => "landed: in its file, not in the warehouse".to_owned(),
     }
 }
 
@@ -157,6 +174,11 @@ fn to_json(life: &Life, next: &[String]) -> Value {
             loaded_at,
             checked_at,
             ..
+        }
+        | Now::Landed {
+            landed_at: loaded_at,
+            checked_at,
+            ..
         } => (*loaded_at, *checked_at),
         _ => (None, None),
     };
@@ -184,6 +206,12 @@ fn to_json(life: &Life, next: &[String]) -> Value {
         "checked_at": time(checked_at),
         "error": error,
         "tries": tries,
+        "object": life.object.as_ref().map(|(object, holds)| json!({
+            "url": object.url,
+            "bytes": object.bytes,
+            "digest": object.digest.to_string(),
+            "current": holds,
+        })),
         "relation": life.place.as_ref().map(|p| p.relation.as_str()),
         "rows_found": life.place.as_ref().and_then(|p| p.rows),
         "pair": pair,

@@ -43,8 +43,16 @@ pub fn next(life: &Life, today: Day) -> Vec<String> {
                 "nothing by itself: no day was ever asked for; {load}"
             )],
         },
+        Now::Landed { .. } => vec![format!(
+            "nothing by itself in the warehouse: {load} there; `refresh --to parquet` compares its file with the source"
+        )],
         Now::Loaded { rows, .. } => {
             let mut steps = Vec::new();
+            if life.object.as_ref().is_some_and(|(_, holds)| !holds) {
+                steps.push(
+                    "the next run that lands writes its file anew, from the warehouse".to_owned(),
+                );
+            }
             if rows.version != life.template.version() {
                 steps.push(
                     "`refresh --outdated` pulls it with the template's current version".to_owned(),
@@ -114,6 +122,7 @@ mod tests {
                 fold_line: Some(day("2024-03-05")),
             }),
             now,
+            object: None,
             place: None,
             attempts: Vec::new(),
             held_by: None,

@@ -16,14 +16,22 @@ pub enum Against {
     /// Source, warehouse and ledger.
     #[default]
     Both,
+    /// The Parquet files with warehouse and ledger: touches no source.
+    Parquet,
+    /// Source, warehouse, ledger and the Parquet files.
+    All,
 }
 
 impl Against {
     pub fn reads_sources(self) -> bool {
-        self != Against::Ledger
+        matches!(self, Against::Source | Against::Both | Against::All)
     }
 
-    fn reads_ledger(self) -> bool {
+    pub fn reads_files(self) -> bool {
+        matches!(self, Against::Parquet | Against::All)
+    }
+
+    pub fn reads_ledger(self) -> bool {
         self != Against::Source
     }
 }
@@ -37,6 +45,8 @@ pub enum Odd {
     Warehouse,
     /// Source and warehouse agree: somebody changed the ledger.
     Ledger,
+    /// The others agree: the file holds other rows.
+    Parquet,
     /// No two of what was compared agree.
     All,
 }
@@ -48,6 +58,10 @@ pub enum Verdict {
     Differs(Odd),
     /// The ledger has it, but its table is gone.
     Missing,
+    /// The ledger names its file, but there is none.
+    MissingFile,
+    /// It has no file that is known to hold its rows.
+    NotLanded,
     /// Its rows are right, or there should be none, but rows of the day stand where the ledger does not say.
     Extra,
     /// It was asked for, and the ledger does not have it.
@@ -64,27 +78,41 @@ pub struct Sides {
     pub source: Option<Tally>,
     pub warehouse: Option<Tally>,
     pub ledger: Option<Tally>,
+    pub parquet: Option<Tally>,
 }
 
 impl Sides {
-    /// Compares what `against` asks for. `source` must be there when it asks for the source.
-    pub(super) fn verdict(&self, against: Against) -> Verdict {
-        let Some(warehouse) = self.warehouse else {
+    /// Compares what `against` asks for, and what is there of it. `loaded`: the warehouse is to hold the unit, not its
+    /// file alone.
+    pub(super) fn verdict(&self, against: Against, loaded: bool) -> Verdict {
+        if loaded && self.warehouse.is_none() {
             return Verdict::Missing;
+        }
+        let asked = [
+            (Odd::Source, self.source, against.reads_sources()),
+            (Odd::Warehouse, self.warehouse, loaded),
+            (Odd::Ledger, self.ledger, against.reads_ledger()),
+            (Odd::Parquet, self.parquet, against.reads_files()),
+        ];
+        let sides: Vec<(Odd, Tally)> = asked
+            .into_iter()
+            .filter(|(_, _, asked)| *asked)
+            .filter_map(|(name, side, _)| Some((name, side?)))
+            .collect();
+        let agree = |without: Option<Odd>| {
+            let mut rest = sides.iter().filter(|(name, _)| Some(*name) != without);
+            let first = rest.next();
+            rest.all(|(_, side)| first.is_none_or(|(_, first)| side == first))
         };
-        let source = self.source.filter(|_| against.reads_sources());
-        let ledger = self.ledger.filter(|_| against.reads_ledger());
-        let as_source = source.is_none_or(|source| source == warehouse);
-        let as_ledger = ledger.is_none_or(|ledger| ledger == warehouse);
-        if as_source && as_ledger {
+        if agree(None) {
             return Verdict::Ok;
         }
-        Verdict::Differs(match (source, ledger) {
-            (Some(_), Some(_)) if as_ledger => Odd::Source,
-            (Some(_), Some(_)) if as_source => Odd::Ledger,
-            (Some(source), Some(ledger)) if source == ledger => Odd::Warehouse,
-            _ => Odd::All,
-        })
+        // Of two that differ nobody can say which is the odd one.
+        let odd = sides.iter().map(|(name, _)| *name);
+        let odd = odd
+            .filter(|_| sides.len() > 2)
+            .find(|name| agree(Some(*name)));
+        Verdict::Differs(odd.unwrap_or(Odd::All))
     }
 }
 
@@ -101,6 +129,8 @@ pub struct Checked {
     pub extra: Vec<Extra>,
     /// Which rows differ, when that was asked for.
     pub diff: Option<Diff>,
+    /// URL of the file that the ledger names.
+    pub object: Option<Arc<str>>,
 }
 
 impl Checked {
@@ -110,7 +140,12 @@ impl Checked {
             Verdict::Differs(_) | Verdict::Missing => true,
             // Rows of a day that was never loaded; those beside a loaded day stay where they are.
             Verdict::Extra => self.sides.ledger.is_none(),
-            Verdict::Ok | Verdict::NotLoaded | Verdict::Failed | Verdict::NotTried => false,
+            Verdict::Ok
+            | Verdict::MissingFile
+            | Verdict::NotLanded
+            | Verdict::NotLoaded
+            | Verdict::Failed
+            | Verdict::NotTried => false,
         }
     }
 
@@ -138,8 +173,9 @@ mod tests {
             source: tally(source),
             warehouse: tally(warehouse),
             ledger: tally(ledger),
+            parquet: None,
         };
-        sides.verdict(against)
+        sides.verdict(against, true)
     }
 
     #[test]
@@ -171,6 +207,35 @@ mod tests {
             source: tally(b"a"),
             ..Sides::default()
         };
-        assert_eq!(sides.verdict(Against::Both), Verdict::Missing);
+        assert_eq!(sides.verdict(Against::Both, true), Verdict::Missing);
+    }
+
+    #[test]
+    fn a_file_joins_in_beside_the_warehouse_or_without_it() {
+        let sides = |warehouse: &[u8], ledger: &[u8], parquet: &[u8]| Sides {
+            source: None,
+            warehouse: Some(warehouse).filter(|w| !w.is_empty()).and_then(tally),
+            ledger: tally(ledger),
+            parquet: tally(parquet),
+        };
+        for (sides, loaded, expected) in [
+            (sides(b"a", b"a", b"a"), true, Verdict::Ok),
+            (
+                sides(b"a", b"a", b"b"),
+                true,
+                Verdict::Differs(Odd::Parquet),
+            ),
+            (
+                sides(b"b", b"a", b"a"),
+                true,
+                Verdict::Differs(Odd::Warehouse),
+            ),
+            (sides(b"", b"a", b"a"), false, Verdict::Ok),
+            (sides(b"", b"a", b"b"), false, Verdict::Differs(Odd::All)),
+            (sides(b"", b"a", b"a"), true, Verdict::Missing),
+        ] {
+            let found = sides.verdict(Against::Parquet, loaded);
+            assert_eq!(found, expected, "{sides:?}");
+        }
     }
 }

@@ -1,14 +1,18 @@
 //! One window read on both sides at once.
 
-use super::checked::{Against, Checked, Sides};
+use super::checked::{Against, Checked, Sides, Verdict};
+use super::files;
 use super::plan::Subject;
 use super::stream;
 use crate::catalog::ledger::{self, Recorded};
 use crate::copy::Tally;
-use crate::engine::haul::{Fault, begin_source, source, target};
+use crate::engine::haul::begin_source;
+use crate::engine::hauled::{self, Fault, source, target};
 use crate::engine::stall::{Meter, unless_stalled};
 use crate::error::{At, Error, Result};
+use crate::landing::{Landing, ObjectPath};
 use crate::pg::{self, Session};
+use crate::schema::Salt;
 use crate::template::{check_source, copy_out_sql};
 use crate::unit::{Day, Window};
 use crate::warehouse::{begin_reading, read_back_sql};
@@ -21,6 +25,10 @@ pub(super) struct Look<'a> {
     pub subject: &'a Subject,
     pub window: Window,
     pub against: Against,
+    /// How the tenant masks what the template masks.
+    pub masks: Option<&'a Salt>,
+    /// Where the files are, when they are read.
+    pub landing: Option<&'a Landing>,
     pub statement_timeout: Duration,
     pub stall_timeout: Duration,
 }
@@ -29,6 +37,8 @@ pub(super) struct Look<'a> {
 struct Run {
     relation: Arc<str>,
     version: Arc<str>,
+    /// Whether the warehouse is to hold it.
+    loaded: bool,
     /// Whether the table exists.
     there: bool,
     window: Window,
@@ -58,9 +68,10 @@ impl Look<'_> {
     ) -> Result<Vec<Checked>, Fault> {
         let recorded = self.snapshot(to).await.map_err(target)?;
         let runs = runs(&recorded);
-        let (held, read) = tokio::try_join!(
+        let (held, read, filed) = tokio::try_join!(
             self.warehouse(to, &runs, &moved),
             self.source(from, &runs, &moved),
+            self.files(&recorded, &moved),
         )?;
         let mut checked = Vec::with_capacity(self.window.len());
         for run in &runs {
@@ -69,12 +80,24 @@ impl Look<'_> {
                     source: read.get(&day).copied(),
                     warehouse: held.get(&day).copied(),
                     ledger: recorded.get(&day).map(|r| r.tally),
+                    parquet: filed.get(&day).copied(),
+                };
+                let object = recorded.get(&day).and_then(|r| r.object.as_ref());
+                let verdict = match sides.verdict(self.against, run.loaded) {
+                    Verdict::Ok if self.landing.is_some() && sides.parquet.is_none() => {
+                        match object {
+                            Some(_) => Verdict::MissingFile,
+                            None => Verdict::NotLanded,
+                        }
+                    }
+                    verdict => verdict,
                 };
                 checked.push(Checked {
                     sides,
-                    relation: Some(Arc::clone(&run.relation)),
+                    relation: Some(Arc::clone(&run.relation)).filter(|r| !r.is_empty()),
                     version: Some(Arc::clone(&run.version)),
-                    ..self.subject.checked(day, sides.verdict(self.against))
+                    object: object.map(|object| object.url.as_str().into()),
+                    ..self.subject.checked(day, verdict)
                 });
             }
         }
@@ -116,6 +139,29 @@ impl Look<'_> {
         Ok(held)
     }
 
+    /// The days that have a file, as their files have them.
+    async fn files(
+        &self,
+        recorded: &BTreeMap<Day, Recorded>,
+        moved: impl Fn(u64, u64),
+    ) -> Result<BTreeMap<Day, Tally>, Fault> {
+        let mut read = BTreeMap::new();
+        let Some(landing) = self.landing else {
+            return Ok(read);
+        };
+        for (day, recorded) in recorded.iter().filter(|(_, r)| r.object.is_some()) {
+            let object = ObjectPath {
+                template: self.subject.pair.template.name.clone(),
+                schema: self.subject.pair.tenant.schema.clone(),
+                day: *day,
+            };
+            let tally = files::tally(landing, &object, recorded, &moved).await;
+            let tally = tally.map_err(|error| hauled::landing(error.on_day(*day)))?;
+            read.extend(tally.map(|tally| (*day, tally)));
+        }
+        Ok(read)
+    }
+
     async fn source(
         &self,
         session: Option<&Session>,
@@ -148,7 +194,7 @@ impl Look<'_> {
             check_source(template, &pg::describe(session, &query).await?)?;
             self.subject.note_described(version);
         }
-        let sql = copy_out_sql(template, &query);
+        let sql = copy_out_sql(template, &query, self.masks);
         let tallies = stream::tally(session, &sql, template, window, moved, |_, _| {}).await?;
         session.batch("COMMIT").await?;
         Ok(tallies)
@@ -163,6 +209,7 @@ fn runs(recorded: &BTreeMap<Day, Recorded>) -> Vec<Run> {
             Some(run)
                 if run.window.to == *day
                     && *run.relation == *relation
+                    && run.loaded == recorded.loaded
                     && *run.version == *recorded.version =>
             {
                 run.window.to = day.next();
@@ -171,6 +218,7 @@ fn runs(recorded: &BTreeMap<Day, Recorded>) -> Vec<Run> {
                 relation: relation.into(),
                 version: recorded.version.as_str().into(),
                 there: recorded.there,
+                loaded: recorded.loaded,
                 window: Window::single(*day),
             }),
         }
@@ -181,7 +229,7 @@ fn runs(recorded: &BTreeMap<Day, Recorded>) -> Vec<Run> {
 /// The source's share: it knows nothing of tables, so one query may serve several of them.
 fn queries(runs: &[Run]) -> Vec<(&str, Window)> {
     let mut queries: Vec<(&str, Window)> = Vec::new();
-    for run in runs.iter().filter(|run| run.there) {
+    for run in runs.iter().filter(|run| run.there || !run.loaded) {
         match queries.last_mut() {
             Some((version, window))
                 if *version == &*run.version && window.to == run.window.from =>

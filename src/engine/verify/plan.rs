@@ -2,10 +2,11 @@
 
 use super::checked::{Checked, Sides, Verdict};
 use super::{Days, Verify};
-use crate::catalog::{Pair, fold_line, ledger, relations, templates};
+use crate::catalog::{Pair, fold_line, ledger, relations};
 use crate::engine::pace::Pace;
 use crate::engine::queue::{Errand, PairWork, runs_of};
-use crate::error::{At, Error, Kind, Result};
+use crate::engine::versions::versions;
+use crate::error::{Error, Kind, Result};
 use crate::pg::{Access, Session};
 use crate::template::{Bindings, Template};
 use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
@@ -53,7 +54,9 @@ impl Subject {
         let wanted = asked.days.of(tenant, template);
         let within = asked.days.within(tenant, template);
         let mut recorded = ledger::recorded(session, tenant, template, within).await?;
-        recorded.retain(|day, _| wanted(*day));
+        // Without the files nothing can be said of days that are nowhere else.
+        let files = asked.against.reads_files();
+        recorded.retain(|day, recorded| wanted(*day) && (recorded.loaded || files));
         let place = Place {
             tenant,
             schema: &pair.tenant.schema,
@@ -155,6 +158,7 @@ impl Subject {
             version: None,
             extra,
             diff: None,
+            object: None,
         }
     }
 
@@ -182,27 +186,6 @@ impl Subject {
             postponed: BTreeSet::new(),
         }
     }
-}
-
-/// The versions of a template that days were loaded with.
-async fn versions(
-    session: &Session,
-    current: &Template,
-    used: &BTreeSet<&str>,
-) -> Result<BTreeMap<String, Template>> {
-    let mut parsed = BTreeMap::new();
-    if used.iter().all(|version| *version == current.version()) {
-        parsed.insert(current.version().to_owned(), current.clone());
-        return Ok(parsed);
-    }
-    for version in templates::versions(session, &current.name).await? {
-        if used.contains(version.version.as_str()) {
-            let template = Template::parse(current.name.clone(), &version.source)
-                .at(|| format!("version `{}`", version.version))?;
-            parsed.insert(version.version, template);
-        }
-    }
-    Ok(parsed)
 }
 
 impl Days {

@@ -7,10 +7,11 @@ use super::plan::Subject;
 use crate::config::Settings;
 use crate::engine::after::{After, what_now};
 use crate::engine::event::{Event, Failure, Observer, Outcome, UnitReport};
-use crate::engine::haul::{Fault, Side, source, target};
+use crate::engine::hauled::{Fault, Side, source, target};
 use crate::engine::queue::{Job, Next, PairIndex, Queue};
 use crate::engine::retry;
 use crate::error::{Error, Kind};
+use crate::landing::Landing;
 use crate::pg::{self, Access, Purpose, Session};
 use crate::unit::{Day, Window};
 use crate::warehouse::open_session;
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     pub settings: Settings,
     pub warehouse: Access,
     pub asked: Verify,
+    /// Where the files are, when they are read.
+    pub landing: Option<Landing>,
     pub subjects: Vec<Subject>,
     pub observer: Arc<dyn Observer>,
     pub cancel: CancellationToken,
@@ -64,16 +67,8 @@ impl Shared {
     fn unread(&self, pair: PairIndex, days: impl Iterator<Item = Day>, verdict: Verdict) {
         for day in days {
             let unit = self.subjects[pair].checked(day, verdict);
-            self.observer.event(&Event::Unit(UnitReport {
-                unit: unit.unit.clone(),
-                outcome: Outcome::Failed,
-                rows: 0,
-                bytes: 0,
-                digest: None,
-                relation: None,
-                tries: 0,
-                change: None,
-            }));
+            let report = UnitReport::new(unit.unit.clone(), Outcome::Failed);
+            self.observer.event(&Event::Unit(report));
             lock(&self.found).units.push(unit);
         }
     }
@@ -222,7 +217,7 @@ impl Worker {
             Some(Ok(units)) => {
                 let read = units
                     .iter()
-                    .map(|u| u.sides.warehouse.map_or(0, |t| t.bytes));
+                    .map(|u| u.sides.warehouse.or(u.sides.parquet).map_or(0, |t| t.bytes));
                 shared.queue().loaded(pair, window, read.sum());
                 shared.checked(units);
                 After::Done
@@ -249,6 +244,8 @@ impl Worker {
             subject: &shared.subjects[pair],
             window,
             against: shared.asked.against,
+            masks: shared.settings.masks.as_ref(),
+            landing: shared.landing.as_ref(),
             statement_timeout: load.statement_timeout,
             stall_timeout: load.stall_timeout,
         };
@@ -311,8 +308,9 @@ impl Worker {
         shared.add_failure(pair, vec![window], error, false);
         let dropped = {
             let mut queue = shared.queue();
-            let of_warehouse = unreachable && side == Side::Warehouse;
-            let mut dropped = queue.failed(pair, window, unreachable && !of_warehouse);
+            let of_warehouse = unreachable && matches!(side, Side::Warehouse | Side::Landing);
+            let of_source = side == Side::Source;
+            let mut dropped = queue.failed(pair, window, unreachable && of_source);
             if of_warehouse {
                 dropped.extend(queue.open_for_all());
             }

@@ -29,7 +29,7 @@ pub struct Verified<'a> {
 struct Found<'a> {
     outcome: VerifyOutcome,
     exit_code: u8,
-    /// `source`, `ledger` or `both`.
+    /// `source`, `ledger`, `both`, `parquet` or `all`.
     against: &'static str,
     totals: Totals,
     units: Vec<Unit<'a>>,
@@ -39,7 +39,7 @@ struct Found<'a> {
 #[derive(Debug, Serialize)]
 struct Repair<'a> {
     /// Ids in `_wh.run`.
-    runs: Vec<i64>,
+    run: Option<i64>,
     /// Of loading.
     failures: Vec<Cause<'a>>,
     /// The units that were loaded again.
@@ -51,13 +51,16 @@ struct Unit<'a> {
     tenant: &'a str,
     template: &'a str,
     day: String,
-    /// `ok`, `differs`, `missing`, `extra`, `not_loaded`, `failed` or `not_tried`.
+    /// `ok`, `differs`, `missing`, `missing_file`, `not_landed`, `extra`, `not_loaded`, `failed` or `not_tried`.
     outcome: &'static str,
-    /// `source`, `warehouse`, `ledger` or `all`; null unless `outcome` is `differs`.
+    /// `source`, `warehouse`, `ledger`, `parquet` or `all`; null unless `outcome` is `differs`.
     differs: Option<&'static str>,
     source: Option<Side>,
     warehouse: Option<Side>,
     ledger: Option<Side>,
+    parquet: Option<Side>,
+    /// URL of the file that the ledger names.
+    object: Option<&'a str>,
     relation: Option<&'a str>,
     /// Of the template.
     version: Option<&'a str>,
@@ -119,19 +122,15 @@ impl<'a> Verified<'a> {
     #[must_use]
     pub fn repaired(
         mut self,
-        runs: &'a [RunReport],
+        run: &'a RunReport,
         after: &'a Verification,
         ended: VerifyOutcome,
     ) -> Verified<'a> {
         self.found.outcome = ended;
         self.found.exit_code = ended.exit_code();
         self.repair = Some(Repair {
-            runs: runs.iter().filter_map(|run| run.run).collect(),
-            failures: runs
-                .iter()
-                .flat_map(|run| &run.failures)
-                .map(cause)
-                .collect(),
+            run: run.run,
+            failures: run.failures.iter().map(cause).collect(),
             after: Found::new(after),
         });
         self
@@ -148,6 +147,8 @@ impl<'a> Found<'a> {
                 Against::Source => "source",
                 Against::Ledger => "ledger",
                 Against::Both => "both",
+                Against::Parquet => "parquet",
+                Against::All => "all",
             },
             totals: totals(found),
             units: found.units.iter().map(unit).collect(),
@@ -163,7 +164,10 @@ fn unit(checked: &Checked) -> Unit<'_> {
         Verdict::Differs(Odd::Warehouse) => ("differs", Some("warehouse")),
         Verdict::Differs(Odd::Ledger) => ("differs", Some("ledger")),
         Verdict::Differs(Odd::All) => ("differs", Some("all")),
+        Verdict::Differs(Odd::Parquet) => ("differs", Some("parquet")),
         Verdict::Missing => ("missing", None),
+        Verdict::MissingFile => ("missing_file", None),
+        Verdict::NotLanded => ("not_landed", None),
         Verdict::Extra => ("extra", None),
         Verdict::NotLoaded => ("not_loaded", None),
         Verdict::Failed => ("failed", None),
@@ -178,6 +182,8 @@ fn unit(checked: &Checked) -> Unit<'_> {
         source: checked.sides.source.map(side),
         warehouse: checked.sides.warehouse.map(side),
         ledger: checked.sides.ledger.map(side),
+        parquet: checked.sides.parquet.map(side),
+        object: checked.object.as_deref(),
         relation: checked.relation.as_deref(),
         version: checked.version.as_deref(),
         extra: checked
