@@ -256,7 +256,7 @@ fn held(tricksters: Vec<Trickster>) -> Scored {
         let task = Task {
             template: Arc::new(Template::parse(name, demo::TEMPLATE).unwrap()),
             window,
-            rows_per_day: 20,
+            rows_per_day: Some(20),
             tenants: 1,
             jobs: 2,
             folder: place.folder().to_owned(),
