@@ -157,6 +157,10 @@ fn write_files(lane: &Lane) -> Result<()> {
                 Error::new(Kind::Io, format!("cannot write `{}`", path.display())).with_source(e)
             })
     };
+    let lake = lane.folder.join("lake");
+    std::fs::create_dir_all(&lake).map_err(|e| {
+        Error::new(Kind::Io, format!("cannot make `{}`", lake.display())).with_source(e)
+    })?;
     if let Some(text) = &lane.launch.text {
         write(Path::new(CONFIGURATION), text)?;
     }
