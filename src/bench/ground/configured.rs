@@ -217,10 +217,17 @@ impl Place for Configured {
 
     fn watch(&self) -> Work<'_, (Session, Session)> {
         Box::pin(async move {
-            Ok((
+            let watchers = (
                 self.warehouse.connect().await?,
                 self.source.connect().await?,
-            ))
+            );
+            // By another name: they outlive the tries, whose sessions are ended by theirs.
+            for session in [&watchers.0, &watchers.1] {
+                session
+                    .batch("SET application_name = 'dayhaul-bench-watch'")
+                    .await?;
+            }
+            Ok(watchers)
         })
     }
 
