@@ -30,6 +30,7 @@ pub use quantity::{duration, size};
 pub use raw::Place;
 
 use crate::error::{Error, Result};
+use crate::schema::Salt;
 use crate::unit::IDENTIFIER_BYTES;
 use raw::{Entry, Value};
 use std::fmt;
@@ -49,6 +50,9 @@ pub struct Settings {
     pub load: Load,
     pub landing: Landing,
     pub secrets: Secrets,
+    /// `[laptop]` `salt_file`: the warehouse is somebody's laptop. What is read from tenants is masked as the templates say,
+    /// with the salt in this file. Default: none; nothing is masked.
+    pub masks: Option<Salt>,
 }
 
 /// `[warehouse]`: the one database that everything is hauled into.
@@ -158,7 +162,21 @@ impl Settings {
         )
     }
 
-    /// The same from texts: pure.
+    /// For what a laptop, which holds masked values only, does not do.
+    ///
+    /// # Errors
+    /// The configuration is a laptop's; `why` it is refused.
+    pub fn refuse_masked(&self, why: &str) -> Result<()> {
+        match self.masks {
+            None => Ok(()),
+            Some(_) => Err(Error::refused(format!(
+                "the configuration is a laptop's (`laptop.salt_file`): {why}"
+            ))
+            .with_hint("name the warehouse's configuration with `--config`")),
+        }
+    }
+
+    /// The same from texts; no file is read but the salt's, where one is named.
     ///
     /// # Errors
     /// As [`Settings::load`].
@@ -205,6 +223,7 @@ struct Draft {
     load: Load,
     landing: Landing,
     secrets: Secrets,
+    salt_file: Option<PathBuf>,
 }
 
 impl Default for Draft {
@@ -217,6 +236,7 @@ impl Default for Draft {
             load: Load::default(),
             landing: Landing::default(),
             secrets: Secrets::default(),
+            salt_file: None,
         }
     }
 }
@@ -249,6 +269,7 @@ impl Draft {
             "lock_timeout" => load.lock_timeout = timeout(&text, Duration::from_millis(1))?,
             "barrier_timeout" => load.barrier_timeout = timeout(&text, Duration::from_millis(1))?,
             "max_failures" => load.max_failures = count(&text, usize::MAX)?,
+            "salt_file" => self.salt_file = Some(PathBuf::from(text)),
             "max_failures_per_tenant" => load.max_failures_per_tenant = count(&text, usize::MAX)?,
             other => return Err(format!("`{other}` is not read anywhere")),
         }
@@ -277,10 +298,30 @@ impl Draft {
                 reader_role: self.reader_role,
             },
             load: self.load,
-            landing: self.landing.check()?,
+            // A laptop lands nothing, whatever the environment says for the warehouse.
+            landing: match self.salt_file {
+                None => self.landing.check()?,
+                Some(_) => Landing::default(),
+            },
             secrets: self.secrets,
+            masks: self.salt_file.as_deref().map(salt).transpose()?,
         })
     }
+}
+
+fn salt(path: &Path) -> Result<Salt> {
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Error::config(format!("cannot read the salt in `{}`", path.display()))
+            .at("`laptop.salt_file`")
+            .with_source(e)
+    })?;
+    Salt::parse(text.trim()).ok_or_else(|| {
+        Error::config(format!(
+            "`{}` holds no salt: 64 hexadecimal digits",
+            path.display()
+        ))
+        .at("`laptop.salt_file`")
+    })
 }
 
 fn role(text: String) -> Result<String, String> {

@@ -42,7 +42,7 @@ impl Seen {
         template: &Template,
         window: Window,
     ) -> Result<()> {
-        let sql = copy_out_sql(template, &format!("SELECT * FROM {from}"));
+        let sql = copy_out_sql(template, &format!("SELECT * FROM {from}"), None);
         self.take(session, &sql, template, window).await
     }
 
@@ -87,7 +87,7 @@ async fn ask(seen: &mut Seen, source: &Source, lane: &Lane) -> Result<()> {
     session
         .batch(&format!("BEGIN READ ONLY; {SOURCE_SETTINGS}"))
         .await?;
-    let sql = copy_out_sql(template, &source.bound(template, window)?);
+    let sql = copy_out_sql(template, &source.bound(template, window)?, None);
     seen.take(&session, &sql, template, window).await?;
     session.batch("COMMIT").await
 }

@@ -90,28 +90,6 @@ pub async fn loaded_versions(
         .collect())
 }
 
-/// Loaded days of a pair with their digests.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn digests(
-    session: &Session,
-    tenant: &TenantName,
-    template: &TemplateName,
-) -> Result<BTreeMap<Day, String>> {
-    let rows = session
-        .query(
-            "SELECT day, digest FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded' \
-             AND digest IS NOT NULL",
-            &[&tenant.as_str(), &template.as_str()],
-        )
-        .await?;
-    Ok(rows
-        .iter()
-        .map(|row| (Day::from(row.get::<_, NaiveDate>(0)), row.get(1)))
-        .collect())
-}
-
 /// Mean bytes of a pair's thirty latest days that had rows; `None` when there is no history.
 ///
 /// # Errors
@@ -124,7 +102,7 @@ pub async fn bytes_per_day(
     let row = session
         .query_one(
             "SELECT avg(bytes)::bigint FROM (SELECT bytes FROM _wh.unit WHERE tenant = $1 AND template = $2 \
-             AND state = 'loaded' AND rows > 0 ORDER BY day DESC LIMIT 30) AS latest",
+             AND state IN ('loaded', 'landed') AND rows > 0 ORDER BY day DESC LIMIT 30) AS latest",
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;

@@ -10,6 +10,7 @@ pub mod landed;
 pub mod lease;
 pub mod ledger;
 pub mod life;
+pub mod masked;
 pub mod migrate;
 mod pairs;
 pub mod relations;
@@ -139,6 +140,7 @@ pub async fn warehouse_session(settings: &Settings) -> Result<Session> {
     if !ready {
         return Err(migrate::not_initialised());
     }
+    masked::check(&session, settings.masks.as_ref()).await?;
     session
         .batch(&format!("SET ROLE {}", ident(owner)))
         .await

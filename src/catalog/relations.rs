@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::pg::{Row, Session};
-use crate::unit::{TemplateName, TenantName, Window};
+use crate::unit::{Day, TemplateName, TenantName, Window};
 use chrono::NaiveDate;
+use std::collections::BTreeSet;
 
 /// What a relation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,7 +78,7 @@ pub async fn of_pair(
                 "the catalog holds {} `{schema}.{name}`, but the database does not",
                 kind.as_str()
             ))
-            .with_hint("somebody dropped it outside Dayhaul: restore it from a backup, or bring its days back with `dayhaul rebuild`"));
+            .with_hint("somebody dropped it outside Dayhaul: restore it from a backup, or bring its days back with `dayhaul verify --repair` or `dayhaul rebuild`"));
         }
         let window = row
             .get::<_, Option<NaiveDate>>(3)
@@ -111,18 +112,39 @@ pub async fn tables_there(
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
-    let table = |row: &Row| {
-        Some(Relation {
-            schema: row.get(0),
-            name: row.get(1),
-            kind: RelationKind::parse(row.get(2))?,
-            window: Some(Window::new(
-                row.get::<_, NaiveDate>(3).into(),
-                row.get::<_, NaiveDate>(4).into(),
-            )),
-        })
-    };
     Ok(rows.iter().filter_map(table).collect())
+}
+
+/// The day and year tables of a template, of all tenants: those of years first, by schema and name.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn tables_of_template(
+    session: &Session,
+    template: &TemplateName,
+) -> Result<Vec<Relation>> {
+    let rows = session
+        .query(
+            "SELECT r.schema_name, r.name, r.kind, r.from_day, r.to_day FROM _wh.relation r \
+             WHERE r.template = $1 AND r.kind IN ('day', 'year') \
+             ORDER BY r.kind DESC, r.schema_name COLLATE \"C\", r.name COLLATE \"C\"",
+            &[&template.as_str()],
+        )
+        .await?;
+    Ok(rows.iter().filter_map(table).collect())
+}
+
+/// A row of schema, name, kind, first day and the day after the last.
+fn table(row: &Row) -> Option<Relation> {
+    Some(Relation {
+        schema: row.get(0),
+        name: row.get(1),
+        kind: RelationKind::parse(row.get(2))?,
+        window: Some(Window::new(
+            row.get::<_, NaiveDate>(3).into(),
+            row.get::<_, NaiveDate>(4).into(),
+        )),
+    })
 }
 
 /// Refuses when a relation of that name exists and is not ours.
@@ -245,7 +267,16 @@ pub async fn year_retired(
     Ok(())
 }
 
-/// Forgets relations of a pair that are gone from the database: a rebuild makes them anew. Gives their names.
+/// Relations that are gone from the database, and the days that were in them.
+#[derive(Debug, Default)]
+pub struct Lost {
+    /// `schema.name`.
+    pub relations: Vec<String>,
+    pub days: BTreeSet<Day>,
+}
+
+/// Forgets relations of a pair that are gone from the database, so that they are made anew; the days that they held are
+/// not loaded any more, nor staged.
 ///
 /// # Errors
 /// The warehouse's.
@@ -253,15 +284,28 @@ pub async fn forget_lost(
     session: &Session,
     tenant: &TenantName,
     template: &TemplateName,
-) -> Result<Vec<String>> {
-    let rows = session
-        .query(
-            "DELETE FROM _wh.relation r WHERE r.tenant = $1 AND r.template = $2 AND NOT EXISTS \
-               (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                WHERE n.nspname = r.schema_name AND c.relname = r.name) \
-             RETURNING format('%s.%s', schema_name, name)",
+) -> Result<Lost> {
+    let row = session
+        .query_one(
+            "WITH there AS (SELECT n.nspname, c.relname, format('%s.%s', n.nspname, c.relname) AS relation \
+                            FROM _wh.relation r JOIN pg_namespace n ON n.nspname = r.schema_name \
+                            JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = r.name \
+                            WHERE r.tenant = $1 AND r.template = $2), \
+             gone AS (DELETE FROM _wh.relation r WHERE r.tenant = $1 AND r.template = $2 AND NOT EXISTS \
+                        (SELECT FROM there WHERE nspname = r.schema_name AND relname = r.name) \
+                      RETURNING format('%s.%s', schema_name, name) AS relation), \
+             unstaged AS (DELETE FROM _wh.staged s WHERE s.tenant = $1 AND s.template = $2 \
+                          AND NOT EXISTS (SELECT FROM there WHERE there.relation = s.relation)), \
+             lost AS (UPDATE _wh.unit u SET state = 'failed', error = format('its table `%s` was lost', u.relation) \
+                      WHERE u.tenant = $1 AND u.template = $2 AND u.state = 'loaded' \
+                      AND NOT EXISTS (SELECT FROM there WHERE there.relation = u.relation) RETURNING u.day) \
+             SELECT ARRAY(SELECT relation FROM gone ORDER BY 1), ARRAY(SELECT day FROM lost)",
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    let days: Vec<NaiveDate> = row.get(1);
+    Ok(Lost {
+        relations: row.get(0),
+        days: days.into_iter().map(Day::from).collect(),
+    })
 }

@@ -204,22 +204,3 @@ pub async fn stale(
         .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
         .collect())
 }
-
-/// Forgets days that are staged in a table which is gone from the database.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn forget_lost(
-    session: &Session,
-    tenant: &TenantName,
-    template: &TemplateName,
-) -> Result<()> {
-    session
-        .execute(
-            "DELETE FROM _wh.staged s WHERE s.tenant = $1 AND s.template = $2 AND NOT EXISTS \
-               (SELECT FROM _wh.relation r WHERE s.relation = format('%s.%s', r.schema_name, r.name))",
-            &[&tenant.as_str(), &template.as_str()],
-        )
-        .await?;
-    Ok(())
-}

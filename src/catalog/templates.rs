@@ -86,16 +86,24 @@ pub async fn list(session: &Session) -> Result<Vec<Registered>> {
 /// # Errors
 /// There is none of that name; the nearest is suggested.
 pub async fn get(session: &Session, name: &TemplateName) -> Result<Registered> {
+    match find(session, name).await? {
+        Some(registered) => Ok(registered),
+        None => Err(unknown(session, name).await?),
+    }
+}
+
+/// One template, if it is registered.
+///
+/// # Errors
+/// Those of PostgreSQL; a text that this version of the program cannot read.
+pub async fn find(session: &Session, name: &TemplateName) -> Result<Option<Registered>> {
     let row = session
         .query_opt(
             &format!("{REGISTERED} WHERE x.name = $1"),
             &[&name.as_str()],
         )
         .await?;
-    match row {
-        Some(row) => registered(&row),
-        None => Err(unknown(session, name).await?),
-    }
+    row.as_ref().map(registered).transpose()
 }
 
 const REGISTERED: &str = "SELECT x.name, x.source, x.loaded_at, ARRAY( \

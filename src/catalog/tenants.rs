@@ -67,6 +67,37 @@ pub async fn add(session: &Session, tenant: &Tenant) -> Result<()> {
     )))
 }
 
+/// Makes a tenant like `tenant`, be it there already or not. Its schema stays as it is.
+///
+/// # Errors
+/// It is there with another schema, or another tenant has its schema.
+pub async fn put(session: &Session, tenant: &Tenant) -> Result<()> {
+    let there = list(session).await?;
+    let Some(old) = there.iter().find(|t| t.name == tenant.name) else {
+        return add(session, tenant).await;
+    };
+    if old.schema != tenant.schema {
+        return Err(Error::refused(format!(
+            "tenant `{}` has schema `{}` here and `{}` there",
+            tenant.name, old.schema, tenant.schema
+        )));
+    }
+    let vars = serde_json::to_string(&tenant.vars).map_err(broken)?;
+    session
+        .execute(
+            "UPDATE _wh.tenant SET url = $2, password_ref = $3, vars = $4::text::jsonb, enabled = $5 WHERE name = $1",
+            &[
+                &tenant.name.as_str(),
+                &tenant.url,
+                &tenant.password,
+                &vars,
+                &tenant.enabled,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
 /// Checks that neither the name nor the schema of a tenant is taken.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::catalog::init::{Passwords, Plan, Wish, plan};
-use crate::catalog::{migrate, warehouse_access};
+use crate::catalog::{masked, migrate, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Result, exit};
 use crate::pg::secret::{SecretRef, Trust};
@@ -55,6 +55,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let access = warehouse_access(&settings).await?;
     pg::refuse_transaction_pooling(&access).await?;
     let session = pg::connect(&access, Purpose::Warehouse).await?;
+    masked::check(&session, settings.masks.as_ref()).await?;
     let plan = plan(&session, &wish).await?;
     for note in &plan.notes {
         context.warn(note);

@@ -10,6 +10,7 @@ pub mod fold;
 pub mod history;
 pub mod init;
 pub mod land;
+pub mod laptop;
 mod load;
 mod log;
 pub mod place;
@@ -114,6 +115,8 @@ enum Command {
     Why(why::Args),
     /// Compare source, warehouse and ledger, row by row
     Verify(verify::Args),
+    /// Bring the latest days onto a private server of your own, masked on the way
+    Laptop(laptop::Args),
     /// Write, review, load and look at templates
     #[command(subcommand)]
     Template(template::Command),
@@ -163,6 +166,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::History(args) => history::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
+        Command::Laptop(args) => Box::pin(laptop::run(args, context)).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,
     }

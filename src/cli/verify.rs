@@ -5,17 +5,16 @@ use super::selection::{Resolved, SelectionArgs};
 use super::signals::cancelled_by_signals;
 use crate::catalog::{self, Catalog, Pair};
 use crate::config::Settings;
+use crate::engine::ask::DaysByPair;
 use crate::engine::event::RunReport;
 use crate::engine::verify::coverage::coverage;
-use crate::engine::verify::repair::repair;
+use crate::engine::verify::repair::{mendable, repair};
 use crate::engine::verify::{Against, Checked, Days, Verdict, Verification, Verify, verify};
 use crate::error::{Error, Result};
 use crate::report::verify::json::{Covered, Verified};
 use crate::report::verify::{self as shown, VerifyOutcome};
 use crate::report::{Progress, summary};
-use crate::unit::{Day, TemplateName, TenantName};
 use clap::ValueEnum;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +28,7 @@ pub struct Args {
     /// What to compare
     #[arg(long, value_name = "WHAT", default_value = "both")]
     against: AgainstArg,
-    /// Load the days that differ again, then verify them once more
+    /// Bring up the days that differ from their sources, make tables that are gone anew, then verify these days once more
     #[arg(long)]
     repair: bool,
     /// Find out which rows of a differing day were added, removed or changed; `--show-values` names them
@@ -152,7 +151,7 @@ impl Verifier<'_> {
         Ok(found)
     }
 
-    /// Loads what differs again, and verifies it once more.
+    /// Brings up what differs, and verifies it once more.
     async fn mend(
         &self,
         pairs: &[Pair],
@@ -160,64 +159,51 @@ impl Verifier<'_> {
         asked: &Verify,
         resolved: &Resolved,
     ) -> Result<u8> {
-        let days = mended(&found.units);
-        let concerned = |pair: &Pair| {
+        let days = mendable(&found.units);
+        let concerned = |pair: &&Pair| {
             days.contains_key(&(pair.tenant.name.clone(), pair.template.name.clone()))
         };
-        let pairs: Vec<Pair> = pairs.iter().filter(|p| concerned(p)).cloned().collect();
-        let runs = self.load(&pairs, &found, resolved).await?;
+        let pairs: Vec<Pair> = pairs.iter().filter(concerned).cloned().collect();
+        let run = self.load(&pairs, &days, resolved).await?;
         let asked = Verify {
             days: Days::These(days),
             ..asked.clone()
         };
         self.context.print("\nafter the repair:");
         let after = self.verify(&pairs, &asked).await?;
-        let ended = ended(&found, &after, &runs);
+        let ended = ended(&found, &after, &run);
         self.context
-            .print_json(&Verified::new(&found).repaired(&runs, &after, ended));
+            .print_json(&Verified::new(&found).repaired(&run, &after, ended));
         Ok(ended.exit_code())
     }
 
     async fn load(
         &self,
         pairs: &[Pair],
-        found: &Verification,
+        days: &DaysByPair,
         resolved: &Resolved,
-    ) -> Result<Vec<RunReport>> {
+    ) -> Result<RunReport> {
         let progress = Arc::new(Progress::new(self.context.progress()));
-        let runs = repair(
+        let run = repair(
             self.settings,
-            pairs,
-            &found.units,
+            pairs.to_vec(),
+            days.clone(),
             resolved.today,
             progress.clone(),
             self.cancel.clone(),
         )
         .await;
         progress.finish();
-        let runs = runs?;
-        for run in &runs {
-            self.context.print(format!("\n{}", summary::render(run)));
-            self.context.failures(run);
-        }
-        Ok(runs)
+        let run = run?;
+        self.context.print(format!("\n{}", summary::render(&run)));
+        self.context.failures(&run);
+        Ok(run)
     }
-}
-
-/// The days that were to be mended, by pair.
-fn mended(units: &[Checked]) -> BTreeMap<(TenantName, TemplateName), BTreeSet<Day>> {
-    let mut days: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for unit in units.iter().filter(|u| u.is_mendable()).map(|u| &u.unit) {
-        days.entry((unit.tenant.clone(), unit.template.clone()))
-            .or_default()
-            .insert(unit.day);
-    }
-    days
 }
 
 /// All is well when the days that were mended are, and no others were not.
-fn ended(before: &Verification, after: &Verification, runs: &[RunReport]) -> VerifyOutcome {
-    let interrupted = after.interrupted || runs.iter().any(|run| run.interrupted);
+fn ended(before: &Verification, after: &Verification, run: &RunReport) -> VerifyOutcome {
+    let interrupted = after.interrupted || run.interrupted;
     let mut others = before.units.iter().filter(|u| !u.is_mendable());
     let others_well = others.all(|u| u.verdict == Verdict::Ok);
     match VerifyOutcome::of(after) {

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 /// Every key there is, by section.
-const KEYS: [(&str, &[&str]); 4] = [
+const KEYS: [(&str, &[&str]); 5] = [
     (
         "warehouse",
         &["url", "password", "owner_role", "reader_role"],
@@ -29,6 +29,7 @@ const KEYS: [(&str, &[&str]); 4] = [
     ),
     ("landing", &["url", "enabled"]),
     ("secrets", &["allow"]),
+    ("laptop", &["salt_file"]),
 ];
 
 /// Keys that are true or false.

@@ -1,6 +1,6 @@
 //! After a try: again, in pieces, or not any more.
 
-use super::haul::{Fault, Side};
+use super::hauled::{Fault, Side};
 use crate::error::Kind;
 use crate::pg;
 use crate::unit::{Day, Window};
@@ -36,8 +36,10 @@ pub(super) fn what_now(window: Window, fault: Fault) -> After {
     {
         return After::Pieces(around(window, bad));
     }
-    // Rows that are not the window's, or a value that one side cannot take: find the day, and load the others.
+    // Rows that are not the window's, a value that one side cannot take, a file that cannot be made: find the day, and
+    // load the others.
     let about_rows = error.kind() == Kind::Data
+        || (fault.side == Side::Landing && error.kind() == Kind::Io)
         || error
             .sqlstate()
             .is_some_and(|code| code.starts_with("22") || code.starts_with("23"));

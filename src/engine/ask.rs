@@ -4,8 +4,11 @@ use super::land::To;
 use crate::catalog::Pair;
 use crate::catalog::landed::Standing;
 use crate::error::{Error, Result};
-use crate::unit::{Day, Window};
+use crate::unit::{Day, TemplateName, TenantName, Window};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Days of each (tenant, template).
+pub type DaysByPair = BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>;
 
 /// What a run is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,9 @@ pub enum Ask {
     /// Days are loaded anew from their sources, and with them the whole year of each that is closed: into a fresh table
     /// beside the one that readers see until it is complete.
     Rebuild { days: Window },
+    /// These days of each pair are compared row by row with what really stands in the warehouse, whatever the ledger says;
+    /// and days whose tables are gone are loaded anew.
+    Repair { days: DaysByPair },
     /// Every day from the pair's first on that is not loaded, and the latest `lookback` days again (the template's own
     /// number for `None`).
     Sync { lookback: Option<u32> },
@@ -75,6 +81,12 @@ impl Days {
         years
     }
 
+    /// Adds to the days to load those that were lost with their tables.
+    pub fn bring_back(&mut self, lost: &BTreeSet<Day>) {
+        self.load.extend(lost);
+        self.refresh.retain(|day| !lost.contains(day));
+    }
+
     pub fn earliest(&self) -> Option<Day> {
         self.all().first().copied()
     }
@@ -92,17 +104,23 @@ impl Ask {
             Ask::Backfill { .. } => "backfill",
             Ask::Refresh { .. } | Ask::Outdated { .. } => "refresh",
             Ask::Rebuild { .. } => "rebuild",
+            Ask::Repair { .. } => "verify",
             Ask::Sync { .. } => "sync",
             Ask::Land { .. } => "land",
         }
     }
 
-    /// Whether days are loaded whatever the ledger says.
+    /// Whether the ledger is not believed: days are loaded, or compared with the warehouse's rows, whatever it says.
     pub fn reload(&self) -> bool {
         matches!(
             self,
-            Ask::Backfill { reload: true, .. } | Ask::Rebuild { .. }
+            Ask::Backfill { reload: true, .. } | Ask::Rebuild { .. } | Ask::Repair { .. }
         )
+    }
+
+    /// Whether tables that are gone from the database are made anew. Any other run refuses to go on without them.
+    pub fn makes_lost_tables(&self) -> bool {
+        matches!(self, Ask::Rebuild { .. } | Ask::Repair { .. })
     }
 
     /// The days that are asked for of every pair alike; `None` when each pair has its own.
@@ -111,7 +129,15 @@ impl Ask {
             Ask::Backfill { days, .. } | Ask::Refresh { days } | Ask::Rebuild { days } => {
                 Some(*days)
             }
-            Ask::Outdated { .. } | Ask::Sync { .. } | Ask::Land { .. } => None,
+            Ask::Outdated { .. } | Ask::Repair { .. } | Ask::Sync { .. } | Ask::Land { .. } => None,
+        }
+    }
+
+    /// The days of a pair that are known before anybody asked the ledger.
+    pub fn known_days(&self, pair: &Pair) -> BTreeSet<Day> {
+        match self {
+            Ask::Repair { days } => of_pair(days, pair),
+            _ => self.named_days().iter().flat_map(Window::days).collect(),
         }
     }
 
@@ -167,6 +193,10 @@ impl Ask {
                     ..Days::default()
                 }
             }
+            Ask::Repair { days } => Days {
+                refresh: of_pair(days, pair),
+                ..Days::default()
+            },
             Ask::Sync { lookback } => {
                 let lookback = lookback.unwrap_or(pair.template.lookback_days);
                 sync_days(pair, known, to, today, lookback)?
@@ -192,6 +222,11 @@ impl Ask {
             }
         })
     }
+}
+
+fn of_pair(days: &DaysByPair, pair: &Pair) -> BTreeSet<Day> {
+    let key = (pair.tenant.name.clone(), pair.template.name.clone());
+    days.get(&key).cloned().unwrap_or_default()
 }
 
 fn sync_days(

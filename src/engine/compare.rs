@@ -3,32 +3,41 @@
 //! Days that are equal write nothing. The others are brought up in one transaction: their rows are read back with their
 //! places and matched by hash; what the source no longer has is deleted, what the warehouse does not have is copied in.
 //!
+//! # Rows that moved
+//!
+//! A row whose time moved leaves one day and comes into another. No reader may see it in neither, so both days are brought
+//! up in one transaction, from one snapshot of the source: where a new row's key stands in a day beyond the window, that
+//! day is taken along. Where a key vanishes and no day of the window has it, another window may: such days wait until the
+//! pair's other days are through, and are then brought up together.
+//!
 //! # Memory usage
 //!
-//! The window's rows up to the budget, or those of a single larger day that are new; and
+//! The rows of the window and of the days that are taken along up to the budget, or those of a single larger day that are
+//! new; and
 //! [`MATCH_BYTES_PER_ROW`] for each row of one day. Beyond the budget a day is replaced: DELETE + COPY, streaming.
 
+use super::day_buffer::DayBuffer;
 use super::event::Change;
-use super::haul::{
-    DayBuffer, Fault, Haul, Hauled, Refreshed, SEND_BYTES, landing, same_count, source, target,
-    unless_failed,
-};
+use super::haul::{Haul, RefreshHints, same_count, unless_failed};
+use super::hauled::{Fault, Hauled, Refreshed, landing, source, target};
 use super::land::DayFiles;
+use super::pull::Pulled;
 use crate::catalog::ledger::{self, LoadedDay};
 use crate::copy::{Tally, tuple_hash, tuples};
 use crate::pg::Session;
 use crate::unit::Day;
-use crate::warehouse;
 use crate::warehouse::difference::{
     Keys, MATCH_BYTES_PER_ROW, Standing, begin_difference, days_of_keys, delete_rows,
-    finish_difference, standing,
+    finish_difference, keys_vanish, standing,
 };
+use crate::warehouse::{self, Destination};
 use futures_util::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A day of the window whose rows are not as the ledger has them.
 struct ChangedDay {
     day: Day,
+    destination: Destination,
     /// What the source gives.
     tally: Tally,
     /// What the ledger has; `None` when the day was never loaded.
@@ -45,35 +54,47 @@ struct Matched {
 }
 
 impl Haul<'_> {
-    /// Refreshes the window. `followed` are days that were refreshed in this run because rows had moved out of them:
-    /// they are not asked for again.
+    /// Refreshes the window, and the days that `hints` say are to go with it.
     pub(super) async fn refresh(
         &self,
         from: &Session,
         to: &Session,
-        followed: &BTreeSet<Day>,
+        hints: &RefreshHints<'_>,
         mut moved: impl FnMut(u64, u64),
     ) -> Result<Hauled, Fault> {
-        let (known, pulled) = tokio::join!(self.ledger(to), self.pull(from, &mut moved));
+        let parts: Vec<Haul<'_>> = std::iter::once(self).chain(hints.with).copied().collect();
+        let known = async {
+            let mut known = BTreeMap::new();
+            for part in &parts {
+                known.append(&mut part.ledger(to).await?);
+            }
+            Ok::<_, Fault>(known)
+        };
+        let (known, pulled) = tokio::join!(known, self.pull_all(from, &parts, &mut moved));
         let (known, pulled) = (known?, pulled?);
-        let Some((days, buffers)) = pulled else {
+        let Some(pulled) = pulled else {
             return Ok(Hauled::TooMuch);
         };
-        let (mut changed, mut unchanged, mut unlanded) = (Vec::new(), Vec::new(), Vec::new());
+        let mut changed = Vec::new();
+        let mut unchanged = Vec::new();
         let mut overflowed = false;
-        for ((day, tally), rows) in self.window.days().zip(days).zip(buffers) {
+        for Pulled {
+            day,
+            destination,
+            tally,
+            rows,
+        } in pulled
+        {
             let before = known.get(&day);
             match before {
                 Some(loaded) if loaded.tally == tally && !self.reload => {
                     unchanged.push(loaded.clone());
-                    if !self.is_landed(loaded) {
-                        unlanded.push(day);
-                    }
                 }
                 _ => {
                     overflowed |= rows.is_none();
                     changed.push(ChangedDay {
                         day,
+                        destination,
                         tally,
                         before: before.map(|loaded| loaded.tally),
                         rows: rows.unwrap_or_default(),
@@ -87,38 +108,34 @@ impl Haul<'_> {
                 .await
                 .map_err(target)?;
         }
-        let mut refreshed: Vec<Refreshed> = unchanged
+        let refreshed: Vec<Refreshed> = unchanged
             .into_iter()
-            .filter(|loaded| !unlanded.contains(&loaded.day))
-            .map(Refreshed::Unchanged)
+            .map(|loaded| match self.is_landed(&loaded) {
+                true => Refreshed::Unchanged(loaded),
+                false => Refreshed::Unlanded(loaded),
+            })
             .collect();
         if changed.is_empty() {
-            return Ok(Hauled::Refreshed {
-                days: refreshed,
-                unlanded,
-            });
+            return Ok(Hauled::Refreshed(refreshed));
         }
-        if overflowed || changed.iter().any(|day| self.beyond_budget(day)) {
-            if self.window.len() > 1 {
+        let hauled = if overflowed || changed.iter().any(|day| self.beyond_budget(day)) {
+            if self.window.len() > 1 || parts.len() > 1 {
                 return Ok(Hauled::TooMuch);
             }
-            return self
-                .refresh_large_day(from, to, &changed[0], followed, moved)
-                .await;
-        }
-        let mut files = self.files()?;
-        let written = self.write_buffered(&mut files, to, changed, followed).await;
-        let hauled = written.map(|written| match written {
-            Ok(days) => {
-                refreshed.extend(days);
-                Hauled::Refreshed {
-                    days: refreshed,
-                    unlanded,
-                }
+            self.refresh_large_day(from, to, &changed[0], hints, moved)
+                .await?
+        } else {
+            let mut files = self.files_of(changed.iter().map(|day| day.day))?;
+            let written = self.write_buffered(&mut files, to, changed, hints).await;
+            unless_failed(files, written).await?
+        };
+        Ok(match hauled {
+            Hauled::Refreshed(days) => {
+                Hauled::Refreshed(refreshed.into_iter().chain(days).collect())
             }
-            Err(elsewhere) => Hauled::Elsewhere(elsewhere),
-        });
-        unless_failed(files, hauled).await
+            Hauled::Waiting(_, waiting) => Hauled::Waiting(refreshed, waiting),
+            other => other,
+        })
     }
 
     /// Whether the rows that a day was found to have are in its file, or need not be in one.
@@ -139,65 +156,21 @@ impl Haul<'_> {
             .collect())
     }
 
-    /// Pulls the window: tallies, and the rows of each day. `None` when several days exceed the budget; a single day that
-    /// does is only counted and digested.
-    #[allow(clippy::type_complexity)]
-    pub(super) async fn pull(
-        &self,
-        from: &Session,
-        moved: &mut impl FnMut(u64, u64),
-    ) -> Result<Option<(Vec<Tally>, Vec<Option<DayBuffer>>)>, Fault> {
-        let mut rows = self.copy_out(from).await?;
-        let mut intake = self.intake();
-        let mut buffers: Vec<Option<DayBuffer>> = self
-            .window
-            .days()
-            .map(|_| Some(DayBuffer::default()))
-            .collect();
-        let (mut held, mut told, mut seen) = (0, 0, 0);
-        while let Some(chunk) = rows.next().await {
-            intake.push(&chunk.map_err(source)?, |day, tuple| {
-                if let Some(buffer) = &mut buffers[day] {
-                    buffer.push(tuple);
-                }
-                held += tuple.len();
-                seen += 1;
-            })?;
-            intake.discard();
-            if held > self.budget && buffers[0].is_some() {
-                if self.window.len() > 1 {
-                    return Ok(None);
-                }
-                buffers[0] = None;
-            }
-            if held - told >= SEND_BYTES {
-                moved(std::mem::take(&mut seen), (held - told) as u64);
-                told = held;
-            }
-        }
-        let days = intake.finish()?.to_vec();
-        moved(seen, (held - told) as u64);
-        from.batch("COMMIT").await.map_err(source)?;
-        Ok(Some((days, buffers)))
-    }
-
     fn beyond_budget(&self, day: &ChangedDay) -> bool {
         let standing = day.before.map_or(0, |tally| tally.rows);
         standing.saturating_mul(MATCH_BYTES_PER_ROW) > self.budget as u64
     }
 
-    /// Writes the difference of days whose rows are buffered. `Err`: rows moved here from these days, which must be
-    /// refreshed before.
+    /// Writes the difference of days whose rows are buffered. `files` are theirs, in their order.
     async fn write_buffered(
         &self,
         files: &mut Option<DayFiles<'_>>,
         to: &Session,
         changed: Vec<ChangedDay>,
-        followed: &BTreeSet<Day>,
-    ) -> Result<Result<Vec<Refreshed>, BTreeSet<Day>>, Fault> {
+        hints: &RefreshHints<'_>,
+    ) -> Result<Hauled, Fault> {
         if let Some(files) = files {
-            for day in &changed {
-                let index = self.index(day.day);
+            for (index, day) in changed.iter().enumerate() {
                 let taken = files.take_day(index, &day.rows, &day.tally).await;
                 taken.map_err(landing)?;
             }
@@ -223,11 +196,7 @@ impl Haul<'_> {
                 inserted,
             });
         }
-        self.write(files, to, matched, followed).await
-    }
-
-    fn index(&self, day: Day) -> usize {
-        usize::try_from(day.pg_days() - self.window.from.pg_days()).unwrap_or(0)
+        self.write(files, to, matched, hints).await
     }
 
     /// A day whose rows do not fit the budget is pulled a second time, and only what is new is held.
@@ -236,7 +205,7 @@ impl Haul<'_> {
         from: &Session,
         to: &Session,
         changed: &ChangedDay,
-        followed: &BTreeSet<Day>,
+        hints: &RefreshHints<'_>,
         moved: impl FnMut(u64, u64),
     ) -> Result<Hauled, Fault> {
         if self.beyond_budget(changed) {
@@ -244,7 +213,7 @@ impl Haul<'_> {
         }
         let mut files = self.files()?;
         let hauled = self
-            .bring_up_large_day(&mut files, from, to, changed, followed, moved)
+            .bring_up_large_day(&mut files, from, to, changed, hints, moved)
             .await;
         unless_failed(files, hauled).await
     }
@@ -255,7 +224,7 @@ impl Haul<'_> {
         from: &Session,
         to: &Session,
         changed: &ChangedDay,
-        followed: &BTreeSet<Day>,
+        hints: &RefreshHints<'_>,
         mut moved: impl FnMut(u64, u64),
     ) -> Result<Hauled, Fault> {
         begin_difference(to, &self.entry).await.map_err(target)?;
@@ -303,6 +272,7 @@ impl Haul<'_> {
         let matched = Matched {
             day: ChangedDay {
                 day: changed.day,
+                destination: changed.destination,
                 tally,
                 before: changed.before,
                 rows: new,
@@ -310,12 +280,7 @@ impl Haul<'_> {
             gone: standing.gone(),
             inserted,
         };
-        Ok(
-            match self.write(files, to, vec![matched], followed).await? {
-                Ok(days) => Hauled::refreshed(days),
-                Err(elsewhere) => Hauled::Elsewhere(elsewhere),
-            },
-        )
+        self.write(files, to, vec![matched], hints).await
     }
 
     /// DELETE + COPY, streaming, in one transaction.
@@ -327,7 +292,7 @@ impl Haul<'_> {
     ) -> Result<Hauled, Fault> {
         let known = self.ledger(to).await?;
         match self.stream(from, to, true, moved).await? {
-            Hauled::Loaded(days) => Ok(Hauled::refreshed(
+            Hauled::Loaded(days) => Ok(Hauled::Refreshed(
                 days.into_iter()
                     .map(|loaded| {
                         let Some(before) = known.get(&loaded.day).map(|l| l.tally.rows) else {
@@ -347,45 +312,84 @@ impl Haul<'_> {
     }
 
     async fn standing(&self, to: &Session, day: &ChangedDay) -> Result<Standing, Fault> {
-        standing(to, self.place, self.destination, day.day)
+        standing(to, self.place, day.destination, day.day)
             .await
             .map_err(target)
     }
 
-    /// The one transaction: all deletes before all inserts, so that a row may move between the days of the window.
+    /// The one transaction, unless rows moved to or from where it does not look.
     async fn write(
         &self,
         files: &mut Option<DayFiles<'_>>,
         to: &Session,
         matched: Vec<Matched>,
-        followed: &BTreeSet<Day>,
-    ) -> Result<Result<Vec<Refreshed>, BTreeSet<Day>>, Fault> {
+        hints: &RefreshHints<'_>,
+    ) -> Result<Hauled, Fault> {
         let mut ours: BTreeSet<Day> = matched.iter().map(|m| m.day.day).collect();
-        ours.extend(followed);
         if let Some(mut keys) = Keys::new(self.place) {
             for m in &matched {
                 m.day.rows.each(|tuple| keys.push(tuple));
             }
-            let elsewhere = days_of_keys(to, self.place, keys, &ours)
+            let keys = keys.ready();
+            if hints.patient && self.keys_vanish(to, &matched, &keys).await? {
+                to.batch("ROLLBACK").await.map_err(target)?;
+                return Ok(Hauled::Waiting(Vec::new(), ours));
+            }
+            ours.extend(&hints.followed);
+            let elsewhere = days_of_keys(to, self.place, &keys, &ours)
                 .await
                 .map_err(target)?;
             if !elsewhere.is_empty() {
                 to.batch("ROLLBACK").await.map_err(target)?;
-                return Ok(Err(elsewhere));
+                return Ok(Hauled::Elsewhere(elsewhere));
             }
         }
+        self.write_all(files, to, matched).await
+    }
+
+    async fn keys_vanish(
+        &self,
+        to: &Session,
+        matched: &[Matched],
+        keys: &Keys,
+    ) -> Result<bool, Fault> {
+        let gone: usize = matched.iter().map(|m| m.gone.len()).sum();
+        if gone as u64 > matched.iter().map(|m| m.inserted).sum() {
+            return Ok(true);
+        }
+        for m in matched.iter().filter(|m| !m.gone.is_empty()) {
+            let ChangedDay {
+                day, destination, ..
+            } = m.day;
+            let vanish = keys_vanish(to, self.place, destination, day, &m.gone, keys);
+            if vanish.await.map_err(target)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// All deletes before all inserts, so that a row may move between the days.
+    async fn write_all(
+        &self,
+        files: &mut Option<DayFiles<'_>>,
+        to: &Session,
+        matched: Vec<Matched>,
+    ) -> Result<Hauled, Fault> {
         for m in &matched {
-            delete_rows(to, self.place, self.destination, m.day.day, &m.gone)
+            delete_rows(to, self.place, m.day.destination, m.day.day, &m.gone)
                 .await
                 .map_err(target)?;
         }
         let mut refreshed = Vec::with_capacity(matched.len());
         let mut days: Vec<LoadedDay> = Vec::with_capacity(matched.len());
-        let mut new = BTreeSet::new();
+        let mut new_tables = BTreeSet::new();
         for m in matched {
-            let day = m.day.day;
+            let ChangedDay {
+                day, destination, ..
+            } = m.day;
             if m.inserted > 0 {
-                let mut table = warehouse::copy_into(to, self.place, self.destination, day)
+                let mut table = warehouse::copy_into(to, self.place, destination, day)
                     .await
                     .map_err(target)?;
                 for piece in m.day.rows.into_pieces() {
@@ -393,11 +397,17 @@ impl Haul<'_> {
                 }
                 same_count(m.inserted, table.finish().await.map_err(target)?)?;
             }
-            let loaded = self.loaded_day(day, m.day.tally);
+            let loaded = Haul {
+                destination,
+                ..*self
+            }
+            .loaded_day(day, m.day.tally);
             days.push(loaded.clone());
             refreshed.push(match m.day.before {
                 None => {
-                    new.insert(day);
+                    if destination == Destination::DayTable {
+                        new_tables.insert(day);
+                    }
                     Refreshed::New(loaded)
                 }
                 Some(before) => Refreshed::Changed(
@@ -410,10 +420,10 @@ impl Haul<'_> {
                 ),
             });
         }
-        finish_difference(to, self.place, &self.entry, self.destination, &days, &new)
+        finish_difference(to, self.place, &self.entry, &days, &new_tables)
             .await
             .map_err(target)?;
         self.publish(to, files).await?;
-        Ok(Ok(refreshed))
+        Ok(Hauled::Refreshed(refreshed))
     }
 }

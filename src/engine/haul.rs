@@ -6,19 +6,20 @@
 //! window budget; past it the haul ends with [`Hauled::TooMuch`], and the window is fetched again in smaller ones, down
 //! to a single day, which streams however large it is. What lands, too: [`DayFiles`].
 
-use super::event::Change;
+use super::day_buffer::DayBuffer;
+use super::hauled::{Fault, Hauled, landing, source, target};
 use super::land::{DayFiles, Lake};
 use super::queue::Work;
 use super::stall::{Meter, unless_stalled};
 use crate::catalog::landed::{self, Ledger};
 use crate::catalog::ledger::{Entry, LoadedDay};
-use crate::copy::{Intake, Tally, tuples};
+use crate::copy::{Intake, Tally};
 use crate::error::{Error, Kind};
 use crate::pg::{CopyOut, Session};
+use crate::schema::Salt;
 use crate::template::{SOURCE_SETTINGS, copy_out_sql};
 use crate::unit::{Day, Window};
 use crate::warehouse::{self, Claim, Destination, Place, Shape};
-use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,121 +27,22 @@ use std::time::Duration;
 /// Bytes collected before they are sent on: large enough that neither side wakes up for little.
 pub(super) const SEND_BYTES: usize = 128 << 10;
 
-/// Bytes of a day's buffer before it is set aside whole.
-const DAY_BUFFER_BYTES: usize = 64 << 10;
-
-/// Which server an error came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Source,
-    Warehouse,
-    /// The files, or rows that no file can hold.
-    Landing,
-    /// The rows themselves, or ourselves.
-    Rows,
-}
-
-/// An error of a haul, and whose it is.
-#[derive(Debug)]
-pub(super) struct Fault {
-    pub side: Side,
-    pub error: Error,
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Fault {
-        Fault {
-            side: Side::Rows,
-            error,
-        }
-    }
-}
-
-pub(super) fn source(error: Error) -> Fault {
-    Fault {
-        side: Side::Source,
-        error: error.at("source"),
-    }
-}
-
-pub(super) fn target(error: Error) -> Fault {
-    Fault {
-        side: Side::Warehouse,
-        error: error.at("warehouse"),
-    }
-}
-
-pub(super) fn landing(error: Error) -> Fault {
-    Fault {
-        side: Side::Landing,
-        error: error.at("landing"),
-    }
-}
-
-/// How a haul ended.
-#[derive(Debug)]
-pub(super) enum Hauled {
-    Loaded(Vec<LoadedDay>),
-    /// An earlier try's commit had done it, though its answer was lost.
-    AlreadyThere,
-    /// Days, each as it was found.
-    Refreshed {
-        days: Vec<Refreshed>,
-        /// Further days, which need nothing but their files.
-        unlanded: Vec<Day>,
-    },
-    /// The rows of a window of several days do not fit the budget.
-    TooMuch,
-    /// Rows moved into the window from these days, which must be refreshed before it.
-    Elsewhere(BTreeSet<Day>),
-    /// So much of a day is new that it is cheaper to replace it whole.
-    Replace,
-}
-
-impl Hauled {
-    pub fn refreshed(days: Vec<Refreshed>) -> Hauled {
-        Hauled::Refreshed {
-            days,
-            unlanded: Vec::new(),
-        }
-    }
-}
-
-/// How a refresh found a day.
-#[derive(Debug)]
-pub(super) enum Refreshed {
-    /// It was never loaded before.
-    New(LoadedDay),
-    Unchanged(LoadedDay),
-    Changed(LoadedDay, Change),
-    /// Its file was written; in the warehouse nothing was.
-    Landed(LoadedDay),
-    /// Its file was another, and there is nothing but the file.
-    Rewritten(LoadedDay),
-}
-
-impl Refreshed {
-    pub fn loaded(&self) -> &LoadedDay {
-        match self {
-            Refreshed::New(loaded)
-            | Refreshed::Unchanged(loaded)
-            | Refreshed::Landed(loaded)
-            | Refreshed::Rewritten(loaded)
-            | Refreshed::Changed(loaded, _) => loaded,
-        }
-    }
-}
-
 /// What a refresh may know from the tries and windows before it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RefreshHints {
+pub(super) struct RefreshHints<'a> {
     /// Replace the day whole.
     pub replace: bool,
     /// Days that were refreshed in this run because rows had moved out of them: they are not asked for again.
     pub followed: BTreeSet<Day>,
+    /// Days that are refreshed in the same transactions, at the source and in the warehouse: rows moved between them and
+    /// the window.
+    pub with: &'a [Haul<'a>],
+    /// Days from which keys vanish are to wait until the pair's other days are through.
+    pub patient: bool,
 }
 
 /// What is hauled, and how.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Haul<'a> {
     pub place: Place<'a>,
     pub entry: Entry<'a>,
@@ -148,6 +50,8 @@ pub(super) struct Haul<'a> {
     pub destination: Destination,
     /// The template's query with its placeholders replaced.
     pub query: &'a str,
+    /// How the tenant masks what the template masks.
+    pub masks: Option<&'a Salt>,
     pub reload: bool,
     pub statement_timeout: Duration,
     pub stall_timeout: Duration,
@@ -166,7 +70,7 @@ impl Haul<'_> {
         from: &Session,
         to: &Session,
         work: Work,
-        hints: &RefreshHints,
+        hints: &RefreshHints<'_>,
         mut moved: impl FnMut(u64, u64),
     ) -> Result<Hauled, Fault> {
         let meter = Meter::default();
@@ -184,7 +88,7 @@ impl Haul<'_> {
                 },
                 Work::Land => Err(Error::new(Kind::Bug, "what lands asks no source").into()),
                 Work::Refresh if hints.replace => self.replace(from, to, progress).await,
-                Work::Refresh => self.refresh(from, to, &hints.followed, progress).await,
+                Work::Refresh => self.refresh(from, to, hints, progress).await,
                 Work::Load if one_table => self.stream(from, to, self.reload, progress).await,
                 Work::Load => self.buffer(from, to, progress).await,
             }
@@ -319,7 +223,14 @@ impl Haul<'_> {
 
     /// The files of this window's days, where they are to land.
     pub(super) fn files(&self) -> Result<Option<DayFiles<'_>>, Fault> {
-        let files = |lake| DayFiles::new(lake, self.place.template, self.window);
+        self.files_of(self.window.days())
+    }
+
+    pub(super) fn files_of(
+        &self,
+        days: impl IntoIterator<Item = Day>,
+    ) -> Result<Option<DayFiles<'_>>, Fault> {
+        let files = |lake| DayFiles::new(lake, self.place.template, days);
         self.lake.map(files).transpose().map_err(landing)
     }
 
@@ -365,7 +276,12 @@ impl Haul<'_> {
         from.batch(&begin_source(self.statement_timeout))
             .await
             .map_err(source)?;
-        from.copy_out(&copy_out_sql(self.place.template, self.query))
+        self.rows(from).await
+    }
+
+    /// The rows of the window, within a transaction.
+    pub(super) async fn rows(&self, from: &Session) -> Result<CopyOut, Fault> {
+        from.copy_out(&copy_out_sql(self.place.template, self.query, self.masks))
             .await
             .map_err(source)
     }
@@ -419,7 +335,7 @@ pub(super) async fn unless_failed(
     hauled: Result<Hauled, Fault>,
 ) -> Result<Hauled, Fault> {
     if let Some(files) = files
-        && !matches!(hauled, Ok(Hauled::Loaded(_) | Hauled::Refreshed { .. }))
+        && !matches!(hauled, Ok(Hauled::Loaded(_) | Hauled::Refreshed(_)))
     {
         files.abort().await;
     }
@@ -442,9 +358,21 @@ impl Haul<'_> {
 
 /// One transaction, read only, all settings local to it: a pooler may stand between.
 pub(super) fn begin_source(statement_timeout: Duration) -> String {
+    begin_read_only("READ ONLY", statement_timeout)
+}
+
+/// The same, whose queries all see the source at one moment.
+pub(super) fn begin_source_snapshot(statement_timeout: Duration) -> String {
+    begin_read_only(
+        "ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        statement_timeout,
+    )
+}
+
+fn begin_read_only(modes: &str, statement_timeout: Duration) -> String {
     let timeout = statement_timeout.as_millis();
     format!(
-        "BEGIN READ ONLY; {SOURCE_SETTINGS}; SET LOCAL statement_timeout = '{timeout}ms'; \
+        "BEGIN {modes}; {SOURCE_SETTINGS}; SET LOCAL statement_timeout = '{timeout}ms'; \
          SET LOCAL idle_in_transaction_session_timeout = '{timeout}ms'"
     )
 }
@@ -459,38 +387,4 @@ pub(super) fn same_count(sent: u64, stored: u64) -> Result<(), Fault> {
     )
     .with_hint("a trigger or rule on the table may drop rows: remove it")
     .into())
-}
-
-/// The tuples of one day, in pieces.
-#[derive(Default)]
-pub(super) struct DayBuffer {
-    full: Vec<Bytes>,
-    open: BytesMut,
-}
-
-impl DayBuffer {
-    pub(super) fn push(&mut self, tuple: &[u8]) {
-        self.open.extend_from_slice(tuple);
-        if self.open.len() >= DAY_BUFFER_BYTES {
-            self.full.push(self.open.split().freeze());
-        }
-    }
-
-    pub(super) fn each(&self, mut each: impl FnMut(&[u8])) {
-        for piece in self.pieces() {
-            tuples(piece).for_each(&mut each);
-        }
-    }
-
-    pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        self.full
-            .iter()
-            .map(|piece| &piece[..])
-            .chain([&self.open[..]])
-    }
-
-    pub(super) fn into_pieces(self) -> impl Iterator<Item = Bytes> {
-        let open = (!self.open.is_empty()).then(|| self.open.freeze());
-        self.full.into_iter().chain(open)
-    }
 }

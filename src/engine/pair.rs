@@ -7,6 +7,7 @@ use super::pace::Pace;
 use super::queue::{Errand, PairWork, runs_of};
 use super::retry;
 use super::run::Options;
+use super::shared::lock;
 use crate::catalog::landed::{self, Standing};
 use crate::catalog::{self, Pair, Tenant, fold_line, ledger, relations, staged};
 use crate::config::Settings;
@@ -17,8 +18,9 @@ use crate::schema::arrow::arrow_schema;
 use crate::template::{Bindings, Template, check_source};
 use crate::unit::{Day, Window};
 use crate::warehouse::{self, Destination, Place, Shape};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
 
 /// A pair whose work can begin.
@@ -48,6 +50,10 @@ pub(super) struct ReadyPair {
     pub alone: bool,
     /// Days refreshed because rows had moved out of them.
     pub followed: std::sync::Mutex<BTreeSet<Day>>,
+    /// Days from which keys vanished, left as they are until the pair's other days are through.
+    pub waiting: std::sync::Mutex<BTreeSet<Day>>,
+    /// The others are through: nothing waits any longer.
+    pub others_done: AtomicBool,
     /// Bytes per day of the latest days, when there are any.
     pub history: Option<u64>,
 }
@@ -74,6 +80,32 @@ impl ReadyPair {
             schema: &self.tenant.schema,
             vars: &self.tenant.vars,
         })
+    }
+
+    /// Whether a window from whose days keys vanish may wait: rows that moved may come with another.
+    pub fn may_wait(&self, has_others: bool) -> bool {
+        let waiting = || !lock(&self.waiting).is_empty();
+        !self.others_done.load(Ordering::Relaxed) && (has_others || waiting())
+    }
+
+    /// The days that are to be refreshed with `window`, when they waited for the others.
+    pub fn waited_with(&self, window: Window) -> BTreeSet<Day> {
+        if !self.others_done.load(Ordering::Relaxed) {
+            return BTreeSet::new();
+        }
+        let mut days = std::mem::take(&mut *lock(&self.waiting));
+        days.retain(|day| !window.contains(*day));
+        days
+    }
+
+    /// The queue's share of this pair once all its days but those that waited are through: the first of these, which takes
+    /// the others along.
+    pub async fn waiting_work(&self) -> PairWork {
+        self.others_done.store(true, Ordering::Relaxed);
+        let first = lock(&self.waiting).first().copied();
+        let shape = self.shape.lock().await;
+        let refresh = |day: Day| (Errand::refresh(shape.destination(day)), Window::single(day));
+        self.share(first.map(refresh).into_iter().collect())
     }
 
     /// The queue's share of this pair.
@@ -114,16 +146,24 @@ impl ReadyPair {
             .filter_map(Errand::staged_year)
             .collect();
         PairWork {
+            years,
+            replaced_years: shape.rebuilding.clone(),
+            ..self.share(runs)
+        }
+    }
+
+    fn share(&self, runs: VecDeque<(Errand, Window)>) -> PairWork {
+        PairWork {
             tenant: self.tenant.name.to_string(),
             server: self
                 .access
                 .as_ref()
                 .map_or_else(String::new, |access| access.url.endpoint()),
             runs,
-            years,
+            years: BTreeSet::new(),
             pace: Pace::new(self.history),
             one_day_windows: self.template.one_day_windows(),
-            replaced_years: shape.rebuilding.clone(),
+            replaced_years: BTreeSet::new(),
             running: BTreeMap::new(),
             postponed: BTreeSet::new(),
         }
@@ -250,6 +290,8 @@ impl Making<'_> {
             land: planned.days.land,
             alone: self.options.to == To::Parquet,
             followed: std::sync::Mutex::default(),
+            waiting: std::sync::Mutex::default(),
+            others_done: AtomicBool::new(false),
             history,
         })
     }
@@ -265,21 +307,22 @@ impl Making<'_> {
         let today = options.today;
         let pair = planned.pair.clone();
         let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+        if ask.makes_lost_tables() {
+            let lost = relations::forget_lost(session, tenant, template).await?;
+            for relation in &lost.relations {
+                tracing::warn!(relation, "is gone from the database, and made anew");
+            }
+            planned = Planned::of(session, pair.clone(), ask, options).await?;
+            planned.days.bring_back(&lost.days);
+        }
         let first = Shape::first_fold_line(today, pair.template.open_days);
         let from = planned.days.earliest();
         let fold_line = fold_line::settle(session, tenant, template, from, first).await?;
         let lock_timeout = settings.load.lock_timeout;
-        let rebuild = matches!(ask, Ask::Rebuild { .. });
-        if rebuild {
-            for lost in relations::forget_lost(session, tenant, template).await? {
-                tracing::warn!(relation = lost, "is gone from the database, and made anew");
-            }
-            staged::forget_lost(session, tenant, template).await?;
-        }
         warehouse::drop_retired(session, planned.place(), run, lock_timeout).await?;
         let owned = relations::of_pair(session, tenant, template).await?;
         let mut shape = Shape::new(fold_line, &owned);
-        if rebuild {
+        if matches!(ask, Ask::Rebuild { .. }) {
             let years = planned.days.widen_to_years(&planned.known, fold_line);
             shape.rebuilding = shape.years.intersection(&years).copied().collect();
         }
@@ -343,6 +386,8 @@ impl Making<'_> {
             landed,
             alone: false,
             followed: std::sync::Mutex::default(),
+            waiting: std::sync::Mutex::default(),
+            others_done: AtomicBool::new(false),
             history,
         })
     }

@@ -244,6 +244,17 @@ impl Queue {
         Some(errand)
     }
 
+    /// Whether other windows of the pair are at work, or still to come.
+    pub fn has_others(&self, pair: PairIndex, window: Window) -> bool {
+        let work = &self.pairs[pair];
+        !work.runs.is_empty() || work.running.keys().any(|other| *other != window)
+    }
+
+    /// Whether the circuit is open for a pair.
+    pub fn is_down(&self, pair: PairIndex) -> bool {
+        self.all_down || self.down.contains(&self.pairs[pair].tenant)
+    }
+
     /// The window is loaded: `bytes` of tuples passed.
     pub fn loaded(&mut self, pair: PairIndex, window: Window, bytes: u64) {
         self.leave(pair, window);

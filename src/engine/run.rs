@@ -5,21 +5,20 @@
 //! ```
 
 use super::ask::Ask;
-use super::event::{Event, Failure, Observer, Outcome, RunReport, UnitReport};
+use super::event::{Event, Failure, Observer, Outcome, RunReport};
 use super::fold::{PairFold, Steps, Target, fold_pairs};
 use super::keeper::Keeper;
 use super::land::{self, To};
 use super::pair::{self, Making, Planned, ReadyPair};
-use super::queue::{Limits, Queue};
-use super::shared::{Outcomes, Shared};
+use super::queue::{Limits, PairWork, Queue};
+use super::shared::{Outcomes, Shared, lock};
 use super::worker::Worker;
-use crate::catalog::landed::{self, Standing};
 use crate::catalog::{Pair, runs::RunHeader, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::landing::Landing;
 use crate::pg::Access;
-use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
+use crate::unit::{Day, TemplateName, TenantName, Window};
 use crate::warehouse;
 use futures_util::StreamExt;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -63,25 +62,20 @@ pub async fn run(
     let access = warehouse_access(settings).await?;
     let header = RunHeader::of_this_process(ask.command());
     let mut keeper = Keeper::begin(&access, settings, &header, &cancel).await?;
-    let named: BTreeSet<Day> = ask.named_days().iter().flat_map(Window::days).collect();
+    let known = |pair: &Pair| {
+        let key = (pair.tenant.name.clone(), pair.template.name.clone());
+        (key, ask.known_days(pair))
+    };
     let mut run = Run {
         settings,
         access: &access,
+        all: pairs.iter().map(known).collect(),
         ask,
         options,
         landing,
         observer,
         cancel,
         outcomes: Outcomes::default(),
-        all: pairs
-            .iter()
-            .map(|p| {
-                (
-                    (p.tenant.name.clone(), p.template.name.clone()),
-                    named.clone(),
-                )
-            })
-            .collect(),
         locked: 0,
         unreachable: HashSet::new(),
         seconds: Vec::new(),
@@ -110,17 +104,17 @@ pub async fn run(
     Ok(report)
 }
 
-struct Run<'a> {
+pub(super) struct Run<'a> {
     settings: &'a Settings,
     access: &'a Access,
     ask: Ask,
     options: Options,
     landing: Option<Landing>,
-    observer: Arc<dyn Observer>,
-    cancel: CancellationToken,
-    outcomes: Outcomes,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) cancel: CancellationToken,
+    pub(super) outcomes: Outcomes,
     /// Every pair of the selection, with the days that it is to account for.
-    all: BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>,
+    pub(super) all: BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>,
     locked: usize,
     unreachable: HashSet<TenantName>,
     seconds: Vec<(TenantName, TemplateName, f64)>,
@@ -321,12 +315,11 @@ impl Run<'_> {
                 units: through.count(),
             });
         }
-        let mut workers = JoinSet::new();
-        for slot in 0..load.jobs.max(1) {
-            let shared = Arc::clone(&shared);
-            workers.spawn_blocking(move || Worker::run(shared, slot));
+        work_off(&shared, keeper, &self.cancel).await;
+        if let Some(works) = waiting(&shared).await {
+            *shared.queue() = Queue::new(limits, works);
+            work_off(&shared, keeper, &self.cancel).await;
         }
-        oversee(&shared, keeper, &self.cancel, &mut workers).await;
         self.outcomes = shared.take_outcomes();
         self.analyze().await;
         self.seconds = self
@@ -387,99 +380,10 @@ impl Run<'_> {
         self.outcomes.failures.push(Failure {
             tenant: pair.tenant.name.clone(),
             template: Some(pair.template.name.clone()),
-            windows: self.ask.named_days().into_iter().collect(),
+            windows: Window::runs(self.ask.known_days(pair)),
             error,
             not_tried: true,
         });
-    }
-
-    /// Looks whether the ledger has what was reported as loaded. Loads commit without waiting for the disk: a warehouse
-    /// that crashed in the meantime may have lost the last of them, rows and ledger together.
-    async fn check_ledger(&mut self, keeper: &Keeper) -> Result<()> {
-        let mut lost: BTreeMap<(TenantName, TemplateName), BTreeSet<Day>> = BTreeMap::new();
-        for (tenant, template) in self.all.keys() {
-            let of_pair = |u: &&UnitReport| {
-                matches!(
-                    u.outcome,
-                    Outcome::Loaded | Outcome::Changed | Outcome::Landed
-                ) && u.unit.tenant == *tenant
-                    && u.unit.template == *template
-            };
-            let said: Vec<&UnitReport> = self.outcomes.units.iter().filter(of_pair).collect();
-            if said.is_empty() {
-                continue;
-            }
-            let found = landed::units(keeper.session(), tenant, template).await?;
-            let missing: BTreeSet<Day> = said
-                .iter()
-                .filter(|u| !is_as_said(u, found.get(&u.unit.day)))
-                .map(|u| u.unit.day)
-                .collect();
-            if !missing.is_empty() {
-                lost.insert((tenant.clone(), template.clone()), missing);
-            }
-        }
-        for ((tenant, template), days) in lost {
-            for unit in &mut self.outcomes.units {
-                let named = unit.unit.tenant == tenant && unit.unit.template == template;
-                if named && days.contains(&unit.unit.day) {
-                    unit.outcome = Outcome::Failed;
-                }
-            }
-            self.outcomes.failures.push(Failure {
-                tenant,
-                template: Some(template),
-                windows: days.into_iter().map(Window::single).collect(),
-                error: Error::new(
-                    Kind::Connect,
-                    "loaded, but lost again: the warehouse crashed before it reached the disk",
-                )
-                .with_hint("run the same command again: it loads what is missing"),
-                not_tried: false,
-            });
-        }
-        Ok(())
-    }
-
-    /// No unit may end without a word: one that nobody reported was not tried.
-    fn account_for_all(&mut self) {
-        let reported: BTreeSet<Unit> = self.outcomes.units.iter().map(|u| u.unit.clone()).collect();
-        for ((tenant, template), days) in &self.all {
-            let mut silent = BTreeSet::new();
-            for &day in days {
-                let unit = Unit {
-                    tenant: tenant.clone(),
-                    template: template.clone(),
-                    day,
-                };
-                if reported.contains(&unit) {
-                    continue;
-                }
-                silent.insert(day);
-                let report = UnitReport::new(unit, Outcome::NotTried);
-                self.observer.event(&Event::Unit(report.clone()));
-                self.outcomes.units.push(report);
-            }
-            let explained =
-                self.outcomes.failures.iter().any(|f| {
-                    f.tenant == *tenant && f.template.as_ref().is_none_or(|t| t == template)
-                });
-            if !silent.is_empty() && !explained {
-                let error = if self.cancel.is_cancelled() {
-                    interrupted()
-                } else {
-                    Error::new(Kind::Bug, "these days were lost sight of")
-                        .with_hint("run the same command again: it loads what is missing")
-                };
-                self.outcomes.failures.push(Failure {
-                    tenant: tenant.clone(),
-                    template: Some(template.clone()),
-                    windows: Window::runs(silent),
-                    error,
-                    not_tried: true,
-                });
-            }
-        }
     }
 
     fn report(self, keeper: &Keeper, folds: Vec<PairFold>, begun: Instant) -> RunReport {
@@ -503,6 +407,34 @@ impl Run<'_> {
             elapsed: begun.elapsed(),
         }
     }
+}
+
+/// Days that waited until the others were through, if there are any and the run goes on.
+async fn waiting(shared: &Shared) -> Option<Vec<PairWork>> {
+    if shared.stop.is_cancelled() {
+        return None;
+    }
+    let mut works = Vec::with_capacity(shared.pairs.len());
+    for (index, pair) in shared.pairs.iter().enumerate() {
+        if shared.queue().is_down(index) {
+            lock(&pair.waiting).clear();
+        }
+        works.push(pair.waiting_work().await);
+    }
+    if works.iter().all(|work| work.runs.is_empty()) {
+        return None;
+    }
+    Some(works)
+}
+
+/// Lets workers work until the queue is empty.
+async fn work_off(shared: &Arc<Shared>, keeper: &mut Keeper, cancel: &CancellationToken) {
+    let mut workers = JoinSet::new();
+    for slot in 0..shared.settings.load.jobs.max(1) {
+        let shared = Arc::clone(shared);
+        workers.spawn_blocking(move || Worker::run(shared, slot));
+    }
+    oversee(shared, keeper, cancel, &mut workers).await;
 }
 
 /// Waits for the workers; ends them when the run is interrupted, the locks are lost, or one of them dies.
@@ -533,18 +465,7 @@ async fn oversee(
     }
 }
 
-/// Whether the ledger has what a unit was reported with: its rows, and the file that was written of them.
-fn is_as_said(unit: &UnitReport, found: Option<&Standing>) -> bool {
-    let Some(found) = found else { return false };
-    let written = unit.object.as_ref().is_some_and(|object| object.written);
-    let object = found.object.as_ref().map(|o| o.digest.to_string());
-    let rows = found.digest.map(|digest| digest.to_string());
-    // A day without a table is as it should be when its file is.
-    let rows_are = unit.relation.is_none() || (found.loaded && rows == unit.digest);
-    rows_are && (!written || object == unit.digest)
-}
-
-fn interrupted() -> Error {
+pub(super) fn interrupted() -> Error {
     Error::new(Kind::Interrupted, "the run was interrupted")
 }
 

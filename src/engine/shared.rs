@@ -1,7 +1,7 @@
 //! What all workers of a run share: the queue, who watches, and how the units ended.
 
 use super::event::{Change, Event, Failure, LandedIn, Observer, Outcome, UnitReport};
-use super::haul::Refreshed;
+use super::hauled::Refreshed;
 use super::land::Lake;
 use super::pair::ReadyPair;
 use super::queue::{PairIndex, Queue};
@@ -183,7 +183,7 @@ impl Shared {
         for day in days {
             let (outcome, change) = match day {
                 Refreshed::New(_) => (Outcome::Loaded, None),
-                Refreshed::Unchanged(_) => (Outcome::Unchanged, None),
+                Refreshed::Unchanged(_) | Refreshed::Unlanded(_) => (Outcome::Unchanged, None),
                 Refreshed::Changed(_, change) => (Outcome::Changed, Some(*change)),
                 Refreshed::Rewritten(_) => (Outcome::Changed, None),
                 // Its rows came in this run, too, and something broke before its file did.

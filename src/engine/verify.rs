@@ -25,6 +25,7 @@ mod worker;
 
 pub use checked::{Against, Checked, Odd, Sides, Verdict};
 
+use super::ask::DaysByPair;
 use super::event::{Event, Failure, Observer};
 use super::land;
 use super::pair;
@@ -39,7 +40,7 @@ use crate::unit::{Day, TemplateName, TenantName, Window};
 use crate::warehouse::open_session;
 use futures_util::StreamExt;
 use plan::Subject;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -55,7 +56,7 @@ pub enum Days {
     /// All of these, in the ledger or not.
     Window(Window),
     /// These, by pair.
-    These(BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>),
+    These(DaysByPair),
 }
 
 /// What a verification is asked for.

@@ -1,9 +1,9 @@
 //! A worker: takes jobs from the queue until none is left.
 
 use super::after::{After, what_now};
-use super::blame;
-use super::event::{Event, Outcome};
-use super::haul::{Fault, Haul, Hauled, RefreshHints, Side, target};
+use super::event::Event;
+use super::haul::{Haul, RefreshHints};
+use super::hauled::{Fault, Hauled, Refreshed, Side, target};
 use super::land::FromWarehouse;
 use super::queue::{Errand, Job, Next, PairIndex, Work};
 use super::retry;
@@ -24,8 +24,10 @@ enum AfterLoad {
     Replace,
     /// Refresh it instead of loading it: its keys stand in other days.
     AsRefresh,
-    /// First refresh these days: rows moved from there.
-    Follow(BTreeSet<Day>),
+    /// Refresh these days with it: rows moved from there.
+    With(BTreeSet<Day>),
+    /// First refresh the days that were to go with it, each by itself: together it does not work.
+    Apart,
 }
 
 impl From<After> for AfterLoad {
@@ -37,8 +39,10 @@ impl From<After> for AfterLoad {
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     slot: usize,
+    /// A day is refreshed by itself that was to go together with others: it waits for nobody.
+    apart: bool,
     warehouse: Option<Session>,
-    source: Option<(PairIndex, Session)>,
+    pub(super) source: Option<(PairIndex, Session)>,
 }
 
 impl Worker {
@@ -56,6 +60,7 @@ impl Worker {
         Worker {
             shared,
             slot,
+            apart: false,
             warehouse: None,
             source: None,
         }
@@ -106,6 +111,10 @@ impl Worker {
         let mut waits = retry::of_window();
         let mut tries = 0;
         let mut replace = false;
+        let mut with = match errand.work {
+            Work::Refresh => shared.pairs[pair].waited_with(window),
+            _ => BTreeSet::new(),
+        };
         let fault = loop {
             tries += 1;
             shared.observer.event(&Event::WindowStarted {
@@ -114,7 +123,9 @@ impl Worker {
                 template: place.template.name.clone(),
                 window,
             });
-            let after = self.attempt(pair, window, errand, replace, tries).await;
+            let after = self
+                .attempt(pair, window, errand, (replace, &with), tries)
+                .await;
             shared
                 .observer
                 .event(&Event::WindowEnded { slot: self.slot });
@@ -134,7 +145,12 @@ impl Worker {
                     return shared.queue().put_back_as(pair, window, errand);
                 }
                 AfterLoad::Replace => replace = true,
-                AfterLoad::Follow(days) => Box::pin(self.follow(pair, &days)).await,
+                AfterLoad::With(days) => with.extend(days),
+                AfterLoad::Apart => Box::pin(self.follow(pair, std::mem::take(&mut with))).await,
+                // Which of them is to blame, each will tell by itself.
+                AfterLoad::After(After::Failed(_)) if !with.is_empty() => {
+                    Box::pin(self.follow(pair, std::mem::take(&mut with))).await;
+                }
                 AfterLoad::After(After::Failed(fault)) => break fault,
                 AfterLoad::After(After::Retry(fault)) => {
                     let Some(wait) = waits.next() else {
@@ -159,55 +175,25 @@ impl Worker {
         self.fail(pair, window, tries, fault).await;
     }
 
-    /// Adds to an error about the encoding of a text the column that holds it.
-    async fn blame(&mut self, pair: PairIndex, window: Window, fault: Fault) -> Fault {
-        if fault.side != Side::Source || !blame::is_about_encoding(&fault.error) {
-            return fault;
-        }
-        let shared = Arc::clone(&self.shared);
-        let ready = &shared.pairs[pair];
-        let load = &shared.settings.load;
-        let search = async {
-            let query = ready.bind(window)?;
-            self.connect(pair).await?;
-            let Some((_, session)) = &self.source else {
-                return Ok(None);
-            };
-            let timeout = load.statement_timeout;
-            blame::column_not_in_utf8(session, &ready.template, &query, timeout)
-                .await
-                .map_err(Fault::from)
-        };
-        // Bounded like a COPY that moves nothing: the unit has failed, and others wait for this worker.
-        match tokio::time::timeout(load.stall_timeout, search).await {
-            Ok(Ok(Some(column))) => Fault {
-                error: fault.error.at(format!("column `{column}`")),
-                ..fault
-            },
-            _ => {
-                self.end_sessions().await;
-                fault
-            }
-        }
-    }
-
     async fn attempt(
         &mut self,
         pair: PairIndex,
         window: Window,
         errand: Errand,
-        replace: bool,
+        (replace, with): (bool, &BTreeSet<Day>),
         tries: u32,
     ) -> AfterLoad {
         let stop = self.shared.stop.clone();
         let result = tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            result = self.haul(pair, window, errand, replace, tries) => Some(result),
+            result = self.haul(pair, window, errand, (replace, with), tries) => Some(result),
         };
         if !matches!(
             result,
-            Some(Ok(Hauled::Loaded(_) | Hauled::Refreshed { .. }))
+            Some(Ok(Hauled::Loaded(_)
+                | Hauled::Refreshed(_)
+                | Hauled::Waiting(..)))
         ) {
             self.end_sessions().await;
         }
@@ -220,18 +206,18 @@ impl Worker {
                 shared.loaded(pair, errand.destination, &days, tries);
                 return After::Done.into();
             }
-            Some(Ok(Hauled::Refreshed { days, unlanded })) => {
-                let bytes = days.iter().map(|d| d.loaded().tally.bytes).sum();
-                let mut queue = shared.queue();
-                queue.loaded(pair, window, bytes);
-                let land = Errand::land(errand.destination);
-                queue.add(pair, land, &Window::runs(unlanded));
-                drop(queue);
-                shared.refreshed(pair, errand.destination, &days, tries);
+            Some(Ok(Hauled::Refreshed(days))) => {
+                lock(&shared.pairs[pair].followed).extend(with);
+                self.refreshed(pair, window, errand, days, tries);
+                return After::Done.into();
+            }
+            Some(Ok(Hauled::Waiting(days, waiting))) => {
+                lock(&shared.pairs[pair].waiting).extend(waiting);
+                self.refreshed(pair, window, errand, days, tries);
                 return After::Done.into();
             }
             Some(Ok(Hauled::Replace)) => return AfterLoad::Replace,
-            Some(Ok(Hauled::Elsewhere(days))) => return AfterLoad::Follow(days),
+            Some(Ok(Hauled::Elsewhere(days))) => return AfterLoad::With(days),
             Some(Ok(Hauled::AlreadyThere)) if shared.landing.is_some() => {
                 // The rows, that is: their files may be missing.
                 let land = Errand::land(errand.destination);
@@ -244,6 +230,9 @@ impl Worker {
                     Err(fault) => fault,
                 }
             }
+            Some(Ok(Hauled::TooMuch)) if window.len() == 1 && !with.is_empty() => {
+                return AfterLoad::Apart;
+            }
             Some(Ok(Hauled::TooMuch)) => return After::Shorter.into(),
             Some(Err(fault)) => fault,
         };
@@ -253,20 +242,46 @@ impl Worker {
         if taken && year && window.len() == 1 && errand.work == Work::Load {
             return AfterLoad::AsRefresh;
         }
-        what_now(window, fault).into()
+        what_now(window, self.look_at_root(fault).await).into()
     }
 
-    /// Rows moved out of `days`, into the window at hand: these are refreshed first, by this worker, and once, so that each
-    /// row ends up in one place.
-    async fn follow(&mut self, pair: PairIndex, days: &BTreeSet<Day>) {
+    fn refreshed(
+        &self,
+        pair: PairIndex,
+        window: Window,
+        errand: Errand,
+        days: Vec<Refreshed>,
+        tries: u32,
+    ) {
+        let of_window = days.iter().map(Refreshed::loaded);
+        let of_window = of_window.filter(|loaded| window.contains(loaded.day));
+        let bytes = of_window.map(|loaded| loaded.tally.bytes).sum();
+        let (unlanded, days): (Vec<Refreshed>, Vec<Refreshed>) = days
+            .into_iter()
+            .partition(|day| matches!(day, Refreshed::Unlanded(_)));
+        let unlanded = unlanded.iter().map(|day| day.loaded().day);
+        let mut queue = self.shared.queue();
+        queue.loaded(pair, window, bytes);
+        let land = Errand::land(errand.destination);
+        queue.add(pair, land, &Window::runs(unlanded));
+        drop(queue);
+        self.shared
+            .refreshed(pair, errand.destination, &days, tries);
+    }
+
+    /// Refreshes days out of which rows moved into the window at hand, before it, and once, so that each row ends up in
+    /// one place. For a moment it stands in none.
+    async fn follow(&mut self, pair: PairIndex, days: BTreeSet<Day>) {
         let shared = Arc::clone(&self.shared);
         let ready = &shared.pairs[pair];
-        lock(&ready.followed).extend(days);
+        lock(&ready.followed).extend(&days);
+        self.apart = true;
         for day in days {
-            let destination = ready.shape.lock().await.destination(*day);
-            self.window(pair, Window::single(*day), Errand::refresh(destination))
+            let destination = ready.shape.lock().await.destination(day);
+            self.window(pair, Window::single(day), Errand::refresh(destination))
                 .await;
         }
+        self.apart = false;
     }
 
     async fn haul(
@@ -274,7 +289,7 @@ impl Worker {
         pair: PairIndex,
         window: Window,
         errand: Errand,
-        replace: bool,
+        (replace, with): (bool, &BTreeSet<Day>),
         tries: u32,
     ) -> Result<Hauled, Fault> {
         if errand.work == Work::Land {
@@ -294,16 +309,33 @@ impl Worker {
             window,
             destination: errand.destination,
             query: &query,
+            masks: shared.settings.masks.as_ref(),
             reload: shared.reload,
             statement_timeout: load.statement_timeout,
             stall_timeout: load.stall_timeout,
             budget: load.window_bytes,
             lake: shared.lake(pair),
         };
+        let mut beside = Vec::with_capacity(with.len());
+        for day in with {
+            let destination = ready.shape.lock().await.destination(*day);
+            beside.push((*day, destination, ready.bind(Window::single(*day))?));
+        }
+        let beside: Vec<Haul<'_>> = beside
+            .iter()
+            .map(|(day, destination, query)| Haul {
+                window: Window::single(*day),
+                destination: *destination,
+                query,
+                ..haul
+            })
+            .collect();
         let slot = self.slot;
         let hints = RefreshHints {
             replace,
             followed: lock(&ready.followed).clone(),
+            with: &beside,
+            patient: !self.apart && ready.may_wait(shared.queue().has_others(pair, window)),
         };
         haul.run(source, warehouse, errand.work, &hints, |rows, bytes| {
             shared.observer.event(&Event::Moved { slot, rows, bytes });
@@ -342,7 +374,7 @@ impl Worker {
     }
 
     /// Makes sure that both sessions are there, the source's for this pair's tenant.
-    async fn connect(&mut self, pair: PairIndex) -> Result<(), Fault> {
+    pub(super) async fn connect(&mut self, pair: PairIndex) -> Result<(), Fault> {
         let shared = Arc::clone(&self.shared);
         let pairs = &shared.pairs;
         let same_tenant = |other: PairIndex| pairs[other].tenant.name == pairs[pair].tenant.name;
@@ -429,42 +461,5 @@ impl Worker {
         shared.queue().loaded(pair, window, bytes);
         shared.loaded(pair, destination, &days, 1);
         Ok(())
-    }
-
-    /// The window failed for good: ledger, report, circuit.
-    async fn fail(&mut self, pair: PairIndex, window: Window, tries: u32, fault: Fault) {
-        let shared = Arc::clone(&self.shared);
-        let entry = shared.entry(pair, i32::try_from(tries).unwrap_or(i32::MAX));
-        let message = fault.error.to_string();
-        let unreachable = fault.error.kind() == Kind::Connect;
-        if fault.side != Side::Warehouse || !unreachable {
-            let recorded = match self.warehouse().await {
-                Ok(session) => ledger::fail(session, &entry, window.days(), &message).await,
-                Err(fault) => Err(fault.error),
-            };
-            if let Err(error) = recorded {
-                shared.observer.event(&Event::Warning(format!(
-                    "the failure of {window} could not be written into the ledger: {error}"
-                )));
-            }
-        }
-        shared.report_days(pair, window.days(), Outcome::Failed, tries);
-        let side = fault.side;
-        shared.add_failure(pair, vec![window], fault.error, false);
-        let dropped = {
-            let mut queue = shared.queue();
-            match side {
-                // Without it nothing can be done for anybody.
-                Side::Warehouse | Side::Landing if unreachable => {
-                    queue.failed(pair, window, false);
-                    queue.open_for_all()
-                }
-                _ => queue.failed(pair, window, unreachable && side == Side::Source),
-            }
-        };
-        if !dropped.is_empty() {
-            let why = format!("not tried after other failures, the last: {message}");
-            shared.not_tried(dropped, &why, Kind::Refused);
-        }
     }
 }

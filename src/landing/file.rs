@@ -1,16 +1,19 @@
 //! A unit's file, opened and checked.
 
-use super::failure::parquet_error;
+use super::failure::{io_error, parquet_error};
 use super::footer::Footer;
 use super::object::ObjectPath;
 use crate::error::{At, Error, Kind, Result};
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 /// Rows of a batch, at most.
 const BATCH_ROWS: usize = 8192;
@@ -23,6 +26,7 @@ const BATCH_BYTES: u64 = 8 << 20;
 pub struct LandedFile {
     file: File,
     metadata: ArrowReaderMetadata,
+    schema: SchemaRef,
     footer: Footer,
     object: ObjectPath,
     url: String,
@@ -31,22 +35,19 @@ pub struct LandedFile {
 
 impl LandedFile {
     pub(super) fn open(file: File, object: ObjectPath, url: String) -> Result<LandedFile> {
-        let bytes = file
-            .metadata()
-            .map_err(|e| super::failure::io_error("reading", &url, e))?
-            .len();
-        let metadata =
-            ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|e| {
-                match parquet_error("reading", &url, e) {
-                    e if e.kind() == Kind::Io => e,
-                    e => e,
-                }
-            })?;
+        let bytes = look_at_ends(&file)
+            .map_err(|e| io_error("reading", &url, e))?
+            .at(|| format!("`{url}`"))?;
+        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+            .map_err(|e| parquet_error("reading", &url, e))?;
         let pairs = metadata.metadata().file_metadata().key_value_metadata();
         let footer = Footer::read(pairs).at(|| format!("`{url}`"))?;
+        // The reader adds the footer's pairs to the schema, which is then equal to no other.
+        let schema = Arc::new(Schema::new(metadata.schema().fields().clone()));
         let opened = LandedFile {
             file,
             metadata,
+            schema,
             footer,
             object,
             url,
@@ -85,7 +86,7 @@ impl LandedFile {
 
     /// The columns as the file has them.
     pub fn schema(&self) -> &SchemaRef {
-        self.metadata.schema()
+        &self.schema
     }
 
     pub fn object(&self) -> &ObjectPath {
@@ -110,7 +111,7 @@ impl LandedFile {
         let file = self
             .file
             .try_clone()
-            .map_err(|e| super::failure::io_error("reading", &self.url, e))?;
+            .map_err(|e| io_error("reading", &self.url, e))?;
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
                 .with_batch_size(self.batch_rows())
@@ -118,6 +119,7 @@ impl LandedFile {
                 .map_err(failed)?;
         Ok(Batches {
             reader,
+            schema: Arc::clone(&self.schema),
             url: self.url.clone(),
         })
     }
@@ -133,9 +135,35 @@ impl LandedFile {
     }
 }
 
+/// What a Parquet file begins and ends with.
+const MAGIC: &[u8; 4] = b"PAR1";
+
+/// Size of the file, when both ends are those of a Parquet file.
+fn look_at_ends(file: &File) -> io::Result<Result<u64>> {
+    let bytes = file.metadata()?.len();
+    let mut begins = [0; 4];
+    let seen = file.read_at(&mut begins, 0)?;
+    if !MAGIC.starts_with(&begins[..seen]) {
+        return Ok(Err(Error::new(Kind::Io, "it is no Parquet file")
+            .with_hint("move it away: engines would read it among the rows")));
+    }
+    let mut ends = [0; 4];
+    if bytes > 8 {
+        file.read_exact_at(&mut ends, bytes - 4)?;
+    }
+    if ends != *MAGIC {
+        return Ok(Err(Error::new(
+            Kind::Io,
+            format!("it is cut short: {bytes} bytes, and no footer at their end"),
+        )));
+    }
+    Ok(Ok(bytes))
+}
+
 /// The rows of a file.
 pub struct Batches {
     reader: ParquetRecordBatchReader,
+    schema: SchemaRef,
     url: String,
 }
 
@@ -144,6 +172,7 @@ impl Iterator for Batches {
 
     fn next(&mut self) -> Option<Result<RecordBatch>> {
         let batch = self.reader.next()?;
+        let batch = batch.and_then(|b| b.with_schema(Arc::clone(&self.schema)));
         Some(batch.map_err(|e| {
             Error::new(Kind::Io, format!("reading `{}` failed", self.url)).with_source(e)
         }))

@@ -38,6 +38,9 @@ pub const DECIMAL128_DIGITS: u8 = 38;
 /// Most digits of a Decimal256, and so of any decimal that lands.
 pub const DECIMAL256_DIGITS: u8 = 76;
 
+/// What a list's values are called: Parquet's own word, which every engine knows.
+const LIST_ITEM: &str = "element";
+
 /// How a numeric without precision lands: its digits have no bound, so the template must say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LandAs {
@@ -153,7 +156,7 @@ pub(crate) fn is_unbounded(ty: PgType) -> bool {
 fn field(column: &Column) -> Result<Field, Refusal> {
     let item = scalar(&column.name, column)?;
     if column.ty.array {
-        let list = DataType::List(Arc::new(item.with_name(Field::LIST_FIELD_DEFAULT_NAME)));
+        let list = DataType::List(Arc::new(item.with_name(LIST_ITEM)));
         Ok(Field::new(&column.name, list, true))
     } else {
         Ok(item)
@@ -256,6 +259,7 @@ mod tests {
             ty: PgType::parse(ty).unwrap(),
             round: false,
             land: land.map(|l| LandAs::parse(l).unwrap()),
+            mask: None,
         }
     }
 

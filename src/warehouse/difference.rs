@@ -182,6 +182,31 @@ impl Keys {
         }
     }
 
+    /// For SQL: the arrays as parameters, their names as columns of `k`, and the condition that they are equal to `v`'s.
+    fn columns_of(&self, place: Place<'_>) -> (String, String, String) {
+        let (mut arrays, mut names, mut equal) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, (column, _)) in self.columns.iter().enumerate() {
+            let column = &place.template.columns[*column];
+            arrays.push(format!("${}::{}[]", i + 1, column.ty.bare()));
+            names.push(format!("k{i}"));
+            equal.push(format!("v.{} = k.k{i}", ident(&column.name)));
+        }
+        (arrays.join(", "), names.join(", "), equal.join(" AND "))
+    }
+
+    /// The keys, some thousands at a time. All were pushed: [`Keys::ready`].
+    fn batches(&self) -> &[Vec<RawArray>] {
+        &self.batches
+    }
+
+    /// Call it after the last key was pushed.
+    pub fn ready(mut self) -> Keys {
+        if !self.columns[0].1.is_empty() {
+            self.batch();
+        }
+        self
+    }
+
     fn batch(&mut self) {
         let full = self
             .columns
@@ -220,32 +245,20 @@ async fn shown_now(session: &Session, place: Place<'_>) -> Result<Vec<(String, O
 pub async fn days_of_keys(
     session: &Session,
     place: Place<'_>,
-    mut keys: Keys,
+    keys: &Keys,
     except: &BTreeSet<Day>,
 ) -> Result<BTreeSet<Day>> {
-    if !keys.columns[0].1.is_empty() {
-        keys.batch();
-    }
     let template = place.template;
-    let (mut arrays, mut names, mut equal) = (Vec::new(), Vec::new(), Vec::new());
-    for (i, (column, _)) in keys.columns.iter().enumerate() {
-        let column = &template.columns[*column];
-        arrays.push(format!("${}::{}[]", i + 1, column.ty.bare()));
-        names.push(format!("k{i}"));
-        equal.push(format!("v.{} = k.k{i}", ident(&column.name)));
-    }
+    let (arrays, names, equal) = keys.columns_of(place);
     // Table by table, not through the tenant view: its arm with a WHERE keeps the planner from the index.
     let arms: Vec<String> = shown_now(session, place)
         .await?
         .into_iter()
         .map(|(table, below)| {
             format!(
-                "SELECT {} FROM unnest({}) AS k ({}) JOIN {} AS v ON {}{}",
+                "SELECT {} FROM unnest({arrays}) AS k ({names}) JOIN {} AS v ON {equal}{}",
                 utc_day(template, "v."),
-                arrays.join(", "),
-                names.join(", "),
                 qualified(place.schema.as_str(), &table),
-                equal.join(" AND "),
                 below.map_or_else(String::new, |below| format!(" AND v.{below}")),
             )
         })
@@ -255,7 +268,7 @@ pub async fn days_of_keys(
     }
     let statement = arms.join(" UNION ");
     let mut days = BTreeSet::new();
-    for batch in &keys.batches {
+    for batch in keys.batches() {
         let params: Vec<&(dyn crate::pg::ToSql + Sync)> =
             batch.iter().map(|array| array as _).collect();
         let rows = session.query(&statement, &params).await?;
@@ -264,7 +277,47 @@ pub async fn days_of_keys(
     Ok(&days - except)
 }
 
-/// Completes the ledger rows of the days that were brought up, and commits.
+/// Whether one of the rows in these places of a day has a key that is not among `keys`.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn keys_vanish(
+    session: &Session,
+    place: Place<'_>,
+    destination: Destination,
+    day: Day,
+    gone: &[Tid],
+    keys: &Keys,
+) -> Result<bool> {
+    let (arrays, names, equal) = keys.columns_of(place);
+    let tids = keys.columns.len() + 1;
+    let statement = format!(
+        "SELECT count(*) FROM {} AS v WHERE v.ctid = ANY (${tids}::tid[]) \
+         AND EXISTS (SELECT FROM unnest({arrays}) AS k ({names}) WHERE {equal})",
+        table(place, destination, day),
+    );
+    for gone in gone.chunks(BATCH) {
+        let mut places = RawArray::new(TID_OID);
+        gone.iter().for_each(|tid| places.push(Some(tid)));
+        let mut known = 0;
+        for batch in keys.batches() {
+            let mut params: Vec<&(dyn crate::pg::ToSql + Sync)> =
+                batch.iter().map(|array| array as _).collect();
+            params.push(&places);
+            known += session
+                .query_one(&statement, &params)
+                .await?
+                .get::<_, i64>(0);
+        }
+        if usize::try_from(known).unwrap_or(usize::MAX) < gone.len() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Completes the ledger rows of the days that were brought up, makes the indexes of the day tables of `new` days, and
+/// commits.
 ///
 /// # Errors
 /// The warehouse's.
@@ -272,15 +325,12 @@ pub async fn finish_difference(
     session: &Session,
     place: Place<'_>,
     entry: &Entry<'_>,
-    destination: Destination,
     days: &[LoadedDay],
     new: &BTreeSet<Day>,
 ) -> Result<()> {
-    if destination == Destination::DayTable {
-        for day in new {
-            let table = Shape::table(&place.template.name, destination, *day);
-            super::tables::create_indexes(session, place, &table).await?;
-        }
+    for day in new {
+        let table = Shape::table(&place.template.name, Destination::DayTable, *day);
+        super::tables::create_indexes(session, place, &table).await?;
     }
     ledger::claim(session, entry, days.iter().map(|d| d.day), true).await?;
     ledger::record(session, entry, days).await?;

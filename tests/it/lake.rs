@@ -162,3 +162,31 @@ fn all_files(folder: &Path) -> Vec<PathBuf> {
     }
     files
 }
+
+impl World {
+    /// Runs the binary, and gives how it ended with the most memory that it held, in bytes.
+    #[cfg(target_os = "linux")]
+    pub fn peak_memory(&self, args: &[&str]) -> (std::process::ExitStatus, u64) {
+        let mut child = self
+            .command(args)
+            .stderr(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let mut peak = 0;
+        loop {
+            // The high-water mark, so that no peak falls between two looks.
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let kilobytes = text
+                .lines()
+                .find_map(|l| l.strip_prefix("VmHWM:"))
+                .and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
+            peak = peak.max(kilobytes.unwrap_or(0) * 1024);
+            if let Some(ended) = child.try_wait().unwrap() {
+                return (ended, peak);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+}

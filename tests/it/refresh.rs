@@ -3,7 +3,7 @@
 use crate::events;
 use crate::world::World;
 
-/// Tuples inserted, updated and deleted so far in the tables of the tenants.
+/// Tuples inserted, updated and deleted so far in the tables of the tenants: `3/0/1`.
 fn writes(world: &World) -> String {
     // Statistics are sent when a session ends; ours have.
     world.warehouse.one(
@@ -12,7 +12,8 @@ fn writes(world: &World) -> String {
     )
 }
 
-fn settled(world: &World) -> String {
+/// The same once it stands still.
+pub fn settled(world: &World) -> String {
     let mut last = writes(world);
     for _ in 0..50 {
         std::thread::sleep(std::time::Duration::from_millis(100));

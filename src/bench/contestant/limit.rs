@@ -99,7 +99,7 @@ async fn out(lane: &Lane, keep: bool) -> Result<()> {
         while let Some(window) = shares.next() {
             let bound = lane.source().bound(&lane.template, window)?;
             let mut copy = session
-                .copy_out(&copy_out_sql(&lane.template, bound.trim()))
+                .copy_out(&copy_out_sql(&lane.template, bound.trim(), None))
                 .await?;
             let mut to = match keep {
                 true => Some(Kept::create(&file(lane, window)).await?),
@@ -205,7 +205,7 @@ impl Contestant for Limit {
         let first = windows.first().copied().unwrap_or(lane.window);
         let bound = lane.source().bound(&lane.template, first)?;
         let cores = lane.cores;
-        let out = copy_out_sql(&lane.template, bound.trim());
+        let out = copy_out_sql(&lane.template, bound.trim(), None);
         Ok([
             commented(
                 "Not timed, besides the first step below done once into files:",

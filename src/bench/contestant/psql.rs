@@ -31,7 +31,7 @@ impl Pipe {
     fn commands(lane: &Lane, day: Day) -> Result<Commands> {
         let bound = lane.source().bound(&lane.template, Window::single(day))?;
         Ok(Commands {
-            out: copy_out_sql(&lane.template, bound.trim()),
+            out: copy_out_sql(&lane.template, bound.trim(), None),
             r#in: format!("COPY {} FROM STDIN (FORMAT binary)", lane.relation("")),
         })
     }

@@ -51,6 +51,7 @@ impl Configured {
     /// The warehouse's; the tenant or template is unknown; one of the scratch schemas is there already.
     pub async fn find(asked: Asked) -> Result<(Configured, Arc<Template>)> {
         let settings = &asked.settings;
+        settings.refuse_masked("a bench compares true values")?;
         let catalog = Catalog::open(settings).await?;
         let session = catalog.session();
         let tenant = tenants::get(session, &asked.tenant).await?;

@@ -1,6 +1,7 @@
 //! `dayhaul template load`.
 
 use super::File;
+use crate::catalog::relations::{self, Relation, RelationKind};
 use crate::catalog::templates::{self, Loaded};
 use crate::catalog::{Catalog, tenants};
 use crate::cli::Context;
@@ -10,6 +11,7 @@ use crate::schema::arrow::arrow_schema;
 use crate::template::{Finding, Template, lint};
 use crate::unit::TenantName;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -30,6 +32,8 @@ struct Done {
     template: Template,
     loaded: Loaded,
     enabled: Vec<TenantName>,
+    /// Tables that keep other indexes than the template asks for now.
+    kept: Vec<Relation>,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
@@ -49,7 +53,14 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         .transaction(async |session| {
             let mut done = Vec::new();
             for template in loading {
+                let before = templates::find(session, &template.name).await?;
                 let loaded = templates::load(session, &template).await?;
+                let kept = match before {
+                    Some(before) if indexes(&before.template) != indexes(&template) => {
+                        relations::tables_of_template(session, &template.name).await?
+                    }
+                    _ => Vec::new(),
+                };
                 let enabled = match args.all_tenants {
                     true => templates::enable_everywhere(session, &template.name).await?,
                     false => Vec::new(),
@@ -58,6 +69,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
                     template,
                     loaded,
                     enabled,
+                    kept,
                 });
             }
             Ok(done)
@@ -65,6 +77,9 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         .await?;
     for one in &done {
         context.print(one.line());
+        if let Some(note) = one.note() {
+            context.note(note);
+        }
     }
     warn_of_missing_variables(&catalog, &done, context).await?;
     context.print_json(&json!({
@@ -120,7 +135,48 @@ async fn warn_of_missing_variables(
     Ok(())
 }
 
+/// What decides which indexes a table gets.
+fn indexes(template: &Template) -> (&[String], &[Vec<String>]) {
+    (&template.unique, &template.indexes)
+}
+
 impl Done {
+    /// Which tables have not the indexes that the template asks for, and how they get them.
+    fn note(&self) -> Option<String> {
+        let name = &self.template.name;
+        let first = self.kept.first()?;
+        let years: BTreeSet<i32> = self
+            .kept
+            .iter()
+            .filter(|table| table.kind == RelationKind::Year)
+            .filter_map(|table| Some(table.window?.from.year()))
+            .collect();
+        let mut note = format!(
+            "{name}: the indexes changed; new tables get the new ones, but {} (`{}.{}` …) {} those of before",
+            counted(self.kept.len() as u64, "table"),
+            first.schema,
+            first.name,
+            if self.kept.len() == 1 {
+                "keeps"
+            } else {
+                "keep"
+            },
+        );
+        for year in &years {
+            note += &format!(
+                "\n  `dayhaul rebuild --template {name} --year {year}` makes the tables of {year} anew"
+            );
+        }
+        if self
+            .kept
+            .iter()
+            .any(|table| table.kind == RelationKind::Day)
+        {
+            note += "\n  day tables go when their days are folded";
+        }
+        Some(note)
+    }
+
     fn line(&self) -> String {
         let what = match &self.loaded {
             Loaded::New => "new".to_owned(),
@@ -161,6 +217,11 @@ impl Done {
             "version": self.template.version(),
             "outcome": outcome,
             "previous_version": from,
+            "tables_with_former_indexes": self
+                .kept
+                .iter()
+                .map(|table| format!("{}.{}", table.schema, table.name))
+                .collect::<Vec<_>>(),
             "enabled_for": self.enabled.iter().map(TenantName::as_str).collect::<Vec<_>>(),
         })
     }

@@ -77,16 +77,13 @@ fn page(registered: &Registered) -> String {
 fn columns_table(template: &Template) -> String {
     let mut sheet = Sheet::new(&["column", "type", ""]);
     for column in &template.columns {
-        let rounds = if column.round {
-            "the source may round"
-        } else {
-            ""
+        // Only a type with a precision is rounded, only one without says how it lands.
+        let remark = match column.land {
+            _ if column.round => "the source may round".to_owned(),
+            Some(land) => format!("lands as {land}"),
+            None => String::new(),
         };
-        sheet.row([
-            column.name.clone(),
-            column.ty.to_string(),
-            rounds.to_owned(),
-        ]);
+        sheet.row([column.name.clone(), column.ty.to_string(), remark]);
     }
     sheet.render()
 }
@@ -105,9 +102,14 @@ fn versions_table(versions: &[Version]) -> String {
 
 fn to_json(registered: &Registered, versions: Option<&[Version]>) -> Value {
     let template = &registered.template;
-    let columns = template.columns.iter();
-    let columns =
-        columns.map(|c| json!({"name": c.name, "type": c.ty.to_string(), "round": c.round}));
+    let columns = template.columns.iter().map(|c| {
+        json!({
+            "name": c.name,
+            "type": c.ty.to_string(),
+            "round": c.round,
+            "land": c.land.map(|land| land.to_string()),
+        })
+    });
     let mut all = list::summary(registered);
     all["schema"] = "dayhaul.template.show/1".into();
     all["columns"] = columns.collect();

@@ -3,7 +3,8 @@
 use super::{DayFiles, Lake};
 use crate::catalog::{landed, lease};
 use crate::copy::{Digest, Tally};
-use crate::engine::haul::{Fault, Haul, Hauled, Refreshed, SEND_BYTES, landing, source, target};
+use crate::engine::haul::{Haul, SEND_BYTES};
+use crate::engine::hauled::{Fault, Hauled, Refreshed, landing, source, target};
 use crate::pg::Session;
 use crate::unit::Day;
 use futures_util::StreamExt;
@@ -23,24 +24,25 @@ impl Haul<'_> {
         if self.reload || known.iter().all(Option::is_none) {
             return self.stream_alone(lake, from, to, &known, moved).await;
         }
-        let Some((tallies, buffers)) = self.pull(from, &mut moved).await? else {
+        let Some(pulled) = self.pull_all(from, &[*self], &mut moved).await? else {
             return Ok(Hauled::TooMuch);
         };
-        if buffers[0].is_none() && known[0] != Some(tallies[0].digest) {
+        if pulled[0].rows.is_none() && known[0] != Some(pulled[0].tally.digest) {
             // A single day that did not fit: it is pulled once more.
             return self.stream_alone(lake, from, to, &known, moved).await;
         }
-        let mut files = DayFiles::new(lake, self.place.template, self.window)?;
-        for (index, (tally, rows)) in tallies.iter().zip(&buffers).enumerate() {
-            if known[index] != Some(tally.digest)
-                && let Some(rows) = rows
-                && let Err(fault) = files.take_day(index, rows, tally).await
+        let mut files = DayFiles::new(lake, self.place.template, self.window.days())?;
+        for (index, day) in pulled.iter().enumerate() {
+            if known[index] != Some(day.tally.digest)
+                && let Some(rows) = &day.rows
+                && let Err(fault) = files.take_day(index, rows, &day.tally).await
             {
                 files.abort().await;
                 return Err(landing(fault));
             }
             moved(0, 0);
         }
+        let tallies: Vec<Tally> = pulled.iter().map(|day| day.tally).collect();
         self.end_alone(files, to, &known, &tallies).await
     }
 
@@ -52,7 +54,7 @@ impl Haul<'_> {
         known: &[Option<Digest>],
         moved: impl FnMut(u64, u64),
     ) -> Result<Hauled, Fault> {
-        let mut files = DayFiles::new(lake, self.place.template, self.window)?;
+        let mut files = DayFiles::new(lake, self.place.template, self.window.days())?;
         match self.stream_into(&mut files, from, moved).await {
             Ok(tallies) => self.end_alone(files, to, known, &tallies).await,
             Err(fault) => {
@@ -128,6 +130,6 @@ impl Haul<'_> {
                 .map_err(target)?;
             to.batch("COMMIT").await.map_err(target)?;
         }
-        Ok(Hauled::refreshed(days))
+        Ok(Hauled::Refreshed(days))
     }
 }

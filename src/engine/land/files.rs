@@ -1,4 +1,4 @@
-//! The files of one window's days, all of them open at once.
+//! The files of days that are hauled together, all of them open at once.
 //!
 //! # Memory usage
 //!
@@ -8,13 +8,13 @@
 
 use super::Landed;
 use crate::copy::{Decoder, Digest, Encoder, Tally, tuples};
-use crate::engine::haul::DayBuffer;
+use crate::engine::day_buffer::DayBuffer;
 use crate::error::{Error, Result};
 use crate::landing::{Finished, Landing, Origin, Writer};
 use crate::schema::Column;
 use crate::schema::arrow::is_exact;
 use crate::template::Template;
-use crate::unit::{Day, SchemaName, TenantName, Window};
+use crate::unit::{Day, SchemaName, TenantName};
 use arrow_array::RecordBatch;
 use bytes::BytesMut;
 
@@ -33,7 +33,7 @@ const BATCH_BYTES: usize = 2 << 20;
 /// Bytes of tuples between two looks at how much is held.
 const LOOK_BYTES: usize = 128 << 10;
 
-/// A window's days on their way into files. Nothing of it can be seen before it is published; dropped before, nothing of
+/// Days on their way into files. Nothing of it can be seen before it is published; dropped before, nothing of
 /// it is left.
 pub(in crate::engine) struct DayFiles<'a> {
     landing: &'a Landing,
@@ -42,7 +42,8 @@ pub(in crate::engine) struct DayFiles<'a> {
     template: &'a Template,
     pub(super) landed: &'a Landed,
     run: i64,
-    window: Window,
+    days: Vec<Day>,
+    /// One for each day.
     open: Vec<Open>,
     /// Emptied, to be used for the next day.
     spare: Option<Decoder>,
@@ -95,7 +96,7 @@ impl Restored {
 }
 
 /// Where files go, and what they say of themselves.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct Lake<'a> {
     pub landing: &'a Landing,
     pub tenant: &'a TenantName,
@@ -107,7 +108,12 @@ pub(in crate::engine) struct Lake<'a> {
 impl<'a> DayFiles<'a> {
     /// # Errors
     /// Refused when a column cannot land.
-    pub fn new(lake: Lake<'a>, template: &'a Template, window: Window) -> Result<DayFiles<'a>> {
+    pub fn new(
+        lake: Lake<'a>,
+        template: &'a Template,
+        days: impl IntoIterator<Item = Day>,
+    ) -> Result<DayFiles<'a>> {
+        let days: Vec<Day> = days.into_iter().collect();
         Ok(DayFiles {
             landing: lake.landing,
             tenant: lake.tenant,
@@ -115,8 +121,8 @@ impl<'a> DayFiles<'a> {
             template,
             landed: lake.landed,
             run: lake.run,
-            window,
-            open: window.days().map(|_| Open::default()).collect(),
+            open: days.iter().map(|_| Open::default()).collect(),
+            days,
             spare: Some(Decoder::new(&template.columns)?),
             restored: Restored::new(&template.columns)?,
             pushed: 0,
@@ -125,13 +131,13 @@ impl<'a> DayFiles<'a> {
         })
     }
 
-    /// Takes a tuple of a day, by its index in the window. What is wrong with it, [`DayFiles::settle`] says.
+    /// Takes a tuple of a day, by the day's index. What is wrong with it, [`DayFiles::settle`] says.
     pub fn push(&mut self, day: usize, tuple: &[u8]) {
         if self.fault.is_some() {
             return;
         }
         if let Err(error) = self.decode(day, tuple) {
-            self.fault = Some(error.on_day(self.day(day)));
+            self.fault = Some(error.on_day(self.days[day]));
         }
         self.pushed += tuple.len();
     }
@@ -149,11 +155,6 @@ impl<'a> DayFiles<'a> {
             Some(decoder) => decoder.push(tuple),
             None => Ok(()),
         }
-    }
-
-    fn day(&self, index: usize) -> Day {
-        let days = i32::try_from(index).unwrap_or(i32::MAX);
-        self.window.from.plus(days)
     }
 
     /// Encodes what is enough for it, and what is too much to hold. To be called often.
@@ -222,10 +223,7 @@ impl<'a> DayFiles<'a> {
         if decoder.rows() == 0 {
             return Ok(());
         }
-        let batch = decoder.finish().map_err(|e| {
-            let days = i32::try_from(day).unwrap_or(i32::MAX);
-            e.on_day(self.window.from.plus(days))
-        })?;
+        let batch = decoder.finish().map_err(|e| e.on_day(self.days[day]))?;
         if let Some(restored) = &mut self.restored {
             restored.add(&batch, &mut self.open[day].restored)?;
         }
@@ -234,7 +232,7 @@ impl<'a> DayFiles<'a> {
 
     async fn writer(&mut self, day: usize) -> Result<&mut Writer> {
         if self.open[day].writer.is_none() {
-            let origin = Origin::new(self.tenant, self.schema, self.template, self.day(day));
+            let origin = Origin::new(self.tenant, self.schema, self.template, self.days[day]);
             let schema = match &self.open[day].decoder {
                 Some(decoder) => decoder.schema().clone(),
                 None => crate::schema::arrow::arrow_schema(&self.template.columns)?,
@@ -247,7 +245,7 @@ impl<'a> DayFiles<'a> {
             .ok_or_else(|| Error::new(crate::error::Kind::Bug, "a file that was opened is gone"))
     }
 
-    /// Completes the file of a day, by its index in the window: aside, where nobody sees it, and safe there. A day
+    /// Completes the file of a day, by its index: aside, where nobody sees it, and safe there. A day
     /// without rows gets a file without rows: it was looked at, and is not missing.
     ///
     /// # Errors
@@ -266,14 +264,14 @@ impl<'a> DayFiles<'a> {
         let restored = self.restored.as_ref().map(|_| open.restored);
         let file = writer.finish(tally, restored, self.run).await?;
         self.finished.push(Aside {
-            day: self.day(day),
+            day: self.days[day],
             tally: *tally,
             file,
         });
         Ok(())
     }
 
-    /// All rows of a day, by its index in the window, into its file.
+    /// All rows of a day, by its index, into its file.
     ///
     /// # Errors
     /// As [`DayFiles::settle`].
@@ -285,7 +283,7 @@ impl<'a> DayFiles<'a> {
         self.finish_day(day, tally).await
     }
 
-    /// Completes the files of all days of the window. `each` is called after every one.
+    /// Completes the files of all days. `each` is called after every one.
     ///
     /// # Errors
     /// As [`DayFiles::settle`].

@@ -5,7 +5,8 @@ use crate::catalog::landed::Ledger;
 use crate::catalog::ledger::{self, Entry, LoadedDay, Recorded};
 use crate::catalog::staged;
 use crate::copy::{Intake, Tally};
-use crate::engine::haul::{Fault, Hauled, Refreshed, SEND_BYTES, landing, target};
+use crate::engine::haul::SEND_BYTES;
+use crate::engine::hauled::{Fault, Hauled, Refreshed, landing, target};
 use crate::engine::stall::{Meter, unless_stalled};
 use crate::engine::versions::versions;
 use crate::error::{Error, Kind, Result};
@@ -54,6 +55,14 @@ impl FromWarehouse<'_> {
 
     async fn land(&self, to: &Session, mut moved: impl FnMut(u64, u64)) -> Result<Hauled, Fault> {
         let recorded = self.recorded(to).await.map_err(target)?;
+        // An earlier try may have come so far.
+        let (there, recorded): (BTreeMap<Day, Recorded>, BTreeMap<Day, Recorded>) = recorded
+            .into_iter()
+            .partition(|(day, recorded)| !self.rewrite && self.is_landed(*day, recorded));
+        let mut days: Vec<Refreshed> = there
+            .into_iter()
+            .map(|(day, recorded)| landed(day, recorded.tally, recorded.relation.as_deref()))
+            .collect();
         let current = self.place.template;
         let used: BTreeSet<&str> = recorded.values().map(|r| r.version.as_str()).collect();
         let known = versions(to, current, &used).await.map_err(target)?;
@@ -62,7 +71,6 @@ impl FromWarehouse<'_> {
             .into_iter()
             .map(|(version, template)| (version, landing_as_today(template, current)))
             .collect();
-        let mut days = Vec::with_capacity(recorded.len());
         for run in runs(&recorded)? {
             let template = templates.get(&run.version).ok_or_else(|| {
                 let what = format!(
@@ -71,7 +79,7 @@ impl FromWarehouse<'_> {
                 );
                 Error::new(Kind::Data, what)
             })?;
-            let mut files = DayFiles::new(self.lake, template, run.window)?;
+            let mut files = DayFiles::new(self.lake, template, run.window.days())?;
             if let Err(fault) = self
                 .run_of(&run, template, &mut files, to, &mut moved)
                 .await
@@ -79,16 +87,10 @@ impl FromWarehouse<'_> {
                 files.abort().await;
                 return Err(fault);
             }
-            let landed = run.window.days().zip(&run.tallies);
-            days.extend(landed.map(|(day, tally)| {
-                Refreshed::Landed(LoadedDay {
-                    day,
-                    tally: *tally,
-                    relation: run.relation.clone(),
-                })
-            }));
+            let done = run.window.days().zip(&run.tallies);
+            days.extend(done.map(|(day, tally)| landed(day, *tally, Some(&run.relation))));
         }
-        Ok(Hauled::refreshed(days))
+        Ok(Hauled::Refreshed(days))
     }
 
     /// Reads a run of days into files and publishes them.
@@ -154,7 +156,7 @@ impl FromWarehouse<'_> {
         }
     }
 
-    /// What the ledger has of the window's days that are to be landed. Leaves its transaction open.
+    /// What the ledger has of the window's days. Leaves its transaction open.
     async fn recorded(&self, to: &Session) -> Result<BTreeMap<Day, Recorded>> {
         begin_reading(to).await?;
         let mut recorded = match self.ledger() {
@@ -169,13 +171,13 @@ impl FromWarehouse<'_> {
             }
             Ledger::Staged => self.staged(to).await?,
         };
-        recorded.retain(|day, recorded| {
-            let digest = self.lake.landed.get(*day).map(|known| known.object.digest);
-            self.window.contains(*day)
-                && recorded.loaded
-                && (self.rewrite || digest != Some(recorded.tally.digest))
-        });
+        recorded.retain(|day, recorded| self.window.contains(*day) && recorded.loaded);
         Ok(recorded)
+    }
+
+    fn is_landed(&self, day: Day, recorded: &Recorded) -> bool {
+        let known = self.lake.landed.get(day);
+        known.is_some_and(|known| known.object.digest == recorded.tally.digest)
     }
 
     async fn staged(&self, to: &Session) -> Result<BTreeMap<Day, Recorded>> {
@@ -195,6 +197,14 @@ impl FromWarehouse<'_> {
         });
         Ok(days.collect())
     }
+}
+
+fn landed(day: Day, tally: Tally, relation: Option<&str>) -> Refreshed {
+    Refreshed::Landed(LoadedDay {
+        day,
+        tally,
+        relation: relation.unwrap_or_default().to_owned(),
+    })
 }
 
 fn runs(recorded: &BTreeMap<Day, Recorded>) -> Result<Vec<Run>> {

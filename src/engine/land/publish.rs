@@ -4,7 +4,7 @@ use super::files::{Aside, DayFiles};
 use crate::catalog::landed::{self, Ledger, Object};
 use crate::catalog::lease;
 use crate::catalog::ledger::{Entry, LoadedDay};
-use crate::engine::haul::{Fault, landing, target};
+use crate::engine::hauled::{Fault, landing, target};
 use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::unit::Day;

@@ -6,11 +6,13 @@ use super::plan::Subject;
 use super::stream;
 use crate::catalog::ledger::{self, Recorded};
 use crate::copy::Tally;
-use crate::engine::haul::{self, Fault, begin_source, source, target};
+use crate::engine::haul::begin_source;
+use crate::engine::hauled::{self, Fault, source, target};
 use crate::engine::stall::{Meter, unless_stalled};
 use crate::error::{At, Error, Result};
 use crate::landing::{Landing, ObjectPath};
 use crate::pg::{self, Session};
+use crate::schema::Salt;
 use crate::template::{check_source, copy_out_sql};
 use crate::unit::{Day, Window};
 use crate::warehouse::{begin_reading, read_back_sql};
@@ -23,6 +25,8 @@ pub(super) struct Look<'a> {
     pub subject: &'a Subject,
     pub window: Window,
     pub against: Against,
+    /// How the tenant masks what the template masks.
+    pub masks: Option<&'a Salt>,
     /// Where the files are, when they are read.
     pub landing: Option<&'a Landing>,
     pub statement_timeout: Duration,
@@ -152,7 +156,7 @@ impl Look<'_> {
                 day: *day,
             };
             let tally = files::tally(landing, &object, recorded, &moved).await;
-            let tally = tally.map_err(|error| haul::landing(error.on_day(*day)))?;
+            let tally = tally.map_err(|error| hauled::landing(error.on_day(*day)))?;
             read.extend(tally.map(|tally| (*day, tally)));
         }
         Ok(read)
@@ -190,7 +194,7 @@ impl Look<'_> {
             check_source(template, &pg::describe(session, &query).await?)?;
             self.subject.note_described(version);
         }
-        let sql = copy_out_sql(template, &query);
+        let sql = copy_out_sql(template, &query, self.masks);
         let tallies = stream::tally(session, &sql, template, window, moved, |_, _| {}).await?;
         session.batch("COMMIT").await?;
         Ok(tallies)

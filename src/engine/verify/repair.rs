@@ -3,63 +3,51 @@
 use super::Checked;
 use crate::catalog::Pair;
 use crate::config::Settings;
-use crate::engine::backfill::{Backfill, backfill};
+use crate::engine::ask::{Ask, DaysByPair};
 use crate::engine::event::{Observer, RunReport};
+use crate::engine::land::To;
+use crate::engine::run::{Options, run};
 use crate::error::Result;
-use crate::unit::{Day, Window};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::unit::Day;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Loads the units that loading may mend from their sources, with the current version of their template. Each run of
-/// days is a run of its own, for all pairs that need just these days.
-///
-/// The ledger is not asked whether that is needed: where a row of the warehouse was changed, ledger and source agree.
-/// Days are replaced within one transaction, so readers see the old rows or the new.
+/// The days that a repair may mend, by pair.
+pub fn mendable(units: &[Checked]) -> DaysByPair {
+    let mut days = DaysByPair::new();
+    for Checked { unit, .. } in units.iter().filter(|u| u.is_mendable()) {
+        let pair = (unit.tenant.clone(), unit.template.clone());
+        days.entry(pair).or_default().insert(unit.day);
+    }
+    days
+}
+
+/// Brings `days` up from their sources, with the current version of their template, in one run: by the difference to what
+/// really stands in the warehouse. The ledger is not asked whether that is needed: where a row of the warehouse was changed,
+/// ledger and source agree. Tables that are gone are made anew, with all their days.
 ///
 /// # Errors
-/// As [`backfill`].
+/// As [`run`].
 pub async fn repair(
     settings: &Settings,
-    pairs: &[Pair],
-    units: &[Checked],
+    pairs: Vec<Pair>,
+    days: DaysByPair,
     today: Day,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
-) -> Result<Vec<RunReport>> {
-    let mut reports = Vec::new();
-    for (days, pairs) in by_days(pairs, units) {
-        if cancel.is_cancelled() {
-            break;
-        }
-        let asked = Backfill {
-            days,
-            reload: true,
-            wait: false,
-            today,
-        };
-        let report = backfill(settings, pairs, &asked, observer.clone(), cancel.clone()).await?;
-        reports.push(report);
-    }
-    Ok(reports)
-}
-
-/// Runs of days to load, each with the pairs that need it.
-fn by_days(pairs: &[Pair], units: &[Checked]) -> BTreeMap<Window, Vec<Pair>> {
-    let mut work: BTreeMap<Window, Vec<Pair>> = BTreeMap::new();
-    for pair in pairs {
-        let days: BTreeSet<Day> = units
-            .iter()
-            .filter(|u| {
-                u.unit.tenant == pair.tenant.name
-                    && u.unit.template == pair.template.name
-                    && u.is_mendable()
-            })
-            .map(|u| u.unit.day)
-            .collect();
-        for window in Window::runs(days) {
-            work.entry(window).or_default().push(pair.clone());
-        }
-    }
-    work
+) -> Result<RunReport> {
+    let options = Options {
+        wait: false,
+        today,
+        to: To::configured(settings),
+    };
+    run(
+        settings,
+        pairs,
+        Ask::Repair { days },
+        options,
+        observer,
+        cancel,
+    )
+    .await
 }

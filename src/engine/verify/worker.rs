@@ -7,7 +7,7 @@ use super::plan::Subject;
 use crate::config::Settings;
 use crate::engine::after::{After, what_now};
 use crate::engine::event::{Event, Failure, Observer, Outcome, UnitReport};
-use crate::engine::haul::{Fault, Side, source, target};
+use crate::engine::hauled::{Fault, Side, source, target};
 use crate::engine::queue::{Job, Next, PairIndex, Queue};
 use crate::engine::retry;
 use crate::error::{Error, Kind};
@@ -244,6 +244,7 @@ impl Worker {
             subject: &shared.subjects[pair],
             window,
             against: shared.asked.against,
+            masks: shared.settings.masks.as_ref(),
             landing: shared.landing.as_ref(),
             statement_timeout: load.statement_timeout,
             stall_timeout: load.stall_timeout,

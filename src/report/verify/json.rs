@@ -39,7 +39,7 @@ struct Found<'a> {
 #[derive(Debug, Serialize)]
 struct Repair<'a> {
     /// Ids in `_wh.run`.
-    runs: Vec<i64>,
+    run: Option<i64>,
     /// Of loading.
     failures: Vec<Cause<'a>>,
     /// The units that were loaded again.
@@ -122,19 +122,15 @@ impl<'a> Verified<'a> {
     #[must_use]
     pub fn repaired(
         mut self,
-        runs: &'a [RunReport],
+        run: &'a RunReport,
         after: &'a Verification,
         ended: VerifyOutcome,
     ) -> Verified<'a> {
         self.found.outcome = ended;
         self.found.exit_code = ended.exit_code();
         self.repair = Some(Repair {
-            runs: runs.iter().filter_map(|run| run.run).collect(),
-            failures: runs
-                .iter()
-                .flat_map(|run| &run.failures)
-                .map(cause)
-                .collect(),
+            run: run.run,
+            failures: run.failures.iter().map(cause).collect(),
             after: Found::new(after),
         });
         self

@@ -1,0 +1,208 @@
+//! Tuples of the template `foodlogstats`: 19 columns, values as a kitchen's scale and its menus give them.
+
+#![allow(dead_code)] // no bench uses all of it
+
+use arrow_array::builder::{ListBuilder, StringBuilder};
+use arrow_array::{
+    ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
+use bytes::BytesMut;
+use dayhaul::copy::Encoder;
+use dayhaul::schema::Column;
+use dayhaul::schema::arrow::arrow_schema;
+use dayhaul::template::Template;
+use dayhaul::unit::{DAY_MICROS, Day, TemplateName};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Microseconds from 1970-01-01 to 2000-01-01.
+const EPOCH: i64 = 10_957 * DAY_MICROS;
+
+const STORES: [&str; 6] = [
+    "Northgate Dining Hall",
+    "Café Orée",
+    "Main Street Kitchen",
+    "Riverside",
+    "Campus Commons West",
+    "Terminal 2",
+];
+const STATIONS: [&str; 5] = [
+    "Grill, Salad Bar",
+    "Pizza",
+    "Dish Return",
+    "Grill",
+    "Bakery, Dessert, Grill",
+];
+const ITEMS: [&str; 8] = [
+    "Roasted Chicken Thighs",
+    "Jasmine Rice",
+    "Crème brûlée",
+    "House Salad with Vinaigrette",
+    "Beef Chili",
+    "Penne alla Vodka",
+    "Tomato Soup",
+    "Mashed Potatoes",
+];
+const CATEGORIES: [&str; 5] = ["Protein", "Grain", "Dessert", "Vegetable", "Soup"];
+const REASONS: [&str; 4] = ["Overproduction", "Expired", "Plate waste", "Trim"];
+const ACTIONS: [&str; 3] = ["Composted", "Donated", "Landfill"];
+const REGIONS: [&str; 3] = ["Northeast", "Midwest", "Pacific Northwest"];
+
+/// Days that the rows stand in.
+pub const DAYS: i32 = 30;
+
+pub fn first_day() -> Day {
+    Day::from_ymd(2024, 3, 1).unwrap()
+}
+
+pub fn columns() -> Vec<Column> {
+    template().columns
+}
+
+/// Position of the time column.
+pub fn time_column() -> usize {
+    template().time_index()
+}
+
+fn template() -> Template {
+    let source = include_str!("../../templates/foodlogstats.sql");
+    Template::parse(TemplateName::parse("foodlogstats").unwrap(), source).unwrap()
+}
+
+/// The same numbers in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % below
+    }
+}
+
+/// What this thread has worked: figures hold for a core, whatever else the machine does.
+pub fn worked(iterations: u64, mut work: impl FnMut()) -> Duration {
+    let before = cpu_time();
+    for _ in 0..iterations {
+        work();
+    }
+    cpu_time() - before
+}
+
+fn cpu_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a timespec of ours, valid for the call.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(result, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// The rows as columns.
+pub fn batch(rows: usize) -> RecordBatch {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut text = |from: &[&'static str], nulls: u64| -> ArrayRef {
+        let values = (0..rows).map(|_| {
+            let value = from[random.next(from.len() as u64) as usize];
+            (random.next(100) >= nulls).then_some(value)
+        });
+        Arc::new(StringArray::from_iter(values))
+    };
+    let texts = [
+        text(&STORES, 0),
+        text(&STATIONS, 15),
+        text(&["validated", "pending"], 5),
+        text(&REGIONS, 10),
+        text(&ACTIONS, 0),
+        text(&ITEMS, 0),
+        text(&CATEGORIES, 3),
+        text(&REASONS, 30),
+    ];
+    let [
+        store,
+        station,
+        status,
+        region,
+        action,
+        name,
+        category,
+        reason,
+    ] = texts;
+    let mut decimal = |precision: u8, scale: i8, below: u64, zeros: u64| -> ArrayRef {
+        let values = (0..rows).map(|_| match random.next(100) < zeros {
+            true => 0,
+            false => i128::from(random.next(below)),
+        });
+        let array = Decimal128Array::from_iter_values(values);
+        Arc::new(array.with_precision_and_scale(precision, scale).unwrap())
+    };
+    let decimals = [
+        decimal(10, 3, 60_000, 0),
+        decimal(8, 3, 4_000, 60),
+        decimal(11, 3, 60_000, 2),
+        decimal(10, 4, 150_000, 5),
+        decimal(10, 2, 2_500, 5),
+    ];
+    let [quantity, average, weight, cost, price] = decimals;
+    let ints = |first: i64, step: i64, of: i64| -> ArrayRef {
+        let value = |i: i64| first + i % of * step;
+        Arc::new(Int64Array::from_iter_values((0..rows as i64).map(value)))
+    };
+    let target = (0..rows).map(|_| random.next(400) as f64 / 8.0);
+    let target: ArrayRef = Arc::new(Float64Array::from_iter_values(target));
+    let start = first_day().micros() + EPOCH;
+    let span = i64::from(DAYS) * DAY_MICROS / rows as i64;
+    let times = (0..rows as i64).map(|i| start + i * span + random.next(1_000_000) as i64);
+    let times = TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC");
+    let mut flags = ListBuilder::new(StringBuilder::new());
+    for _ in 0..rows {
+        for flag in ["photo", "manual weight"]
+            .iter()
+            .take(random.next(3) as usize)
+        {
+            flags.values().append_value(flag);
+        }
+        flags.append(random.next(10) > 0);
+    }
+    let columns: Vec<ArrayRef> = vec![
+        ints(71_234_567, 1, i64::MAX),
+        store,
+        station,
+        status,
+        region,
+        ints(1, 1, 3),
+        action,
+        name,
+        quantity,
+        average,
+        weight,
+        category,
+        cost,
+        target,
+        price,
+        reason,
+        ints(40, 7, 5),
+        Arc::new(times),
+        Arc::new(flags.finish()),
+    ];
+    let schema = arrow_schema(&self::columns()).unwrap();
+    RecordBatch::try_new(schema, columns).unwrap()
+}
+
+/// The rows as tuples, and where each ends.
+pub fn tuples(batch: &RecordBatch) -> (BytesMut, Vec<usize>) {
+    let (mut out, mut ends) = (BytesMut::new(), Vec::new());
+    let mut end = 0;
+    let mut encoder = Encoder::new(&columns()).unwrap();
+    encoder
+        .encode(batch, &mut out, |tuple| {
+            end += tuple.len();
+            ends.push(end);
+        })
+        .unwrap();
+    (out, ends)
+}
