@@ -10,12 +10,14 @@
 //! Everything here blocks; from async code call it in `spawn_blocking`.
 
 mod account;
+mod folder;
 mod kept;
 mod postmaster;
 mod programs;
 
 use crate::error::{Error, Kind, Result};
 use account::Account;
+pub use folder::Folder;
 pub use kept::Kept;
 use postmaster::{Ended, Postmaster};
 pub use programs::{OLDEST, OVERRIDE, Programs};

@@ -150,6 +150,10 @@ impl Settings {
     /// A named file that cannot be read; unknown keys, values that make no sense, each with its place; no
     /// `warehouse.url` anywhere.
     pub fn load(path: Option<&Path>) -> Result<Settings> {
+        Settings::load_over(path, &[])
+    }
+
+    fn load_over(path: Option<&Path>, over: &[(&str, &str)]) -> Result<Settings> {
         let named = path.map(Path::to_owned).or_else(|| {
             std::env::var_os("DAYHAUL_CONFIG")
                 .filter(|v| !v.is_empty())
@@ -160,6 +164,10 @@ impl Settings {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
+        let over = over
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let variables = variables.chain(over);
         Settings::from_parts(
             file.as_ref().map(|(p, t)| (p.as_path(), t.as_str())),
             variables,
@@ -178,6 +186,22 @@ impl Settings {
             ))
             .with_hint("name the warehouse's configuration with `--config`")),
         }
+    }
+
+    /// As [`Settings::load`], with another warehouse than the one that is configured: its URL, and a reference to its
+    /// password.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_with_warehouse(
+        path: Option<&Path>,
+        url: &str,
+        password: Option<&str>,
+    ) -> Result<Settings> {
+        let mut settings = Settings::load_over(path, &[("DAYHAUL_WAREHOUSE_URL", url)])?;
+        settings.warehouse.url_place = Place::Argument;
+        settings.warehouse.password = password.map(str::to_owned);
+        Ok(settings)
     }
 
     /// The same from texts; no file is read but the salt's, where one is named.

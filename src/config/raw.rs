@@ -45,6 +45,8 @@ pub enum Place {
     File(PathBuf, usize),
     /// An environment variable.
     Variable(String),
+    /// The command line.
+    Argument,
 }
 
 impl fmt::Display for Place {
@@ -52,6 +54,7 @@ impl fmt::Display for Place {
         match self {
             Place::File(path, line) => write!(f, "{}:{line}", path.display()),
             Place::Variable(name) => f.write_str(name),
+            Place::Argument => f.write_str("the command line"),
         }
     }
 }

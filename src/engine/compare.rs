@@ -171,9 +171,10 @@ impl Haul<'_> {
     ) -> Result<Hauled, Fault> {
         if let Some(files) = files {
             for (index, day) in changed.iter().enumerate() {
-                let taken = files.take_day(index, &day.rows, &day.tally).await;
-                taken.map_err(landing)?;
+                files.take_day(index, &day.rows).await.map_err(landing)?;
             }
+            let tallies = changed.iter().map(|day| day.tally).enumerate();
+            files.finish(tallies, || {}).await.map_err(landing)?;
         }
         begin_difference(to, &self.entry).await.map_err(target)?;
         let mut matched = Vec::with_capacity(changed.len());
@@ -265,7 +266,7 @@ impl Haul<'_> {
         from.batch("COMMIT").await.map_err(source)?;
         if let Some(files) = files {
             files
-                .finish(&[tally], || moved(0, 0))
+                .finish([(0, tally)], || moved(0, 0))
                 .await
                 .map_err(landing)?;
         }

@@ -89,6 +89,9 @@ impl Haul<'_> {
                 Work::Land => Err(Error::new(Kind::Bug, "what lands asks no source").into()),
                 Work::Refresh if hints.replace => self.replace(from, to, progress).await,
                 Work::Refresh => self.refresh(from, to, hints, progress).await,
+                Work::Restore => {
+                    Err(Error::new(Kind::Bug, "files are not read from a tenant").into())
+                }
                 Work::Load if one_table => self.stream(from, to, self.reload, progress).await,
                 Work::Load => self.buffer(from, to, progress).await,
             }
@@ -156,7 +159,11 @@ impl Haul<'_> {
         same_count(sent, stored)?;
         from.batch("COMMIT").await.map_err(source)?;
         if let Some(files) = files {
-            files.finish(&days, || moved(0, 0)).await.map_err(landing)?;
+            let tallies = days.iter().copied().enumerate();
+            files
+                .finish(tallies, || moved(0, 0))
+                .await
+                .map_err(landing)?;
         }
         self.finish_load(to, &days, files).await
     }
@@ -203,10 +210,15 @@ impl Haul<'_> {
         moved(seen, (held - told) as u64);
         from.batch("COMMIT").await.map_err(source)?;
         if let Some(files) = files {
-            for (index, (tally, rows)) in days.iter().zip(&buffers).enumerate() {
-                files.take_day(index, rows, tally).await.map_err(landing)?;
+            for (index, rows) in buffers.iter().enumerate() {
+                files.take_day(index, rows).await.map_err(landing)?;
                 moved(0, 0);
             }
+            let tallies = days.iter().copied().enumerate();
+            files
+                .finish(tallies, || moved(0, 0))
+                .await
+                .map_err(landing)?;
         }
 
         if self.begin_load(to, self.reload).await? == Claim::Done {

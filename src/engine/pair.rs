@@ -5,6 +5,7 @@ use super::haul::begin_source;
 use super::land::{Landed, To};
 use super::pace::Pace;
 use super::queue::{Errand, PairWork, runs_of};
+use super::restore::PairFiles;
 use super::retry;
 use super::run::Options;
 use super::shared::lock;
@@ -23,13 +24,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
 
+/// Where a pair's rows come from.
+pub(super) enum Source {
+    /// Its tenant's server.
+    Tenant(Access),
+    Files(PairFiles),
+    /// Whatever is to be done, the warehouse has the rows.
+    Nobody,
+}
+
+impl Source {
+    /// What the limit on windows at once is counted for.
+    fn server(&self) -> String {
+        match self {
+            Source::Tenant(access) => access.url.endpoint(),
+            Source::Files(_) => "files".to_owned(),
+            Source::Nobody => String::new(),
+        }
+    }
+}
+
 /// A pair whose work can begin.
 pub(super) struct ReadyPair {
     pub pair: Pair,
     pub tenant: Tenant,
     pub template: Arc<Template>,
-    /// How to reach the source; `None` when it is not asked.
-    pub access: Option<Access>,
+    pub source: Source,
     /// Held while a year is revealed: two reveals at once would each show only their own.
     pub shape: Mutex<Shape>,
     /// Every day that the run is to account for.
@@ -40,6 +60,8 @@ pub(super) struct ReadyPair {
     pub staged: BTreeMap<Day, Tally>,
     /// Days to load.
     pub load: BTreeSet<Day>,
+    /// Days that are to come from files, and have none.
+    pub lacking: BTreeSet<Day>,
     /// Days to compare with their source.
     pub refresh: BTreeSet<Day>,
     /// Days to land from the warehouse; of those that are staged, too.
@@ -128,6 +150,8 @@ impl ReadyPair {
             // A year that is being built has nothing to compare with.
             if self.refresh.contains(&day) && !matches!(destination, Destination::Staging(_)) {
                 Errand::refresh(destination)
+            } else if matches!(self.source, Source::Files(_)) {
+                Errand::restore(destination)
             } else {
                 Errand::load(destination)
             }
@@ -155,10 +179,7 @@ impl ReadyPair {
     fn share(&self, runs: VecDeque<(Errand, Window)>) -> PairWork {
         PairWork {
             tenant: self.tenant.name.to_string(),
-            server: self
-                .access
-                .as_ref()
-                .map_or_else(String::new, |access| access.url.endpoint()),
+            server: self.source.server(),
             runs,
             years: BTreeSet::new(),
             pace: Pace::new(self.history),
@@ -213,7 +234,8 @@ impl Planned {
         if options.to.lands() {
             arrow_schema(&pair.template.columns)?;
         }
-        let known = landed::units(session, &pair.tenant.name, &pair.template.name).await?;
+        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+        let known = landed::units(session, tenant, template).await?;
         let days = ask.days(&pair, &known, options.to, options.today)?;
         Ok(Planned { pair, days, known })
     }
@@ -253,16 +275,16 @@ impl Making<'_> {
     ///
     /// # Errors
     /// Refused when a relation that is not ours stands in the way; the warehouse's.
-    pub async fn ready(self, planned: Planned, access: Option<Access>) -> Result<ReadyPair> {
+    pub async fn ready(self, planned: Planned, source: Source) -> Result<ReadyPair> {
         let alone = self.options.to == To::Parquet;
         if alone || matches!(self.ask, Ask::Land { .. }) {
-            return self.without_tables(planned, access).await;
+            return self.without_tables(planned, source).await;
         }
-        self.with_tables(planned, access).await
+        self.with_tables(planned, source).await
     }
 
     /// Days that go into files alone, or are there: the warehouse keeps its shape.
-    async fn without_tables(self, planned: Planned, access: Option<Access>) -> Result<ReadyPair> {
+    async fn without_tables(self, planned: Planned, source: Source) -> Result<ReadyPair> {
         let session = self.session;
         let (tenant, template) = (&planned.pair.tenant.name, &planned.pair.template.name);
         if self.options.to.lands() {
@@ -278,13 +300,14 @@ impl Making<'_> {
         Ok(ReadyPair {
             tenant: planned.pair.tenant.clone(),
             template: Arc::clone(&planned.pair.template),
-            access,
+            source,
             shape: Mutex::new(shape),
             asked: planned.days.all(),
             landed: planned.landed(),
             pair: planned.pair,
             skipped: planned.days.skipped,
             staged: BTreeMap::new(),
+            lacking: BTreeSet::new(),
             load: planned.days.load,
             refresh: planned.days.refresh,
             land: planned.days.land,
@@ -296,7 +319,7 @@ impl Making<'_> {
         })
     }
 
-    async fn with_tables(self, mut planned: Planned, access: Option<Access>) -> Result<ReadyPair> {
+    async fn with_tables(self, mut planned: Planned, source: Source) -> Result<ReadyPair> {
         let Making {
             session,
             ask,
@@ -313,7 +336,10 @@ impl Making<'_> {
                 tracing::warn!(relation, "is gone from the database, and made anew");
             }
             planned = Planned::of(session, pair.clone(), ask, options).await?;
-            planned.days.bring_back(&lost.days);
+            // Of a restore, those that have files are asked for as it is.
+            if !matches!(ask, Ask::Restore(_)) {
+                planned.days.bring_back(&lost.days);
+            }
         }
         let first = Shape::first_fold_line(today, pair.template.open_days);
         let from = planned.days.earliest();
@@ -357,6 +383,13 @@ impl Making<'_> {
                 }
             }
         }
+        let mut lacking = BTreeSet::new();
+        if let Source::Files(files) = &source {
+            (lacking, days.load) = days
+                .load
+                .into_iter()
+                .partition(|day| files.wanted.lacking.contains(day));
+        }
         let reader = &settings.warehouse.reader_role;
         let todo: BTreeSet<Day> = days.load.union(&days.refresh).copied().collect();
         warehouse::prepare(
@@ -375,11 +408,12 @@ impl Making<'_> {
             tenant: pair.tenant.clone(),
             template: Arc::clone(&pair.template),
             pair,
-            access,
+            source,
             shape: Mutex::new(shape),
             asked,
             skipped: days.skipped,
             staged,
+            lacking,
             load: days.load,
             refresh: days.refresh,
             land: days.land,

@@ -78,9 +78,11 @@ fn page(registered: &Registered) -> String {
 fn columns_table(template: &Template) -> String {
     let mut sheet = Sheet::new(&["column", "type", ""]);
     for column in &template.columns {
+        // Only a type with a precision is rounded, only one without says how it lands.
         let rounds = column.round.then(|| "the source may round".to_owned());
+        let lands = column.land.map(|land| format!("lands as {land}"));
         let masked = column.mask.map(|mask| format!("on a laptop: {mask}"));
-        let said: Vec<String> = rounds.into_iter().chain(masked).collect();
+        let said: Vec<String> = rounds.into_iter().chain(lands).chain(masked).collect();
         sheet.row([column.name.clone(), column.ty.to_string(), said.join("; ")]);
     }
     sheet.render()
@@ -100,12 +102,12 @@ fn versions_table(versions: &[Version]) -> String {
 
 fn to_json(registered: &Registered, versions: Option<&[Version]>) -> Value {
     let template = &registered.template;
-    let columns = template.columns.iter();
-    let columns = columns.map(|c| {
+    let columns = template.columns.iter().map(|c| {
         json!({
             "name": c.name,
             "type": c.ty.to_string(),
             "round": c.round,
+            "land": c.land.map(|land| land.to_string()),
             "mask": c.mask.map(Mask::as_str),
         })
     });

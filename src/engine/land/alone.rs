@@ -5,6 +5,8 @@ use crate::catalog::{landed, lease};
 use crate::copy::{Digest, Tally};
 use crate::engine::haul::{Haul, SEND_BYTES};
 use crate::engine::hauled::{Fault, Hauled, Refreshed, landing, source, target};
+use crate::engine::pull::Pulled;
+use crate::error::Result;
 use crate::pg::Session;
 use crate::unit::Day;
 use futures_util::StreamExt;
@@ -32,15 +34,14 @@ impl Haul<'_> {
             return self.stream_alone(lake, from, to, &known, moved).await;
         }
         let mut files = DayFiles::new(lake, self.place.template, self.window.days())?;
-        for (index, day) in pulled.iter().enumerate() {
-            if known[index] != Some(day.tally.digest)
-                && let Some(rows) = &day.rows
-                && let Err(fault) = files.take_day(index, rows, &day.tally).await
-            {
-                files.abort().await;
-                return Err(landing(fault));
-            }
-            moved(0, 0);
+        let changed: Vec<(usize, &Pulled)> = pulled
+            .iter()
+            .enumerate()
+            .filter(|(index, day)| known[*index] != Some(day.tally.digest))
+            .collect();
+        if let Err(error) = take_days(&mut files, &changed, &mut moved).await {
+            files.abort().await;
+            return Err(landing(error));
         }
         let tallies: Vec<Tally> = pulled.iter().map(|day| day.tally).collect();
         self.end_alone(files, to, &known, &tallies).await
@@ -89,7 +90,7 @@ impl Haul<'_> {
         moved(seen, bytes as u64);
         from.batch("COMMIT").await.map_err(source)?;
         files
-            .finish(&tallies, || moved(0, 0))
+            .finish(tallies.iter().copied().enumerate(), || moved(0, 0))
             .await
             .map_err(landing)?;
         Ok(tallies)
@@ -132,4 +133,20 @@ impl Haul<'_> {
         }
         Ok(Hauled::Refreshed(days))
     }
+}
+
+/// Days that are held in memory, by their indices, into their files.
+async fn take_days(
+    files: &mut DayFiles<'_>,
+    days: &[(usize, &Pulled)],
+    moved: &mut impl FnMut(u64, u64),
+) -> Result<()> {
+    for (index, day) in days {
+        if let Some(rows) = &day.rows {
+            files.take_day(*index, rows).await?;
+            moved(0, 0);
+        }
+    }
+    let tallies = days.iter().map(|(index, day)| (*index, day.tally));
+    files.finish(tallies, || moved(0, 0)).await
 }

@@ -3,8 +3,7 @@
 //! # Memory usage
 //!
 //! Rows that wait to be encoded: at most [`DECODED_BYTES`], over all days together. Encoded rows of open files: at most
-//! [`ENCODED_BYTES`]; past it the fullest file ends its row group. A file is opened with its first full batch, so that
-//! small days, the usual case, are open one at a time while they are finished.
+//! [`ENCODED_BYTES`]; past it the fullest file ends its row group. A file is opened with its first full batch.
 
 use super::Landed;
 use crate::copy::{Decoder, Digest, Encoder, Tally, tuples};
@@ -17,6 +16,7 @@ use crate::template::Template;
 use crate::unit::{Day, SchemaName, TenantName};
 use arrow_array::RecordBatch;
 use bytes::BytesMut;
+use futures_util::StreamExt;
 
 /// Rows of all days of a window that wait to be encoded.
 const DECODED_BYTES: usize = 16 << 20;
@@ -29,6 +29,9 @@ const BATCH_ROWS: usize = 16 << 10;
 
 /// Memory of a day's rows after which they are encoded.
 const BATCH_BYTES: usize = 2 << 20;
+
+/// Files completed at once.
+const FINISHED_AT_ONCE: usize = 8;
 
 /// Bytes of tuples between two looks at how much is held.
 const LOOK_BYTES: usize = 128 << 10;
@@ -245,51 +248,59 @@ impl<'a> DayFiles<'a> {
             .ok_or_else(|| Error::new(crate::error::Kind::Bug, "a file that was opened is gone"))
     }
 
-    /// Completes the file of a day, by its index: aside, where nobody sees it, and safe there. A day
-    /// without rows gets a file without rows: it was looked at, and is not missing.
+    /// All rows of a day, by its index, on their way into its file.
     ///
     /// # Errors
     /// As [`DayFiles::settle`].
-    pub async fn finish_day(&mut self, day: usize, tally: &Tally) -> Result<()> {
+    pub async fn take_day(&mut self, day: usize, rows: &DayBuffer) -> Result<()> {
+        for piece in rows.pieces() {
+            tuples(piece).for_each(|tuple| self.push(day, tuple));
+            self.settle().await?;
+        }
+        self.encode_rest(day).await
+    }
+
+    /// Encodes what is left of a day, and gives its decoder to the next.
+    async fn encode_rest(&mut self, day: usize) -> Result<()> {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
         self.encode(day).await?;
         self.writer(day).await?;
-        let open = std::mem::take(&mut self.open[day]);
-        self.spare = open.decoder.or(self.spare.take());
-        let Some(writer) = open.writer else {
-            return Ok(());
-        };
-        let restored = self.restored.as_ref().map(|_| open.restored);
-        let file = writer.finish(tally, restored, self.run).await?;
-        self.finished.push(Aside {
-            day: self.days[day],
-            tally: *tally,
-            file,
-        });
-        Ok(())
+        let decoder = self.open[day].decoder.take();
+        self.spare = decoder.or(self.spare.take());
+        self.free().await
     }
 
-    /// All rows of a day, by its index, into its file.
+    /// Completes the files of days, by their indices: aside, where nobody sees them, and safe there. A day without rows
+    /// gets a file without rows: it was looked at, and is not missing. `each` is called after every one.
     ///
     /// # Errors
     /// As [`DayFiles::settle`].
-    pub async fn take_day(&mut self, day: usize, rows: &DayBuffer, tally: &Tally) -> Result<()> {
-        for piece in rows.pieces() {
-            tuples(piece).for_each(|tuple| self.push(day, tuple));
-            self.settle().await?;
+    pub async fn finish(
+        &mut self,
+        tallies: impl IntoIterator<Item = (usize, Tally)>,
+        mut each: impl FnMut(),
+    ) -> Result<()> {
+        let mut writers = Vec::new();
+        for (day, tally) in tallies {
+            self.encode_rest(day).await?;
+            let open = std::mem::take(&mut self.open[day]);
+            let restored = self.restored.as_ref().map(|_| open.restored);
+            if let Some(writer) = open.writer {
+                writers.push((self.days[day], tally, restored, writer));
+            }
         }
-        self.finish_day(day, tally).await
-    }
-
-    /// Completes the files of all days. `each` is called after every one.
-    ///
-    /// # Errors
-    /// As [`DayFiles::settle`].
-    pub async fn finish(&mut self, tallies: &[Tally], mut each: impl FnMut()) -> Result<()> {
-        for (day, tally) in tallies.iter().enumerate() {
-            self.finish_day(day, tally).await?;
+        let run = self.run;
+        // A disk takes its time to say that a file is safe: meanwhile the next one is encoded.
+        let mut finished = futures_util::stream::iter(writers)
+            .map(|(day, tally, restored, writer)| async move {
+                let file = writer.finish(&tally, restored, run).await;
+                file.map(|file| Aside { day, tally, file })
+            })
+            .buffered(FINISHED_AT_ONCE);
+        while let Some(aside) = finished.next().await {
+            self.finished.push(aside?);
             each();
         }
         Ok(())

@@ -111,7 +111,7 @@ impl FromWarehouse<'_> {
             }
         }
         files
-            .finish(&found, || moved(0, 0))
+            .finish(found.into_iter().enumerate(), || moved(0, 0))
             .await
             .map_err(landing)?;
         files.publish(to, &self.entry, self.ledger()).await
