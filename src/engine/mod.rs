@@ -18,6 +18,7 @@ mod pair;
 mod pull;
 mod pulse;
 mod queue;
+mod ready;
 mod retry;
 pub mod run;
 mod shared;
