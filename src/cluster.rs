@@ -1,18 +1,24 @@
-//! Private PostgreSQL clusters: for the demo, the tests and the benchmarks.
+//! Private PostgreSQL clusters: for the demo, laptops, the tests and the benchmarks.
 //!
 //! A [`Cluster`] is a server of our own in a folder of its own, on a free port of 127.0.0.1, with `trust` for everybody
 //! on this machine: a throw-away, never a place for data that matters. It ends with us. [`Drop`] stops it and removes
 //! its folder; should the process be killed before that, Linux sends the server SIGQUIT (`PR_SET_PDEATHSIG`), which is
 //! an immediate shutdown. On other systems a killed process leaves the server running.
 //!
+//! A [`Kept`] cluster is one that stays, behind a password.
+//!
 //! Everything here blocks; from async code call it in `spawn_blocking`.
 
 mod account;
+mod folder;
+mod kept;
 mod postmaster;
 mod programs;
 
 use crate::error::{Error, Kind, Result};
 use account::Account;
+pub use folder::Folder;
+pub use kept::Kept;
 use postmaster::{Ended, Postmaster};
 pub use programs::{OLDEST, OVERRIDE, Programs};
 use std::fs;
@@ -85,9 +91,9 @@ impl Cluster {
             keep: false,
         };
         cluster.account.own(&cluster.folder)?;
-        cluster.initdb()?;
+        cluster.initdb(&["-A", "trust"])?;
         cluster.configure(settings)?;
-        cluster.start_on_a_free_port()?;
+        cluster.start_on_a_free_port(true)?;
         Ok(cluster)
     }
 
@@ -204,14 +210,14 @@ impl Cluster {
         Ok(())
     }
 
-    fn initdb(&self) -> Result<()> {
+    /// `auth`: how clients prove who they are.
+    fn initdb(&self, auth: &[&str]) -> Result<()> {
         let mut command = self.command("initdb");
         command
+            .args(auth)
             .args([
                 "-U",
                 "postgres",
-                "-A",
-                "trust",
                 "-E",
                 "UTF8",
                 "--locale=C",
@@ -232,12 +238,12 @@ impl Cluster {
         Ok(())
     }
 
-    fn start_on_a_free_port(&mut self) -> Result<()> {
+    fn start_on_a_free_port(&mut self, leashed: bool) -> Result<()> {
         let mut tried = 0;
         loop {
             self.port = free_port()?;
             tried += 1;
-            match self.launch(true) {
+            match self.launch(leashed) {
                 Err(_) if tried < PORTS_TRIED && self.log().contains("Address already in use") => {
                     let _ = fs::remove_file(self.log_file());
                 }

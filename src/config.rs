@@ -16,12 +16,16 @@
 //!
 //! [secrets]
 //! allow = ["cmd:pass show acme/db"]      # references of tenants that this host may follow
+//!
+//! [laptop]
+//! salt_file = "/home/me/wh/salt"         # only in what `dayhaul laptop` writes
 //! ```
 //!
 //! Every key can be overridden by an environment variable, `DAYHAUL_<SECTION>_<KEY>`: `DAYHAUL_WAREHOUSE_URL`,
 //! `DAYHAUL_LOAD_JOBS`. A key or a variable nobody knows is an error, since a misspelt limit would be no limit.
 
 mod landing;
+mod masks;
 mod quantity;
 mod raw;
 
@@ -30,6 +34,7 @@ pub use quantity::{duration, size};
 pub use raw::Place;
 
 use crate::error::{Error, Result};
+use crate::schema::Salt;
 use crate::unit::IDENTIFIER_BYTES;
 use raw::{Entry, Value};
 use std::fmt;
@@ -49,6 +54,9 @@ pub struct Settings {
     pub load: Load,
     pub landing: Landing,
     pub secrets: Secrets,
+    /// `[laptop]` `salt_file`: the warehouse is somebody's laptop. What is read from tenants is masked as the templates say,
+    /// with the salt in this file. Default: none; nothing is masked.
+    pub masks: Option<Salt>,
 }
 
 /// `[warehouse]`: the one database that everything is hauled into.
@@ -142,6 +150,10 @@ impl Settings {
     /// A named file that cannot be read; unknown keys, values that make no sense, each with its place; no
     /// `warehouse.url` anywhere.
     pub fn load(path: Option<&Path>) -> Result<Settings> {
+        Settings::load_over(path, &[])
+    }
+
+    fn load_over(path: Option<&Path>, over: &[(&str, &str)]) -> Result<Settings> {
         let named = path.map(Path::to_owned).or_else(|| {
             std::env::var_os("DAYHAUL_CONFIG")
                 .filter(|v| !v.is_empty())
@@ -152,13 +164,47 @@ impl Settings {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
+        let over = over
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let variables = variables.chain(over);
         Settings::from_parts(
             file.as_ref().map(|(p, t)| (p.as_path(), t.as_str())),
             variables,
         )
     }
 
-    /// The same from texts: pure.
+    /// For what a laptop, which holds masked values only, does not do.
+    ///
+    /// # Errors
+    /// The configuration is a laptop's; `why` it is refused.
+    pub fn refuse_masked(&self, why: &str) -> Result<()> {
+        match self.masks {
+            None => Ok(()),
+            Some(_) => Err(Error::refused(format!(
+                "the configuration is a laptop's (`laptop.salt_file`): {why}"
+            ))
+            .with_hint("name the warehouse's configuration with `--config`")),
+        }
+    }
+
+    /// As [`Settings::load`], with another warehouse than the one that is configured: its URL, and a reference to its
+    /// password.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_with_warehouse(
+        path: Option<&Path>,
+        url: &str,
+        password: Option<&str>,
+    ) -> Result<Settings> {
+        let mut settings = Settings::load_over(path, &[("DAYHAUL_WAREHOUSE_URL", url)])?;
+        settings.warehouse.url_place = Place::Argument;
+        settings.warehouse.password = password.map(str::to_owned);
+        Ok(settings)
+    }
+
+    /// The same from texts; no file is read but the salt's, where one is named.
     ///
     /// # Errors
     /// As [`Settings::load`].
@@ -205,6 +251,7 @@ struct Draft {
     load: Load,
     landing: Landing,
     secrets: Secrets,
+    salt_file: Option<PathBuf>,
 }
 
 impl Default for Draft {
@@ -217,6 +264,7 @@ impl Default for Draft {
             load: Load::default(),
             landing: Landing::default(),
             secrets: Secrets::default(),
+            salt_file: None,
         }
     }
 }
@@ -249,6 +297,7 @@ impl Draft {
             "lock_timeout" => load.lock_timeout = timeout(&text, Duration::from_millis(1))?,
             "barrier_timeout" => load.barrier_timeout = timeout(&text, Duration::from_millis(1))?,
             "max_failures" => load.max_failures = count(&text, usize::MAX)?,
+            "salt_file" => self.salt_file = Some(PathBuf::from(text)),
             "max_failures_per_tenant" => load.max_failures_per_tenant = count(&text, usize::MAX)?,
             other => return Err(format!("`{other}` is not read anywhere")),
         }
@@ -277,8 +326,13 @@ impl Draft {
                 reader_role: self.reader_role,
             },
             load: self.load,
-            landing: self.landing.check()?,
+            // A laptop lands nothing, whatever the environment says for the warehouse.
+            landing: match self.salt_file {
+                None => self.landing.check()?,
+                Some(_) => Landing::default(),
+            },
             secrets: self.secrets,
+            masks: self.salt_file.as_deref().map(masks::salt).transpose()?,
         })
     }
 }

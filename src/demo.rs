@@ -5,6 +5,8 @@
 
 use crate::error::Result;
 use crate::pg::Session;
+use crate::schema::Scalar;
+use crate::sql;
 use crate::unit::{Day, Window};
 
 /// The template that reads these tables.
@@ -67,6 +69,26 @@ impl FoodLog {
     pub fn rows(&self) -> u64 {
         self.days.days().map(|day| self.rows_of(day)).sum()
     }
+}
+
+/// The first id of rows that were not there from the beginning.
+const LATE: i64 = 9_000_000_000_000_000;
+
+/// Takes away what [`late_rows`] brought.
+pub const NO_LATE_ROWS: &str = "DELETE FROM phood_foodlogsum WHERE id >= 9000000000000000";
+
+/// A statement that lets rows appear on a day, as many as `rows` or as the day has: copies of its first ones, logged within
+/// its last second.
+pub fn late_rows(day: Day, rows: u64) -> String {
+    let bound = |day| sql::bound(day, Scalar::Timestamptz);
+    let (from, to) = (bound(day), bound(day.next()));
+    format!(
+        "INSERT INTO phood_foodlogsum \
+         SELECT {LATE} + number, location_id, inventory_item_id, action_taken_id, action_reason_id, pan_id, quantity, \
+                validation_status, flags, {to} - interval '1 second' + number % 1000 * interval '1 ms' \
+         FROM (SELECT row_number() OVER (ORDER BY id) - 1 AS number, * FROM phood_foodlogsum \
+               WHERE logged_time >= {from} AND logged_time < {to} ORDER BY id LIMIT {rows}) AS first"
+    )
 }
 
 /// What a tenant's own tables add up to, computed there and without the template.

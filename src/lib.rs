@@ -4,9 +4,10 @@
 //!
 //! ```text
 //! error, unit → schema → copy
-//! config, template, cluster → pg → catalog, warehouse, landing, demo → engine → report → cli
+//! config, template, cluster → pg → catalog, warehouse, landing, demo → engine → report → bench → cli
 //! ```
 
+pub mod bench;
 pub mod catalog;
 pub mod cli;
 pub mod cluster;

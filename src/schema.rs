@@ -8,8 +8,10 @@
 //! fields, numeric with a negative scale, length or precision inside arrays, money, reg*, xml, composites, user types.
 
 pub mod arrow;
+mod mask;
 
 pub use arrow::LandAs;
+pub use mask::{HASH_DIGITS, Mask, Salt};
 
 use crate::error::{Error, Result};
 use std::fmt;
@@ -261,6 +263,9 @@ pub struct Column {
     /// How a numeric without precision lands as Parquet. What the warehouse holds does not depend on it, so it is no
     /// part of a template's version.
     pub land: Option<LandAs>,
+    /// How its values are masked where they leave for a laptop. The warehouse itself holds the true ones, so it is no part
+    /// of a template's version.
+    pub mask: Option<Mask>,
 }
 
 impl Column {

@@ -317,6 +317,19 @@ impl Window {
         runs
     }
 
+    /// The window without `day`, and `day` by itself, in order.
+    pub fn around(&self, day: Day) -> Vec<Window> {
+        let mut pieces = Vec::with_capacity(3);
+        if self.from < day {
+            pieces.push(Window::new(self.from, day));
+        }
+        pieces.push(Window::single(day));
+        if day.next() < self.to {
+            pieces.push(Window::new(day.next(), self.to));
+        }
+        pieces
+    }
+
     /// Both halves, the first no shorter than the second; `None` for a single day.
     pub fn halves(&self) -> Option<(Window, Window)> {
         let n = i32::try_from(self.len()).unwrap_or(i32::MAX);

@@ -1,5 +1,7 @@
 //! Tuples of the template `foodlogstats`: 19 columns, values as a kitchen's scale and its menus give them.
 
+#![allow(dead_code)] // no bench uses all of it
+
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::{
     ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
@@ -12,6 +14,7 @@ use dayhaul::schema::arrow::arrow_schema;
 use dayhaul::template::Template;
 use dayhaul::unit::{DAY_MICROS, Day, TemplateName};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Microseconds from 1970-01-01 to 2000-01-01.
 const EPOCH: i64 = 10_957 * DAY_MICROS;
@@ -58,7 +61,6 @@ pub fn columns() -> Vec<Column> {
 }
 
 /// Position of the time column.
-#[allow(dead_code)] // one bench routes, the other does not
 pub fn time_column() -> usize {
     template().time_index()
 }
@@ -78,6 +80,26 @@ impl Random {
         self.0 ^= self.0 << 17;
         self.0 % below
     }
+}
+
+/// What this thread has worked: figures hold for a core, whatever else the machine does.
+pub fn worked(iterations: u64, mut work: impl FnMut()) -> Duration {
+    let before = cpu_time();
+    for _ in 0..iterations {
+        work();
+    }
+    cpu_time() - before
+}
+
+fn cpu_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a timespec of ours, valid for the call.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(result, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// The rows as columns.

@@ -32,6 +32,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "landing",
         sql: include_str!("migrations/0004_landing.sql"),
     },
+    Migration {
+        version: 5,
+        name: "restore",
+        sql: include_str!("migrations/0005_restore.sql"),
+    },
 ];
 
 /// Where the applied ones are kept.
@@ -79,6 +84,21 @@ pub async fn check(session: &Session) -> Result<()> {
         .with_hint("run `dayhaul init`")),
         _ => Ok(()),
     }
+}
+
+/// Whether a catalog is there, of whatever version.
+///
+/// # Errors
+/// Those of PostgreSQL.
+pub async fn is_there(session: &Session) -> Result<bool> {
+    let row = session
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = '_wh' AND c.relname = $1)",
+            &[&TABLE],
+        )
+        .await?;
+    Ok(row.get(0))
 }
 
 /// There is no catalog yet.

@@ -10,12 +10,16 @@ pub mod landed;
 pub mod lease;
 pub mod ledger;
 pub mod life;
+pub mod masked;
 pub mod migrate;
-mod pairs;
+pub mod pairs;
 pub mod relations;
+pub mod restored;
 mod rights;
 pub mod runs;
+pub mod snapshot;
 pub mod staged;
+pub mod standing;
 mod steps;
 pub mod templates;
 pub mod tenants;
@@ -139,6 +143,7 @@ pub async fn warehouse_session(settings: &Settings) -> Result<Session> {
     if !ready {
         return Err(migrate::not_initialised());
     }
+    masked::check(&session, settings.masks.as_ref()).await?;
     session
         .batch(&format!("SET ROLE {}", ident(owner)))
         .await
@@ -189,7 +194,16 @@ pub async fn warehouse_access(settings: &Settings) -> Result<Access> {
 /// A URL that makes no sense; a password reference that leads nowhere, or that this host is not allowed to follow.
 pub async fn access(tenant: &Tenant, settings: &Settings) -> Result<Access> {
     let place = |e: Error| e.at(format!("tenant `{}`", tenant.name));
-    let url = Url::parse(&tenant.url).map_err(place)?;
+    let text = tenant.url.as_deref().ok_or_else(|| {
+        place(Error::refused(
+            "it was restored from files, which do not know its source",
+        ))
+        .with_hint(format!(
+            "say where its rows come from: `dayhaul tenant add {} --url URL`",
+            tenant.name
+        ))
+    })?;
+    let url = Url::parse(text).map_err(place)?;
     let password = match &tenant.password {
         Some(text) => {
             let reference = SecretRef::parse(text).map_err(place)?;

@@ -27,15 +27,29 @@ pub struct Pair {
 /// # Errors
 /// The selection names a tenant or template that is unknown, or a pair that is not enabled.
 pub async fn pairs(session: &Session, selection: &Selection) -> Result<Vec<Pair>> {
+    let pairs = select(session, selection, true).await?;
+    refuse_nothing_to_do(selection, &pairs)?;
+    Ok(pairs)
+}
+
+/// As [`pairs`], enabled or not.
+///
+/// # Errors
+/// The selection names a tenant or template that is unknown.
+pub async fn all(session: &Session, selection: &Selection) -> Result<Vec<Pair>> {
+    select(session, selection, false).await
+}
+
+async fn select(session: &Session, selection: &Selection, enabled_only: bool) -> Result<Vec<Pair>> {
     check_selection(session, selection).await?;
     let rows = session
         .query(
             "SELECT t.name, t.schema_name, t.url, t.password_ref, t.vars::text, t.enabled, \
                     p.enabled, p.first_day, p.fold_line, x.name, x.source \
              FROM _wh.pair p JOIN _wh.tenant t ON t.name = p.tenant JOIN _wh.template x ON x.name = p.template \
-             WHERE t.enabled AND p.enabled \
+             WHERE NOT $1 OR t.enabled AND p.enabled \
              ORDER BY t.name COLLATE \"C\", x.name COLLATE \"C\"",
-            &[],
+            &[&enabled_only],
         )
         .await?;
     let mut parsed: HashMap<String, Arc<Template>> = HashMap::new();
@@ -66,7 +80,6 @@ pub async fn pairs(session: &Session, selection: &Selection) -> Result<Vec<Pair>
             fold_line: row.get::<_, Option<NaiveDate>>(8).map(Day::from),
         });
     }
-    refuse_nothing_to_do(selection, &pairs)?;
     Ok(pairs)
 }
 

@@ -6,6 +6,7 @@ use super::ledger::{
 use crate::copy::Tally;
 use crate::error::Result;
 use crate::pg::Session;
+use crate::template::Template;
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use chrono::NaiveDate;
 use std::collections::{BTreeMap, BTreeSet};
@@ -197,6 +198,31 @@ pub async fn stale(
              AND (s.version <> $3 OR u.state = 'loaded' AND u.checked_at > s.staged_at \
                   AND (u.rows, u.digest) IS DISTINCT FROM (s.rows, s.digest))",
             &[&tenant.as_str(), &template.as_str(), &version],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
+        .collect())
+}
+
+/// The staged days of a pair that have the digest of the template's own version.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn of_version(
+    session: &Session,
+    tenant: &TenantName,
+    template: &Template,
+) -> Result<BTreeSet<Day>> {
+    let rows = session
+        .query(
+            "SELECT day FROM _wh.staged WHERE tenant = $1 AND template = $2 AND version = $3",
+            &[
+                &tenant.as_str(),
+                &template.name.as_str(),
+                &template.version(),
+            ],
         )
         .await?;
     Ok(rows

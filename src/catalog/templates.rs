@@ -184,6 +184,36 @@ pub async fn load(session: &Session, template: &Template) -> Result<Loaded> {
     Ok(loaded)
 }
 
+/// Whether there is a template of that name.
+///
+/// # Errors
+/// Those of PostgreSQL.
+pub async fn is_there(session: &Session, name: &TemplateName) -> Result<bool> {
+    let row = session
+        .query_opt(
+            "SELECT FROM _wh.template WHERE name = $1",
+            &[&name.as_str()],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Keeps a version of a template that is not the current one: rows that were restored are of it.
+///
+/// # Errors
+/// Those of PostgreSQL.
+pub async fn know_version(session: &Session, template: &Template) -> Result<()> {
+    session
+        .execute(
+            "INSERT INTO _wh.template_version (template, version, source, loaded_at) \
+             SELECT $1, $2, $3, coalesce((SELECT min(loaded_at) FROM _wh.template_version WHERE template = $1) \
+                                          - interval '1 second', clock_timestamp()) ON CONFLICT DO NOTHING",
+            &[&template.name.as_str(), &template.version(), &template.source],
+        )
+        .await?;
+    Ok(())
+}
+
 async fn replace(session: &Session, template: &Template) -> Result<Loaded> {
     let name = template.name.as_str();
     let row = session

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 pub struct Tenant {
     pub name: TenantName,
     pub schema: SchemaName,
-    /// A connection string without a password.
-    pub url: String,
+    /// A connection string without a password; `None` for a tenant that was restored from files, which do not know it.
+    pub url: Option<String>,
     /// A reference to the password, never the password.
     pub password: Option<String>,
     /// What `{var:NAME}` stands for in its templates.
@@ -38,7 +38,7 @@ pub struct Enabled {
 
 const COLUMNS: &str = "name, schema_name, url, password_ref, vars::text, enabled";
 
-/// Adds a tenant.
+/// Adds a tenant, or completes one of the same schema that was restored without its source.
 ///
 /// # Errors
 /// One of that name, or of that schema, is there already.
@@ -46,8 +46,10 @@ pub async fn add(session: &Session, tenant: &Tenant) -> Result<()> {
     let vars = serde_json::to_string(&tenant.vars).map_err(broken)?;
     let added = session
         .execute(
-            "INSERT INTO _wh.tenant (name, schema_name, url, password_ref, vars) \
-             VALUES ($1, $2, $3, $4, $5::text::jsonb) ON CONFLICT DO NOTHING",
+            "INSERT INTO _wh.tenant AS t (name, schema_name, url, password_ref, vars) \
+             VALUES ($1, $2, $3, $4, $5::text::jsonb) ON CONFLICT (name) DO UPDATE \
+             SET url = excluded.url, password_ref = excluded.password_ref, vars = excluded.vars \
+             WHERE t.url IS NULL AND t.schema_name = excluded.schema_name",
             &[
                 &tenant.name.as_str(),
                 &tenant.schema.as_str(),
@@ -67,12 +69,46 @@ pub async fn add(session: &Session, tenant: &Tenant) -> Result<()> {
     )))
 }
 
+/// Makes a tenant like `tenant`, be it there already or not. Its schema stays as it is.
+///
+/// # Errors
+/// It is there with another schema, or another tenant has its schema.
+pub async fn put(session: &Session, tenant: &Tenant) -> Result<()> {
+    let there = list(session).await?;
+    let Some(old) = there.iter().find(|t| t.name == tenant.name) else {
+        return add(session, tenant).await;
+    };
+    if old.schema != tenant.schema {
+        return Err(Error::refused(format!(
+            "tenant `{}` has schema `{}` here and `{}` there",
+            tenant.name, old.schema, tenant.schema
+        )));
+    }
+    let vars = serde_json::to_string(&tenant.vars).map_err(broken)?;
+    session
+        .execute(
+            "UPDATE _wh.tenant SET url = $2, password_ref = $3, vars = $4::text::jsonb, enabled = $5 WHERE name = $1",
+            &[
+                &tenant.name.as_str(),
+                &tenant.url,
+                &tenant.password,
+                &vars,
+                &tenant.enabled,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
 /// Checks that neither the name nor the schema of a tenant is taken.
 ///
 /// # Errors
 /// It is, by whom.
 pub async fn refuse_taken(session: &Session, tenant: &Tenant) -> Result<()> {
     for there in list(session).await? {
+        if there.name == tenant.name && there.url.is_none() && there.schema == tenant.schema {
+            return Ok(());
+        }
         if there.name == tenant.name {
             return Err(
                 Error::refused(format!("tenant `{}` is there already", tenant.name))

@@ -60,6 +60,14 @@ impl Context {
         Settings::load(self.config.as_deref())
     }
 
+    /// The same with another warehouse, which the command line names; `password` refers to its password.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn settings_with_warehouse(&self, url: &str, password: Option<&str>) -> Result<Settings> {
+        Settings::load_with_warehouse(self.config.as_deref(), url, password)
+    }
+
     /// How progress is shown: bars on a terminal, lines elsewhere, nothing with `--quiet`.
     pub fn progress(&self) -> Style {
         match (self.quiet, self.terminal) {

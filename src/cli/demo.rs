@@ -9,6 +9,7 @@ use crate::error::{Error, Kind, Result, exit};
 use crate::pg::{self, Access, Purpose, Session, Url};
 use crate::report::table::Sheet;
 use crate::unit::{Day, Window};
+pub(super) use stage::leave_the_environment_behind;
 use stage::{Side, Stage};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -53,7 +54,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
             "`demo` shows how it is done; it has no `--json`",
         ));
     }
-    stage::leave_the_environment_behind()?;
+    leave_the_environment_behind()?;
     let cancelled = cancelled_by_signals();
     let started = Instant::now();
     let dir = args.dir.clone().unwrap_or_else(std::env::temp_dir);

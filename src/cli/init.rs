@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::catalog::init::{Passwords, Plan, Wish, plan};
-use crate::catalog::{migrate, warehouse_access};
+use crate::catalog::{masked, migrate, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Result, exit};
 use crate::pg::secret::{SecretRef, Trust};
@@ -55,6 +55,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let access = warehouse_access(&settings).await?;
     pg::refuse_transaction_pooling(&access).await?;
     let session = pg::connect(&access, Purpose::Warehouse).await?;
+    masked::check(&session, settings.masks.as_ref()).await?;
     let plan = plan(&session, &wish).await?;
     for note in &plan.notes {
         context.warn(note);
@@ -70,15 +71,50 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     };
     report(context, &settings, &plan, outcome);
     if outcome == "refused" {
-        return Err(Error::refused(format!(
-            "the login `{}` lacks {} in database `{}`",
-            plan.login(),
-            counted(plan.missing() as u64, "right"),
-            plan.database()
-        ))
-        .with_hint("nothing was done; have an administrator run the SQL above, then run `dayhaul init` again"));
+        return Err(lacks_rights(&plan));
     }
     Ok(exit::OK)
+}
+
+/// Prepares a database that holds no catalog yet, without a word on standard output: for a command that was told to use it.
+///
+/// # Errors
+/// As the command's own.
+pub(super) async fn if_needed(settings: &Settings, context: &Context) -> Result<()> {
+    let access = warehouse_access(settings).await?;
+    pg::refuse_transaction_pooling(&access).await?;
+    let session = pg::connect(&access, Purpose::Warehouse).await?;
+    if migrate::is_there(&session).await? {
+        return Ok(());
+    }
+    let wish = Wish {
+        owner: settings.warehouse.owner_role.clone(),
+        reader: settings.warehouse.reader_role.clone(),
+        owner_password: false,
+        reader_password: false,
+    };
+    let plan = plan(&session, &wish).await?;
+    for note in &plan.notes {
+        context.warn(note);
+    }
+    if let Some(sql) = plan.administrator_sql() {
+        context.note(sql.trim_end());
+        return Err(lacks_rights(&plan));
+    }
+    plan.carry_out(&session, &wish, &Passwords::default())
+        .await?;
+    context.note(format!("prepared database `{}`", plan.database()));
+    Ok(())
+}
+
+fn lacks_rights(plan: &Plan) -> Error {
+    Error::refused(format!(
+        "the login `{}` lacks {} in database `{}`",
+        plan.login(),
+        counted(plan.missing() as u64, "right"),
+        plan.database()
+    ))
+    .with_hint("nothing was done; have an administrator run the SQL above, then run the same command again")
 }
 
 fn report(context: &Context, settings: &Settings, plan: &Plan, outcome: &'static str) {

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub struct RunArgs {
     /// Windows loaded at once [default: `load.jobs`]; `load.per_server` limits those of one source server
     #[arg(long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    pub(super) jobs: Option<NonZeroUsize>,
     /// Wait for a (tenant, template) that another run holds
     #[arg(long)]
     pub(super) wait: bool,
@@ -82,7 +82,7 @@ pub(super) async fn carry_out(
 }
 
 /// Runs what is asked with progress, and shows how it ended.
-async fn watched(
+pub(super) async fn watched(
     settings: &Settings,
     pairs: Vec<Pair>,
     ask: Ask,

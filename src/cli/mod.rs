@@ -1,6 +1,7 @@
 //! The command line: one file per command, each with its arguments and a short `run`.
 
 pub mod backfill;
+pub mod bench;
 pub mod cancel;
 pub mod confirm;
 pub mod context;
@@ -9,13 +10,18 @@ pub mod fold;
 pub mod history;
 pub mod init;
 pub mod land;
+pub mod laptop;
 mod load;
 mod log;
 pub mod place;
 pub mod rebuild;
 pub mod refresh;
+pub mod restore;
+mod root;
 pub mod selection;
 mod signals;
+pub mod snapshot;
+pub mod status;
 pub mod sync;
 pub mod template;
 pub mod tenant;
@@ -84,6 +90,8 @@ enum LogFormat {
 enum Command {
     /// Show the whole way on private servers that are gone afterwards
     Demo(demo::Args),
+    /// Measure Dayhaul against dblink and others, on private servers, with the same rows
+    Bench(Box<bench::Args>),
     /// Prepare the warehouse: roles, rights and the catalog
     Init(init::Args),
     /// Add, list, test, enable and disable tenants
@@ -95,6 +103,10 @@ enum Command {
     Refresh(refresh::Args),
     /// Load days anew, a closed year as a whole, while readers keep what is there
     Rebuild(rebuild::Args),
+    /// Load days from their Parquet files: a lost warehouse, or a developer's copy
+    Restore(restore::Args),
+    /// Write down the catalog beside the Parquet files: with both, a lost warehouse comes back
+    Snapshot(snapshot::Args),
     /// Load what is missing and refresh the latest days: the one command for cron
     Sync(sync::Args),
     /// Write days that the warehouse has as Parquet files
@@ -107,10 +119,14 @@ enum Command {
     Cancel(cancel::Args),
     /// Show runs, how they ended and what failed
     History(history::Args),
+    /// Show how far each tenant and template is: loaded, landed, failed, missing
+    Status(status::Args),
     /// Show one day's life: what is loaded, by which runs, and what comes next
     Why(why::Args),
     /// Compare source, warehouse and ledger, row by row
     Verify(verify::Args),
+    /// Bring the latest days onto a private server of your own, masked on the way
+    Laptop(laptop::Args),
     /// Write, review, load and look at templates
     #[command(subcommand)]
     Template(template::Command),
@@ -147,10 +163,14 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 async fn dispatch(command: Command, context: &Context) -> Result<u8> {
     match command {
         Command::Demo(args) => Box::pin(demo::run(args, context)).await,
+        Command::Bench(args) => Box::pin(bench::run(*args, context)).await,
         Command::Init(args) => init::run(args, context).await,
         Command::Backfill(args) => backfill::run(args, context).await,
         Command::Refresh(args) => refresh::run(args, context).await,
         Command::Rebuild(args) => rebuild::run(args, context).await,
+        Command::Restore(args) => Box::pin(restore::run(args, context)).await,
+        Command::Snapshot(args) => snapshot::run(args, context).await,
+        Command::Status(args) => status::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
         Command::Land(args) => land::run(args, context).await,
         Command::Fold(args) => fold::run(args, context).await,
@@ -159,6 +179,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<u8> {
         Command::History(args) => history::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
+        Command::Laptop(args) => Box::pin(laptop::run(args, context)).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,
     }

@@ -59,6 +59,24 @@ impl Programs {
             .ok_or_else(|| not_found(&folders))
     }
 
+    /// Finds the server programs of one major version, in the same places.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn find_version(version: u32) -> Result<Programs> {
+        let named = std::env::var_os(OVERRIDE).map(PathBuf::from);
+        let folders = named.into_iter().chain(candidates());
+        folders
+            .filter_map(|bin| Programs::in_folder(&bin))
+            .find(|programs| programs.version == version)
+            .ok_or_else(|| {
+                Error::config(format!(
+                    "no server programs of PostgreSQL {version} are here any more, which made this cluster"
+                ))
+                .with_hint(format!("install them, or point `{OVERRIDE}` at their folder"))
+            })
+    }
+
     /// The programs in this folder, when `postgres` and `initdb` are there and run.
     fn in_folder(bin: &Path) -> Option<Programs> {
         if !bin.join("initdb").is_file() {

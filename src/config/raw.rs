@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 /// Every key there is, by section.
-const KEYS: [(&str, &[&str]); 4] = [
+const KEYS: [(&str, &[&str]); 5] = [
     (
         "warehouse",
         &["url", "password", "owner_role", "reader_role"],
@@ -29,6 +29,7 @@ const KEYS: [(&str, &[&str]); 4] = [
     ),
     ("landing", &["url", "enabled"]),
     ("secrets", &["allow"]),
+    ("laptop", &["salt_file"]),
 ];
 
 /// Keys that are true or false.
@@ -44,6 +45,8 @@ pub enum Place {
     File(PathBuf, usize),
     /// An environment variable.
     Variable(String),
+    /// The command line.
+    Argument,
 }
 
 impl fmt::Display for Place {
@@ -51,6 +54,7 @@ impl fmt::Display for Place {
         match self {
             Place::File(path, line) => write!(f, "{}:{line}", path.display()),
             Place::Variable(name) => f.write_str(name),
+            Place::Argument => f.write_str("the command line"),
         }
     }
 }

@@ -202,6 +202,7 @@ mod tests {
                 ty: PgType::parse(ty).unwrap(),
                 round: false,
                 land: None,
+                mask: None,
             })
             .to_vec()
     }

@@ -77,7 +77,8 @@ pub(super) struct Finite<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// Reads a field: finite, or not.
+/// Reads a field: finite, or not. Inlined, so that its parts stay in registers.
+#[inline(always)]
 pub(super) fn read(field: &[u8]) -> Result<Result<Finite<'_>, Special>, Malformed> {
     let (header, digits) = field.split_first_chunk::<8>().ok_or(Malformed)?;
     let part = |i: usize| u16::from_be_bytes([header[i], header[i + 1]]);

@@ -3,7 +3,7 @@
 use super::hauled::{Fault, Side};
 use crate::error::Kind;
 use crate::pg;
-use crate::unit::{Day, Window};
+use crate::unit::Window;
 
 /// What to do after a try.
 pub(super) enum After {
@@ -34,7 +34,7 @@ pub(super) fn what_now(window: Window, fault: Fault) -> After {
         && window.len() > 1
         && window.contains(bad)
     {
-        return After::Pieces(around(window, bad));
+        return After::Pieces(window.around(bad));
     }
     // Rows that are not the window's, a value that one side cannot take, a file that cannot be made: find the day, and
     // load the others.
@@ -47,17 +47,4 @@ pub(super) fn what_now(window: Window, fault: Fault) -> After {
         Some((first, second)) if about_rows => After::Pieces(vec![first, second]),
         _ => After::Failed(fault),
     }
-}
-
-/// The window without `bad`, and `bad` by itself.
-fn around(window: Window, bad: Day) -> Vec<Window> {
-    let mut pieces = Vec::with_capacity(3);
-    if window.from < bad {
-        pieces.push(Window::new(window.from, bad));
-    }
-    pieces.push(Window::single(bad));
-    if bad.next() < window.to {
-        pieces.push(Window::new(bad.next(), window.to));
-    }
-    pieces
 }

@@ -1,11 +1,13 @@
 //! What a run is asked for, and the days of a pair that follow from it. Resolved once, after the pair's lock is held.
 
 use super::land::To;
+use super::restore::Restoring;
 use crate::catalog::Pair;
 use crate::catalog::landed::Standing;
 use crate::error::{Error, Result};
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Days of each (tenant, template).
 pub type DaysByPair = BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>;
@@ -22,6 +24,8 @@ pub enum Ask {
     /// Days are loaded anew from their sources, and with them the whole year of each that is closed: into a fresh table
     /// beside the one that readers see until it is complete.
     Rebuild { days: Window },
+    /// Days that the ledger does not have, from their files.
+    Restore(Arc<Restoring>),
     /// These days of each pair are compared row by row with what really stands in the warehouse, whatever the ledger says;
     /// and days whose tables are gone are loaded anew.
     Repair { days: DaysByPair },
@@ -104,6 +108,7 @@ impl Ask {
             Ask::Backfill { .. } => "backfill",
             Ask::Refresh { .. } | Ask::Outdated { .. } => "refresh",
             Ask::Rebuild { .. } => "rebuild",
+            Ask::Restore(_) => "restore",
             Ask::Repair { .. } => "verify",
             Ask::Sync { .. } => "sync",
             Ask::Land { .. } => "land",
@@ -112,15 +117,22 @@ impl Ask {
 
     /// Whether the ledger is not believed: days are loaded, or compared with the warehouse's rows, whatever it says.
     pub fn reload(&self) -> bool {
-        matches!(
-            self,
-            Ask::Backfill { reload: true, .. } | Ask::Rebuild { .. } | Ask::Repair { .. }
-        )
+        match self {
+            Ask::Backfill { reload, .. } => *reload,
+            Ask::Rebuild { .. } | Ask::Repair { .. } => true,
+            Ask::Restore(restoring) => restoring.reload,
+            Ask::Refresh { .. } | Ask::Outdated { .. } | Ask::Sync { .. } | Ask::Land { .. } => {
+                false
+            }
+        }
     }
 
     /// Whether tables that are gone from the database are made anew. Any other run refuses to go on without them.
     pub fn makes_lost_tables(&self) -> bool {
-        matches!(self, Ask::Rebuild { .. } | Ask::Repair { .. })
+        matches!(
+            self,
+            Ask::Rebuild { .. } | Ask::Repair { .. } | Ask::Restore(_)
+        )
     }
 
     /// The days that are asked for of every pair alike; `None` when each pair has its own.
@@ -129,7 +141,11 @@ impl Ask {
             Ask::Backfill { days, .. } | Ask::Refresh { days } | Ask::Rebuild { days } => {
                 Some(*days)
             }
-            Ask::Outdated { .. } | Ask::Repair { .. } | Ask::Sync { .. } | Ask::Land { .. } => None,
+            Ask::Outdated { .. }
+            | Ask::Repair { .. }
+            | Ask::Restore(_)
+            | Ask::Sync { .. }
+            | Ask::Land { .. } => None,
         }
     }
 
@@ -190,6 +206,17 @@ impl Ask {
                     .map(|(day, _)| *day);
                 Days {
                     refresh: outdated.collect(),
+                    ..Days::default()
+                }
+            }
+            Ask::Restore(restoring) => {
+                let wanted = restoring.wanted(pair)?;
+                let all = wanted.there.into_iter().chain(wanted.lacking);
+                let there = |day: &Day| known.get(day).is_some_and(|standing| standing.loaded);
+                let (skipped, load) = all.partition(|day| !restoring.reload && there(day));
+                Days {
+                    load,
+                    skipped,
                     ..Days::default()
                 }
             }

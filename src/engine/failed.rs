@@ -3,6 +3,7 @@
 use super::blame;
 use super::event::{Event, Outcome};
 use super::hauled::{Fault, Side};
+use super::pair::Source;
 use super::queue::PairIndex;
 use super::worker::Worker;
 use crate::catalog::ledger;
@@ -93,6 +94,11 @@ impl Worker {
                 Side::Warehouse | Side::Landing if unreachable => {
                     queue.failed(pair, window, false);
                     queue.open_for_all()
+                }
+                // A bad file says nothing about the next one.
+                Side::Source if matches!(shared.pairs[pair].source, Source::Files(_)) => {
+                    queue.failed_alone(pair, window);
+                    Vec::new()
                 }
                 _ => queue.failed(pair, window, unreachable && side == Side::Source),
             }

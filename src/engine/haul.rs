@@ -16,6 +16,7 @@ use crate::catalog::ledger::{Entry, LoadedDay};
 use crate::copy::{Intake, Tally};
 use crate::error::{Error, Kind};
 use crate::pg::{CopyOut, Session};
+use crate::schema::Salt;
 use crate::template::{SOURCE_SETTINGS, copy_out_sql};
 use crate::unit::{Day, Window};
 use crate::warehouse::{self, Claim, Destination, Place, Shape};
@@ -49,6 +50,8 @@ pub(super) struct Haul<'a> {
     pub destination: Destination,
     /// The template's query with its placeholders replaced.
     pub query: &'a str,
+    /// How the tenant masks what the template masks.
+    pub masks: Option<&'a Salt>,
     pub reload: bool,
     pub statement_timeout: Duration,
     pub stall_timeout: Duration,
@@ -86,6 +89,9 @@ impl Haul<'_> {
                 Work::Land => Err(Error::new(Kind::Bug, "what lands asks no source").into()),
                 Work::Refresh if hints.replace => self.replace(from, to, progress).await,
                 Work::Refresh => self.refresh(from, to, hints, progress).await,
+                Work::Restore => {
+                    Err(Error::new(Kind::Bug, "files are not read from a tenant").into())
+                }
                 Work::Load if one_table => self.stream(from, to, self.reload, progress).await,
                 Work::Load => self.buffer(from, to, progress).await,
             }
@@ -287,7 +293,7 @@ impl Haul<'_> {
 
     /// The rows of the window, within a transaction.
     pub(super) async fn rows(&self, from: &Session) -> Result<CopyOut, Fault> {
-        from.copy_out(&copy_out_sql(self.place.template, self.query))
+        from.copy_out(&copy_out_sql(self.place.template, self.query, self.masks))
             .await
             .map_err(source)
     }

@@ -3,7 +3,7 @@
 use super::event::Change;
 use crate::catalog::ledger::LoadedDay;
 use crate::error::Error;
-use crate::unit::Day;
+use crate::unit::{Day, Window};
 use std::collections::BTreeSet;
 
 /// Which server an error came from.
@@ -66,6 +66,8 @@ pub(super) enum Hauled {
     Waiting(Vec<Refreshed>, BTreeSet<Day>),
     /// The rows of a window of several days do not fit the budget.
     TooMuch,
+    /// These are to be tried by themselves.
+    Pieces(Vec<Window>),
     /// Rows moved into the window from these days, which must be refreshed with it.
     Elsewhere(BTreeSet<Day>),
     /// So much of a day is new that it is cheaper to replace it whole.

@@ -19,6 +19,8 @@ mod pull;
 mod pulse;
 mod queue;
 mod ready;
+pub mod rehearsal;
+pub mod restore;
 mod retry;
 pub mod run;
 mod shared;

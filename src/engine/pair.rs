@@ -4,6 +4,7 @@ use super::haul::begin_source;
 use super::land::Landed;
 use super::pace::Pace;
 use super::queue::{Errand, PairWork, runs_of};
+use super::restore::PairFiles;
 use super::retry;
 use super::shared::lock;
 use crate::catalog::{self, Pair, Tenant};
@@ -19,13 +20,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
 
+/// Where a pair's rows come from.
+pub(super) enum Source {
+    /// Its tenant's server.
+    Tenant(Access),
+    Files(PairFiles),
+    /// Whatever is to be done, the warehouse has the rows.
+    Nobody,
+}
+
+impl Source {
+    /// What the limit on windows at once is counted for.
+    fn server(&self) -> String {
+        match self {
+            Source::Tenant(access) => access.url.endpoint(),
+            Source::Files(_) => "files".to_owned(),
+            Source::Nobody => String::new(),
+        }
+    }
+}
+
 /// A pair whose work can begin.
 pub(super) struct ReadyPair {
     pub pair: Pair,
     pub tenant: Tenant,
     pub template: Arc<Template>,
-    /// How to reach the source; `None` when it is not asked.
-    pub access: Option<Access>,
+    pub source: Source,
     /// Held while a year is revealed: two reveals at once would each show only their own.
     pub shape: Mutex<Shape>,
     /// Every day that the run is to account for.
@@ -36,6 +56,8 @@ pub(super) struct ReadyPair {
     pub staged: BTreeMap<Day, Tally>,
     /// Days to load.
     pub load: BTreeSet<Day>,
+    /// Days that are to come from files, and have none.
+    pub lacking: BTreeSet<Day>,
     /// Days to compare with their source.
     pub refresh: BTreeSet<Day>,
     /// Days to land from the warehouse; of those that are staged, too.
@@ -124,6 +146,8 @@ impl ReadyPair {
             // A year that is being built has nothing to compare with.
             if self.refresh.contains(&day) && !matches!(destination, Destination::Staging(_)) {
                 Errand::refresh(destination)
+            } else if matches!(self.source, Source::Files(_)) {
+                Errand::restore(destination)
             } else {
                 Errand::load(destination)
             }
@@ -151,10 +175,7 @@ impl ReadyPair {
     fn share(&self, runs: VecDeque<(Errand, Window)>) -> PairWork {
         PairWork {
             tenant: self.tenant.name.to_string(),
-            server: self
-                .access
-                .as_ref()
-                .map_or_else(String::new, |access| access.url.endpoint()),
+            server: self.source.server(),
             runs,
             years: BTreeSet::new(),
             pace: Pace::new(self.history),

@@ -15,6 +15,8 @@ pub(super) enum Work {
     Load,
     /// Its days may be in the warehouse: only what differs is written.
     Refresh,
+    /// As [`Work::Load`], but from files.
+    Restore,
     /// Its days are in the warehouse, and are landed from there.
     Land,
     /// Its days go into files alone.
@@ -32,6 +34,13 @@ impl Errand {
     pub fn load(destination: Destination) -> Errand {
         Errand {
             work: Work::Load,
+            destination,
+        }
+    }
+
+    pub fn restore(destination: Destination) -> Errand {
+        Errand {
+            work: Work::Restore,
             destination,
         }
     }
@@ -301,13 +310,8 @@ impl Queue {
         window: Window,
         tenant_down: bool,
     ) -> Vec<(PairIndex, Window)> {
-        let year = self.leave(pair, window).and_then(Errand::staged_year);
-        let work = &mut self.pairs[pair];
-        if let Some(year) = year.filter(|year| work.replaced_years.contains(year)) {
-            // Readers see the day in the old table: it must not be lost.
-            work.postponed.insert(year);
-        }
-        let tenant = work.tenant.clone();
+        self.failed_alone(pair, window);
+        let tenant = self.pairs[pair].tenant.clone();
         self.failures += 1;
         let of_tenant = self.failures_of.entry(tenant.clone()).or_default();
         *of_tenant += 1;
@@ -319,6 +323,16 @@ impl Queue {
             return self.drain(|work| work.tenant == tenant);
         }
         Vec::new()
+    }
+
+    /// The window failed for good, for a reason that says nothing about others.
+    pub fn failed_alone(&mut self, pair: PairIndex, window: Window) {
+        let year = self.leave(pair, window).and_then(Errand::staged_year);
+        let work = &mut self.pairs[pair];
+        if let Some(year) = year.filter(|year| work.replaced_years.contains(year)) {
+            // Readers see the day in the old table: it must not be lost.
+            work.postponed.insert(year);
+        }
     }
 
     /// Ends it for everybody: the warehouse is gone, or the user asked. Gives what will not be tried.

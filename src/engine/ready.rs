@@ -2,14 +2,14 @@
 
 use super::ask::{Ask, Days};
 use super::land::{Landed, To};
-use super::pair::ReadyPair;
+use super::pair::{ReadyPair, Source};
 use super::run::Options;
 use crate::catalog::landed::{self, Standing};
 use crate::catalog::{Pair, fold_line, ledger, relations, staged};
 use crate::config::Settings;
 use crate::copy::Tally;
 use crate::error::Result;
-use crate::pg::{Access, Session};
+use crate::pg::Session;
 use crate::schema::arrow::arrow_schema;
 use crate::unit::{Day, TemplateName, TenantName};
 use crate::warehouse::{self, Destination, Place, Shape};
@@ -51,6 +51,18 @@ impl Planned {
         }
     }
 
+    /// Takes out of the days to load those that are to come from files, and have none.
+    fn take_lacking(&mut self, source: &Source) -> BTreeSet<Day> {
+        let Source::Files(files) = source else {
+            return BTreeSet::new();
+        };
+        let lacking;
+        (lacking, self.days.load) = std::mem::take(&mut self.days.load)
+            .into_iter()
+            .partition(|day| files.wanted.lacking.contains(day));
+        lacking
+    }
+
     /// The objects of the pair's units.
     fn landed(&self) -> Landed {
         let landed = Landed::default();
@@ -78,16 +90,16 @@ impl Making<'_> {
     ///
     /// # Errors
     /// Refused when a relation that is not ours stands in the way; the warehouse's.
-    pub async fn ready(self, planned: Planned, access: Option<Access>) -> Result<ReadyPair> {
+    pub async fn ready(self, planned: Planned, source: Source) -> Result<ReadyPair> {
         let alone = self.options.to == To::Parquet;
         if alone || matches!(self.ask, Ask::Land { .. }) {
-            return self.without_tables(planned, access).await;
+            return self.without_tables(planned, source).await;
         }
-        self.with_tables(planned, access).await
+        self.with_tables(planned, source).await
     }
 
     /// Days that go into files alone, or are there: the warehouse keeps its shape.
-    async fn without_tables(self, planned: Planned, access: Option<Access>) -> Result<ReadyPair> {
+    async fn without_tables(self, planned: Planned, source: Source) -> Result<ReadyPair> {
         let session = self.session;
         let (tenant, template) = planned.names();
         if self.options.to.lands() {
@@ -102,11 +114,17 @@ impl Making<'_> {
         let asked = planned.days.all();
         let landed = planned.landed();
         let staged = BTreeMap::new();
-        let ready = self.assemble(planned, access, shape, (asked, staged), landed);
+        let ready = self.assemble(
+            planned,
+            source,
+            shape,
+            (asked, staged, BTreeSet::new()),
+            landed,
+        );
         ready.await
     }
 
-    async fn with_tables(self, planned: Planned, access: Option<Access>) -> Result<ReadyPair> {
+    async fn with_tables(self, planned: Planned, source: Source) -> Result<ReadyPair> {
         let session = self.session;
         let mut planned = self.without_lost_tables(planned).await?;
         let mut shape = self.shape(&mut planned).await?;
@@ -121,6 +139,7 @@ impl Making<'_> {
             let unlanded = self.landed_of_staged(&planned, &staged, &landed).await?;
             planned.days.land.extend(unlanded);
         }
+        let lacking = planned.take_lacking(&source);
         let (today, place) = (self.options.today, planned.place());
         let reader = &self.settings.warehouse.reader_role;
         let lock_timeout = self.settings.load.lock_timeout;
@@ -141,7 +160,7 @@ impl Making<'_> {
         )
         .await?;
         warehouse::show(session, place, &shape, (today, &todo), reader, lock_timeout).await?;
-        self.assemble(planned, access, shape, (asked, staged), landed)
+        self.assemble(planned, source, shape, (asked, staged, lacking), landed)
             .await
     }
 
@@ -156,7 +175,10 @@ impl Making<'_> {
             tracing::warn!(relation, "is gone from the database, and made anew");
         }
         let mut planned = Planned::of(self.session, planned.pair, self.ask, self.options).await?;
-        planned.days.bring_back(&lost.days);
+        // Of a restore, those that have files are asked for as it is.
+        if !matches!(self.ask, Ask::Restore(_)) {
+            planned.days.bring_back(&lost.days);
+        }
         Ok(planned)
     }
 
@@ -224,9 +246,9 @@ impl Making<'_> {
     async fn assemble(
         self,
         planned: Planned,
-        access: Option<Access>,
+        source: Source,
         shape: Shape,
-        (asked, staged): (BTreeSet<Day>, BTreeMap<Day, Tally>),
+        (asked, staged, lacking): (BTreeSet<Day>, BTreeMap<Day, Tally>, BTreeSet<Day>),
         landed: Landed,
     ) -> Result<ReadyPair> {
         let Planned { pair, days, .. } = planned;
@@ -236,11 +258,12 @@ impl Making<'_> {
             tenant: pair.tenant.clone(),
             template: Arc::clone(&pair.template),
             pair,
-            access,
+            source,
             shape: Mutex::new(shape),
             asked,
             skipped: days.skipped,
             staged,
+            lacking,
             load: days.load,
             refresh: days.refresh,
             land: days.land,

@@ -9,12 +9,13 @@ use super::event::{Event, Failure, Observer, Outcome, RunReport};
 use super::fold::{PairFold, Steps, Target, fold_pairs};
 use super::keeper::Keeper;
 use super::land::{self, To};
-use super::pair::{self, ReadyPair};
+use super::pair::{self, ReadyPair, Source};
 use super::queue::{Limits, PairWork, Queue};
 use super::ready::{Making, Planned};
+use super::restore::Restoring;
 use super::shared::{Outcomes, Shared, lock};
 use super::worker::Worker;
-use crate::catalog::{Pair, runs::RunHeader, warehouse_access};
+use crate::catalog::{Pair, restored, runs::RunHeader, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::landing::Landing;
@@ -63,6 +64,9 @@ pub async fn run(
     let access = warehouse_access(settings).await?;
     let header = RunHeader::of_this_process(ask.command());
     let mut keeper = Keeper::begin(&access, settings, &header, &cancel).await?;
+    if let Ask::Restore(restoring) = &ask {
+        restored::begun(keeper.session(), restoring.record, keeper.run()).await?;
+    }
     let known = |pair: &Pair| {
         let key = (pair.tenant.name.clone(), pair.template.name.clone());
         (key, ask.known_days(pair))
@@ -178,7 +182,10 @@ impl Run<'_> {
 
     /// Describes every pair's query at its tenant, several at once. A pair of which nothing but files is missing needs no
     /// source; without its source, a pair goes on with those.
-    async fn check_at_sources(&mut self, pairs: Vec<Planned>) -> Vec<(Planned, Option<Access>)> {
+    async fn check_at_sources(&mut self, pairs: Vec<Planned>) -> Vec<(Planned, Source)> {
+        if let Ask::Restore(restoring) = &self.ask {
+            return self.find_files(&Arc::clone(restoring), pairs);
+        }
         let settings = self.settings;
         let probe = Window::single(self.ask.probe(self.options.today));
         let jobs = settings.load.jobs.max(1);
@@ -186,12 +193,12 @@ impl Run<'_> {
         let checks = futures_util::stream::iter(pairs).map(|planned| async move {
             let days = &planned.days;
             if landing_only || (!days.land.is_empty() && !days.needs_source()) {
-                return (planned, Ok(None));
+                return (planned, Ok(Source::Nobody));
             }
-            let checked: Result<Option<Access>> = async {
+            let checked: Result<Source> = async {
                 let access = pair::access(&planned.pair.tenant, settings).await?;
                 pair::check_at_source(&planned.pair, &access, probe, settings).await?;
-                Ok(Some(access))
+                Ok(Source::Tenant(access))
             }
             .await;
             (planned, checked)
@@ -205,7 +212,7 @@ impl Run<'_> {
             };
             match next {
                 None => return good,
-                Some((planned, Ok(access))) => good.push((planned, access)),
+                Some((planned, Ok(source))) => good.push((planned, source)),
                 Some((mut planned, Err(error))) => {
                     if error.kind() == Kind::Connect {
                         self.unreachable.insert(planned.pair.tenant.name.clone());
@@ -213,18 +220,34 @@ impl Run<'_> {
                     self.give_up(&planned.pair, error);
                     if !planned.days.land.is_empty() {
                         self.leave(&mut planned);
-                        good.push((planned, None));
+                        good.push((planned, Source::Nobody));
                     }
                 }
             }
         }
     }
 
+    /// Of a restore no tenant is asked.
+    fn find_files(
+        &mut self,
+        restoring: &Arc<Restoring>,
+        pairs: Vec<Planned>,
+    ) -> Vec<(Planned, Source)> {
+        let mut good = Vec::with_capacity(pairs.len());
+        for planned in pairs {
+            match restoring.files(&planned.pair) {
+                Ok(files) => good.push((planned, Source::Files(files))),
+                Err(error) => self.give_up(&planned.pair, error),
+            }
+        }
+        good
+    }
+
     /// Makes tables and views, by one session: the keeper's.
     async fn make_ready(
         &mut self,
         keeper: &mut Keeper,
-        pairs: Vec<(Planned, Option<Access>)>,
+        pairs: Vec<(Planned, Source)>,
     ) -> Vec<ReadyPair> {
         let mut ready = Vec::with_capacity(pairs.len());
         let making = Making {
@@ -235,10 +258,10 @@ impl Run<'_> {
             settings: self.settings,
         };
         let mut given_up = Vec::new();
-        for (planned, access) in pairs {
+        for (planned, source) in pairs {
             let pair = planned.pair.clone();
             let made = tokio::select! {
-                made = making.ready(planned, access) => made,
+                made = making.ready(planned, source) => made,
                 () = self.cancel.cancelled() => break,
             };
             match made {
@@ -288,7 +311,11 @@ impl Run<'_> {
         let load = &self.settings.load;
         let limits = Limits {
             jobs: load.jobs,
-            per_server: load.per_server,
+            // Files are no server that others need.
+            per_server: match self.ask {
+                Ask::Restore(_) => load.jobs,
+                _ => load.per_server,
+            },
             window_bytes: load.window_bytes,
             max_failures: load.max_failures,
             max_failures_per_tenant: load.max_failures_per_tenant,
@@ -315,6 +342,7 @@ impl Run<'_> {
             shared.observer.event(&Event::Through {
                 units: through.count(),
             });
+            shared.report_lacking(index);
         }
         work_off(&shared, keeper, &self.cancel).await;
         if let Some(works) = waiting(&shared).await {
@@ -397,6 +425,7 @@ impl Run<'_> {
             run: Some(keeper.run()),
             units,
             failures: self.outcomes.failures,
+            notes: self.outcomes.notes,
             folds,
             interrupted: self.cancel.is_cancelled(),
             cancelled_by: keeper.cancelled_by(),

@@ -3,7 +3,7 @@
 use super::event::{Change, Event, Failure, LandedIn, Observer, Outcome, UnitReport};
 use super::hauled::Refreshed;
 use super::land::Lake;
-use super::pair::ReadyPair;
+use super::pair::{ReadyPair, Source};
 use super::queue::{PairIndex, Queue};
 use crate::catalog::ledger::{Entry, LoadedDay};
 use crate::config::Settings;
@@ -46,6 +46,8 @@ pub(super) struct Outcomes {
     pub changed_tables: BTreeSet<String>,
     pub units: Vec<UnitReport>,
     pub failures: Vec<Failure>,
+    /// What a person should know of the data.
+    pub notes: Vec<String>,
     pub seconds: BTreeMap<PairIndex, f64>,
 }
 
@@ -106,6 +108,12 @@ impl Shared {
     fn report(&self, unit: UnitReport) {
         self.observer.event(&Event::Unit(unit.clone()));
         lock(&self.outcomes).units.push(unit);
+    }
+
+    /// Something about the data that a person should know, now and in the report.
+    pub fn warn(&self, note: String) {
+        self.observer.event(&Event::Warning(note.clone()));
+        lock(&self.outcomes).notes.push(note);
     }
 
     /// Days are through. Those of a staged year count as loaded when the year is revealed.
@@ -208,6 +216,18 @@ impl Shared {
                 tries,
                 ..UnitReport::new(self.unit(pair, day), outcome)
             });
+        }
+    }
+
+    /// Days that have no file, and so need no worker.
+    pub fn report_lacking(&self, pair: PairIndex) {
+        let ready = &self.pairs[pair];
+        if let Source::Files(files) = &ready.source
+            && !ready.lacking.is_empty()
+        {
+            self.report_days(pair, ready.lacking.iter().copied(), Outcome::Failed, 0);
+            let windows = Window::runs(ready.lacking.iter().copied());
+            self.add_failure(pair, windows, files.lacking(), false);
         }
     }
 

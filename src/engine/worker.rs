@@ -5,6 +5,7 @@ use super::event::Event;
 use super::haul::{Haul, RefreshHints};
 use super::hauled::{Fault, Hauled, Refreshed, Side, target};
 use super::land::FromWarehouse;
+use super::pair::Source;
 use super::queue::{Errand, Job, Next, PairIndex, Work};
 use super::retry;
 use super::shared::{Shared, lock};
@@ -234,6 +235,7 @@ impl Worker {
                 return AfterLoad::Apart;
             }
             Some(Ok(Hauled::TooMuch)) => return After::Shorter.into(),
+            Some(Ok(Hauled::Pieces(pieces))) => return After::Pieces(pieces).into(),
             Some(Err(fault)) => fault,
         };
         tracing::debug!(tenant = %shared.pairs[pair].tenant.name, %window, error = %fault.error, "haul failed");
@@ -297,9 +299,12 @@ impl Worker {
         }
         let shared = Arc::clone(&self.shared);
         let ready = &shared.pairs[pair];
-        let query = ready.bind(window)?;
+        let query = match ready.source {
+            Source::Tenant(_) => ready.bind(window)?,
+            Source::Files(_) | Source::Nobody => String::new(),
+        };
         self.connect(pair).await?;
-        let (Some((_, source)), Some(warehouse)) = (&self.source, &self.warehouse) else {
+        let Some(warehouse) = &self.warehouse else {
             return Err(Error::new(Kind::Bug, "no session").into());
         };
         let load = &shared.settings.load;
@@ -309,6 +314,7 @@ impl Worker {
             window,
             destination: errand.destination,
             query: &query,
+            masks: shared.settings.masks.as_ref(),
             reload: shared.reload,
             statement_timeout: load.statement_timeout,
             stall_timeout: load.stall_timeout,
@@ -336,10 +342,23 @@ impl Worker {
             with: &beside,
             patient: !self.apart && ready.may_wait(shared.queue().has_others(pair, window)),
         };
-        haul.run(source, warehouse, errand.work, &hints, |rows, bytes| {
+        let moved = |rows, bytes| {
             shared.observer.event(&Event::Moved { slot, rows, bytes });
-        })
-        .await
+        };
+        match (&ready.source, &self.source) {
+            (Source::Files(files), _) => {
+                let warn = |note| shared.warn(note);
+                haul.restore(files, warehouse, &ready.landed, warn, moved)
+                    .await
+            }
+            (Source::Tenant(_), Some((_, source))) => {
+                haul.run(source, warehouse, errand.work, &hints, moved)
+                    .await
+            }
+            (Source::Tenant(_) | Source::Nobody, _) => {
+                Err(Error::new(Kind::Bug, "no session").into())
+            }
+        }
     }
 
     /// Lands days from the warehouse.
@@ -377,15 +396,12 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let pairs = &shared.pairs;
         let same_tenant = |other: PairIndex| pairs[other].tenant.name == pairs[pair].tenant.name;
-        if !self
-            .source
-            .as_ref()
-            .is_some_and(|(of, s)| same_tenant(*of) && !s.is_closed())
-        {
-            let access = pairs[pair]
-                .access
+        if let Source::Tenant(access) = &pairs[pair].source
+            && !self
+                .source
                 .as_ref()
-                .ok_or_else(|| Error::new(Kind::Bug, "this tenant's source was not to be asked"))?;
+                .is_some_and(|(of, s)| same_tenant(*of) && !s.is_closed())
+        {
             let session = pg::connect(access, Purpose::Source)
                 .await
                 .map_err(|error| Fault {

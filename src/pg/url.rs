@@ -127,7 +127,8 @@ impl Url {
         items.join(",")
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&str> {
+    /// A value as it was written; the password is not among them.
+    pub fn get(&self, key: &str) -> Option<&str> {
         self.values
             .get(key)
             .map(String::as_str)

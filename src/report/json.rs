@@ -23,6 +23,9 @@ pub struct Run<'a> {
     totals: Totals,
     units: Vec<Unit<'a>>,
     failures: Vec<Cause<'a>>,
+    /// What a person should know of the data.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
     /// Of a sync: what it folded, or could not yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     folds: Vec<PairJson<'a>>,
@@ -81,6 +84,7 @@ impl<'a> Run<'a> {
             totals: totals(report),
             units: report.units.iter().map(unit).collect(),
             failures: report.failures.iter().map(cause).collect(),
+            notes: &report.notes,
             folds: pairs_json(&report.folds),
         }
     }

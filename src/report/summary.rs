@@ -212,6 +212,7 @@ pub mod tests {
             run: Some(7),
             units,
             failures: Vec::new(),
+            notes: Vec::new(),
             folds: Vec::new(),
             interrupted: false,
             cancelled_by: None,

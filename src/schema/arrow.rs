@@ -259,6 +259,7 @@ mod tests {
             ty: PgType::parse(ty).unwrap(),
             round: false,
             land: land.map(|l| LandAs::parse(l).unwrap()),
+            mask: None,
         }
     }
 

@@ -9,6 +9,7 @@ mod finding;
 mod front_matter;
 mod lexer;
 mod lint;
+mod mask;
 mod source;
 mod version;
 
@@ -307,6 +308,53 @@ WHERE ordered_at >= {from} AND ordered_at < {to};
         }
         let odd = ORDERS.replacen("[columns]", "[columns]\n\"Größe \\\"x\\\"\" = \"text\"", 1);
         assert_eq!(parse(&odd).unwrap().columns[0].name, "Größe \"x\"");
+    }
+
+    #[test]
+    fn a_mask_that_would_break_the_template_is_refused_with_its_line() {
+        let masked = |column: &str, with: &str| parse(&ORDERS.replacen(column, with, 1));
+        let template = masked("\"int8\"", "{ type = \"int8\", mask = \"hash\" }").unwrap();
+        assert_eq!(template.columns[1].mask, Some(crate::schema::Mask::Hash));
+        assert_eq!(template.version(), parse(ORDERS).unwrap().version());
+        for (column, with, line, word) in [
+            (
+                "\"timestamptz\"",
+                "{ type = \"timestamptz\", mask = \"fake\" }",
+                11,
+                "time column `ordered_at` cannot be masked",
+            ),
+            (
+                "\"int8\"",
+                "{ type = \"int8\", mask = \"null\" }",
+                9,
+                "`id` is unique",
+            ),
+            (
+                "\"int8\"",
+                "{ type = \"int8\", mask = \"fake\" }",
+                9,
+                "`id` is unique",
+            ),
+            (
+                "round = true",
+                "mask = \"hash\"",
+                10,
+                "`mask = \"hash\"` cannot mask",
+            ),
+            (
+                "\"varchar(20)\"",
+                "{ type = \"varchar(12)\", mask = \"hash\" }",
+                8,
+                "`store` is `varchar(12)`",
+            ),
+            ("round = true", "mask = \"md5\"", 10, "`md5` is no mask"),
+        ] {
+            let e = masked(column, with).unwrap_err();
+            let place = format!("line {line}: ");
+            assert!(e.message().starts_with(&place), "{with}: {e}");
+            assert!(e.message().contains(word), "{with}: {e}");
+            assert!(e.hint().is_some(), "{with}");
+        }
     }
 
     #[test]

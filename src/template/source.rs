@@ -1,8 +1,9 @@
 //! What is sent to a tenant, and whether what the tenant has fits the template.
 
 use super::Template;
+use super::mask::masked;
 use crate::error::{Error, Kind, Result};
-use crate::schema::{PgType, SourceColumn};
+use crate::schema::{PgType, Salt, SourceColumn};
 use crate::sql::ident;
 
 /// Sent after `BEGIN READ ONLY`: whatever a server, database or role has for settings, the same rows arrive as the same
@@ -22,24 +23,33 @@ pub fn wrap(bound_query: &str) -> String {
     format!("(\n{bound_query}\n) AS q")
 }
 
-/// The rows of a window: columns in the template's order, each cast to its declared type.
-pub fn select_sql(template: &Template, bound_query: &str) -> String {
+/// The rows of a window: columns in the template's order, each cast to its declared type. With a salt, those that the
+/// template masks are masked, by the server that runs this: what was masked never leaves it.
+pub fn select_sql(template: &Template, bound_query: &str, masks: Option<&Salt>) -> String {
     let columns: Vec<String> = template
         .columns
         .iter()
         .map(|c| {
             let name = ident(&c.name);
-            format!("(q.{name})::{} AS {name}", c.cast())
+            let value = format!("(q.{name})::{}", c.cast());
+            match (c.mask, masks) {
+                (Some(mask), Some(salt)) => {
+                    let masked = masked(mask, c, &value, salt);
+                    format!("({masked})::{} AS {name}", c.ty.bare())
+                }
+                _ => format!("{value} AS {name}"),
+            }
         })
         .collect();
     format!("SELECT {} FROM {}", columns.join(", "), wrap(bound_query))
 }
 
-/// The statement that fetches a window.
-pub fn copy_out_sql(template: &Template, bound_query: &str) -> String {
+/// The statement that fetches a window. `masks` are those of the configuration at a tenant, and none where the warehouse
+/// itself is read.
+pub fn copy_out_sql(template: &Template, bound_query: &str, masks: Option<&Salt>) -> String {
     format!(
         "COPY ({}) TO STDOUT (FORMAT binary)",
-        select_sql(template, bound_query)
+        select_sql(template, bound_query, masks)
     )
 }
 
@@ -204,7 +214,7 @@ mod tests {
     fn the_statement_casts_without_length_unless_the_column_may_round() {
         let template = template();
         assert_eq!(
-            copy_out_sql(&template, "SELECT 1 -- end"),
+            copy_out_sql(&template, "SELECT 1 -- end", None),
             "COPY (SELECT (q.\"id\")::bigint AS \"id\", (q.\"Odd \"\"name\"\"\")::varchar AS \"Odd \"\"name\"\"\", \
              (q.\"n\")::numeric(5,2) AS \"n\", (q.\"t\")::timestamptz AS \"t\" FROM (\nSELECT 1 -- end\n) AS q) \
              TO STDOUT (FORMAT binary)"

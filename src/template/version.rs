@@ -5,8 +5,8 @@ use crate::schema::Column;
 use xxhash_rust::xxh3::Xxh3;
 
 /// 32 hex digits: XXH3-128 of the normalised query, the columns and the time column. Two templates of one version load
-/// the same rows into the same columns. Comments, description, indexes, lookback and how a column lands as Parquet play
-/// no part.
+/// the same rows into the same columns. Comments, description, indexes, lookback, and how a column lands as Parquet or
+/// is masked on a laptop play no part.
 ///
 /// Hashed are, each preceded by its length in bytes (u64, little endian): the query, the time column, and of each column
 /// its name, its type and `round` or nothing.
@@ -49,7 +49,7 @@ fn normalise(query: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{LandAs, PgType};
+    use crate::schema::{LandAs, Mask, PgType};
 
     fn of(query: &str) -> String {
         version(query, &[], "t")
@@ -82,16 +82,21 @@ mod tests {
     }
 
     #[test]
-    fn how_a_column_lands_does_not_make_a_version() {
-        let column = |land| Column {
+    fn how_a_column_lands_or_is_masked_does_not_make_a_version() {
+        let column = |land, mask| Column {
             name: "n".into(),
             ty: PgType::parse("numeric").unwrap(),
             round: false,
             land,
+            mask,
         };
-        let plain = version("q", &[column(None)], "t");
-        for land in [LandAs::Text, LandAs::Double] {
-            assert_eq!(version("q", &[column(Some(land))], "t"), plain);
+        let plain = version("q", &[column(None, None)], "t");
+        for (land, mask) in [
+            (Some(LandAs::Text), None),
+            (Some(LandAs::Double), None),
+            (None, Some(Mask::Fake)),
+        ] {
+            assert_eq!(version("q", &[column(land, mask)], "t"), plain);
         }
     }
 
@@ -102,6 +107,7 @@ mod tests {
             ty: PgType::parse(ty).unwrap(),
             round,
             land: None,
+            mask: None,
         };
         let (a, b) = (
             column("a", "numeric(5,2)", false),

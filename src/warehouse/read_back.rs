@@ -32,7 +32,7 @@ pub fn read_back_sql(schema: &str, table: &str, template: &Template, window: Win
         qualified(schema, table),
         in_window(template, window)
     );
-    copy_out_sql(template, &rows)
+    copy_out_sql(template, &rows, None)
 }
 
 /// Rows of a day in a table that readers see, though the ledger does not say that the day is there.

@@ -67,7 +67,10 @@ pub async fn build_year(
     let indexes = index_side_by_side(place, &staging, build);
     let counts = check_counts(place, &staging, &expected, build);
     tokio::try_join!(indexes, counts).at(|| format!("table `{relation}`"))?;
-    check_digests(session, place, &staging, &expected)
+    let current = staged::of_version(session, place.tenant, place.template).await?;
+    let readable = |(day, _): &(&Day, &Tally)| current.contains(day);
+    let sampled = expected.iter().filter(readable).map(|(d, t)| (*d, *t));
+    check_digests(session, place, &staging, &sampled.collect())
         .await
         .at(|| format!("table `{relation}`"))?;
     stage("vacuuming");
@@ -160,7 +163,7 @@ async fn check_counts(
 /// Reads some days back, evenly spread, and compares their digests: what the warehouse gives back must be what was sent.
 ///
 /// All days would cost as much as the load itself; a wrong assumption about a type shows in any day that has rows, and
-/// `verify` reads everything at any time.
+/// `verify` reads everything at any time. Days that were restored with another version's columns have another digest.
 async fn check_digests(
     session: &Session,
     place: Place<'_>,

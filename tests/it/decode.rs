@@ -366,6 +366,7 @@ fn column(name: String, kind: &Kind, array: bool) -> Column {
         ty: PgType { array, ..ty },
         round: false,
         land: kind.land.map(|land| LandAs::parse(land).unwrap()),
+        mask: None,
     }
 }
 
@@ -584,6 +585,7 @@ fn what_cannot_land_is_an_error_that_names_the_column_and_not_the_value() {
             ty: PgType::parse(ty).unwrap(),
             round: false,
             land: land.map(|l| LandAs::parse(l).unwrap()),
+            mask: None,
         };
         let columns = [named("at", "date", None), named("the_one", ty, land)];
         let out = copy_out(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Who may be seen by whom: a room sees the rooms of lower rank. Rooms of one rank are siblings that do not see each
 /// other.
-const RANKS: [(&str, u8); 18] = [
+const RANKS: [(&str, u8); 19] = [
     ("error", 0),
     ("unit", 0),
     ("nearest", 1),
@@ -22,7 +22,8 @@ const RANKS: [(&str, u8); 18] = [
     ("engine", 8),
     ("report", 9),
     ("demo", 9),
-    ("cli", 10),
+    ("bench", 10),
+    ("cli", 11),
     ("lib", u8::MAX),
 ];
 

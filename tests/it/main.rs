@@ -1,6 +1,7 @@
 //! The promises that only a real PostgreSQL can test. One binary, one private cluster for all tests.
 
 mod backfill;
+mod bench;
 mod cluster;
 mod config;
 mod connect;
@@ -18,9 +19,12 @@ mod killed;
 mod lake;
 mod land;
 mod land_broken;
+mod landed_files;
 mod landing;
+mod laptop;
 mod layers;
 mod locks;
+mod masks;
 mod moved;
 mod onlookers;
 mod pgbouncer;
@@ -30,7 +34,9 @@ mod refresh;
 mod refusals;
 mod repair;
 mod report;
+mod restore;
 mod server;
+mod snapshot;
 mod staging;
 mod standby;
 mod sync;

@@ -1,11 +1,10 @@
 //! What the demo plays on: a folder with two private servers and a configuration.
 
-use crate::cluster::{Cluster, Programs, THROW_AWAY};
+use crate::cluster::{Cluster, Folder, Programs, THROW_AWAY};
 use crate::demo::TEMPLATE;
 use crate::error::{Error, Kind, Result};
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,12 +29,6 @@ pub struct Stage {
     warehouse: Cluster,
     /// Last: the servers' folders are in it.
     folder: Folder,
-}
-
-/// A folder that goes with us unless it is kept.
-struct Folder {
-    path: PathBuf,
-    keep: bool,
 }
 
 /// `DAYHAUL_WAREHOUSE_URL` or `PGHOSTADDR` would send the demo to somebody's real warehouse. Where such variables are
@@ -80,9 +73,9 @@ impl Stage {
     pub async fn set_up(dir: PathBuf) -> Result<Stage> {
         blocking(move || {
             let programs = Programs::find()?;
-            let folder = Folder::create(&dir)?;
+            let folder = Folder::create(&dir, "dayhaul-demo")?;
             let (tenants, warehouse) = std::thread::scope(|scope| {
-                let start = || Cluster::start(&programs, &folder.path, &THROW_AWAY);
+                let start = || Cluster::start(&programs, folder.path(), &THROW_AWAY);
                 let other = scope.spawn(start);
                 let tenants = start();
                 (tenants, other.join())
@@ -101,11 +94,11 @@ impl Stage {
     }
 
     pub fn folder(&self) -> &Path {
-        &self.folder.path
+        self.folder.path()
     }
 
     pub fn configuration(&self) -> PathBuf {
-        self.folder.path.join("dayhaul.toml")
+        self.folder.path().join("dayhaul.toml")
     }
 
     /// PostgreSQL's major version.
@@ -126,7 +119,7 @@ impl Stage {
         arguments
             .iter()
             .map(|argument| match argument.strip_prefix("templates/") {
-                Some(_) => self.folder.path.join(argument).into_os_string(),
+                Some(_) => self.folder.path().join(argument).into_os_string(),
                 None => OsString::from(argument),
             })
             .collect()
@@ -149,7 +142,7 @@ impl Stage {
                 warehouse,
                 mut folder,
             } = self;
-            folder.keep = true;
+            folder.keep();
             let mut ends = Vec::new();
             for cluster in [tenants, warehouse] {
                 let data = cluster.data_dir().to_owned();
@@ -172,7 +165,7 @@ impl Stage {
     }
 
     fn write_files(&self) -> Result<()> {
-        let path = &self.folder.path;
+        let path = self.folder.path();
         let configuration = format!(
             "[warehouse]\nurl = \"{}\"\n",
             self.url(Side::Warehouse, "warehouse")
@@ -184,33 +177,6 @@ impl Stage {
                 Error::new(Kind::Io, format!("cannot write into `{}`", path.display()))
                     .with_source(e)
             })
-    }
-}
-
-impl Folder {
-    fn create(dir: &Path) -> Result<Folder> {
-        let failed = |e| {
-            Error::new(
-                Kind::Io,
-                format!("cannot make a folder in `{}`", dir.display()),
-            )
-            .with_source(e)
-        };
-        let dir = fs::canonicalize(dir).map_err(failed)?;
-        let path = dir.join(format!("dayhaul-demo-{}", std::process::id()));
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(failed)?;
-        Ok(Folder { path, keep: false })
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !self.keep {
-            let _ = fs::remove_dir_all(&self.path);
-        }
     }
 }
 

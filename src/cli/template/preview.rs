@@ -38,8 +38,9 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let query = template
         .bind(&source::bindings(&tenant, args.day))
         .at(|| format!("template `{}`", template.name))?;
+    let masks = settings.masks.as_ref();
     if args.sql {
-        let statement = copy_out_sql(&template, &query);
+        let statement = copy_out_sql(&template, &query, masks);
         context.print(&statement);
         context.print_json(&json!({"schema": "dayhaul.template.preview/1", "sql": statement}));
         return Ok(exit::OK);
@@ -51,7 +52,11 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let columns = pg::describe(&session, &query).await;
     let columns = columns.at(place).at(at_tenant)?;
     check_source(&template, &columns).at(place).at(at_tenant)?;
-    let statement = format!("{} LIMIT {}", select_sql(&template, &query), args.limit);
+    let statement = format!(
+        "{} LIMIT {}",
+        select_sql(&template, &query, masks),
+        args.limit
+    );
     let rows = session.simple(&statement).await.at(place).at(at_tenant)?;
 
     context.print(table(&rows));

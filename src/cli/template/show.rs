@@ -7,6 +7,7 @@ use crate::cli::Context;
 use crate::error::{Result, exit};
 use crate::report::numbers::{count, counted};
 use crate::report::table::Sheet;
+use crate::schema::Mask;
 use crate::template::Template;
 use crate::unit::TemplateName;
 use serde_json::{Value, json};
@@ -77,16 +78,12 @@ fn page(registered: &Registered) -> String {
 fn columns_table(template: &Template) -> String {
     let mut sheet = Sheet::new(&["column", "type", ""]);
     for column in &template.columns {
-        let rounds = if column.round {
-            "the source may round"
-        } else {
-            ""
-        };
-        sheet.row([
-            column.name.clone(),
-            column.ty.to_string(),
-            rounds.to_owned(),
-        ]);
+        // Only a type with a precision is rounded, only one without says how it lands.
+        let rounds = column.round.then(|| "the source may round".to_owned());
+        let lands = column.land.map(|land| format!("lands as {land}"));
+        let masked = column.mask.map(|mask| format!("on a laptop: {mask}"));
+        let said: Vec<String> = rounds.into_iter().chain(lands).chain(masked).collect();
+        sheet.row([column.name.clone(), column.ty.to_string(), said.join("; ")]);
     }
     sheet.render()
 }
@@ -105,9 +102,15 @@ fn versions_table(versions: &[Version]) -> String {
 
 fn to_json(registered: &Registered, versions: Option<&[Version]>) -> Value {
     let template = &registered.template;
-    let columns = template.columns.iter();
-    let columns =
-        columns.map(|c| json!({"name": c.name, "type": c.ty.to_string(), "round": c.round}));
+    let columns = template.columns.iter().map(|c| {
+        json!({
+            "name": c.name,
+            "type": c.ty.to_string(),
+            "round": c.round,
+            "land": c.land.map(|land| land.to_string()),
+            "mask": c.mask.map(Mask::as_str),
+        })
+    });
     let mut all = list::summary(registered);
     all["schema"] = "dayhaul.template.show/1".into();
     all["columns"] = columns.collect();

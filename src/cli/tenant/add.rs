@@ -124,7 +124,7 @@ fn tenant(args: &Args) -> Result<Tenant> {
     Ok(Tenant {
         name: args.name.clone(),
         schema,
-        url: url.redacted(),
+        url: Some(url.redacted()),
         password,
         vars: variables(&args.vars)?,
         enabled: true,

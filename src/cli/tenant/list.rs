@@ -23,7 +23,7 @@ pub async fn all(context: &Context) -> Result<u8> {
             tenant.name.to_string(),
             tenant.schema.to_string(),
             yes(tenant.enabled).to_owned(),
-            tenant.url.clone(),
+            source(&tenant).to_owned(),
             if enabled.is_empty() {
                 "-".to_owned()
             } else {
@@ -66,12 +66,19 @@ pub async fn one(name: &TenantName, context: &Context) -> Result<u8> {
     Ok(exit::OK)
 }
 
+fn source(tenant: &Tenant) -> &str {
+    tenant
+        .url
+        .as_deref()
+        .unwrap_or("not known: restored from files")
+}
+
 /// A tenant as people read it, a line per property.
 fn describe(tenant: &Tenant) -> String {
     let mut lines = vec![
         format!("tenant    {}", tenant.name),
         format!("schema    {}", tenant.schema),
-        format!("source    {}", tenant.url),
+        format!("source    {}", source(tenant)),
         format!("password  {}", tenant.password.as_deref().unwrap_or("-")),
         format!("enabled   {}", yes(tenant.enabled)),
     ];

@@ -109,7 +109,7 @@ mod tests {
             tenant: Tenant {
                 name: TenantName::parse("acme").unwrap(),
                 schema: SchemaName::parse("acme").unwrap(),
-                url: String::new(),
+                url: None,
                 password: None,
                 vars: BTreeMap::new(),
                 enabled: true,

@@ -80,6 +80,7 @@ pub(super) fn double(ty: &DataType) -> Box<dyn Sink> {
     })
 }
 
+#[inline(always)]
 fn finite(field: &[u8], decimal: Decimal) -> Result<Finite<'_>, Fault> {
     let value = read(field)?.map_err(|special| match special {
         Special::NaN => Fault::NotANumber,

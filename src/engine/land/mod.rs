@@ -55,8 +55,10 @@ impl To {
 /// Opens the root that the configuration names.
 ///
 /// # Errors
-/// Refused when it names none; a URL that is no root.
+/// Refused when it names none, or is a laptop's; a URL that is no root.
 pub fn open(settings: &Settings) -> Result<Landing> {
+    settings
+        .refuse_masked("masked rows are not for files: they would take the true ones' place")?;
     let Some(url) = &settings.landing.url else {
         return Err(Error::refused("nobody said where files go").with_hint(
             "write `[landing]` and `url = \"file:///srv/lake\"` into dayhaul.toml, or set DAYHAUL_LANDING_URL",

@@ -131,7 +131,11 @@ impl<'a> Differ<'a> {
             template,
             window,
             source: &source,
-            source_sql: copy_out_sql(template, &subject.bind(template, window)?),
+            source_sql: copy_out_sql(
+                template,
+                &subject.bind(template, window)?,
+                self.settings.masks.as_ref(),
+            ),
             warehouse: &warehouse,
             warehouse_sql: read_back_sql(schema, table, template, window),
             meter: Meter::default(),

@@ -12,6 +12,7 @@ use crate::engine::stall::{Meter, unless_stalled};
 use crate::error::{At, Error, Result};
 use crate::landing::{Landing, ObjectPath};
 use crate::pg::{self, Session};
+use crate::schema::Salt;
 use crate::template::{check_source, copy_out_sql};
 use crate::unit::{Day, Window};
 use crate::warehouse::{begin_reading, read_back_sql};
@@ -24,6 +25,8 @@ pub(super) struct Look<'a> {
     pub subject: &'a Subject,
     pub window: Window,
     pub against: Against,
+    /// How the tenant masks what the template masks.
+    pub masks: Option<&'a Salt>,
     /// Where the files are, when they are read.
     pub landing: Option<&'a Landing>,
     pub statement_timeout: Duration,
@@ -191,7 +194,7 @@ impl Look<'_> {
             check_source(template, &pg::describe(session, &query).await?)?;
             self.subject.note_described(version);
         }
-        let sql = copy_out_sql(template, &query);
+        let sql = copy_out_sql(template, &query, self.masks);
         let tallies = stream::tally(session, &sql, template, window, moved, |_, _| {}).await?;
         session.batch("COMMIT").await?;
         Ok(tallies)

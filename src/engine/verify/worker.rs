@@ -244,6 +244,7 @@ impl Worker {
             subject: &shared.subjects[pair],
             window,
             against: shared.asked.against,
+            masks: shared.settings.masks.as_ref(),
             landing: shared.landing.as_ref(),
             statement_timeout: load.statement_timeout,
             stall_timeout: load.stall_timeout,

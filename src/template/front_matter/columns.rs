@@ -67,7 +67,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `"type"`, or `{ type = "type", round = true, land = "text" }`.
+    /// `"type"`, or `{ type = "type", round = true, land = "text", mask = "hash" }`.
     fn column(&mut self, name: &str, value: &Value<'_>) -> Option<Column> {
         if let DeValue::String(text) = value.get_ref() {
             return Some(Column {
@@ -75,6 +75,7 @@ impl Reader<'_> {
                 ty: self.pg_type(name, text, &value.span())?,
                 round: false,
                 land: None,
+                mask: None,
             });
         }
         let Some(table) = value.get_ref().as_table() else {
@@ -91,6 +92,7 @@ impl Reader<'_> {
         let mut ty = None;
         let mut round = None;
         let mut land = None;
+        let mut mask = None;
         for (key, value) in in_order(table) {
             match key.get_ref().as_ref() {
                 "type" => {
@@ -102,10 +104,11 @@ impl Reader<'_> {
                     None => self.error(&value.span(), "`round` is `true` or `false`"),
                 },
                 "land" => land = Some((self.land(name, value)?, value.span())),
+                "mask" => mask = Some(self.mask(name, value)?),
                 unknown => self.error_help(
                     &key.span(),
                     format!("unknown key `{unknown}` of column `{name}`"),
-                    "the keys are type, round, land",
+                    "the keys are type, round, land, mask",
                 ),
             }
         }
@@ -118,6 +121,7 @@ impl Reader<'_> {
             ty,
             round: matches!(round, Some((true, _))),
             land: land.as_ref().map(|(land, _)| *land),
+            mask,
         };
         self.fits_type(&column, round, land).then_some(column)
     }

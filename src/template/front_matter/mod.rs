@@ -20,6 +20,7 @@
 
 mod columns;
 mod indexes;
+mod masks;
 
 use super::finding::Finding;
 use super::lexer::{Token, TokenKind, lex, line_of};
@@ -172,6 +173,7 @@ impl Reader<'_> {
         }
         self.time_column(table, &mut front);
         self.unique_and_indexes(table, &mut front);
+        self.masks(&front);
         front
     }
 

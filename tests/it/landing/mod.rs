@@ -58,6 +58,8 @@ fn columns() -> Vec<Column> {
         ty: PgType::parse(ty).unwrap(),
         round: false,
         land: None,
+        mask: None,
+        mask: None,
     };
     COLUMNS.iter().map(column).collect()
 }

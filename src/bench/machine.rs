@@ -1,0 +1,115 @@
+//! What it ran on: machine, versions, the servers' settings.
+
+use crate::error::Result;
+use crate::pg::Session;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// This machine, and this program.
+#[derive(Debug, Clone, Serialize)]
+pub struct Machine {
+    pub cpu: String,
+    pub cores: usize,
+    /// Bytes.
+    pub memory: Option<u64>,
+    /// System and release of its kernel.
+    pub system: String,
+    pub dayhaul: &'static str,
+    /// A program that was not built with `--release` earns no figure worth telling.
+    pub debug_build: bool,
+}
+
+/// A server's version and what differs from PostgreSQL's own settings.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Server {
+    pub version: String,
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Shown even where they are PostgreSQL's own.
+const ALWAYS: &str = "'fsync', 'synchronous_commit', 'full_page_writes', 'wal_level', 'shared_buffers', 'work_mem', \
+    'maintenance_work_mem', 'max_wal_size', 'max_connections', 'max_locks_per_transaction', 'max_parallel_maintenance_workers'";
+
+/// Say nothing about speed, or something about the host.
+const NEVER: &str = "'data_directory', 'config_file', 'hba_file', 'ident_file', 'port', 'listen_addresses', \
+    'unix_socket_directories', 'log_timezone', 'TimeZone', 'cluster_name', 'external_pid_file', 'DateStyle', \
+    'default_text_search_config', 'dynamic_shared_memory_type'";
+
+impl Machine {
+    pub fn look(cores: usize) -> Machine {
+        Machine {
+            cpu: cpu().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            cores,
+            memory: memory(),
+            system: system(),
+            dayhaul: env!("CARGO_PKG_VERSION"),
+            debug_build: cfg!(debug_assertions),
+        }
+    }
+}
+
+impl Server {
+    /// # Errors
+    /// The server's.
+    pub async fn ask(session: &Session) -> Result<Server> {
+        let version = session.simple("SHOW server_version").await?;
+        let settings = session
+            .simple(&format!(
+                "SELECT name, current_setting(name) FROM pg_settings \
+                 WHERE (name IN ({ALWAYS}) OR source IN ('configuration file', 'command line', 'environment variable')) \
+                   AND name NOT IN ({NEVER}) AND name NOT LIKE 'lc\\_%' AND name NOT LIKE 'log%' AND name NOT LIKE 'ssl%' \
+                   AND name NOT LIKE '%command' AND name NOT LIKE '%conninfo'"
+            ))
+            .await?;
+        Ok(Server {
+            version: version.value(0, 0).unwrap_or_default().to_owned(),
+            settings: settings
+                .rows
+                .into_iter()
+                .filter_map(|row| {
+                    let mut values = row.into_iter();
+                    Some((values.next()??, values.next()??))
+                })
+                .collect(),
+        })
+    }
+}
+
+/// Bytes of memory of this machine.
+pub fn memory() -> Option<u64> {
+    // SAFETY: sysconf takes a plain number and has no preconditions.
+    let (pages, size) = unsafe {
+        (
+            libc::sysconf(libc::_SC_PHYS_PAGES),
+            libc::sysconf(libc::_SC_PAGESIZE),
+        )
+    };
+    u64::try_from(pages)
+        .ok()?
+        .checked_mul(u64::try_from(size).ok()?)
+        .filter(|bytes| *bytes > 0)
+}
+
+/// The model's name; only Linux tells it in a file.
+fn cpu() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn system() -> String {
+    // SAFETY: an all-zero utsname is valid, and uname only writes into it.
+    let name = unsafe {
+        let mut name: libc::utsname = std::mem::zeroed();
+        if libc::uname(&raw mut name) != 0 {
+            return std::env::consts::OS.to_owned();
+        }
+        name
+    };
+    let text = |field: &[libc::c_char]| -> String {
+        let bytes = field.iter().map(|c| c.cast_unsigned());
+        let bytes: Vec<u8> = bytes.take_while(|c| *c != 0).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    format!("{} {}", text(&name.sysname), text(&name.release))
+}

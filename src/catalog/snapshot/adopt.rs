@@ -1,0 +1,167 @@
+//! A snapshot on its way back into a catalog.
+
+use super::{KeptPair, KeptTemplate, KeptTenant, Snapshot};
+use crate::catalog::Tenant;
+use crate::catalog::tenants::{self, Selection};
+use crate::error::{At, Error, Kind, Result};
+use crate::pg::Session;
+use crate::unit::{Day, SchemaName, TemplateName, TenantName};
+use chrono::NaiveDate;
+
+/// Brings what a snapshot knows of a selection into the catalog, in the caller's transaction: the pairs that `takes` (tenant,
+/// template) agrees to. What is there already stays as it is. The pairs' first days are taken over with `first_days`, when
+/// all of their days are to come.
+///
+/// # Errors
+/// A name that is none; a tenant's schema that belongs to another here; the warehouse's.
+pub async fn adopt(
+    session: &Session,
+    snapshot: &Snapshot,
+    selection: &Selection,
+    takes: impl Fn(&str, &str) -> bool,
+    first_days: bool,
+) -> Result<()> {
+    let wanted = |tenant: &str, template: &str| {
+        let tenants = &selection.tenants;
+        let templates = &selection.templates;
+        (tenants.is_empty() || tenants.iter().any(|t| t.as_str() == tenant))
+            && (templates.is_empty() || templates.iter().any(|t| t.as_str() == template))
+            && takes(tenant, template)
+    };
+    let pairs = || {
+        let all = snapshot.pairs.iter();
+        all.filter(|pair| wanted(&pair.tenant, &pair.template))
+    };
+    for tenant in &snapshot.tenants {
+        // One without pairs comes along when everything does.
+        if wanted(&tenant.name, "") || pairs().any(|pair| pair.tenant == tenant.name) {
+            adopt_tenant(session, tenant).await?;
+        }
+    }
+    for template in &snapshot.templates {
+        if wanted("", &template.name) || pairs().any(|pair| pair.template == template.name) {
+            adopt_template(session, template).await?;
+        }
+    }
+    for pair in pairs() {
+        adopt_pair(session, pair, first_days).await?;
+    }
+    go_on_after(session, snapshot.last_run).await
+}
+
+async fn adopt_tenant(session: &Session, kept: &KeptTenant) -> Result<()> {
+    let place = || format!("tenant `{}` of the snapshot", kept.name);
+    let tenant = Tenant {
+        name: TenantName::parse(&kept.name).at(place)?,
+        schema: SchemaName::parse(&kept.schema_name).at(place)?,
+        url: kept.url.clone(),
+        password: kept.password.clone(),
+        vars: kept.vars.clone(),
+        enabled: kept.enabled,
+    };
+    restore_tenant(session, &tenant).await
+}
+
+/// Adds a tenant that was restored; one that is there already stays as it is, unless its source was not known.
+///
+/// # Errors
+/// Its schema belongs to another, or it has another schema here; the warehouse's.
+pub async fn restore_tenant(session: &Session, tenant: &Tenant) -> Result<()> {
+    for there in tenants::list(session).await? {
+        let (same_name, same_schema) = (there.name == tenant.name, there.schema == tenant.schema);
+        if same_name != same_schema {
+            return Err(Error::refused(format!(
+                "tenant `{}` with schema `{}` is to be restored, but here schema `{}` is of tenant `{}`",
+                tenant.name, tenant.schema, there.schema, there.name
+            ))
+            .with_hint("restore into another database (`--into URL`), or leave this tenant out"));
+        }
+    }
+    let vars = serde_json::to_string(&tenant.vars)
+        .map_err(|e| Error::new(Kind::Bug, "variables cannot be written").with_source(e))?;
+    session
+        .execute(
+            "INSERT INTO _wh.tenant AS t (name, schema_name, url, password_ref, vars, enabled) \
+             VALUES ($1, $2, $3, $4, $5::text::jsonb, $6) ON CONFLICT (name) DO UPDATE \
+             SET url = excluded.url, password_ref = excluded.password_ref, vars = excluded.vars \
+             WHERE t.url IS NULL AND excluded.url IS NOT NULL",
+            &[
+                &tenant.name.as_str(),
+                &tenant.schema.as_str(),
+                &tenant.url,
+                &tenant.password,
+                &vars,
+                &tenant.enabled,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+async fn adopt_template(session: &Session, kept: &KeptTemplate) -> Result<()> {
+    TemplateName::parse(&kept.name).at(|| format!("template `{}` of the snapshot", kept.name))?;
+    session
+        .execute(
+            "INSERT INTO _wh.template (name, version, source) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            &[&kept.name, &kept.version, &kept.source],
+        )
+        .await?;
+    for version in &kept.versions {
+        session
+            .execute(
+                "INSERT INTO _wh.template_version (template, version, source, loaded_at) \
+                 VALUES ($1, $2, $3, $4::text::timestamptz) ON CONFLICT DO NOTHING",
+                &[
+                    &kept.name,
+                    &version.version,
+                    &version.source,
+                    &version.loaded_at,
+                ],
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+async fn adopt_pair(session: &Session, kept: &KeptPair, first_day: bool) -> Result<()> {
+    let date = |text: &Option<String>| -> Result<Option<NaiveDate>> {
+        let day: Option<Day> = text.as_deref().map(str::parse).transpose()?;
+        Ok(day.map(Day::date))
+    };
+    let first = if first_day {
+        date(&kept.first_day)?
+    } else {
+        None
+    };
+    session
+        .execute(
+            "INSERT INTO _wh.pair AS p (tenant, template, enabled, first_day, fold_line) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (tenant, template) DO UPDATE SET first_day = least(p.first_day, excluded.first_day), \
+               fold_line = coalesce(p.fold_line, excluded.fold_line)",
+            &[
+                &kept.tenant,
+                &kept.template,
+                &kept.enabled,
+                &first,
+                &date(&kept.fold_line)?,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Lets the next run's number come after `last`: files and history then tell earlier from later.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn go_on_after(session: &Session, last: i64) -> Result<()> {
+    session
+        .query(
+            "SELECT setval(s::regclass, $1) FROM pg_get_serial_sequence('_wh.run', 'id') AS s \
+             WHERE $1 > 0 AND $1 > (SELECT last_value FROM pg_sequences \
+                 WHERE schemaname = '_wh' AND format('%I.%I', schemaname, sequencename) = s) IS NOT FALSE",
+            &[&last],
+        )
+        .await?;
+    Ok(())
+}

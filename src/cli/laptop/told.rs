@@ -1,0 +1,156 @@
+//! What is said of a laptop: what was masked, and how to get in.
+
+use super::fill::Loaded;
+use super::home::Home;
+use crate::catalog::Pair;
+use crate::report::json;
+use crate::report::table::Sheet;
+use crate::template::Template;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+fn templates(pairs: &[Pair]) -> impl Iterator<Item = &Template> {
+    let by_name: BTreeMap<&str, &Template> = pairs
+        .iter()
+        .map(|pair| (pair.template.name.as_str(), &*pair.template))
+        .collect();
+    by_name.into_values()
+}
+
+/// A column that is masked.
+#[derive(Debug, Serialize)]
+pub struct Masked<'a> {
+    template: &'a str,
+    column: &'a str,
+    #[serde(rename = "type")]
+    ty: String,
+    mask: &'static str,
+}
+
+fn masks(pairs: &[Pair]) -> Vec<Masked<'_>> {
+    templates(pairs).flat_map(masks_of).collect()
+}
+
+fn masks_of(template: &Template) -> impl Iterator<Item = Masked<'_>> {
+    template.columns.iter().filter_map(|c| {
+        Some(Masked {
+            template: template.name.as_str(),
+            column: &c.name,
+            ty: c.ty.to_string(),
+            mask: c.mask?.as_str(),
+        })
+    })
+}
+
+/// What was masked, as a table; `None` when nothing was.
+pub fn masked(pairs: &[Pair]) -> Option<String> {
+    let masks = masks(pairs);
+    if masks.is_empty() {
+        return None;
+    }
+    let mut sheet = Sheet::new(&["template", "column", "type", "mask"]);
+    for m in masks {
+        sheet.row([
+            m.template.to_owned(),
+            m.column.to_owned(),
+            m.ty,
+            m.mask.to_owned(),
+        ]);
+    }
+    Some(format!(
+        "\nMasked by the tenants' servers:\n{}",
+        sheet.render()
+    ))
+}
+
+/// Templates that mask nothing.
+pub fn without_masks(pairs: &[Pair]) -> impl Iterator<Item = &str> {
+    templates(pairs)
+        .filter(|template| template.columns.iter().all(|c| c.mask.is_none()))
+        .map(|template| template.name.as_str())
+}
+
+/// How to get in, and how it ends.
+pub fn how_to_use(home: &Home) -> String {
+    let dir = home.dir().display();
+    let ways = format!(
+        "\nPostgreSQL {} runs on port {} of 127.0.0.1:\n  psql '{}'\n  dayhaul --config '{}' verify",
+        home.version(),
+        home.port(),
+        home.readers_url(),
+        home.configuration().display(),
+    );
+    if !home.is_kept() {
+        return format!(
+            "{ways}\nEnter or Ctrl-C ends it, and everything is gone; with `--keep` it stays."
+        );
+    }
+    format!(
+        "{ways}\nIt stays. The same command again refreshes it; to stop, start and remove it:\n  \
+         dayhaul laptop '{dir}' --stop\n  dayhaul laptop '{dir}' --start\n  dayhaul laptop '{dir}' --stop && rm -r '{dir}'"
+    )
+}
+
+/// `dayhaul.laptop/1`.
+#[derive(Debug, Serialize)]
+pub struct Laptop<'a> {
+    schema: &'static str,
+    #[serde(flatten)]
+    place: Place,
+    masked: Vec<Masked<'a>>,
+    /// As the JSON of `backfill` and `refresh` has it.
+    run: json::Run<'a>,
+}
+
+/// `dayhaul.laptop/1` of `--start` and `--stop`.
+#[derive(Debug, Serialize)]
+pub struct Switched {
+    schema: &'static str,
+    running: bool,
+    #[serde(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Serialize)]
+struct Place {
+    dir: String,
+    config: String,
+    kept: bool,
+    /// Null when the server does not run.
+    port: Option<u16>,
+    /// Without a password, but with the file that holds it.
+    url: Option<String>,
+}
+
+impl Place {
+    fn of(home: &Home, running: bool) -> Place {
+        Place {
+            dir: home.dir().display().to_string(),
+            config: home.configuration().display().to_string(),
+            kept: home.is_kept(),
+            port: running.then(|| home.port()),
+            url: running.then(|| home.readers_url()),
+        }
+    }
+}
+
+impl<'a> Laptop<'a> {
+    pub fn new(home: &Home, loaded: &'a Loaded) -> Laptop<'a> {
+        Laptop {
+            schema: "dayhaul.laptop/1",
+            place: Place::of(home, true),
+            masked: masks(&loaded.pairs),
+            run: json::Run::new(loaded.command, &loaded.report),
+        }
+    }
+}
+
+impl Switched {
+    pub fn new(home: &Home, running: bool) -> Switched {
+        Switched {
+            schema: "dayhaul.laptop/1",
+            running,
+            place: Place::of(home, running),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `dayhaul snapshot`: the catalog as one JSON document beside the Parquet files.
+
+use super::context::Context;
+use super::root;
+use crate::catalog::Catalog;
+use crate::catalog::snapshot::{Snapshot, take};
+use crate::config::Settings;
+use crate::engine::restore::snapshots;
+use crate::error::{Error, Kind, Result, exit};
+use crate::landing::Landing;
+use crate::report::numbers::counted;
+use serde_json::json;
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A snapshot holds tenants with the references to their passwords, templates with all their versions, and the ledger; no \
+secret and no row. `dayhaul restore` finds the newest by itself.")]
+pub struct Args {
+    /// A file (`….json`), or a folder or URL: there it is called `_dayhaul/snapshot-<UTC time>-<id>.json` [default: `landing.url`]
+    #[arg(long, value_name = "FILE|URL")]
+    out: Option<String>,
+    /// Keep the newest N of the folder, remove the others
+    #[arg(long, value_name = "N")]
+    keep: Option<NonZeroUsize>,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<u8> {
+    let settings = context.settings()?;
+    let out = args.out(&settings)?;
+    let catalog = Catalog::open(&settings).await?;
+    let snapshot = take(catalog.session()).await?;
+    drop(catalog);
+    let (url, removed) = match &out {
+        Out::File(path) => (write(path, &snapshot)?, Vec::new()),
+        Out::Place(place) => {
+            let url = snapshots::keep(place, &snapshot).await?;
+            let removed = match args.keep {
+                Some(keep) => snapshots::thin_out(place, keep.get()).await?,
+                None => Vec::new(),
+            };
+            (url, removed)
+        }
+    };
+    let units: usize = snapshot.pairs.iter().map(|p| p.units.len()).sum();
+    context.print(format!(
+        "snapshot {} of {}: {}, {}, {} in {url}",
+        snapshot.id,
+        snapshot.taken_at,
+        counted(snapshot.tenants.len() as u64, "tenant"),
+        counted(snapshot.templates.len() as u64, "template"),
+        counted(units as u64, "day"),
+    ));
+    for url in &removed {
+        context.print(format!("removed {url}"));
+    }
+    context.print_json(&json!({
+        "schema": "dayhaul.snapshot.taken/1",
+        "id": snapshot.id,
+        "taken_at": snapshot.taken_at,
+        "url": url,
+        "tenants": snapshot.tenants.len(),
+        "templates": snapshot.templates.len(),
+        "units": units,
+        "removed": removed,
+    }));
+    Ok(exit::OK)
+}
+
+/// Where it goes.
+enum Out {
+    File(String),
+    Place(Landing),
+}
+
+impl Args {
+    fn out(&self, settings: &Settings) -> Result<Out> {
+        let Some(out) = &self.out else {
+            let landing = root::configured(settings)?.ok_or_else(|| {
+                Error::usage("nobody said where the snapshot goes")
+                    .with_hint("add `--out FILE` or `--out URL`, or set `url` under `[landing]`")
+            })?;
+            return Ok(Out::Place(landing));
+        };
+        if out.contains("://") || Path::new(out).is_dir() {
+            return root::open(out).map(Out::Place);
+        }
+        if self.keep.is_some() {
+            return Err(Error::usage(
+                "`--keep` counts the snapshots of a folder, and `--out` names a file",
+            )
+            .with_hint("name the folder, or leave `--keep` out"));
+        }
+        Ok(Out::File(out.clone()))
+    }
+}
+
+/// Replaces a file whole.
+fn write(path: &str, snapshot: &Snapshot) -> Result<String> {
+    let failed = |e: std::io::Error| {
+        Error::new(Kind::Io, format!("`{path}` cannot be written")).with_source(e)
+    };
+    let aside = format!("{path}.{}", std::process::id());
+    let written = std::fs::File::create(&aside)
+        .and_then(|mut file| {
+            file.write_all(&snapshot.render().map_err(std::io::Error::other)?)?;
+            file.sync_all()
+        })
+        .and_then(|()| std::fs::rename(&aside, path));
+    if let Err(e) = written {
+        let _ = std::fs::remove_file(&aside);
+        return Err(failed(e));
+    }
+    Ok(path.to_owned())
+}

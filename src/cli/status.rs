@@ -1,0 +1,209 @@
+//! `dayhaul status`: how far each tenant and template is.
+
+use super::context::Context;
+use super::selection::SelectionArgs;
+use crate::catalog::Catalog;
+use crate::catalog::restored::{self, Restored};
+use crate::catalog::standing::{self, PairStanding, standing};
+use crate::error::{Result, exit};
+use crate::report::failure;
+use crate::report::numbers::{count, utc};
+use crate::report::table::Sheet;
+use crate::unit::{Day, Window};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without days, each pair is looked at from its first day to yesterday. `data` is a fingerprint of the ledger: two warehouses \
+with the same one have the same rows of the same days.")]
+pub struct Args {
+    #[command(flatten)]
+    selection: SelectionArgs,
+    /// Exit code 1 when a day failed or is missing
+    #[arg(long)]
+    check: bool,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<u8> {
+    let resolved = args.selection.resolve()?;
+    let catalog = Catalog::open(&context.settings()?).await?;
+    let session = catalog.session();
+    let status = Status {
+        pairs: standing(session, &resolved.selection, resolved.days).await?,
+        restored: restored::latest(session).await?,
+        content: standing::content(session).await?,
+        days: resolved.days,
+        today: resolved.today,
+    };
+    context.print(status.page());
+    let code = if args.check && !status.is_well() {
+        exit::FAILED
+    } else {
+        exit::OK
+    };
+    context.print_json(&status.json(code));
+    Ok(code)
+}
+
+struct Status {
+    pairs: Vec<PairStanding>,
+    restored: Option<Restored>,
+    content: String,
+    days: Option<Window>,
+    today: Day,
+}
+
+impl Status {
+    /// Days of a pair that are missing; nobody waits for those of one that is not enabled.
+    fn missing(&self, pair: &PairStanding) -> Vec<Window> {
+        if pair.enabled {
+            pair.missing(self.days, self.today)
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn is_well(&self) -> bool {
+        self.pairs
+            .iter()
+            .all(|pair| pair.failed.is_empty() && self.missing(pair).is_empty())
+    }
+
+    fn page(&self) -> String {
+        let mut text = String::new();
+        if let Some(restored) = &self.restored {
+            let _ = writeln!(text, "{}", sentence(restored));
+        }
+        let _ = writeln!(text, "data {}\n", self.content);
+        if self.pairs.is_empty() {
+            text.push_str("no template is enabled for any tenant");
+            return text;
+        }
+        let mut sheet = Sheet::new(&[
+            "tenant",
+            "template",
+            ">loaded",
+            ">landed",
+            ">failed",
+            ">missing",
+            ">rows",
+            "first day",
+            "last day",
+            "fold line",
+            "last run",
+        ]);
+        for pair in &self.pairs {
+            sheet.row(self.row(pair));
+        }
+        text.push_str(&sheet.render());
+        for pair in &self.pairs {
+            let name = format!("{}/{}", pair.tenant, pair.template);
+            let failed = Window::runs(pair.failed.iter().copied());
+            for (what, days) in [("failed", failed), ("missing", self.missing(pair))] {
+                if !days.is_empty() {
+                    let _ = write!(text, "\n{what} of {name}: {}", failure::days(&days));
+                }
+            }
+        }
+        text
+    }
+
+    fn row(&self, pair: &PairStanding) -> Vec<String> {
+        let day = |day: Option<Day>| day.map_or_else(|| "-".to_owned(), |d| d.to_string());
+        let number = |n: usize| count(n as u64);
+        let missing: usize = self.missing(pair).iter().map(Window::len).sum();
+        let name = match pair.enabled {
+            true => pair.template.to_string(),
+            false => format!("{} (disabled)", pair.template),
+        };
+        vec![
+            pair.tenant.to_string(),
+            name,
+            number(pair.loaded.len()),
+            number(pair.landed.len()),
+            number(pair.failed.len()),
+            number(missing),
+            count(pair.rows),
+            day(pair.first_day),
+            day(pair.loaded.last().copied()),
+            day(pair.fold_line),
+            pair.last_run.as_ref().map_or_else(
+                || "-".to_owned(),
+                |run| format!("{} {} {} {}", run.id, run.command, run.outcome, utc(run.at)),
+            ),
+        ]
+    }
+
+    fn json(&self, exit_code: u8) -> Value {
+        json!({
+            "schema": "dayhaul.status/1",
+            "outcome": if self.is_well() { "ok" } else { "not_ok" },
+            "exit_code": exit_code,
+            "data": self.content,
+            "restored": self.restored.as_ref().map(restored_json),
+            "pairs": self.pairs.iter().map(|pair| self.pair_json(pair)).collect::<Value>(),
+        })
+    }
+
+    fn pair_json(&self, pair: &PairStanding) -> Value {
+        let day = |day: Option<Day>| day.map(|d| d.to_string());
+        let missing = self.missing(pair);
+        let failed = Window::runs(pair.failed.iter().copied());
+        json!({
+            "tenant": pair.tenant.as_str(),
+            "template": pair.template.as_str(),
+            "enabled": pair.enabled,
+            "loaded": pair.loaded.len(),
+            "landed": pair.landed.len(),
+            "failed": pair.failed.len(),
+            "missing": missing.iter().map(Window::len).sum::<usize>(),
+            "rows": pair.rows,
+            "first_day": day(pair.first_day),
+            "last_day": day(pair.loaded.last().copied()),
+            "fold_line": day(pair.fold_line),
+            "failed_days": inclusive(&failed),
+            "missing_days": inclusive(&missing),
+            "last_run": pair.last_run.as_ref().map(|run| json!({
+                "run": run.id, "command": run.command, "outcome": run.outcome, "at": run.at.to_rfc3339(),
+            })),
+        })
+    }
+}
+
+fn inclusive(windows: &[Window]) -> Vec<[String; 2]> {
+    crate::catalog::runs::inclusive(windows)
+}
+
+/// "restored from snapshot 3f2a91c04b7e of 2024-01-15 03:00:00 (UTC), by run 3, done; 2024-01-01 … 2024-01-30 only".
+fn sentence(restored: &Restored) -> String {
+    let from = match &restored.snapshot {
+        Some((id, at)) => format!("snapshot {id} of {} (UTC)", utc(*at)),
+        None => format!("files, on {} (UTC)", utc(restored.at)),
+    };
+    let run = match (restored.run, &restored.outcome) {
+        (Some(run), Some(outcome)) => format!("run {run}, {outcome}"),
+        (Some(run), None) => format!("run {run}, not ended"),
+        (None, _) => "no run began".to_owned(),
+    };
+    let days = match restored.days {
+        Some(days) => format!("; {days} only"),
+        None => String::new(),
+    };
+    format!(
+        "restored from {from}: {}; {run}{days}",
+        restored.sources.join(", ")
+    )
+}
+
+fn restored_json(restored: &Restored) -> Value {
+    json!({
+        "run": restored.run,
+        "outcome": restored.outcome,
+        "snapshot": restored.snapshot.as_ref().map(|(id, _)| id),
+        "snapshot_at": restored.snapshot.as_ref().map(|(_, at)| at.to_rfc3339()),
+        "sources": restored.sources,
+        "days": restored.days.map(|days| inclusive(&[days])),
+        "at": restored.at.to_rfc3339(),
+    })
+}

@@ -1,0 +1,53 @@
+//! A folder of our own for private servers and what goes with them.
+
+use crate::error::{Error, Kind, Result};
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// A folder, closed to all others, that goes with us unless it is kept.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Folder {
+    /// Makes `<dir>/<name>-<our process id>`.
+    ///
+    /// # Errors
+    /// It cannot be made there.
+    pub fn create(dir: &Path, name: &str) -> Result<Folder> {
+        let failed = |e| {
+            Error::new(
+                Kind::Io,
+                format!("cannot make a folder in `{}`", dir.display()),
+            )
+            .with_source(e)
+        };
+        let dir = fs::canonicalize(dir).map_err(failed)?;
+        let path = dir.join(format!("{name}-{}", std::process::id()));
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(failed)?;
+        Ok(Folder { path, keep: false })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// It stays when this is dropped.
+    pub fn keep(&mut self) {
+        self.keep = true;
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.keep {
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A development warehouse afresh: everything that the catalog owns is dropped, and nothing else.
+
+use super::transaction::short_transaction;
+use crate::catalog::{Selection, lease, pairs, relations};
+use crate::error::{At, Error, Kind, Result};
+use crate::pg::Session;
+use crate::sql::qualified;
+use std::time::Duration;
+
+/// Relations dropped in one transaction: each takes locks of its own until the commit.
+const RELATIONS_A_TRANSACTION: i64 = 50;
+
+/// What a reset would take away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holdings {
+    pub tables: i64,
+    pub views: i64,
+    pub tenants: i64,
+    pub templates: i64,
+    /// Of the ledger.
+    pub units: i64,
+    /// Units that came from their sources rather than from files.
+    pub from_sources: i64,
+}
+
+impl Holdings {
+    pub fn is_empty(&self) -> bool {
+        self.tables + self.views + self.tenants + self.templates + self.units == 0
+    }
+}
+
+/// What the catalog owns.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn holdings(session: &Session) -> Result<Holdings> {
+    let row = session
+        .query_one(
+            "SELECT (SELECT count(*) FROM _wh.relation WHERE kind NOT LIKE '%view'), \
+                    (SELECT count(*) FROM _wh.relation WHERE kind LIKE '%view'), \
+                    (SELECT count(*) FROM _wh.tenant), (SELECT count(*) FROM _wh.template), \
+                    (SELECT count(*) FROM _wh.unit), \
+                    (SELECT count(*) FROM _wh.unit u JOIN _wh.run r ON r.id = u.run \
+                     WHERE u.state = 'loaded' AND r.command <> 'restore')",
+            &[],
+        )
+        .await?;
+    Ok(Holdings {
+        tables: row.get(0),
+        views: row.get(1),
+        tenants: row.get(2),
+        templates: row.get(3),
+        units: row.get(4),
+        from_sources: row.get(5),
+    })
+}
+
+/// Drops the views and tables that the catalog owns, then empties the catalog but for the history of runs. Schemas stay. May
+/// be repeated after any failure.
+///
+/// # Errors
+/// [`Kind::Locked`] while a run works on a pair; something that is not ours is built on a relation; the warehouse's.
+pub async fn reset(session: &Session, lock_timeout: Duration) -> Result<()> {
+    for pair in pairs::all(session, &Selection::default()).await? {
+        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+        if let Some(holder) = lease::holder_now(session, tenant, template).await? {
+            return Err(Error::new(
+                Kind::Locked,
+                format!("`{template}` of tenant `{tenant}` is held by {holder}"),
+            )
+            .with_hint("wait for it, or end it with `dayhaul cancel`"));
+        }
+    }
+    while short_transaction(session, lock_timeout, async || drop_some(session).await).await? {}
+    short_transaction(session, lock_timeout, async || {
+        session
+            .batch(
+                "DELETE FROM _wh.unit; DELETE FROM _wh.staged; DELETE FROM _wh.attempt; DELETE FROM _wh.lease; \
+                 DELETE FROM _wh.pair; DELETE FROM _wh.template_version; DELETE FROM _wh.template; \
+                 DELETE FROM _wh.tenant; DELETE FROM _wh.restored",
+            )
+            .await
+    })
+    .await
+}
+
+/// Drops the next relations, views before what they read. Whether there were any.
+async fn drop_some(session: &Session) -> Result<bool> {
+    let rows = session
+        .query(
+            "SELECT schema_name, name, kind LIKE '%view' FROM _wh.relation \
+             ORDER BY array_position(ARRAY['public view', 'tenant view'], kind), schema_name COLLATE \"C\", \
+                      name COLLATE \"C\" LIMIT $1",
+            &[&RELATIONS_A_TRANSACTION],
+        )
+        .await?;
+    for row in &rows {
+        let (schema, name): (&str, &str) = (row.get(0), row.get(1));
+        let what = if row.get(2) { "VIEW" } else { "TABLE" };
+        session
+            .batch(&format!(
+                "DROP {what} IF EXISTS {}",
+                qualified(schema, name)
+            ))
+            .await
+            .map_err(|e| match e.sqlstate() {
+                Some("2BP01") => e.with_hint(
+                    "something that is not Dayhaul's is built on it: `--show-values` names it",
+                ),
+                _ => e,
+            })
+            .at(|| format!("`{schema}.{name}`"))?;
+        relations::remove(session, schema, &[name.to_owned()]).await?;
+    }
+    Ok(!rows.is_empty())
+}
