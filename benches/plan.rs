@@ -28,7 +28,7 @@ fn pairs() -> Vec<Pair> {
                     schema: name.default_schema().expect("a schema"),
                     name,
                     // Ten tenants share a server.
-                    url: format!("postgres://reader@db{}.example/t{n:02}", n / 10),
+                    url: Some(format!("postgres://reader@db{}.example/t{n:02}", n / 10)),
                     password: None,
                     vars: BTreeMap::new(),
                     enabled: true,

@@ -1,5 +1,6 @@
 //! Where one try happens: a fresh place in the warehouse, and the tenants it is filled from.
 
+use super::ground::Launch;
 use crate::error::Result;
 use crate::pg::{self, Access, Purpose, Session, Url};
 use crate::sql::{ident, literal, qualified};
@@ -24,6 +25,8 @@ pub struct Source {
     /// The tenant, and its schema in the warehouse.
     pub schema: SchemaName,
     pub endpoint: Endpoint,
+    /// The reference to its password, as `tenant add` takes it.
+    pub password: Option<String>,
     pub vars: BTreeMap<String, String>,
 }
 
@@ -41,10 +44,10 @@ pub struct Lane {
     pub jobs: usize,
     /// Cores of this machine.
     pub cores: usize,
-    /// Dayhaul's configuration, as far as it says where the warehouse is.
-    pub configuration: String,
-    /// Nothing may be made at the sources.
-    pub source_is_read_only: bool,
+    /// Servers and tenants are the bench's own: they may be changed, and extensions may be made.
+    pub is_ours: bool,
+    /// How Dayhaul is told about all this.
+    pub launch: Launch,
     /// For files of this try.
     pub folder: PathBuf,
     pub psql: PathBuf,
@@ -69,7 +72,17 @@ impl Endpoint {
             url: Url::parse(&self.conninfo)?,
             password: self.password.clone(),
         };
-        pg::connect(&access, Purpose::Source).await
+        let session = pg::connect(&access, Purpose::Source).await?;
+        let name = literal(&Endpoint::application_name());
+        session
+            .batch(&format!("SET application_name = {name}"))
+            .await?;
+        Ok(session)
+    }
+
+    /// Tells this bench's sessions from all others.
+    pub fn application_name() -> String {
+        format!("dayhaul-bench-{}", std::process::id())
     }
 
     /// The connection string as a literal of SQL, as dblink takes it. `shown` leaves the password out.
@@ -131,6 +144,11 @@ impl Lane {
     /// The only tenant, or the first of several.
     pub fn source(&self) -> &Source {
         &self.sources[0]
+    }
+
+    /// Where days are landed, as a URL.
+    pub fn lake(&self) -> String {
+        format!("file://{}", self.folder.join("lake").display())
     }
 
     /// A relation of the contestants' schema: `suffix` follows the template's name.

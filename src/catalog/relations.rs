@@ -276,7 +276,7 @@ pub struct Lost {
 }
 
 /// Forgets relations of a pair that are gone from the database, so that they are made anew; the days that they held are
-/// not loaded any more, nor staged.
+/// not loaded any more, nor staged. Some may still be landed.
 ///
 /// # Errors
 /// The warehouse's.
@@ -296,7 +296,8 @@ pub async fn forget_lost(
                       RETURNING format('%s.%s', schema_name, name) AS relation), \
              unstaged AS (DELETE FROM _wh.staged s WHERE s.tenant = $1 AND s.template = $2 \
                           AND NOT EXISTS (SELECT FROM there WHERE there.relation = s.relation)), \
-             lost AS (UPDATE _wh.unit u SET state = 'failed', error = format('its table `%s` was lost', u.relation) \
+             lost AS (UPDATE _wh.unit u SET state = CASE WHEN object_digest = digest THEN 'landed' ELSE 'failed' END, \
+                        error = format('its table `%s` was lost', relation), relation = NULL \
                       WHERE u.tenant = $1 AND u.template = $2 AND u.state = 'loaded' \
                       AND NOT EXISTS (SELECT FROM there WHERE there.relation = u.relation) RETURNING u.day) \
              SELECT ARRAY(SELECT relation FROM gone ORDER BY 1), ARRAY(SELECT day FROM lost)",

@@ -1,8 +1,8 @@
 //! What the warehouse grants the login, the owner and the reader.
 
-use super::SCHEMA;
 use crate::error::{Error, Result};
 use crate::pg::Session;
+use crate::pg::elsewhere::catalog_schema;
 use crate::sql::literal;
 
 /// What `init` is to bring about.
@@ -121,7 +121,7 @@ impl Facts {
             reader_connects: rights.get(4),
             login_grants_connect: rights.get(5),
             public: schema_rights(session, "public", &o, &r).await?,
-            catalog: schema_rights(session, SCHEMA, &o, &r).await?,
+            catalog: schema_rights(session, catalog_schema(), &o, &r).await?,
         })
     }
 }

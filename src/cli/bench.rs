@@ -6,15 +6,16 @@ use super::Context;
 use super::demo::leave_the_environment_behind;
 use super::signals::cancelled_by_signals;
 use crate::bench::contestant::CONTESTANTS;
-use crate::bench::ground::{Private, Task, Wish};
+use crate::bench::ground::{Asked, Configured, Private, Task, Wish, client};
 use crate::bench::machine::{Machine, Server};
 use crate::bench::result::{Data, Report, Servers};
 use crate::bench::scenario::{SCENARIOS, Scenario};
 use crate::bench::{Ground, Observer, hold, show};
+use crate::cluster::{Folder, Programs};
 use crate::demo;
 use crate::error::{Error, Kind, Result};
 use crate::template::Template;
-use crate::unit::{Day, TemplateName, Window};
+use crate::unit::{Day, SchemaName, TemplateName, TenantName, Window};
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,13 +24,13 @@ use std::time::{Duration, Instant};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Past days that are hauled
-    #[arg(long, value_name = "N", default_value_t = 366, value_parser = clap::value_parser!(u16).range(1..=3660))]
+    #[arg(long, value_name = "N", default_value_t = 366, conflicts_with = "tenant", value_parser = clap::value_parser!(u16).range(1..=3660))]
     days: u16,
     /// Rows of an ordinary day
-    #[arg(long, value_name = "N", default_value_t = 4180, value_parser = clap::value_parser!(u32).range(10..=5_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 4180, conflicts_with = "tenant", value_parser = clap::value_parser!(u32).range(10..=5_000_000))]
     rows_per_day: u32,
     /// Tenants of scenarios that have several
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=50))]
+    #[arg(long, value_name = "N", default_value_t = 10, conflicts_with = "tenant", value_parser = clap::value_parser!(u16).range(1..=50))]
     tenants: u16,
     /// Only this scenario (repeatable) [default: all]
     #[arg(long = "scenario", value_name = "NAME", value_parser = PossibleValuesParser::new(SCENARIOS.map(|s| s.0)), hide_possible_values = true)]
@@ -47,10 +48,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     jobs: u8,
     /// Round trip between the tenants' server and whoever reads it
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, value_name = "MS", conflicts_with = "tenant", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     latency: Option<u64>,
     /// Another setting of both servers (repeatable): `--setting work_mem=64MB`
-    #[arg(long = "setting", value_name = "NAME=VALUE", value_parser = setting)]
+    #[arg(long = "setting", value_name = "NAME=VALUE", conflicts_with = "tenant", value_parser = setting)]
     settings: Vec<(String, String)>,
     /// Folder for bench.json, bench.md and bench.html
     #[arg(long, value_name = "DIR")]
@@ -58,6 +59,62 @@ pub struct Args {
     /// Folder to work below [default: the system's folder for temporary files]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    #[command(flatten)]
+    configured: ConfiguredArgs,
+}
+
+/// In place of private servers.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "In the configured warehouse")]
+struct ConfiguredArgs {
+    /// Haul this tenant's days; its database is only read
+    #[arg(long, value_name = "T", requires_all = ["template", "from", "to", "scratch_schema"])]
+    tenant: Option<TenantName>,
+    /// With this template
+    #[arg(long, value_name = "X", requires = "tenant")]
+    template: Option<TemplateName>,
+    /// First UTC day, YYYY-MM-DD
+    #[arg(long, value_name = "D", requires = "tenant")]
+    from: Option<Day>,
+    /// Last UTC day, inclusive, before today
+    #[arg(long, value_name = "D", requires = "tenant")]
+    to: Option<Day>,
+    /// Write only into this schema of the warehouse (and S_wh, S_public), and drop it afterwards; it must not be there
+    #[arg(long, value_name = "S", requires = "tenant")]
+    scratch_schema: Option<SchemaName>,
+}
+
+/// The same, complete.
+struct Elsewhere {
+    tenant: TenantName,
+    template: TemplateName,
+    days: Window,
+    scratch: SchemaName,
+}
+
+impl ConfiguredArgs {
+    /// `None` for private servers.
+    fn complete(&self) -> Result<Option<Elsewhere>> {
+        let (Some(tenant), Some(template), Some(from), Some(to), Some(scratch)) = (
+            self.tenant.clone(),
+            self.template.clone(),
+            self.from,
+            self.to,
+            self.scratch_schema.clone(),
+        ) else {
+            return Ok(None);
+        };
+        if to < from || to >= Day::today() {
+            return Err(Error::usage(format!("{from} … {to} are no past days"))
+                .with_hint("`--to` is the last day, not before `--from`, and before today"));
+        }
+        Ok(Some(Elsewhere {
+            tenant,
+            template,
+            days: Window::new(from, to.next()),
+            scratch,
+        }))
+    }
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -86,20 +143,29 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     if args.list {
         return list::run(context);
     }
-    leave_the_environment_behind()?;
+    let configured = args.configured.complete()?;
+    if configured.is_none() {
+        leave_the_environment_behind()?;
+    }
+    args.check(configured.is_none())?;
     if let Some(folder) = &args.out {
         show::try_folder(folder)?;
     }
     let cancelled = cancelled_by_signals();
-    let ground = ground(&args).await?;
-    // The servers end with us whatever happens; only the folder needs us to come by again.
+    let ground = match configured {
+        None => private(&args).await?,
+        Some(elsewhere) => self::configured(elsewhere, &args, context).await?,
+    };
+    // Servers of our own end with us whatever happens; folders and schemas need us to come by again.
     let held = tokio::select! {
         biased;
         () = cancelled.cancelled() => Err(Error::new(Kind::Interrupted, "interrupted")),
         held = contests(&args, &ground, context) => held,
     };
+    let struck = ground.place.strike().await;
     // Joining can only fail by a panic in a drop; nothing is left to be done then.
     let _ = tokio::task::spawn_blocking(move || drop(ground)).await;
+    struck?;
     let report = held?;
     context.print(show::summary(&report));
     context.print_json(&report);
@@ -114,7 +180,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
 }
 
 /// Two private servers, and what is hauled between them.
-async fn ground(args: &Args) -> Result<Ground> {
+async fn private(args: &Args) -> Result<Ground> {
     let today = Day::today();
     let window = Window::new(today.plus(-i32::from(args.days)), today);
     let counts_statements = |name: &str| args.wants(name) && name.starts_with("growth");
@@ -124,28 +190,72 @@ async fn ground(args: &Args) -> Result<Ground> {
         round_trip: args.latency.map(Duration::from_millis),
         settings: args.settings.clone(),
         count_statements: SCENARIOS.iter().any(|s| counts_statements(s.0)),
-        dir: args.dir.clone().unwrap_or_else(std::env::temp_dir),
+        dir: args.dir(),
     })
     .await?;
-    let program = std::env::current_exe()
-        .map_err(|e| Error::new(Kind::Io, "cannot find this program's own file").with_source(e))?;
+    let name = TemplateName::parse("foodlogstats")?;
     let task = Task {
-        template: Arc::new(Template::parse(
-            TemplateName::parse("foodlogstats")?,
-            demo::TEMPLATE,
-        )?),
+        template: Arc::new(Template::parse(name, demo::TEMPLATE)?),
         window,
-        rows_per_day: args.rows_per_day.into(),
+        rows_per_day: Some(args.rows_per_day.into()),
         tenants: args.tenants,
         jobs: args.jobs.into(),
         folder: place.folder().to_owned(),
         psql: place.psql(),
-        program,
+        program: own_program()?,
     };
     Ok(Ground::new(Box::new(place), task))
 }
 
+/// The configured warehouse and one of its tenants.
+async fn configured(elsewhere: Elsewhere, args: &Args, context: &Context) -> Result<Ground> {
+    let asked = Asked {
+        settings: context.settings()?,
+        file: context.configuration_file(),
+        tenant: elsewhere.tenant,
+        template: elsewhere.template,
+        scratch: elsewhere.scratch,
+        folder: Folder::create(&args.dir(), "dayhaul-bench")?,
+    };
+    let (place, template) = Configured::find(asked).await?;
+    let task = Task {
+        template,
+        window: elsewhere.days,
+        rows_per_day: None,
+        tenants: 1,
+        jobs: args.jobs.into(),
+        folder: place.folder().to_owned(),
+        psql: client(Programs::find().ok().as_ref()),
+        program: own_program()?,
+    };
+    Ok(Ground::new(Box::new(place), task))
+}
+
+fn own_program() -> Result<PathBuf> {
+    std::env::current_exe()
+        .map_err(|e| Error::new(Kind::Io, "cannot find this program's own file").with_source(e))
+}
+
 impl Args {
+    fn dir(&self) -> PathBuf {
+        self.dir.clone().unwrap_or_else(std::env::temp_dir)
+    }
+
+    /// Scenarios that were asked for by name must be possible.
+    fn check(&self, private: bool) -> Result<()> {
+        let demanding = |name: &&String| {
+            let mut all = SCENARIOS.iter();
+            all.any(|(other, _, _, needs_private)| other == name && *needs_private)
+        };
+        match self.scenarios.iter().find(demanding) {
+            Some(name) if !private => Err(Error::usage(format!(
+                "scenario `{name}` needs sources that may be changed, or several tenants"
+            ))
+            .with_hint("leave `--tenant` out: private servers have both")),
+            _ => Ok(()),
+        }
+    }
+
     fn wants(&self, scenario: &str) -> bool {
         self.scenarios.is_empty() || self.scenarios.iter().any(|name| name == scenario)
     }
@@ -157,7 +267,9 @@ impl Args {
         };
         let chosen: Vec<Scenario> = SCENARIOS
             .iter()
-            .filter(|(name, ..)| self.wants(name))
+            .filter(|(name, _, _, demanding)| {
+                self.wants(name) && (ground.place.is_ours() || !demanding)
+            })
             .map(|(_, _, make, _)| make(ground))
             .map(|mut scenario| {
                 scenario.entrants.retain(|e| wanted(e.contestant.name()));
@@ -179,8 +291,10 @@ async fn contests(args: &Args, ground: &Ground, context: &Context) -> Result<Rep
     let chosen = args.chosen(ground)?;
     let started = Instant::now();
     let mut report = report(args, ground).await?;
-    context.note("the first tenant's rows are made up");
-    ground.place.sources(1).await?;
+    if ground.place.is_ours() {
+        context.note("the first tenant's rows are made up");
+        ground.place.sources(1).await?;
+    }
     for scenario in &chosen {
         let scored = hold(scenario, ground, args.repeat, &Notes(context)).await?;
         context.print(show::scenario(&scored));
@@ -214,7 +328,7 @@ async fn report(args: &Args, ground: &Ground) -> Result<Report> {
             from: ground.window.from.to_string(),
             to: ground.window.to.plus(-1).to_string(),
             days: ground.window.len(),
-            rows_per_day: Some(ground.rows_per_day),
+            rows_per_day: ground.rows_per_day,
             tenants: ground.tenants,
         },
         jobs: ground.jobs,

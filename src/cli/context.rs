@@ -1,6 +1,6 @@
 //! What every command gets: where the configuration is, and how to speak to the user.
 
-use crate::config::Settings;
+use crate::config::{DEFAULT_FILE, Settings};
 use crate::engine::event::{Failure, RunReport};
 use crate::error::{Error, Result};
 use crate::report::{Style, aside, failure};
@@ -66,6 +66,17 @@ impl Context {
     /// As [`Settings::load`].
     pub fn settings_with_warehouse(&self, url: &str, password: Option<&str>) -> Result<Settings> {
         Settings::load_with_warehouse(self.config.as_deref(), url, password)
+    }
+
+    /// The configuration file of [`Context::settings`], if there is one, whatever the working folder of who reads it.
+    pub fn configuration_file(&self) -> Option<PathBuf> {
+        let set = std::env::var_os("DAYHAUL_CONFIG").filter(|v| !v.is_empty());
+        let file = self
+            .config
+            .clone()
+            .or_else(|| set.map(PathBuf::from))
+            .unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+        std::fs::canonicalize(file).ok()
     }
 
     /// How progress is shown: bars on a terminal, lines elsewhere, nothing with `--quiet`.

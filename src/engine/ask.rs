@@ -87,8 +87,10 @@ impl Days {
 
     /// Adds to the days to load those that were lost with their tables.
     pub fn bring_back(&mut self, lost: &BTreeSet<Day>) {
+        for part in [&mut self.refresh, &mut self.land, &mut self.skipped] {
+            part.retain(|day| !lost.contains(day));
+        }
         self.load.extend(lost);
-        self.refresh.retain(|day| !lost.contains(day));
     }
 
     pub fn earliest(&self) -> Option<Day> {

@@ -23,7 +23,7 @@ impl Worker {
         let search = async {
             let query = ready.bind(window)?;
             self.connect(pair).await?;
-            let Some((_, session)) = &self.source else {
+            let (Some(session), _) = self.sessions.opened() else {
                 return Ok(None);
             };
             let timeout = load.statement_timeout;

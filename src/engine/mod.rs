@@ -23,6 +23,7 @@ pub mod rehearsal;
 pub mod restore;
 mod retry;
 pub mod run;
+mod sessions;
 mod shared;
 mod stall;
 pub mod verify;

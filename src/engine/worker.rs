@@ -3,20 +3,21 @@
 use super::after::{After, what_now};
 use super::event::Event;
 use super::haul::{Haul, RefreshHints};
-use super::hauled::{Fault, Hauled, Refreshed, Side, target};
+use super::hauled::{Fault, Hauled, Refreshed, Side};
 use super::land::FromWarehouse;
 use super::pair::Source;
 use super::queue::{Errand, Job, Next, PairIndex, Work};
 use super::retry;
+use super::sessions::Sessions;
 use super::shared::{Shared, lock};
 use crate::catalog::{ledger, staged};
 use crate::error::{Error, Kind};
-use crate::pg::{self, Purpose, Session};
+use crate::pg::Session;
 use crate::unit::{Day, Window};
-use crate::warehouse::{self, Destination};
+use crate::warehouse::Destination;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What to do after a try to load or refresh.
 enum AfterLoad {
@@ -42,8 +43,7 @@ pub(super) struct Worker {
     slot: usize,
     /// A day is refreshed by itself that was to go together with others: it waits for nobody.
     apart: bool,
-    warehouse: Option<Session>,
-    pub(super) source: Option<(PairIndex, Session)>,
+    pub(super) sessions: Sessions,
 }
 
 impl Worker {
@@ -59,11 +59,10 @@ impl Worker {
 
     fn new(shared: Arc<Shared>, slot: usize) -> Worker {
         Worker {
+            sessions: Sessions::durable(shared.landing.is_some()),
             shared,
             slot,
             apart: false,
-            warehouse: None,
-            source: None,
         }
     }
 
@@ -304,7 +303,7 @@ impl Worker {
             Source::Files(_) | Source::Nobody => String::new(),
         };
         self.connect(pair).await?;
-        let Some(warehouse) = &self.warehouse else {
+        let (source, Some(warehouse)) = self.sessions.opened() else {
             return Err(Error::new(Kind::Bug, "no session").into());
         };
         let load = &shared.settings.load;
@@ -345,13 +344,13 @@ impl Worker {
         let moved = |rows, bytes| {
             shared.observer.event(&Event::Moved { slot, rows, bytes });
         };
-        match (&ready.source, &self.source) {
+        match (&ready.source, source) {
             (Source::Files(files), _) => {
                 let warn = |note| shared.warn(note);
                 haul.restore(files, warehouse, &ready.landed, warn, moved)
                     .await
             }
-            (Source::Tenant(_), Some((_, source))) => {
+            (Source::Tenant(_), Some(source)) => {
                 haul.run(source, warehouse, errand.work, &hints, moved)
                     .await
             }
@@ -394,64 +393,23 @@ impl Worker {
     /// Makes sure that both sessions are there, the source's for this pair's tenant.
     pub(super) async fn connect(&mut self, pair: PairIndex) -> Result<(), Fault> {
         let shared = Arc::clone(&self.shared);
-        let pairs = &shared.pairs;
-        let same_tenant = |other: PairIndex| pairs[other].tenant.name == pairs[pair].tenant.name;
-        if let Source::Tenant(access) = &pairs[pair].source
-            && !self
-                .source
-                .as_ref()
-                .is_some_and(|(of, s)| same_tenant(*of) && !s.is_closed())
-        {
-            let session = pg::connect(access, Purpose::Source)
-                .await
-                .map_err(|error| Fault {
-                    side: Side::Source,
-                    error: error.at("source"),
-                })?;
-            self.source = Some((pair, session));
+        let ready = &shared.pairs[pair];
+        if let Source::Tenant(access) = &ready.source {
+            self.sessions.source(&ready.tenant.name, access).await?;
         }
         self.warehouse().await?;
         Ok(())
     }
 
     pub(super) async fn warehouse(&mut self) -> Result<&Session, Fault> {
-        if self.warehouse.as_ref().is_none_or(Session::is_closed) {
-            let shared = &self.shared;
-            let owner = &shared.settings.warehouse.owner_role;
-            let session = warehouse::open_session(&shared.warehouse, owner)
-                .await
-                .map_err(target)?;
-            if shared.landing.is_some() {
-                // A file is published after its rows, and must not outlive them.
-                session
-                    .batch("SET synchronous_commit = on")
-                    .await
-                    .map_err(target)?;
-            }
-            self.warehouse = Some(session);
-        }
-        self.warehouse
-            .as_ref()
-            .ok_or_else(|| Error::new(Kind::Bug, "no session").into())
+        let shared = &self.shared;
+        let owner = &shared.settings.warehouse.owner_role;
+        self.sessions.warehouse(&shared.warehouse, owner).await
     }
 
-    /// After a try that did not end well nobody knows what the sessions are doing: both are ended, and what the source
-    /// still computes is cancelled.
+    /// To be called after every try that did not end well.
     pub(super) async fn end_sessions(&mut self) {
-        let goodbye = async {
-            if let Some((_, session)) = self.source.take() {
-                session.abort().await;
-            }
-            if let Some(session) = self.warehouse.take() {
-                session.abort().await;
-            }
-        };
-        if tokio::time::timeout(Duration::from_secs(5), goodbye)
-            .await
-            .is_err()
-        {
-            tracing::debug!("a server did not answer the request to cancel");
-        }
+        self.sessions.end().await;
     }
 
     /// Takes over from the ledger what a try loaded whose commit's answer was lost.

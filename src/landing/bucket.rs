@@ -10,6 +10,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) type Answer<T> = object_store::Result<T>;
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Bucket {
     pub cloud: Cloud,
     /// The root, as the user wrote it.
@@ -39,6 +40,13 @@ pub(super) struct Bucket {
     store: Arc<dyn Store>,
     probe: Arc<dyn Store>,
     lane: Arc<Lane>,
+}
+
+impl fmt::Debug for Bucket {
+    /// Without the clients, which hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Bucket").field(&self.url).finish()
+    }
 }
 
 impl Bucket {
@@ -98,6 +106,16 @@ impl Bucket {
         answer.map_err(|e| self.failed(doing, relative, &e))
     }
 
+    /// Makes a request about the root, to hear soon what is wrong with it.
+    async fn ask_once<T: Send + 'static>(
+        &self,
+        doing: &str,
+        work: impl Future<Output = Answer<T>> + Send + 'static,
+    ) -> Result<T> {
+        let answer = self.lane.start_on(work).await?;
+        answer.map_err(|e| store_error(self.cloud, doing, &self.url, &e))
+    }
+
     pub fn failed(&self, doing: &str, relative: &str, cause: &object_store::Error) -> Error {
         store_error(self.cloud, doing, &self.url_of(relative), cause)
     }
@@ -106,11 +124,8 @@ impl Bucket {
     /// No such bucket, wrong credentials, an endpoint that cannot be reached.
     pub async fn check_readable(&self) -> Result<()> {
         let (probe, prefix) = (Arc::clone(&self.probe), self.prefix.clone());
-        let work = move || {
-            let mut found = probe.list(Some(&prefix));
-            async move { found.next().await.transpose() }
-        };
-        self.ask("listing", "", work).await.map(drop)
+        let work = async move { probe.list(Some(&prefix)).next().await.transpose() };
+        self.ask_once("listing", work).await.map(drop)
     }
 
     /// # Errors
@@ -118,18 +133,15 @@ impl Bucket {
     pub async fn check_writable(&self) -> Result<()> {
         let relative = format!("{}/.probe", super::BLOBS);
         let (probe, key) = (Arc::clone(&self.probe), self.key(&relative));
-        let work = move || {
-            let (probe, key) = (Arc::clone(&probe), key.clone());
-            async move {
-                probe.put(&key, Bytes::new().into()).await?;
-                match probe.delete(&key).await {
-                    // Who may only add is fine: nothing is deleted on the way of a day.
-                    Err(object_store::Error::PermissionDenied { .. }) => Ok(()),
-                    deleted => deleted,
-                }
+        let work = async move {
+            probe.put(&key, Bytes::new().into()).await?;
+            match probe.delete(&key).await {
+                // Who may only add is fine: nothing is deleted on the way of a day.
+                Err(object_store::Error::PermissionDenied { .. }) => Ok(()),
+                deleted => deleted,
             }
         };
-        self.ask("writing into", "", work).await
+        self.ask_once("writing into", work).await
     }
 
     /// Everything below `relative`, by its path below the root.

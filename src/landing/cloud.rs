@@ -131,10 +131,29 @@ mod built {
         }
     }
 
-    /// The crate's own refusals name variables and their values; only the former may be shown.
-    fn refused(store: &str, prefix: &str) -> Error {
+    /// What does not fit, in the client's own words unless they repeat a secret.
+    fn refused(
+        store: &str,
+        prefix: &str,
+        variables: &[(String, String)],
+        cause: &object_store::Error,
+    ) -> Error {
+        let secret = |name: &str| {
+            ["KEY", "SECRET", "TOKEN", "PASSWORD"]
+                .iter()
+                .any(|w| name.contains(w))
+        };
+        let why = crate::landing::failure::innermost(cause);
+        let tells = variables
+            .iter()
+            .any(|(name, value)| secret(name) && !value.is_empty() && why.contains(value.as_str()));
+        let why = if tells {
+            String::new()
+        } else {
+            format!(": {why}")
+        };
         Error::config(format!(
-            "the variables {prefix}* for {store} do not fit together"
+            "the variables {prefix}* for {store} do not fit together{why}"
         ))
     }
 
@@ -166,7 +185,7 @@ mod built {
                     .$with_bucket(bucket)
                     .with_retry(retry(retries))
                     .build()
-                    .map_err(|_| refused($store, $prefix))?;
+                    .map_err(|e| refused($store, $prefix, variables, &e))?;
                 Ok(Arc::new(store))
             }
         };

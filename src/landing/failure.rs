@@ -103,7 +103,7 @@ pub(super) fn chain<'a>(
     std::iter::successors(Some(error), |e| e.source())
 }
 
-fn innermost(error: &object_store::Error) -> String {
+pub(super) fn innermost(error: &object_store::Error) -> String {
     chain(error)
         .last()
         .map_or_else(String::new, ToString::to_string)

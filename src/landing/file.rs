@@ -6,12 +6,16 @@ use super::object::ObjectPath;
 use crate::error::{At, Error, Kind, Result};
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use parquet::file::reader::{ChunkReader, Length};
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -19,12 +23,12 @@ use std::sync::Arc;
 const BATCH_ROWS: usize = 8192;
 
 /// Bytes of a batch's columns that are aimed at.
-const BATCH_BYTES: u64 = 8 << 20;
+const BATCH_BYTES: i64 = 8 << 20;
 
 /// A file whose footer says that it holds the unit that its path names. Its rows have not been looked at: whoever reads
 /// them compares their count and digest with the footer's.
 pub struct LandedFile {
-    file: File,
+    file: Pages,
     metadata: ArrowReaderMetadata,
     schema: SchemaRef,
     footer: Footer,
@@ -38,6 +42,7 @@ impl LandedFile {
         let bytes = look_at_ends(&file)
             .map_err(|e| io_error("reading", &url, e))?
             .at(|| format!("`{url}`"))?;
+        let file = Pages(Arc::new(file));
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
             .map_err(|e| parquet_error("reading", &url, e))?;
         let pairs = metadata.metadata().file_metadata().key_value_metadata();
@@ -107,16 +112,11 @@ impl LandedFile {
     /// # Errors
     /// The file cannot be read; so do the batches.
     pub fn batches(&self) -> Result<Batches> {
-        let failed = |e| parquet_error("reading", &self.url, e);
-        let file = self
-            .file
-            .try_clone()
-            .map_err(|e| io_error("reading", &self.url, e))?;
-        let reader =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
-                .with_batch_size(self.batch_rows())
-                .build()
-                .map_err(failed)?;
+        let (file, metadata) = (self.file.clone(), self.metadata.clone());
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+            .with_batch_size(self.batch_rows())
+            .build()
+            .map_err(|e| parquet_error("reading", &self.url, e))?;
         Ok(Batches {
             reader,
             schema: Arc::clone(&self.schema),
@@ -124,14 +124,66 @@ impl LandedFile {
         })
     }
 
+    /// By the row group whose rows are widest once they are decoded.
     fn batch_rows(&self) -> usize {
+        let width = |group: &RowGroupMetaData| {
+            let bytes: i64 = group.columns().iter().map(decoded_bytes).sum();
+            bytes / group.num_rows().max(1)
+        };
         let groups = self.metadata.metadata().row_groups();
-        let bytes: i64 = groups.iter().map(|g| g.total_byte_size()).sum();
-        let row = u64::try_from(bytes).unwrap_or(0) / self.footer.rows.max(1);
-        let rows = BATCH_BYTES / row.max(1);
-        usize::try_from(rows)
+        let widest = groups.iter().map(width).max().unwrap_or(0).max(1);
+        usize::try_from(BATCH_BYTES / widest)
             .unwrap_or(BATCH_ROWS)
             .clamp(1, BATCH_ROWS)
+    }
+}
+
+/// A text that stands in a dictionary once is decoded as often as it is used.
+fn decoded_bytes(column: &ColumnChunkMetaData) -> i64 {
+    let values = column.unencoded_byte_array_data_bytes().unwrap_or(0);
+    column.uncompressed_size().max(values)
+}
+
+/// A file that several readers read at once, each at its own place.
+#[derive(Clone)]
+struct Pages(Arc<File>);
+
+/// A place in a file.
+struct Page {
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Length for Pages {
+    fn len(&self) -> u64 {
+        self.0.metadata().map_or(0, |m| m.len())
+    }
+}
+
+impl ChunkReader for Pages {
+    type T = BufReader<Page>;
+
+    fn get_read(&self, offset: u64) -> Result<Self::T, ParquetError> {
+        let file = Arc::clone(&self.0);
+        Ok(BufReader::new(Page { file, offset }))
+    }
+
+    fn get_bytes(&self, offset: u64, length: usize) -> Result<Bytes, ParquetError> {
+        // A length that a damaged footer made up must not be allocated.
+        if offset.saturating_add(length as u64) > self.len() {
+            return Err(ParquetError::EOF("a page lies beyond the end".into()));
+        }
+        let mut bytes = vec![0; length];
+        self.0.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes.into())
+    }
+}
+
+impl Read for Page {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read_at(bytes, self.offset)?;
+        self.offset += n as u64;
+        Ok(n)
     }
 }
 

@@ -152,9 +152,10 @@ impl Aside {
                 .read(true)
                 .create_new(true)
                 .open(&path)?;
-            // Whoever sweeps takes what is not locked: between the two lines above and below, also this one.
-            let _ = try_lock(&file);
-            if path.exists() {
+            // Whoever sweeps takes what is not locked, in this moment also this file. Where files cannot be locked, nobody
+            // sweeps.
+            let taken = matches!(try_lock(&file), Ok(false));
+            if !taken && path.exists() {
                 return Ok(Aside {
                     file,
                     path,
@@ -249,7 +250,13 @@ pub(super) fn remove_if_left(path: &Path) -> bool {
     let Ok(file) = File::open(path) else {
         return false;
     };
-    try_lock(&file) && std::fs::remove_file(path).is_ok()
+    matches!(try_lock(&file), Ok(true)) && std::fs::remove_file(path).is_ok()
+}
+
+/// Whether a file's name is one that [`Folder::aside`] gives.
+pub(super) fn is_aside(name: &str) -> bool {
+    let random = name.rsplit('-').next().unwrap_or_default();
+    name.starts_with('.') && random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// `.data.parquet.`
@@ -267,10 +274,19 @@ pub(super) fn unlikely() -> String {
     )
 }
 
-/// Takes the file's lock for as long as the file is open anywhere in this process.
-fn try_lock(file: &File) -> bool {
+/// Takes the file's lock for as long as the file is open; false when another has it.
+///
+/// # Errors
+/// The file system has no locks.
+fn try_lock(file: &File) -> io::Result<bool> {
     // SAFETY: flock(2) reads nothing but the descriptor, which `file` keeps open.
-    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(true);
+    }
+    match io::Error::last_os_error() {
+        e if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        e => Err(e),
+    }
 }
 
 /// Runs what waits for a disk beside the thread that serves connections.

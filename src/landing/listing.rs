@@ -2,7 +2,7 @@
 
 use super::bucket::Bucket;
 use super::failure::io_error;
-use super::folder::{Folder, remove_if_left};
+use super::folder::{Folder, is_aside, remove_if_left};
 use super::object::ObjectPath;
 use super::{BLOBS, LandedBlob};
 use crate::error::{Error, Result};
@@ -80,8 +80,7 @@ pub(super) fn of_folder(folder: &Folder, selection: &Selection) -> Result<Listin
     folder.check()?;
     let mut listing = Listing::default();
     walk(folder, &selection.folder(), &mut |path, entry| {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        if name.starts_with(&ObjectPath::aside_prefix()) {
+        if is_aside(name_of(path)) {
             remove_if_left(&folder.path_of(path));
             return Ok(());
         }
@@ -103,6 +102,10 @@ pub(super) fn blobs_of_folder(folder: &Folder, prefix: &str) -> Result<Vec<Lande
     folder.check()?;
     let mut found = Vec::new();
     walk(folder, BLOBS, &mut |path, entry| {
+        if is_aside(name_of(path)) {
+            remove_if_left(&folder.path_of(path));
+            return Ok(());
+        }
         found.push((path.to_owned(), entry.metadata()?.len()));
         Ok(())
     })?;
@@ -128,6 +131,10 @@ fn blobs(found: Vec<(String, u64)>, prefix: &str) -> Vec<LandedBlob> {
         .collect();
     blobs.sort_by(|a, b| a.name.cmp(&b.name));
     blobs
+}
+
+fn name_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 type Each<'a> = dyn FnMut(&str, &std::fs::DirEntry) -> io::Result<()> + 'a;

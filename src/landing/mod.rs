@@ -47,7 +47,7 @@ mod writer;
 pub use file::{Batches, LandedFile};
 pub use footer::{Footer, Origin};
 pub use listing::{Listed, Listing, Selection};
-pub use object::ObjectPath;
+pub use object::{ObjectPath, check_columns};
 pub use writer::{Finished, LandedObject, Writer};
 
 use crate::error::{Error, Result};
@@ -149,8 +149,9 @@ impl Landing {
     /// Begins a day. `schema` is [`arrow_schema`](crate::schema) of the template's columns, and of every batch.
     ///
     /// # Errors
-    /// No file can be made there.
+    /// A column that [cannot be seen](check_columns); no file can be made there.
     pub async fn create(&self, origin: Origin, schema: SchemaRef) -> Result<Writer> {
+        check_columns(&schema)?;
         let object = origin.object();
         let sink = match &self.root {
             Root::Folder(folder) => Sink::Aside(folder.aside(&object.to_string())?),

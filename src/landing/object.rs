@@ -1,10 +1,33 @@
 //! Where a unit's object lies under the root: Hive's layout, so that engines see `tenant` and `date` as columns.
 
+use crate::error::{Error, Result};
 use crate::unit::{Day, SchemaName, TemplateName};
+use arrow_schema::Schema;
 use std::fmt;
 
 /// What every unit's object is called in its folder.
 const NAME: &str = "data.parquet";
+
+/// Columns that engines make of the folders' names.
+const PARTITIONS: [&str; 2] = ["tenant", "date"];
+
+/// Whether every column of a template can be seen in the files: engines (whose names know no upper case) put a folder's
+/// value in the place of a column of that name, or fail.
+///
+/// # Errors
+/// A column is called `tenant` or `date`.
+pub fn check_columns(schema: &Schema) -> Result<()> {
+    let hidden = |name: &str| PARTITIONS.iter().any(|p| name.eq_ignore_ascii_case(p));
+    match schema.fields().iter().find(|f| hidden(f.name())) {
+        None => Ok(()),
+        Some(field) => Err(Error::refused(format!(
+            "column `{0}` cannot land as Parquet: the folders `{1}=…` are a column of that name to every engine",
+            field.name(),
+            field.name().to_ascii_lowercase(),
+        ))
+        .with_hint("give it another name in the template")),
+    }
+}
 
 /// The object of one unit, by the three parts its path is made of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,11 +54,6 @@ impl ObjectPath {
     /// The folder that holds this unit's object and nothing else, relative to the root.
     pub(super) fn folder(&self) -> String {
         format!("{}/tenant={}/date={}", self.template, self.schema, self.day)
-    }
-
-    /// How the names of its copies begin that are still being written: hidden from engines, which skip `.` and `_`.
-    pub(super) fn aside_prefix() -> String {
-        format!(".{NAME}.")
     }
 }
 

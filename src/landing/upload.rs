@@ -136,7 +136,10 @@ impl Upload {
             let whole = std::mem::take(&mut self.part);
             self.bucket.put(&self.relative, whole.into()).await?;
         } else {
-            self.complete().await?;
+            if let Err(e) = self.complete().await {
+                self.abort().await;
+                return Err(e);
+            }
             self.id = None;
         }
         Ok(self.bytes)

@@ -175,7 +175,10 @@ impl Writer {
             ));
         }
         let mut sink = self.arrow.inner_mut().0.take().ok_or_else(finished_twice)?;
-        sink.settle().await?;
+        if let Err(e) = sink.settle().await {
+            sink.abort().await;
+            return Err(e);
+        }
         Ok(Finished {
             sink,
             object,

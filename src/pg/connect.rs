@@ -59,7 +59,10 @@ const OLDEST_WAREHOUSE: u32 = 14;
 pub async fn connect(access: &Access, purpose: Purpose) -> Result<Session> {
     let target = Arc::new(Target::resolve(&access.url, &process_env)?);
     let password = explicit_password(access);
-    let session = open_any(&target, password.as_ref()).await?;
+    let mut session = open_any(&target, password.as_ref()).await?;
+    if purpose == Purpose::Warehouse {
+        session.is_with_the_warehouse();
+    }
     let place = || format!("`{}`", session.endpoint());
     check_version(&session, purpose).at(place)?;
     if purpose == Purpose::Warehouse {

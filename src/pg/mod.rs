@@ -20,6 +20,7 @@ mod attempt;
 mod connect;
 mod copy;
 mod describe;
+pub mod elsewhere;
 mod guard;
 mod pgpass;
 mod pooling;

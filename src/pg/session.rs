@@ -1,11 +1,13 @@
 //! A session: one connection, its statements, and the task that carries its bytes.
 
 use super::copy::{CopyIn, CopyOut};
+use super::elsewhere;
 use super::socket::{Address, Socket};
 use super::sqlstate;
 use super::target::{Host, Target};
 use super::wire::{Heard, ServerError};
 use crate::error::{At, Error, Kind, Result};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +40,8 @@ pub struct Session {
     endpoint: String,
     version: u32,
     parameters: HashMap<&'static str, String>,
+    /// Its statements are about the warehouse.
+    warehouse: bool,
 }
 
 /// What a simple query returned: text values of the last statement that returned rows.
@@ -84,6 +88,20 @@ impl Session {
             version: parameters.get("server_version").map_or(0, |v| version(v)),
             route: Arc::new(route),
             parameters,
+            warehouse: false,
+        }
+    }
+
+    /// From now on its statements are about the warehouse, wherever that is.
+    pub(super) fn is_with_the_warehouse(&mut self) {
+        self.warehouse = true;
+    }
+
+    /// A statement as it is to be sent.
+    fn text<'a>(&self, sql: &'a str) -> Cow<'a, str> {
+        match self.warehouse {
+            true => elsewhere::moved(sql),
+            false => Cow::Borrowed(sql),
         }
     }
 
@@ -92,7 +110,8 @@ impl Session {
     /// # Errors
     /// The server's, in the first statement that fails.
     pub async fn batch(&self, sql: &str) -> Result<()> {
-        self.told(self.client.batch_execute(sql).await).await
+        self.told(self.client.batch_execute(&self.text(sql)).await)
+            .await
     }
 
     /// Runs statements (simple protocol) and returns what the last one that returns rows returned.
@@ -106,7 +125,7 @@ impl Session {
     /// As [`Session::simple`], with the driver's error, which knows the position in the text.
     pub(super) async fn simple_raw(&self, sql: &str) -> Result<SimpleRows, tokio_postgres::Error> {
         let mut found = SimpleRows::default();
-        for message in self.client.simple_query(sql).await? {
+        for message in self.client.simple_query(&self.text(sql)).await? {
             match message {
                 SimpleQueryMessage::RowDescription(columns) => {
                     found.columns = columns.iter().map(|c| c.name().to_owned()).collect();
@@ -127,7 +146,8 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
-        self.told(self.client.query(sql, params).await).await
+        self.told(self.client.query(self.text(sql).as_ref(), params).await)
+            .await
     }
 
     /// As [`Session::query`], for exactly one row.
@@ -164,12 +184,14 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64> {
-        self.told(self.client.execute(sql, params).await).await
+        self.told(self.client.execute(self.text(sql).as_ref(), params).await)
+            .await
     }
 
     /// As [`Session::query`] without parameters, through the unnamed statement: nothing to lose behind a pooler.
     pub(super) async fn query_unnamed(&self, sql: &str) -> Result<Vec<Row>> {
-        self.told(self.client.query_typed(sql, &[]).await).await
+        self.told(self.client.query_typed(&self.text(sql), &[]).await)
+            .await
     }
 
     /// Starts `COPY … TO STDOUT`. The driver prepares a statement under a name and closes it as soon as the COPY has
@@ -178,7 +200,9 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn copy_out(&self, sql: &str) -> Result<CopyOut> {
-        let stream = self.told(self.client.copy_out(sql).await).await?;
+        let stream = self
+            .told(self.client.copy_out(self.text(sql).as_ref()).await)
+            .await?;
         Ok(CopyOut::new(
             stream,
             self.ending.clone(),
@@ -191,7 +215,9 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn copy_in(&self, sql: &str) -> Result<CopyIn> {
-        let sink = self.told(self.client.copy_in(sql).await).await?;
+        let sink = self
+            .told(self.client.copy_in(self.text(sql).as_ref()).await)
+            .await?;
         Ok(CopyIn::new(sink, self.ending.clone()))
     }
 

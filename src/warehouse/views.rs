@@ -7,6 +7,7 @@ use super::{Place, Shape};
 use crate::catalog::relations::{self, Relation, RelationKind};
 use crate::error::{At, Result};
 use crate::pg::Session;
+use crate::pg::elsewhere::public_schema;
 use crate::sql::{bound, ident, literal, qualified};
 use crate::template::Template;
 use crate::unit::Day;
@@ -100,7 +101,7 @@ fn public_view(template: &Template, schemas: &[String]) -> String {
         .join("\nUNION ALL ");
     format!(
         "CREATE OR REPLACE VIEW {} AS {arms}",
-        qualified("public", template.name.as_str())
+        qualified(public_schema(), template.name.as_str())
     )
 }
 
@@ -248,7 +249,7 @@ async fn show_in_public(
             .collect()
     };
     let schemas = relations::tenant_views(session, &place.template.name).await?;
-    if reads(session, "public", name).await?.as_ref() == Some(&expected(&schemas)) {
+    if reads(session, public_schema(), name).await?.as_ref() == Some(&expected(&schemas)) {
         return Ok(());
     }
     short_transaction(session, lock_timeout, async || {
@@ -258,16 +259,23 @@ async fn show_in_public(
             .query("SELECT 1 FROM pg_advisory_xact_lock($1)", &[&key])
             .await?;
         let schemas = relations::tenant_views(session, &place.template.name).await?;
-        let shown = reads(session, "public", name).await?;
+        let shown = reads(session, public_schema(), name).await?;
         if shown.as_ref() == Some(&expected(&schemas)) {
             return Ok(());
         }
-        relations::refuse_foreign(session, "public", &[name.to_owned()]).await?;
+        relations::refuse_foreign(session, public_schema(), &[name.to_owned()]).await?;
         session
             .batch(&public_view(place.template, &schemas))
             .await?;
         if shown.is_none() {
-            made(session, place, RelationKind::PublicView, "public", reader).await?;
+            made(
+                session,
+                place,
+                RelationKind::PublicView,
+                public_schema(),
+                reader,
+            )
+            .await?;
         }
         Ok(())
     })

@@ -1,7 +1,7 @@
 //! `dayhaul bench`: every figure is of checked rows, whoever fails or lies gets none, and nothing stays behind.
 
-use crate::server::block_on;
-use crate::world::{self, Output, wait_until};
+use crate::server::{Database, block_on};
+use crate::world::{self, Output, World, wait_until};
 use dayhaul::bench::contestant::Contestant;
 use dayhaul::bench::contestant::dblink::Best;
 use dayhaul::bench::evidence::Evidence;
@@ -256,7 +256,7 @@ fn held(tricksters: Vec<Trickster>) -> Scored {
         let task = Task {
             template: Arc::new(Template::parse(name, demo::TEMPLATE).unwrap()),
             window,
-            rows_per_day: 20,
+            rows_per_day: Some(20),
             tenants: 1,
             jobs: 2,
             folder: place.folder().to_owned(),
@@ -314,4 +314,124 @@ fn who_lies_or_fails_gets_no_figure_and_the_others_go_on() {
     assert!(why(3).contains("another digest"), "{}", why(3));
     assert_eq!(why(5), "it does not feel like it");
     assert!(!scored.is_complete());
+}
+
+/// A warehouse in use: one tenant whose days are loaded, and dblink.
+fn in_use(name: &str) -> World {
+    let world = World::with_events(name, &["acme"], "2024-01-01", 40, 15);
+    world
+        .dayhaul(&["backfill", "--from", "2024-01-01", "--to", "2024-01-20"])
+        .ok();
+    world.warehouse.run("CREATE EXTENSION dblink");
+    world
+}
+
+const IN_USE: [&str; 11] = [
+    "bench",
+    "--tenant",
+    "acme",
+    "--template",
+    "event",
+    "--from",
+    "2024-01-25",
+    "--to",
+    "2024-02-05",
+    "--scratch-schema",
+    "scratch",
+];
+
+/// Every relation of a database but the system's, its rows and when it was last made anew; and all schemas.
+fn everything(database: &Database) -> Vec<Vec<Option<String>>> {
+    let mut all = database.rows(
+        "SELECT n.nspname, c.relname, c.relkind::text, c.oid::text, c.relfilenode::text, c.relacl::text \
+         FROM pg_class c RIGHT JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname !~ '^pg_|information_schema' ORDER BY 1, 2",
+    );
+    let tables: Vec<String> = all
+        .iter()
+        .filter(|r| r[2].as_deref() == Some("r"))
+        .filter_map(|r| Some(format!("\"{}\".\"{}\"", r[0].as_ref()?, r[1].as_ref()?)))
+        .collect();
+    for table in tables {
+        all.extend(database.rows(&format!(
+            "SELECT '{table}', count(*)::text, md5(string_agg(t::text, '' ORDER BY t::text)) FROM {table} AS t"
+        )));
+    }
+    all
+}
+
+#[test]
+fn a_bench_in_a_warehouse_in_use_leaves_it_as_it_was() {
+    let world = in_use("bench");
+    let before = (everything(&world.warehouse), everything(&world.tenants[0]));
+    let out = world
+        .dayhaul(&[&IN_USE[..], &["--repeat", "1", "--json"]].concat())
+        .exits(1);
+    assert_eq!(everything(&world.warehouse), before.0);
+    assert_eq!(everything(&world.tenants[0]), before.1);
+    let json = out.json();
+    let scenarios = json["scenarios"].as_array().unwrap();
+    let names: Vec<&str> = scenarios
+        .iter()
+        .map(|s| s["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "backfill",
+            "backfill-years",
+            "refresh",
+            "fold",
+            "growth-days"
+        ]
+    );
+    for scenario in scenarios {
+        for entrant in scenario["entrants"].as_array().unwrap() {
+            // A foreign table needs a view at the source.
+            let possible = entrant["contestant"] != "postgres_fdw";
+            assert_eq!(entrant["state"] == "measured", possible, "{entrant}");
+        }
+    }
+    assert_eq!(scenarios[0]["entrants"][0]["rows"], 12 * 15);
+}
+
+#[test]
+fn a_bench_in_a_warehouse_in_use_cleans_up_when_it_is_interrupted() {
+    let world = in_use("bench_int");
+    let before = everything(&world.warehouse);
+    let running =
+        world.start(&[&IN_USE[..], &["--repeat", "100", "--scenario", "backfill"]].concat());
+    let schemas = || {
+        world
+            .warehouse
+            .one("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'scratch%'")
+    };
+    // With Dayhaul's own catalog there, its processes are at work.
+    wait_until("a try of Dayhaul's", || schemas() == "3");
+    running.signal(libc::SIGINT);
+    running.output().exits(130);
+    assert_eq!(everything(&world.warehouse), before);
+}
+
+#[test]
+fn a_scratch_schema_that_is_there_is_not_touched() {
+    let world = in_use("bench_there");
+    world
+        .warehouse
+        .run("CREATE SCHEMA scratch_wh; CREATE TABLE scratch_wh.dear AS SELECT 1 AS me");
+    let refused = world.dayhaul(&IN_USE).exits(2);
+    assert!(
+        refused.stderr.contains("`scratch_wh` is there already"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(world.warehouse.one("SELECT me FROM scratch_wh.dear"), "1");
+    for wrong in [
+        vec!["bench", "--tenant", "acme"],
+        [&IN_USE[..], &["--days", "3"]].concat(),
+        [&IN_USE[..], &["--latency", "3"]].concat(),
+        [&IN_USE[..], &["--scenario", "hourly"]].concat(),
+    ] {
+        world.dayhaul(&wrong).exits(2);
+    }
 }

@@ -145,3 +145,25 @@ fn days_that_do_not_fit_together_are_brought_up_apart() {
         is_right(&world);
     }
 }
+
+#[test]
+fn files_of_days_between_which_rows_moved_hold_what_the_days_do() {
+    let world = world("moved_files").with_lake();
+    world.hauls(&["land"], 0);
+    for (from, to) in [
+        ("2024-03-10", "2024-03-15"),
+        ("2024-03-16", "2024-03-09"),
+        ("2024-02-27", "2024-03-12"),
+    ] {
+        move_row(&world, from, to);
+        // Another day loses a row for good.
+        let last = "SELECT max(id) FROM event WHERE at < '2024-03-19 00:00+00'";
+        world.tenants[0].run(&format!("DELETE FROM event WHERE id = ({last})"));
+        let refresh = ["refresh", "--land"];
+        let report = world.hauls(&[&refresh, &RANGE[..]].concat(), 0);
+        assert_eq!(report["totals"]["files"], 3, "{report}");
+        world.lake_is_whole("event");
+        world.nothing_is_aside();
+        is_right(&world);
+    }
+}

@@ -93,8 +93,12 @@ fn selection(command: &str, window: Window) -> Vec<String> {
 }
 
 fn load_template(lane: &Lane, folder: &str) -> Vec<String> {
-    let file = format!("{folder}/{}.sql", lane.template.name);
-    ["template", "load", &file].map(str::to_owned).to_vec()
+    let file = lane
+        .folder
+        .join(format!("{folder}/{}.sql", lane.template.name));
+    ["template", "load", &file.to_string_lossy()]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 /// From an empty database to enabled tenants.
@@ -110,6 +114,9 @@ fn setup(lane: &Lane, variant: Variant) -> Vec<Vec<String>> {
         let (url, add) = (source.endpoint.conninfo.as_str(), ["tenant", "add", name]);
         let mut line: Vec<String> = add.map(str::to_owned).to_vec();
         line.extend(["--url", url, "--template", template].map(str::to_owned));
+        if let Some(reference) = &source.password {
+            line.extend(["--password".to_owned(), reference.clone()]);
+        }
         for (key, value) in &source.vars {
             line.extend(["--var".to_owned(), format!("{key}={value}")]);
         }
@@ -150,16 +157,13 @@ fn write_files(lane: &Lane) -> Result<()> {
                 Error::new(Kind::Io, format!("cannot write `{}`", path.display())).with_source(e)
             })
     };
-    write(
-        Path::new(CONFIGURATION),
-        &format!(
-            "{}\n[load]\njobs = {}\nper_server = {}\n\n[landing]\nurl = {:?}\n",
-            lane.configuration,
-            lane.jobs,
-            lane.jobs,
-            format!("file://{}", lane.folder.join("lake").display())
-        ),
-    )?;
+    let lake = lane.folder.join("lake");
+    std::fs::create_dir_all(&lake).map_err(|e| {
+        Error::new(Kind::Io, format!("cannot make `{}`", lake.display())).with_source(e)
+    })?;
+    if let Some(text) = &lane.launch.text {
+        write(Path::new(CONFIGURATION), text)?;
+    }
     let source = &lane.template.source;
     let beyond = lane.window.len() + 30;
     for (folder, text) in [
@@ -190,13 +194,18 @@ fn with_open_days(source: &str, days: usize) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Runs the program in the lane's folder.
+/// Runs the program.
 async fn call(lane: &Lane, arguments: &[String]) -> Result<Ended> {
     let mut command = Command::new(&lane.program);
+    let own = || lane.folder.join(CONFIGURATION);
+    let written = lane.launch.text.as_ref().map(|_| own());
+    if let Some(file) = lane.launch.file.clone().or(written) {
+        command.arg("--config").arg(file);
+    }
     command
-        .args(["--config", CONFIGURATION, "--quiet", "--json"])
+        .args(["--quiet", "--json"])
         .args(arguments)
-        .current_dir(&lane.folder);
+        .envs(lane.launch.variables.iter().cloned());
     let what = format!("`dayhaul {}`", arguments.first().map_or("", String::as_str));
     leashed(move |leash| leash.run(command)).await?.ok(&what)
 }

@@ -113,7 +113,7 @@ impl Contestant for ForeignTable {
 
     fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
         Box::pin(async move {
-            if lane.source_is_read_only {
+            if !lane.is_ours {
                 return Err(Error::new(
                     Kind::Refused,
                     "it needs a view at the source, and the source is only read",

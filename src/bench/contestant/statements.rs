@@ -2,8 +2,9 @@
 
 use crate::bench::evidence::{Evidence, Seen};
 use crate::bench::lane::{Lane, Source};
-use crate::error::{At, Result};
+use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
+use crate::sql::literal;
 use crate::unit::{Day, Window};
 use std::fmt::Write as _;
 
@@ -59,12 +60,25 @@ pub fn commented(comment: &str, text: &str) -> String {
     format!("-- {comment}\n{text}")
 }
 
-/// Makes sure that an extension is there.
+/// Makes sure that an extension is there. In a warehouse that is not ours it is only looked for.
 ///
 /// # Errors
 /// It is not, and cannot be made.
 pub async fn extension(lane: &Lane, name: &str) -> Result<()> {
     let session = lane.warehouse.connect().await?;
+    if !lane.is_ours {
+        let there = format!(
+            "SELECT 1 FROM pg_extension WHERE extname = {}",
+            literal(name)
+        );
+        return match session.simple(&there).await?.rows.is_empty() {
+            false => Ok(()),
+            true => Err(Error::new(
+                Kind::Refused,
+                format!("the warehouse has no extension `{name}`, and a bench makes none there"),
+            )),
+        };
+    }
     session
         .batch(&format!("CREATE EXTENSION IF NOT EXISTS {name}"))
         .await

@@ -1,10 +1,13 @@
 //! The ground on which all scenarios take place: servers, tenants, the data.
 
+mod configured;
 mod private;
 
+pub use configured::{Asked, Configured};
 pub use private::{Private, Wish};
 
 use super::lane::{Endpoint, Lane, Source};
+use crate::cluster::Programs;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
 use crate::template::Template;
@@ -31,14 +34,16 @@ pub trait Place: Send + Sync {
     fn watch(&self) -> Work<'_, (Session, Session)>;
     /// The postmasters of sources and warehouse, where they are ours to look at.
     fn postmasters(&self) -> (Option<u32>, Option<u32>);
-    /// Whether a source may be changed.
-    fn may_change(&self) -> bool;
+    /// Whether servers and tenants are ours: they may be changed, and told when to write a checkpoint.
+    fn is_ours(&self) -> bool;
+    /// Leaves nothing behind, whatever was interrupted; what goes with `self` may stay until then.
+    fn strike(&self) -> Work<'_, ()>;
     /// Lets rows appear at the first tenant.
     fn change(&self, change: Change) -> Work<'_, ()>;
     /// Takes them away again.
     fn undo(&self) -> Work<'_, ()>;
-    /// Where Dayhaul finds the warehouse: the first lines of its configuration.
-    fn configuration(&self, warehouse: &Endpoint) -> String;
+    /// How Dayhaul is told about the lane.
+    fn launch(&self, lane: &Lane) -> Launch;
     /// In a few words, for people.
     fn about(&self) -> String;
 }
@@ -49,8 +54,8 @@ pub struct Ground {
     pub template: Arc<Template>,
     /// All days; the last one is yesterday unless days were named.
     pub window: Window,
-    /// Rows of an ordinary day.
-    pub rows_per_day: u64,
+    /// Rows of an ordinary day, where they are made up.
+    pub rows_per_day: Option<u64>,
     /// How many tenants scenarios of several have at most.
     pub tenants: u16,
     pub jobs: usize,
@@ -66,7 +71,7 @@ pub struct Ground {
 pub struct Task {
     pub template: Arc<Template>,
     pub window: Window,
-    pub rows_per_day: u64,
+    pub rows_per_day: Option<u64>,
     pub tenants: u16,
     pub jobs: usize,
     /// For files; there must be room for the whole period in the format of binary COPY.
@@ -74,6 +79,16 @@ pub struct Task {
     pub psql: PathBuf,
     /// Dayhaul itself, run as a process of its own.
     pub program: PathBuf,
+}
+
+/// What a process of Dayhaul's is started with.
+#[derive(Debug, Clone, Default)]
+pub struct Launch {
+    /// The configuration file; where there is none, the lane gets one with `text`.
+    pub file: Option<PathBuf>,
+    pub text: Option<String>,
+    /// Of its environment, beside ours.
+    pub variables: Vec<(String, String)>,
 }
 
 /// Rows that appear at a tenant between two tries, and go again.
@@ -119,9 +134,9 @@ impl Ground {
             Error::new(Kind::Io, format!("cannot make `{}`", folder.display())).with_source(e)
         })?;
         let warehouse = self.place.open(number).await?;
-        Ok(Lane {
-            configuration: self.place.configuration(&warehouse),
-            source_is_read_only: !self.place.may_change(),
+        let mut lane = Lane {
+            is_ours: self.place.is_ours(),
+            launch: Launch::default(),
             warehouse,
             schema: self.place.schema(),
             sources,
@@ -132,7 +147,9 @@ impl Ground {
             folder,
             psql: self.psql.clone(),
             program: self.program.clone(),
-        })
+        };
+        lane.launch = self.place.launch(&lane);
+        Ok(lane)
     }
 
     /// Removes all of a lane.
@@ -145,12 +162,15 @@ impl Ground {
         self.place.close(&lane.warehouse).await
     }
 
-    /// Writes out what earlier work left to be written, so that nobody pays for another's; where the login may not, the
-    /// servers do it when they like.
+    /// Writes out what earlier work left to be written, so that nobody pays for another's; servers that are not ours do it
+    /// when they like.
     ///
     /// # Errors
     /// The connection is lost.
     pub async fn rest(&self, watchers: &(Session, Session)) -> Result<()> {
+        if !self.place.is_ours() {
+            return Ok(());
+        }
         for session in [&watchers.0, &watchers.1] {
             match session.batch("CHECKPOINT").await {
                 Err(error) if error.kind() == Kind::Connect => return Err(error),
@@ -159,4 +179,12 @@ impl Ground {
         }
         Ok(())
     }
+}
+
+/// The psql that comes with server programs, else whichever there is.
+pub fn client(programs: Option<&Programs>) -> PathBuf {
+    programs
+        .map(|programs| programs.program("psql"))
+        .filter(|psql| psql.is_file())
+        .unwrap_or_else(|| PathBuf::from("psql"))
 }

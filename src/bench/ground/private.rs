@@ -1,7 +1,7 @@
 //! Two private servers with made-up tenants: the same data for the same arguments on every machine.
 
-use super::{Change, Place, Work};
-use crate::bench::lane::{Endpoint, Source};
+use super::{Change, Launch, Place, Work, client};
+use crate::bench::lane::{Endpoint, Lane, Source};
 use crate::bench::proxy::Proxy;
 use crate::cluster::{Cluster, Folder, Programs};
 use crate::demo::{self, FoodLog};
@@ -111,12 +111,7 @@ impl Private {
 
     /// The client that comes with the servers, else whichever there is.
     pub fn psql(&self) -> PathBuf {
-        let beside = self.sources.programs().program("psql");
-        if beside.is_file() {
-            beside
-        } else {
-            PathBuf::from("psql")
-        }
+        client(Some(self.sources.programs()))
     }
 
     fn endpoint(port: u16, database: &str) -> Endpoint {
@@ -208,7 +203,7 @@ fn settings(more: &[(String, String)]) -> Vec<(String, String)> {
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     if let Some(memory) = crate::bench::machine::memory() {
-        let room = memory / BUFFERS_OF_MEMORY >> 20;
+        let room = (memory / BUFFERS_OF_MEMORY) >> 20;
         if room < 1024 {
             settings[0].1 = format!("{}MB", room.max(64));
         }
@@ -228,6 +223,7 @@ impl Place for Private {
                     Ok(Source {
                         endpoint: Private::endpoint(port, &name),
                         schema: SchemaName::parse(&name)?,
+                        password: None,
                         vars: BTreeMap::new(),
                     })
                 })
@@ -283,8 +279,13 @@ impl Place for Private {
         (self.sources.pid(), self.warehouse.pid())
     }
 
-    fn may_change(&self) -> bool {
+    fn is_ours(&self) -> bool {
         true
+    }
+
+    /// Servers and files go when this is dropped.
+    fn strike(&self) -> Work<'_, ()> {
+        Box::pin(async { Ok(()) })
     }
 
     fn change(&self, change: Change) -> Work<'_, ()> {
@@ -304,9 +305,18 @@ impl Place for Private {
         })
     }
 
-    fn configuration(&self, warehouse: &Endpoint) -> String {
-        // A literal of TOML that takes quotes of SQL as they are.
-        format!("[warehouse]\nurl = {:?}\n", warehouse.conninfo)
+    fn launch(&self, lane: &Lane) -> Launch {
+        // Rust's and TOML's quotes agree on what stands in these.
+        let text = format!(
+            "[warehouse]\nurl = {:?}\n\n[load]\njobs = {jobs}\nper_server = {jobs}\n\n[landing]\nurl = {:?}\n",
+            lane.warehouse.conninfo,
+            lane.lake(),
+            jobs = lane.jobs,
+        );
+        Launch {
+            text: Some(text),
+            ..Launch::default()
+        }
     }
 
     fn about(&self) -> String {

@@ -62,7 +62,7 @@ pub fn late(ground: &Ground) -> Scenario {
 
 pub fn hourly(ground: &Ground) -> Scenario {
     let day = ground.last_days(1);
-    let rows = (ground.rows_per_day / 25).max(1);
+    let rows = ground.rows_per_day.map_or(1, |rows| (rows / 25).max(1));
     let mut scenario = scenario(
         "hourly",
         day,

@@ -7,17 +7,17 @@ use super::plan::Subject;
 use crate::config::Settings;
 use crate::engine::after::{After, what_now};
 use crate::engine::event::{Event, Failure, Observer, Outcome, UnitReport};
-use crate::engine::hauled::{Fault, Side, source, target};
+use crate::engine::hauled::{Fault, Side};
 use crate::engine::queue::{Job, Next, PairIndex, Queue};
 use crate::engine::retry;
+use crate::engine::sessions::Sessions;
 use crate::error::{Error, Kind};
 use crate::landing::Landing;
-use crate::pg::{self, Access, Purpose, Session};
+use crate::pg::Access;
 use crate::unit::{Day, Window};
-use crate::warehouse::open_session;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -110,8 +110,7 @@ const INTERRUPTED: &str = "the run was interrupted";
 pub(super) struct Worker {
     shared: Arc<Shared>,
     slot: usize,
-    warehouse: Option<Session>,
-    source: Option<(PairIndex, Session)>,
+    sessions: Sessions,
 }
 
 impl Worker {
@@ -124,8 +123,7 @@ impl Worker {
         let worker = Worker {
             shared,
             slot,
-            warehouse: None,
-            source: None,
+            sessions: Sessions::default(),
         };
         runtime.block_on(worker.work());
         Ok(())
@@ -223,11 +221,11 @@ impl Worker {
                 After::Done
             }
             None => {
-                self.end_sessions().await;
+                self.sessions.end().await;
                 After::Interrupted
             }
             Some(Err(fault)) => {
-                self.end_sessions().await;
+                self.sessions.end().await;
                 what_now(window, fault)
             }
         }
@@ -236,7 +234,7 @@ impl Worker {
     async fn look(&mut self, pair: PairIndex, window: Window) -> Result<Vec<Checked>, Fault> {
         self.connect(pair).await?;
         let shared = Arc::clone(&self.shared);
-        let Some(warehouse) = &self.warehouse else {
+        let (source, Some(warehouse)) = self.sessions.opened() else {
             return Err(Error::new(Kind::Bug, "no session").into());
         };
         let load = &shared.settings.load;
@@ -249,7 +247,6 @@ impl Worker {
             statement_timeout: load.statement_timeout,
             stall_timeout: load.stall_timeout,
         };
-        let source = self.source.as_ref().map(|(_, session)| session);
         let slot = self.slot;
         look.run(source, warehouse, |rows, bytes| {
             shared.observer.event(&Event::Moved { slot, rows, bytes });
@@ -259,43 +256,14 @@ impl Worker {
 
     /// Makes sure that the sessions are there, the source's for this pair's tenant.
     async fn connect(&mut self, pair: PairIndex) -> Result<(), Fault> {
-        let shared = Arc::clone(&self.shared);
-        let subjects = &shared.subjects;
-        if self.warehouse.as_ref().is_none_or(Session::is_closed) {
-            let owner = &shared.settings.warehouse.owner_role;
-            let session = open_session(&shared.warehouse, owner).await;
-            self.warehouse = Some(session.map_err(target)?);
-        }
-        let Some(access) = &subjects[pair].access else {
-            return Ok(());
-        };
-        let same_tenant = |other: PairIndex| subjects[other].names().0 == subjects[pair].names().0;
-        let usable =
-            |(of, session): &(PairIndex, Session)| same_tenant(*of) && !session.is_closed();
-        if !self.source.as_ref().is_some_and(usable) {
-            let session = pg::connect(access, Purpose::Source).await;
-            self.source = Some((pair, session.map_err(source)?));
+        let shared = &self.shared;
+        let owner = &shared.settings.warehouse.owner_role;
+        self.sessions.warehouse(&shared.warehouse, owner).await?;
+        let subject = &shared.subjects[pair];
+        if let Some(access) = &subject.access {
+            self.sessions.source(subject.names().0, access).await?;
         }
         Ok(())
-    }
-
-    /// After a try that did not end well nobody knows what the sessions are doing: both are ended, and what the servers
-    /// still compute is cancelled.
-    async fn end_sessions(&mut self) {
-        let goodbye = async {
-            if let Some((_, session)) = self.source.take() {
-                session.abort().await;
-            }
-            if let Some(session) = self.warehouse.take() {
-                session.abort().await;
-            }
-        };
-        if tokio::time::timeout(Duration::from_secs(5), goodbye)
-            .await
-            .is_err()
-        {
-            tracing::debug!("a server did not answer the request to cancel");
-        }
     }
 
     /// The window failed for good: report, circuit.

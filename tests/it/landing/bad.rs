@@ -145,6 +145,20 @@ async fn a_folder_that_cannot_be_written_is_said() {
     landing.check_readable().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_column_that_a_folder_would_hide_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["date", "Tenant"] {
+        let column = arrow_schema::Field::new(name, arrow_schema::DataType::Int64, true);
+        let schema = std::sync::Arc::new(arrow_schema::Schema::new(vec![column]));
+        let landing = open(root.path());
+        let error = failure(landing.create(origin("acme", "2024-02-29"), schema).await);
+        assert_eq!(error.kind(), Kind::Refused);
+        assert!(error.message().contains(name), "{error}");
+    }
+    assert!(files(root.path()).is_empty());
+}
+
 #[test]
 fn a_url_that_names_no_place_is_refused_with_the_forms_there_are() {
     for (url, word) in [

@@ -127,7 +127,13 @@ async fn what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
     land(&landing, origin("acme", "2024-02-29"), 10).await;
     let folder = root.path().join("orders/tenant=acme/date=2024-02-29");
     // Nobody holds its lock.
-    let leave = || std::fs::write(folder.join(".data.parquet.1-feed"), "half a day").unwrap();
+    let leave = || {
+        std::fs::write(
+            folder.join(".data.parquet.1-00000000feed5eed"),
+            "half a day",
+        )
+        .unwrap()
+    };
     leave();
     let listed = landing.list(&Selection::default()).await.unwrap();
     assert_eq!((listed.units.len(), listed.foreign.len()), (1, 0));

@@ -59,7 +59,6 @@ fn columns() -> Vec<Column> {
         round: false,
         land: None,
         mask: None,
-        mask: None,
     };
     COLUMNS.iter().map(column).collect()
 }
