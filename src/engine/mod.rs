@@ -18,6 +18,7 @@ mod pair;
 mod pull;
 mod pulse;
 mod queue;
+mod ready;
 pub mod rehearsal;
 pub mod restore;
 mod retry;

@@ -1,24 +1,20 @@
-//! A pair made ready: its columns checked at the tenant, its days sorted into done and to do, its tables made.
+//! A pair whose work can begin: its share of the queue, and the way to its source.
 
-use super::ask::{Ask, Days};
 use super::haul::begin_source;
-use super::land::{Landed, To};
+use super::land::Landed;
 use super::pace::Pace;
 use super::queue::{Errand, PairWork, runs_of};
 use super::restore::PairFiles;
 use super::retry;
-use super::run::Options;
 use super::shared::lock;
-use crate::catalog::landed::{self, Standing};
-use crate::catalog::{self, Pair, Tenant, fold_line, ledger, relations, staged};
+use crate::catalog::{self, Pair, Tenant};
 use crate::config::Settings;
 use crate::copy::Tally;
 use crate::error::Result;
-use crate::pg::{self, Access, Purpose, Session};
-use crate::schema::arrow::arrow_schema;
+use crate::pg::{self, Access, Purpose};
 use crate::template::{Bindings, Template, check_source};
 use crate::unit::{Day, Window};
-use crate::warehouse::{self, Destination, Place, Shape};
+use crate::warehouse::{Destination, Place, Shape};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -216,215 +212,6 @@ pub(super) async fn check_at_source(
         check_source(&pair.template, &columns)
     })
     .await
-}
-
-/// A pair whose lock is held, and what is to be done with its days.
-pub(super) struct Planned {
-    pub pair: Pair,
-    pub days: Days,
-    pub known: BTreeMap<Day, Standing>,
-}
-
-impl Planned {
-    /// Sorts the days that are asked for, once.
-    ///
-    /// # Errors
-    /// Refused when a pair that is to be synced has no first day, or when a column cannot land; the warehouse's.
-    pub async fn of(session: &Session, pair: Pair, ask: &Ask, options: Options) -> Result<Planned> {
-        if options.to.lands() {
-            arrow_schema(&pair.template.columns)?;
-        }
-        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
-        let known = landed::units(session, tenant, template).await?;
-        let days = ask.days(&pair, &known, options.to, options.today)?;
-        Ok(Planned { pair, days, known })
-    }
-
-    fn place(&self) -> Place<'_> {
-        Place {
-            tenant: &self.pair.tenant.name,
-            schema: &self.pair.tenant.schema,
-            template: &self.pair.template,
-        }
-    }
-
-    /// The objects of the pair's units.
-    fn landed(&self) -> Landed {
-        let landed = Landed::default();
-        for (day, standing) in &self.known {
-            if let Some(object) = &standing.object {
-                landed.found(*day, object.clone());
-            }
-        }
-        landed
-    }
-}
-
-/// What the tables of a pair are made with.
-#[derive(Clone, Copy)]
-pub(super) struct Making<'a> {
-    pub session: &'a Session,
-    pub ask: &'a Ask,
-    pub options: Options,
-    pub run: i64,
-    pub settings: &'a Settings,
-}
-
-impl Making<'_> {
-    /// Makes the tables that the days of a pair need, if any.
-    ///
-    /// # Errors
-    /// Refused when a relation that is not ours stands in the way; the warehouse's.
-    pub async fn ready(self, planned: Planned, source: Source) -> Result<ReadyPair> {
-        let alone = self.options.to == To::Parquet;
-        if alone || matches!(self.ask, Ask::Land { .. }) {
-            return self.without_tables(planned, source).await;
-        }
-        self.with_tables(planned, source).await
-    }
-
-    /// Days that go into files alone, or are there: the warehouse keeps its shape.
-    async fn without_tables(self, planned: Planned, source: Source) -> Result<ReadyPair> {
-        let session = self.session;
-        let (tenant, template) = (&planned.pair.tenant.name, &planned.pair.template.name);
-        if self.options.to.lands() {
-            landed::withdraw_staged(session, tenant, template, []).await?;
-        }
-        if let Some(from) = planned.days.earliest() {
-            fold_line::remember_first(session, tenant, template, from).await?;
-        }
-        let line = fold_line::get(session, tenant, template).await?;
-        let owned = relations::of_pair(session, tenant, template).await?;
-        let shape = Shape::new(line.unwrap_or(self.options.today), &owned);
-        let history = ledger::bytes_per_day(session, tenant, template).await?;
-        Ok(ReadyPair {
-            tenant: planned.pair.tenant.clone(),
-            template: Arc::clone(&planned.pair.template),
-            source,
-            shape: Mutex::new(shape),
-            asked: planned.days.all(),
-            landed: planned.landed(),
-            pair: planned.pair,
-            skipped: planned.days.skipped,
-            staged: BTreeMap::new(),
-            lacking: BTreeSet::new(),
-            load: planned.days.load,
-            refresh: planned.days.refresh,
-            land: planned.days.land,
-            alone: self.options.to == To::Parquet,
-            followed: std::sync::Mutex::default(),
-            waiting: std::sync::Mutex::default(),
-            others_done: AtomicBool::new(false),
-            history,
-        })
-    }
-
-    async fn with_tables(self, mut planned: Planned, source: Source) -> Result<ReadyPair> {
-        let Making {
-            session,
-            ask,
-            options,
-            run,
-            settings,
-        } = self;
-        let today = options.today;
-        let pair = planned.pair.clone();
-        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
-        if ask.makes_lost_tables() {
-            let lost = relations::forget_lost(session, tenant, template).await?;
-            for relation in &lost.relations {
-                tracing::warn!(relation, "is gone from the database, and made anew");
-            }
-            planned = Planned::of(session, pair.clone(), ask, options).await?;
-            // Of a restore, those that have files are asked for as it is.
-            if !matches!(ask, Ask::Restore(_)) {
-                planned.days.bring_back(&lost.days);
-            }
-        }
-        let first = Shape::first_fold_line(today, pair.template.open_days);
-        let from = planned.days.earliest();
-        let fold_line = fold_line::settle(session, tenant, template, from, first).await?;
-        let lock_timeout = settings.load.lock_timeout;
-        warehouse::drop_retired(session, planned.place(), run, lock_timeout).await?;
-        let owned = relations::of_pair(session, tenant, template).await?;
-        let mut shape = Shape::new(fold_line, &owned);
-        if matches!(ask, Ask::Rebuild { .. }) {
-            let years = planned.days.widen_to_years(&planned.known, fold_line);
-            shape.rebuilding = shape.years.intersection(&years).copied().collect();
-        }
-        let anew = shape.rebuilding.clone();
-        let place = planned.place();
-        warehouse::drop_stale_days(session, place, &mut shape, &anew, run, lock_timeout).await?;
-        let asked: BTreeSet<Day> = planned.days.all();
-        let staged: BTreeMap<Day, Tally> = staged::days(session, tenant, template)
-            .await?
-            .into_values()
-            .flatten()
-            // What an interrupted rebuild staged beside a year's table is a rebuild's to go on with.
-            .filter(|(day, _)| {
-                asked.contains(day) && matches!(shape.destination(*day), Destination::Staging(_))
-            })
-            .collect();
-        let landed = planned.landed();
-        let mut days = planned.days.clone();
-        for part in [&mut days.load, &mut days.refresh, &mut days.land] {
-            part.retain(|day| !staged.contains_key(day));
-        }
-        if options.to.lands() {
-            landed::withdraw_staged(session, tenant, template, staged.keys().copied()).await?;
-            let mut objects = landed::staged(session, tenant, template).await?;
-            for day in staged.keys() {
-                match objects.remove(day) {
-                    Some(object) => landed.found(*day, object),
-                    None => {
-                        landed.forget(*day);
-                        days.land.insert(*day);
-                    }
-                }
-            }
-        }
-        let mut lacking = BTreeSet::new();
-        if let Source::Files(files) = &source {
-            (lacking, days.load) = days
-                .load
-                .into_iter()
-                .partition(|day| files.wanted.lacking.contains(day));
-        }
-        let reader = &settings.warehouse.reader_role;
-        let todo: BTreeSet<Day> = days.load.union(&days.refresh).copied().collect();
-        warehouse::prepare(
-            session,
-            place,
-            &mut shape,
-            &todo,
-            today,
-            reader,
-            lock_timeout,
-        )
-        .await?;
-        warehouse::show(session, place, &shape, (today, &todo), reader, lock_timeout).await?;
-        let history = ledger::bytes_per_day(session, tenant, template).await?;
-        Ok(ReadyPair {
-            tenant: pair.tenant.clone(),
-            template: Arc::clone(&pair.template),
-            pair,
-            source,
-            shape: Mutex::new(shape),
-            asked,
-            skipped: days.skipped,
-            staged,
-            lacking,
-            load: days.load,
-            refresh: days.refresh,
-            land: days.land,
-            landed,
-            alone: false,
-            followed: std::sync::Mutex::default(),
-            waiting: std::sync::Mutex::default(),
-            others_done: AtomicBool::new(false),
-            history,
-        })
-    }
 }
 
 /// How to reach a tenant.
