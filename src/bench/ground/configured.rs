@@ -63,7 +63,8 @@ impl Configured {
         };
         let reached = catalog::access(&tenant, settings).await?;
         let source = Endpoint {
-            conninfo: tenant.url.clone(),
+            // The access says so when there is none.
+            conninfo: tenant.url.clone().unwrap_or_default(),
             password: reached.password,
         };
         let place = Configured {
