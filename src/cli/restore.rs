@@ -82,6 +82,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let resolved = args.selection()?.resolve()?;
     let mut settings = args.settings(context)?;
+    settings.refuse_masked("files hold true values")?;
     if let Some(jobs) = args.run.jobs {
         settings.load.jobs = jobs.get();
     }

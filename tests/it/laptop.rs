@@ -304,6 +304,11 @@ fn a_laptop_and_a_warehouse_are_never_taken_for_each_other() {
     let land = Output::of(&mut land).exits(2);
     assert!(land.stderr.contains("not for files"), "{}", land.stderr);
     assert!(!world.folder().join("lake").exists());
+    // Files hold true values.
+    let files = tempfile::tempdir().unwrap();
+    let restore = ["restore", "--from", files.path().to_str().unwrap()];
+    let restore = desk.with(&world, &restore).exits(2);
+    assert!(restore.stderr.contains("true values"), "{}", restore.stderr);
     // A laptop of a laptop.
     let nested = desk.with(&world, &["laptop"]).exits(2);
     assert!(
