@@ -182,7 +182,7 @@ pub async fn fold_days(
 }
 
 /// Rows from which on another session is worth its connection.
-const ROWS_A_SESSION: u64 = 50_000;
+const ROWS_A_SESSION: u64 = 10_000;
 
 /// Sessions that copy into one table. Each but the one with the latest days splits index pages in the middle, and leaves
 /// them half empty.
@@ -343,14 +343,25 @@ pub(super) async fn size(session: &Session, schema: &str, tables: &[String]) -> 
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }
 
-/// Tells the planner of the days that came into year tables, where they are a good part of what is there; autovacuum, with
-/// the same threshold, may come minutes later. In a session of its own, beside the sweep.
+/// Rows from which on the planner is told at once. With fewer it does not err much until autovacuum comes: it knows the
+/// table's true size, and looks the ends of the time column up in the index.
+const ROWS_WORTH_AN_ANALYZE: u64 = 50_000;
+
+/// Tells the planner of the days that came into year tables, where they are many and a good part of what is there;
+/// autovacuum may come minutes later. In a session of its own, beside the sweep.
 ///
 /// # Errors
 /// The warehouse's.
 pub async fn analyze_grown(place: Place<'_>, moved: &[Moved], folding: Folding<'_>) -> Result<()> {
+    let many: Vec<&Moved> = moved
+        .iter()
+        .filter(|moved| moved.rows >= ROWS_WORTH_AN_ANALYZE)
+        .collect();
+    if many.is_empty() {
+        return Ok(());
+    }
     let session = open_session(folding.access, folding.owner).await?;
-    for moved in moved.iter().filter(|moved| moved.rows > 0) {
+    for moved in many {
         let table = year_table(&place.template.name, moved.year);
         let name = qualified(place.schema.as_str(), &table);
         let row = session
