@@ -7,6 +7,7 @@ use arrow_array::{
     ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
+use arrow_schema::{DataType, Field};
 use bytes::BytesMut;
 use dayhaul::copy::Encoder;
 use dayhaul::schema::Column;
@@ -158,7 +159,8 @@ pub fn batch(rows: usize) -> RecordBatch {
     let span = i64::from(DAYS) * DAY_MICROS / rows as i64;
     let times = (0..rows as i64).map(|i| start + i * span + random.next(1_000_000) as i64);
     let times = TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC");
-    let mut flags = ListBuilder::new(StringBuilder::new());
+    let element = Field::new("element", DataType::Utf8, true);
+    let mut flags = ListBuilder::new(StringBuilder::new()).with_field(element);
     for _ in 0..rows {
         for flag in ["photo", "manual weight"]
             .iter()
