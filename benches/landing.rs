@@ -69,7 +69,7 @@ fn landing(c: &mut Criterion) {
     let bytes = runtime.block_on(land(&landing, &batches));
     println!("{:.1} bytes of Parquet a row", bytes as f64 / ROWS as f64);
 
-    let mut group = c.benchmark_group("foodlogstats");
+    let mut group = c.benchmark_group("parquet");
     group.sample_size(20);
     group.throughput(Throughput::Elements(ROWS as u64));
     group.bench_function("encode", |b| {
