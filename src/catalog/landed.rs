@@ -3,7 +3,7 @@
 //! A unit is *landed* when the digest of its object's rows is the digest of its rows. A unit whose rows were written and
 //! whose object was not yet (or not any more) is not, and the next run that lands puts that right from the warehouse.
 
-use super::ledger::{Entry, KEEP_ATTEMPTS, LoadedDay, count, dates};
+use super::ledger::{Columns, Entry, KEEP_ATTEMPTS, LoadedDay, count, dates};
 use crate::copy::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Row, Session};
@@ -292,6 +292,7 @@ pub async fn record_alone(
     days: &[LoadedDay],
     objects: &[(Day, Object)],
 ) -> Result<()> {
+    let columns = Columns::of(days);
     session
         .execute(
             &format!(
@@ -316,10 +317,10 @@ pub async fn record_alone(
                 &entry.version,
                 &entry.run,
                 &entry.tries,
-                &dates(days.iter().map(|d| d.day)),
-                &days.iter().map(|d| count(d.tally.rows)).collect::<Vec<_>>(),
-                &days.iter().map(|d| d.tally.digest.to_string()).collect::<Vec<_>>(),
-                &days.iter().map(|d| count(d.tally.bytes)).collect::<Vec<_>>(),
+                &columns.days,
+                &columns.rows,
+                &columns.digests,
+                &columns.bytes,
                 &urls(objects),
                 &sizes(objects),
             ],
