@@ -252,9 +252,17 @@ fn a_cancelled_statement_is_final_and_a_timed_out_one_is_not() {
     let db = Database::create("connect");
     block_on(async {
         let session = source(&db.url()).await.unwrap();
+        let other = source(&db.url()).await.unwrap();
         let canceller = session.canceller();
-        let (slept, cancelled) = tokio::join!(session.batch("SELECT pg_sleep(20)"), async {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+        let pid = one(&session, "SELECT pg_backend_pid()").await;
+        let asleep = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND wait_event = 'PgSleep'"
+        );
+        let (slept, cancelled) = tokio::join!(session.batch("SELECT pg_sleep(60)"), async {
+            // A request that comes before the statement has begun cancels nothing.
+            while one(&other, &asleep).await != "1" {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
             canceller.cancel().await
         });
         cancelled.unwrap();
