@@ -71,6 +71,11 @@ impl Errand {
         self.work != Work::Land
     }
 
+    /// Whether rows stream into one table, however many days they are of.
+    fn streams(self) -> bool {
+        self.work == Work::Load && self.destination != Destination::DayTable
+    }
+
     /// The year whose staging table the rows go into, or come from.
     pub fn staged_year(self) -> Option<i32> {
         match self.destination {
@@ -106,8 +111,10 @@ pub(super) struct Limits {
     pub jobs: usize,
     /// Windows at once from one source server.
     pub per_server: usize,
-    /// Bytes a window aims at.
+    /// Bytes a window that is held in memory aims at.
     pub window_bytes: usize,
+    /// Days land: what streams into a table is held for its files.
+    pub lands: bool,
     /// Failed windows in a row after which the circuit opens for all.
     pub max_failures: usize,
     /// Failed windows in a row after which it opens for their tenant.
@@ -216,7 +223,7 @@ impl Queue {
         } else {
             // Towards the end windows get shorter, so that no lane waits long for another.
             work.pace
-                .days(limits.window_bytes)
+                .days(limits.window_bytes, errand.streams() && !limits.lands)
                 .min(left.div_ceil(2 * lanes))
                 .max(1)
         };
@@ -398,6 +405,7 @@ mod tests {
         jobs: 4,
         per_server: 2,
         window_bytes: 16 << 20,
+        lands: false,
         max_failures: 4,
         max_failures_per_tenant: 2,
     };

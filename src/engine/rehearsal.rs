@@ -75,6 +75,7 @@ fn limits(load: &Load) -> Limits {
         jobs: load.jobs,
         per_server: load.per_server,
         window_bytes: load.window_bytes,
+        lands: false,
         max_failures: load.max_failures,
         max_failures_per_tenant: load.max_failures_per_tenant,
     }

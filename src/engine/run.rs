@@ -317,6 +317,7 @@ impl Run<'_> {
                 _ => load.per_server,
             },
             window_bytes: load.window_bytes,
+            lands: self.landing.is_some(),
             max_failures: load.max_failures,
             max_failures_per_tenant: load.max_failures_per_tenant,
         };

@@ -236,6 +236,7 @@ impl Run<'_> {
                 load.jobs
             },
             window_bytes: load.window_bytes,
+            lands: false,
             max_failures: load.max_failures,
             max_failures_per_tenant: load.max_failures_per_tenant,
         };

@@ -3,11 +3,14 @@
 //! The driver hands an error to whoever waits for it. In a COPY IN nobody does until the end, and when the server ends
 //! the connection nobody ever gets to; so the stream itself remembers the last error that passed.
 //!
+//! And it joins the data of a COPY OUT, of which the server makes a message a row, to few messages: the driver's work is by
+//! the message.
+//!
 //! ```text
 //! message: kind u8 │ length u32 (itself included, kind not) │ body        kind 'E': (field u8 │ text │ 0)… 0
 //! ```
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -132,52 +135,97 @@ struct Listener {
 }
 
 impl Listener {
-    fn listen(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            match &mut self.at {
-                At::Skip(left) => {
-                    let n = bytes.len().min(*left);
-                    bytes.advance(n);
-                    *left -= n;
-                    if *left == 0 {
-                        self.at = At::Head(BytesMut::new());
+    /// Looks through what was read, and joins the CopyData messages that lie whole in it and follow one another. Returns
+    /// how many bytes it is now.
+    fn listen(&mut self, bytes: &mut [u8]) -> usize {
+        let (mut from, mut to) = (0, 0);
+        // Where the message begins that the next CopyData can be joined to.
+        let mut open: Option<usize> = None;
+        while from < bytes.len() {
+            if let At::Head(seen) = &self.at
+                && seen.is_empty()
+                && let Some(body) = whole_copy_data(&bytes[from..])
+            {
+                match open {
+                    Some(head) => {
+                        bytes.copy_within(from + HEAD..from + HEAD + body, to);
+                        to += body;
+                        set_length(&mut bytes[head..], to - head);
+                    }
+                    None => {
+                        bytes.copy_within(from..from + HEAD + body, to);
+                        open = Some(to);
+                        to += HEAD + body;
                     }
                 }
-                At::Error(body, left) => {
-                    let n = bytes.len().min(*left);
-                    body.extend_from_slice(&bytes[..n]);
-                    bytes.advance(n);
-                    *left -= n;
-                    if *left == 0 {
-                        self.heard.note(ServerError::read(body));
-                        self.at = At::Head(BytesMut::new());
-                    }
+                from += HEAD + body;
+                continue;
+            }
+            open = None;
+            let n = self.step(&bytes[from..]);
+            bytes.copy_within(from..from + n, to);
+            (from, to) = (from + n, to + n);
+        }
+        to
+    }
+
+    /// Takes some of the bytes, at least one; returns how many.
+    fn step(&mut self, bytes: &[u8]) -> usize {
+        match &mut self.at {
+            At::Skip(left) => {
+                let n = bytes.len().min(*left);
+                *left -= n;
+                if *left == 0 {
+                    self.at = At::Head(BytesMut::new());
                 }
-                At::Head(seen) => {
-                    let n = bytes.len().min(5 - seen.len());
-                    // Nearly always the head lies whole in the bytes: no copy then.
-                    let head: [u8; 5] = match (seen.is_empty(), bytes.first_chunk::<5>()) {
-                        (true, Some(head)) => *head,
-                        _ => {
-                            seen.extend_from_slice(&bytes[..n]);
-                            match seen.first_chunk::<5>() {
-                                Some(head) => *head,
-                                None => return,
-                            }
-                        }
-                    };
-                    bytes.advance(n);
-                    let [kind, length @ ..] = head;
-                    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-                    self.at = match (kind, length.saturating_sub(4)) {
+                n
+            }
+            At::Error(body, left) => {
+                let n = bytes.len().min(*left);
+                body.extend_from_slice(&bytes[..n]);
+                *left -= n;
+                if *left == 0 {
+                    self.heard.note(ServerError::read(body));
+                    self.at = At::Head(BytesMut::new());
+                }
+                n
+            }
+            At::Head(seen) => {
+                let n = bytes.len().min(HEAD - seen.len());
+                seen.extend_from_slice(&bytes[..n]);
+                if let Some([kind, length @ ..]) = seen.first_chunk::<HEAD>() {
+                    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+                    self.at = match (*kind, length.saturating_sub(4)) {
                         (_, 0) => At::Head(BytesMut::new()),
                         (b'E', left) if left <= LONGEST_ERROR => At::Error(BytesMut::new(), left),
                         (_, left) => At::Skip(left),
                     };
                 }
+                n
             }
         }
     }
+}
+
+/// Bytes of a message's kind and length.
+const HEAD: usize = 5;
+
+/// The length of the body of the CopyData message that `bytes` begin with, when they hold it whole.
+fn whole_copy_data(bytes: &[u8]) -> Option<usize> {
+    let [b'd', length @ ..] = bytes.first_chunk::<HEAD>()? else {
+        return None;
+    };
+    let body = usize::try_from(u32::from_be_bytes(*length))
+        .ok()?
+        .checked_sub(4)?;
+    (bytes.len() - HEAD >= body).then_some(body)
+}
+
+/// Writes the length of a message of so many bytes.
+fn set_length(message: &mut [u8], bytes: usize) {
+    // What one read gave: far below four gigabytes.
+    let length = u32::try_from(bytes - 1).unwrap_or(u32::MAX);
+    message[1..HEAD].copy_from_slice(&length.to_be_bytes());
 }
 
 /// A stream that listens. Wraps what the protocol's messages go over: the socket, or the TLS stream on it.
@@ -205,7 +253,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        self.listener.listen(&buf.filled()[before..]);
+        let left = self.listener.listen(&mut buf.filled_mut()[before..]);
+        buf.set_filled(before + left);
         Poll::Ready(Ok(()))
     }
 }
@@ -296,7 +345,7 @@ mod tests {
                 heard: heard.clone(),
             };
             for chunk in stream.chunks(size) {
-                listener.listen(chunk);
+                listener.listen(&mut chunk.to_vec());
             }
             let last = heard.last().unwrap();
             assert_eq!(
@@ -306,6 +355,51 @@ mod tests {
             assert!(last.is_last_word());
             heard.forget();
             assert_eq!(heard.last(), None);
+        }
+    }
+
+    #[test]
+    fn the_data_of_a_copy_is_joined_and_nothing_else_however_the_stream_is_split() {
+        let stream = [
+            message(b'H', b"\x01\0\0"),
+            message(b'd', b"one"),
+            message(b'd', b""),
+            message(b'd', b"two"),
+            message(b'N', b"notice"),
+            message(b'd', b"three"),
+            message(b'c', b""),
+            message(b'd', b"four"),
+            message(b'Z', b"I"),
+        ]
+        .concat();
+        let joined = [
+            message(b'H', b"\x01\0\0"),
+            message(b'd', b"onetwo"),
+            message(b'N', b"notice"),
+            message(b'd', b"three"),
+            message(b'c', b""),
+            message(b'd', b"four"),
+            message(b'Z', b"I"),
+        ]
+        .concat();
+        for size in 1..=stream.len() {
+            let mut listener = Listener {
+                at: At::Head(BytesMut::new()),
+                heard: Arc::default(),
+            };
+            let mut passed = Vec::new();
+            for chunk in stream.chunks(size) {
+                let mut chunk = chunk.to_vec();
+                let left = listener.listen(&mut chunk);
+                passed.extend_from_slice(&chunk[..left]);
+            }
+            // Both again as one read, so that what one read did not hold whole is joined, too.
+            let mut listener = Listener {
+                at: At::Head(BytesMut::new()),
+                heard: Arc::default(),
+            };
+            let left = listener.listen(&mut passed);
+            assert_eq!(passed[..left], joined, "in pieces of {size}");
         }
     }
 }

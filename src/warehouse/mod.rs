@@ -32,7 +32,7 @@ pub use shape::{DAYS_AHEAD, Destination, Shape};
 pub use staging::{YearBuild, build_year};
 pub use sweep::{Left, sweep};
 pub use tables::{TableCopy, analyze, day_table, staging_table, year_table};
-use tables::{in_window, utc_day};
+use tables::{count_by_day_sql, in_window, utc_day};
 pub use transaction::open_session;
 pub use unfold::unfold_days;
 pub use views::show;

@@ -2,7 +2,7 @@
 
 use super::Place;
 use super::in_window;
-use super::{utc_day, views};
+use super::{count_by_day_sql, views};
 use crate::catalog::ledger::Recorded;
 use crate::catalog::relations::{Relation, RelationKind};
 use crate::error::Result;
@@ -107,15 +107,11 @@ async fn count_by_day(
     table: &Relation,
     windows: &[Window],
 ) -> Result<Vec<(Day, u64)>> {
-    let day = utc_day(template, "");
     let windows: Vec<String> = windows.iter().map(|w| in_window(template, *w)).collect();
+    let table = qualified(&table.schema, &table.name);
     let rows = session
         .query(
-            &format!(
-                "SELECT {day}, count(*) FROM {} WHERE {} GROUP BY 1 ORDER BY 1",
-                qualified(&table.schema, &table.name),
-                windows.join(" OR ")
-            ),
+            &count_by_day_sql(template, &table, &windows.join(" OR ")),
             &[],
         )
         .await?;

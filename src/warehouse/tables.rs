@@ -111,6 +111,27 @@ pub(super) fn utc_day(template: &Template, prefix: &str) -> String {
     }
 }
 
+/// How many rows of each UTC day `table` (quoted) holds, of those that meet `condition`: columns `day` and `n`.
+pub(super) fn count_by_day_sql(template: &Template, table: &str, condition: &str) -> String {
+    let time = ident(&template.time_column);
+    // Much cheaper by row than a change of time zone.
+    let (bin, day) = match template.time_type() {
+        Scalar::Timestamptz => (
+            format!("date_bin('1 day', {time}, timestamptz '2000-01-01 00:00:00+00')"),
+            "(bin AT TIME ZONE 'UTC')::date",
+        ),
+        Scalar::Date => (time, "bin"),
+        _ => (
+            format!("date_bin('1 day', {time}, timestamp '2000-01-01 00:00:00')"),
+            "bin::date",
+        ),
+    };
+    format!(
+        "SELECT {day} AS day, n FROM (SELECT {bin} AS bin, count(*) AS n FROM {table} \
+         WHERE {condition} GROUP BY 1) AS bins ORDER BY 1"
+    )
+}
+
 /// Brings the planner's statistics of a table (`schema.table`) up to date.
 ///
 /// # Errors
