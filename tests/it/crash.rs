@@ -94,7 +94,7 @@ fn killed_at_any_moment_and_run_again_the_totals_are_right() {
 
 #[test]
 fn a_source_backend_killed_in_the_middle_of_a_copy_is_asked_again() {
-    let world = World::with_slow_events("killed_backend", &["acme"], "2024-03-18", (1, 20), 0.03);
+    let world = World::with_slow_events("killed_backend", &["acme"], "2024-03-18", (1, 20), 0.1);
     let run = world.start_backfill(&["--from", "2024-03-18", "--to", "2024-03-18", "--json"]);
     let copying = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'dayhaul' \
         AND query LIKE 'COPY%' AND state = 'active'";
@@ -108,7 +108,7 @@ fn a_source_backend_killed_in_the_middle_of_a_copy_is_asked_again() {
     assert_eq!(run["units"][0]["tries"], 2);
     assert_eq!(world.totals().0, "20");
     world.is_clean();
-    world.digests_hold("event", &events::slow(0.03));
+    world.digests_hold("event", &events::slow(0.1));
 }
 
 #[test]
@@ -206,7 +206,18 @@ fn a_copy_that_moves_nothing_is_ended_and_asked_again() {
     world.set_up_events(&["acme"], &template);
     let holder = Holder::new(&world.tenants[0], "SELECT pg_advisory_xact_lock(1)");
     let run = world.start_backfill(&["--from", "2024-03-18", "--to", "2024-03-18", "--json"]);
-    std::thread::sleep(Duration::from_millis(1900));
+    let source = &world.tenants[0];
+    let waiting = || {
+        source.one(
+            "SELECT coalesce(max(pid), 0)::text FROM pg_stat_activity \
+             WHERE application_name = 'dayhaul' AND wait_event = 'advisory'",
+        )
+    };
+    wait_until("a COPY waits", || waiting() != "0");
+    let first = waiting();
+    wait_until("it is asked again", || {
+        !["0", &first].contains(&waiting().as_str())
+    });
     holder.let_go();
     let out = run.output().ok();
     assert!(

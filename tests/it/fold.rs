@@ -3,7 +3,7 @@
 use crate::events::{self, TODAY};
 use crate::readers::{self, Readers};
 use crate::server;
-use crate::world::{Output, World};
+use crate::world::{Output, World, wait_until};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -236,7 +236,9 @@ fn a_long_query_is_waited_for_and_ends_right() {
             "SELECT count(*), sum(amount), (SELECT 1 FROM pg_sleep(3)) FROM public.event",
         )
     });
-    std::thread::sleep(Duration::from_millis(300));
+    let asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' \
+        AND datname = current_database()";
+    wait_until("the query runs", || world.warehouse.one(asleep) != "0");
     let begun = Instant::now();
     world.fold(&[]).ok();
     assert!(
