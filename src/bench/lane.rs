@@ -40,7 +40,7 @@ pub struct Lane {
     pub sources: Vec<Source>,
     pub template: Arc<Template>,
     pub window: Window,
-    /// Sessions for contestants that use several; Dayhaul's `jobs` and `per_server`.
+    /// Sessions for contestants that use several; Dayhaul's `jobs`.
     pub jobs: usize,
     /// Cores of this machine.
     pub cores: usize,

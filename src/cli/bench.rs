@@ -44,7 +44,7 @@ pub struct Args {
     /// Tries of each contestant, taken in turns
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
-    /// Sessions for whoever uses several; dayhaul's `load.jobs` and `load.per_server`
+    /// Sessions for whoever uses several; dayhaul's `load.jobs`
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     jobs: u8,
     /// Round trip between the tenants' server and whoever reads it

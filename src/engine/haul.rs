@@ -28,7 +28,7 @@ use std::time::Duration;
 pub(super) const SEND_BYTES: usize = 128 << 10;
 
 /// What a refresh may know from the tries and windows before it.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct RefreshHints<'a> {
     /// Replace the day whole.
     pub replace: bool,
@@ -42,7 +42,7 @@ pub(super) struct RefreshHints<'a> {
 }
 
 /// What is hauled, and how.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Haul<'a> {
     pub place: Place<'a>,
     pub entry: Entry<'a>,
@@ -59,6 +59,8 @@ pub(super) struct Haul<'a> {
     pub budget: usize,
     /// Where the days go as files, too.
     pub lake: Option<Lake<'a>>,
+    /// Called when the source has given all, and is free for others.
+    pub pulled: &'a dyn Fn(),
 }
 
 impl Haul<'_> {
@@ -158,6 +160,7 @@ impl Haul<'_> {
         let sent = days.iter().map(|tally| tally.rows).sum();
         same_count(sent, stored)?;
         from.batch("COMMIT").await.map_err(source)?;
+        (self.pulled)();
         if let Some(files) = files {
             let tallies = days.iter().copied().enumerate();
             files
@@ -209,6 +212,7 @@ impl Haul<'_> {
         let days = intake.finish()?.to_vec();
         moved(seen, (held - told) as u64);
         from.batch("COMMIT").await.map_err(source)?;
+        (self.pulled)();
         if let Some(files) = files {
             for (index, rows) in buffers.iter().enumerate() {
                 files.take_day(index, rows).await.map_err(landing)?;

@@ -182,6 +182,7 @@ impl ReadyPair {
             one_day_windows: self.template.one_day_windows(),
             replaced_years: BTreeSet::new(),
             running: BTreeMap::new(),
+            pulled: BTreeSet::new(),
             postponed: BTreeSet::new(),
         }
     }

@@ -41,6 +41,7 @@ impl Haul<'_> {
             }
         }
         from.batch("COMMIT").await.map_err(source)?;
+        (self.pulled)();
         Ok(Some(pulled))
     }
 

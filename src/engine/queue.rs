@@ -135,6 +135,8 @@ pub(super) struct PairWork {
     /// The template asks for `{day}`: a window is a day.
     pub one_day_windows: bool,
     pub running: BTreeMap<Window, Errand>,
+    /// Of these, the windows whose source has given all.
+    pub pulled: BTreeSet<Window>,
     /// Staged years that are to take the place of a table: all of their days, or none.
     pub replaced_years: BTreeSet<i32>,
     /// Years of which something was not tried: they stay staged, for the next run to go on.
@@ -250,14 +252,34 @@ impl Queue {
     fn leave(&mut self, pair: PairIndex, window: Window) -> Option<Errand> {
         let work = &mut self.pairs[pair];
         let errand = work.running.remove(&window)?;
-        if let Some(n) = self
-            .servers
-            .get_mut(&work.server)
-            .filter(|_| errand.reads_source())
-        {
-            *n = n.saturating_sub(1);
+        let at_source = !work.pulled.remove(&window) && errand.reads_source();
+        if at_source {
+            self.leave_server(pair);
         }
         Some(errand)
+    }
+
+    fn leave_server(&mut self, pair: PairIndex) {
+        if let Some(n) = self.servers.get_mut(&self.pairs[pair].server) {
+            *n = n.saturating_sub(1);
+        }
+    }
+
+    /// The source has given all of a window: another may be asked of its server.
+    pub fn pulled(&mut self, pair: PairIndex, window: Window) {
+        let work = &mut self.pairs[pair];
+        let reads = work.running.get(&window).is_some_and(|e| e.reads_source());
+        if reads && work.pulled.insert(window) {
+            self.leave_server(pair);
+        }
+    }
+
+    /// A window is asked for again. When its server has work for as many as it may meanwhile, it is one more.
+    pub fn pulls_again(&mut self, pair: PairIndex, window: Window) {
+        let work = &mut self.pairs[pair];
+        if work.pulled.remove(&window) {
+            *self.servers.entry(work.server.clone()).or_default() += 1;
+        }
     }
 
     /// Whether other windows of the pair are at work, or still to come.
@@ -429,9 +451,29 @@ mod tests {
             pace: Pace::new(None),
             one_day_windows: true,
             running: BTreeMap::new(),
+            pulled: BTreeSet::new(),
             replaced_years: BTreeSet::new(),
             postponed: BTreeSet::new(),
         }
+    }
+
+    #[test]
+    fn a_server_that_has_given_a_window_is_asked_for_the_next() {
+        let first = work("a", "s", &[(Destination::DayTable, window(0, 10))]);
+        let mut queue = Queue::new(LIMITS, vec![first]);
+        let (_, given) = take_window(&mut queue).unwrap();
+        take_window(&mut queue).unwrap();
+        assert_eq!(queue.next(), Next::Wait);
+        queue.pulled(0, given);
+        queue.pulled(0, given);
+        let (_, third) = take_window(&mut queue).unwrap();
+        assert_eq!(queue.next(), Next::Wait);
+        // Asked for again, it counts again, and leaves once.
+        queue.pulls_again(0, given);
+        queue.loaded(0, given, 1);
+        assert_eq!(queue.next(), Next::Wait);
+        queue.loaded(0, third, 1);
+        assert!(take_window(&mut queue).is_some());
     }
 
     fn take_window(queue: &mut Queue) -> Option<(PairIndex, Window)> {

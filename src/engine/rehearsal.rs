@@ -65,6 +65,7 @@ fn work(pair: &Pair, ask: &Ask, today: Day) -> Result<PairWork> {
         pace: Pace::new(None),
         one_day_windows: pair.template.one_day_windows(),
         running: BTreeMap::new(),
+        pulled: BTreeSet::new(),
         replaced_years: BTreeSet::new(),
         postponed: BTreeSet::new(),
     })

@@ -307,6 +307,13 @@ impl Worker {
             return Err(Error::new(Kind::Bug, "no session").into());
         };
         let load = &shared.settings.load;
+        if tries > 1 {
+            shared.queue().pulls_again(pair, window);
+        }
+        let pulled = || {
+            shared.queue().pulled(pair, window);
+            shared.changed.notify_waiters();
+        };
         let haul = Haul {
             place: ready.place(),
             entry: shared.entry(pair, i32::try_from(tries).unwrap_or(i32::MAX)),
@@ -319,6 +326,7 @@ impl Worker {
             stall_timeout: load.stall_timeout,
             budget: load.window_bytes,
             lake: shared.lake(pair),
+            pulled: &pulled,
         };
         let mut beside = Vec::with_capacity(with.len());
         for day in with {

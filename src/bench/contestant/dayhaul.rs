@@ -252,7 +252,7 @@ impl Contestant for Dayhaul {
         Ok([
             commented(&format!("Not timed{closed}:"), &before),
             commented(
-                &format!("Timed, `load.jobs` and `load.per_server` {jobs}{how}:"),
+                &format!("Timed, `load.jobs = {jobs}` and otherwise as it comes{how}:"),
                 &line(&self.command(lane)),
             ),
         ]

@@ -308,7 +308,7 @@ impl Place for Private {
     fn launch(&self, lane: &Lane) -> Launch {
         // Rust's and TOML's quotes agree on what stands in these.
         let text = format!(
-            "[warehouse]\nurl = {:?}\n\n[load]\njobs = {jobs}\nper_server = {jobs}\n\n[landing]\nurl = {:?}\n",
+            "[warehouse]\nurl = {:?}\n\n[load]\njobs = {jobs}\n\n[landing]\nurl = {:?}\n",
             lane.warehouse.conninfo,
             lane.lake(),
             jobs = lane.jobs,

@@ -89,6 +89,7 @@ impl Haul<'_> {
         let tallies = intake.finish()?.to_vec();
         moved(seen, bytes as u64);
         from.batch("COMMIT").await.map_err(source)?;
+        (self.pulled)();
         files
             .finish(tallies.iter().copied().enumerate(), || moved(0, 0))
             .await

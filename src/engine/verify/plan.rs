@@ -183,6 +183,7 @@ impl Subject {
             one_day_windows: self.versions.values().any(Template::one_day_windows),
             replaced_years: BTreeSet::new(),
             running: BTreeMap::new(),
+            pulled: BTreeSet::new(),
             postponed: BTreeSet::new(),
         }
     }
