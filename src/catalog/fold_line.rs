@@ -6,6 +6,16 @@ use crate::unit::{Day, TemplateName, TenantName};
 use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
+/// Where the days of a pair part into those of years and those of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoldLine {
+    /// Days before it live in year tables, days from it on in day tables.
+    pub day: Day,
+    /// Year tables may hold rows from that day on: a fold is under way or was interrupted, or days were unfolded. The
+    /// tenant view hides them.
+    pub hides: bool,
+}
+
 /// Remembers that `from` was asked for, if any day was, and sets the fold line of a pair that has none. Gives the fold line.
 ///
 /// # Errors
@@ -16,11 +26,11 @@ pub async fn settle(
     template: &TemplateName,
     from: Option<Day>,
     first_fold_line: Day,
-) -> Result<Day> {
+) -> Result<FoldLine> {
     let row = session
         .query_one(
             "UPDATE _wh.pair SET first_day = least(first_day, $3), fold_line = coalesce(fold_line, $4) \
-             WHERE tenant = $1 AND template = $2 RETURNING fold_line",
+             WHERE tenant = $1 AND template = $2 RETURNING fold_line, hides",
             &[
                 &tenant.as_str(),
                 &template.as_str(),
@@ -29,7 +39,10 @@ pub async fn settle(
             ],
         )
         .await?;
-    Ok(Day::from(row.get::<_, NaiveDate>(0)))
+    Ok(FoldLine {
+        day: Day::from(row.get::<_, NaiveDate>(0)),
+        hides: row.get(1),
+    })
 }
 
 /// Remembers that `from` was asked for, and nothing else: no table is needed.
@@ -77,6 +90,20 @@ pub async fn rows_per_day(
         .collect())
 }
 
+/// Notes that year tables may hold rows from the fold line on. Within the transaction that makes the tenant view hide them.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn hide(session: &Session, tenant: &TenantName, template: &TemplateName) -> Result<()> {
+    session
+        .execute(
+            "UPDATE _wh.pair SET hides = true WHERE tenant = $1 AND template = $2",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    Ok(())
+}
+
 /// Moves the fold line, and says of the loaded days among `moved` which `schema.table` holds them now. Within the
 /// transaction of the reveal.
 ///
@@ -86,13 +113,18 @@ pub async fn move_to(
     session: &Session,
     tenant: &TenantName,
     template: &TemplateName,
-    line: Day,
+    line: FoldLine,
     moved: &[(Day, String)],
 ) -> Result<()> {
     session
         .execute(
-            "UPDATE _wh.pair SET fold_line = $3 WHERE tenant = $1 AND template = $2",
-            &[&tenant.as_str(), &template.as_str(), &line.date()],
+            "UPDATE _wh.pair SET fold_line = $3, hides = $4 WHERE tenant = $1 AND template = $2",
+            &[
+                &tenant.as_str(),
+                &template.as_str(),
+                &line.day.date(),
+                &line.hides,
+            ],
         )
         .await?;
     let days: Vec<NaiveDate> = moved.iter().map(|(day, _)| day.date()).collect();
@@ -142,14 +174,16 @@ pub async fn get(
     session: &Session,
     tenant: &TenantName,
     template: &TemplateName,
-) -> Result<Option<Day>> {
+) -> Result<Option<FoldLine>> {
     let row = session
         .query_opt(
-            "SELECT fold_line FROM _wh.pair WHERE tenant = $1 AND template = $2",
+            "SELECT fold_line, hides FROM _wh.pair WHERE tenant = $1 AND template = $2",
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
-    Ok(row
-        .and_then(|row| row.get::<_, Option<NaiveDate>>(0))
-        .map(Day::from))
+    Ok(row.and_then(|row| {
+        let day = row.get::<_, Option<NaiveDate>>(0).map(Day::from)?;
+        let hides = row.get(1);
+        Some(FoldLine { day, hides })
+    }))
 }

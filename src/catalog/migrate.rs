@@ -37,6 +37,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "restore",
         sql: include_str!("migrations/0005_restore.sql"),
     },
+    Migration {
+        version: 6,
+        name: "hides",
+        sql: include_str!("migrations/0006_hides.sql"),
+    },
 ];
 
 /// Where the applied ones are kept.

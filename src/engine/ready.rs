@@ -4,6 +4,7 @@ use super::ask::{Ask, Days};
 use super::land::{Landed, To};
 use super::pair::{ReadyPair, Source};
 use super::run::Options;
+use crate::catalog::fold_line::FoldLine;
 use crate::catalog::landed::{self, Standing};
 use crate::catalog::{Pair, fold_line, ledger, relations, staged};
 use crate::config::Settings;
@@ -110,7 +111,11 @@ impl Making<'_> {
         }
         let line = fold_line::get(session, tenant, template).await?;
         let owned = relations::of_pair(session, tenant, template).await?;
-        let shape = Shape::new(line.unwrap_or(self.options.today), &owned);
+        let nowhere = FoldLine {
+            day: self.options.today,
+            hides: false,
+        };
+        let shape = Shape::new(line.unwrap_or(nowhere), &owned);
         let asked = planned.days.all();
         let landed = planned.landed();
         let staged = BTreeMap::new();
@@ -189,12 +194,12 @@ impl Making<'_> {
         let (tenant, template) = planned.names();
         let first = Shape::first_fold_line(today, planned.pair.template.open_days);
         let from = planned.days.earliest();
-        let fold_line = fold_line::settle(session, tenant, template, from, first).await?;
+        let line = fold_line::settle(session, tenant, template, from, first).await?;
         warehouse::drop_retired(session, planned.place(), self.run, lock_timeout).await?;
         let owned = relations::of_pair(session, tenant, template).await?;
-        let mut shape = Shape::new(fold_line, &owned);
+        let mut shape = Shape::new(line, &owned);
         if matches!(self.ask, Ask::Rebuild { .. }) {
-            let years = planned.days.widen_to_years(&planned.known, fold_line);
+            let years = planned.days.widen_to_years(&planned.known, line.day);
             shape.rebuilding = shape.years.intersection(&years).copied().collect();
         }
         let (place, anew) = (planned.place(), shape.rebuilding.clone());

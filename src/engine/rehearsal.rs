@@ -9,6 +9,7 @@ use super::land::To;
 use super::pace::Pace;
 use super::queue::{Errand, Job, Limits, Next, PairIndex, PairWork, Queue, runs_of};
 use crate::catalog::Pair;
+use crate::catalog::fold_line::FoldLine;
 use crate::config::Load;
 use crate::error::Result;
 use crate::pg::Url;
@@ -54,7 +55,13 @@ fn server(pair: &Pair) -> Result<String> {
 fn work(pair: &Pair, ask: &Ask, today: Day) -> Result<PairWork> {
     let days = ask.days(pair, &BTreeMap::new(), To::Warehouse, today)?;
     let fold_line = Shape::first_fold_line(today, pair.template.open_days);
-    let shape = Shape::new(fold_line, &[]);
+    let shape = Shape::new(
+        FoldLine {
+            day: fold_line,
+            hides: false,
+        },
+        &[],
+    );
     let runs = runs_of(days.all(), |day| Errand::load(shape.destination(day)));
     let years = runs.iter().filter_map(|(errand, _)| errand.staged_year());
     Ok(PairWork {

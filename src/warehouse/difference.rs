@@ -230,7 +230,7 @@ async fn shown_now(session: &Session, place: Place<'_>) -> Result<Vec<(String, O
     let below = format!(
         "{} < {}",
         ident(&template.time_column),
-        bound(line, template.time_type())
+        bound(line.day, template.time_type())
     );
     Ok(shown_tables(template, &Shape::new(line, &owned))
         .into_iter()

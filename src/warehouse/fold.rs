@@ -1,17 +1,19 @@
 //! The fold: closed days move from their day tables into their year table, and no reader notices.
 //!
 //! ```text
-//! sweep ─▶ copy, where no view shows it ─▶ barrier ─▶ reveal: view, fold line, ledger ─▶ sweep
+//! sweep ─▶ hide ─▶ copy, where no view shows it ─▶ barrier ─▶ reveal: view, fold line, ledger ─▶ sweep
 //! ```
 //!
-//! Only the fold line, which the reveal moves, says what the tenant view shows of which table (`views.rs`). So whatever
-//! a run that was killed left on the wrong side of the line is hidden, and [`sweep`](super::sweep()) takes it away.
+//! Only the fold line, which the reveal moves, says what the tenant view shows of which table (`views.rs`); the year that
+//! holds it gets a condition before anything is copied beyond it, and loses it with the reveal. So whatever a run that was
+//! killed left on the wrong side of the line is hidden, and [`sweep`](super::sweep()) takes it away.
 
 use super::Place;
 use super::shape::{Shape, year_window};
 use super::tables::{column_list, create_indexes, create_table, day_table, year_table};
 use super::transaction::{open_session, patient_transaction, short_transaction};
-use super::views::{replace_tenant_view, shows_nothing};
+use super::views::{replace_tenant_view, shown_tables, shows_nothing};
+use crate::catalog::fold_line::FoldLine;
 use crate::catalog::relations::{self, Relation, RelationKind};
 use crate::catalog::{fold_line, lease};
 use crate::error::{At, Error, Kind, Result};
@@ -132,9 +134,49 @@ impl Moving {
     }
 }
 
+/// Makes the tenant view hide what year tables hold from the fold line on, before there is anything. Nothing happens where
+/// it does already.
+///
+/// # Errors
+/// [`Kind::Locked`] when another run took the pair over; a lock timeout when readers held the view for longer than the
+/// patience; the warehouse's.
+pub async fn hide(
+    session: &Session,
+    place: Place<'_>,
+    shape: &mut Shape,
+    folding: Folding<'_>,
+) -> Result<()> {
+    if shape.hides {
+        return Ok(());
+    }
+    let mut hiding = shape.clone();
+    hiding.hides = true;
+    let (tenant, template) = (place.tenant, &place.template.name);
+    let changes = shown_tables(place.template, shape) != shown_tables(place.template, &hiding);
+    let view = qualified(place.schema.as_str(), template.as_str());
+    patient_transaction(
+        session,
+        folding.lock_timeout,
+        folding.patience,
+        Some(&view),
+        async || {
+            lease::check(session, folding.run, tenant, template).await?;
+            fold_line::hide(session, tenant, template).await?;
+            if changes {
+                replace_tenant_view(session, place, &hiding, folding.reader).await?;
+            }
+            Ok(())
+        },
+    )
+    .await
+    .at(|| format!("tenant view `{}.{template}`", place.schema))?;
+    *shape = hiding;
+    Ok(())
+}
+
 /// Copies the days of `moving` into their year tables, where no view shows them yet: in transactions that
 /// fail unless as many rows of each day came as the ledger says. Year tables that are missing are made, and added to
-/// `shape`. A [`sweep`](super::sweep()) must have gone before.
+/// `shape`. A [`sweep`](super::sweep()) and then [`hide`] must have gone before.
 ///
 /// # Errors
 /// [`Kind::Data`] when a day table does not hold what the ledger says; refused when a relation that is not ours has the
@@ -399,6 +441,8 @@ pub async fn reveal(
 ) -> Result<()> {
     let mut shown = shape.clone();
     shown.fold_line = moving.to_line;
+    // A fold copied what lies before the new line, and nothing else; what an unfold copied still stands in its year.
+    shown.hides = moving.is_unfold();
     if shows_nothing(place.template, &shown) {
         return Err(Error::new(Kind::Bug, "the view would show no table"));
     }
@@ -413,7 +457,11 @@ pub async fn reveal(
         async || {
             lease::check(session, folding.run, tenant, template).await?;
             // Before the view, so that readers wait for as little as possible.
-            fold_line::move_to(session, tenant, template, moving.to_line, &tables).await?;
+            let line = FoldLine {
+                day: shown.fold_line,
+                hides: shown.hides,
+            };
+            fold_line::move_to(session, tenant, template, line, &tables).await?;
             replace_tenant_view(session, place, &shown, folding.reader).await
         },
     )

@@ -22,7 +22,7 @@ mod views;
 
 pub use barrier::{Barrier, barrier};
 pub use duplicates::set_duplicates_aside;
-pub use fold::{Folding, Moved, Moving, analyze_grown, fold_days, reveal};
+pub use fold::{Folding, Moved, Moving, analyze_grown, fold_days, hide, reveal};
 pub use load::{Claim, begin_load, copy_into, finish_load};
 pub use prepare::prepare;
 pub use read_back::{Extra, begin_reading, extra_rows, read_back_sql};

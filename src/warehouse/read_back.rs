@@ -3,6 +3,7 @@
 use super::Place;
 use super::in_window;
 use super::{count_by_day_sql, views};
+use crate::catalog::fold_line::{self, FoldLine};
 use crate::catalog::ledger::Recorded;
 use crate::catalog::relations::{Relation, RelationKind};
 use crate::error::Result;
@@ -53,7 +54,7 @@ pub async fn extra_rows(
     session: &Session,
     place: Place<'_>,
     tables: &[Relation],
-    fold_line: Option<Day>,
+    line: Option<FoldLine>,
     recorded: &BTreeMap<Day, Recorded>,
     wanted: impl Fn(Day) -> bool,
 ) -> Result<Vec<Extra>> {
@@ -70,7 +71,7 @@ pub async fn extra_rows(
                     .get(day)
                     .is_none_or(|r| r.relation.as_deref() != Some(relation.as_str()))
         };
-        let gaps = match shown_days(table, fold_line) {
+        let gaps = match shown_days(table, line) {
             Some(days) if shown.contains(&(table.schema.clone(), table.name.clone())) => {
                 Window::runs(days.days().filter(elsewhere))
             }
@@ -87,15 +88,24 @@ pub async fn extra_rows(
             });
         }
     }
+    if let Some(then) = line.filter(|line| !line.hides && !extra.is_empty()) {
+        let now = fold_line::get(session, place.tenant, &place.template.name).await?;
+        if now != line {
+            // A fold began meanwhile: what it copies beyond the line is hidden.
+            extra.retain(|found| found.day < then.day);
+        }
+    }
     Ok(extra)
 }
 
-/// The days of a table that the view shows: the year that holds the fold line is cut there.
-fn shown_days(table: &Relation, fold_line: Option<Day>) -> Option<Window> {
+/// The days of a table that the view shows: the year that holds the fold line may be cut there.
+fn shown_days(table: &Relation, line: Option<FoldLine>) -> Option<Window> {
     let window = table.window?;
-    match fold_line {
-        Some(line) if table.kind == RelationKind::Year && window.contains(line) => {
-            (window.from < line).then(|| Window::new(window.from, line))
+    match line {
+        Some(FoldLine { day, hides: true })
+            if table.kind == RelationKind::Year && window.contains(day) =>
+        {
+            (window.from < day).then(|| Window::new(window.from, day))
         }
         _ => Some(window),
     }

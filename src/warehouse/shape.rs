@@ -1,6 +1,7 @@
 //! Where the days of a pair live.
 
 use super::tables::{day_table, staging_table, year_table};
+use crate::catalog::fold_line::FoldLine;
 use crate::catalog::relations::{Relation, RelationKind};
 use crate::unit::{Day, TemplateName, Window};
 use std::collections::BTreeSet;
@@ -24,6 +25,8 @@ pub enum Destination {
 pub struct Shape {
     /// Days before it live in year tables, days from it on in day tables.
     pub fold_line: Day,
+    /// Year tables may hold rows from the fold line on, which the tenant view must hide.
+    pub hides: bool,
     pub years: BTreeSet<i32>,
     pub staging: BTreeSet<i32>,
     pub days: BTreeSet<Day>,
@@ -38,7 +41,7 @@ pub(super) fn year_window(year: i32) -> Window {
 
 impl Shape {
     /// Reads the shape off the catalog's relations.
-    pub fn new(fold_line: Day, relations: &[Relation]) -> Shape {
+    pub fn new(line: FoldLine, relations: &[Relation]) -> Shape {
         let of = |kind| {
             relations
                 .iter()
@@ -46,7 +49,8 @@ impl Shape {
                 .filter_map(|r| r.window)
         };
         Shape {
-            fold_line,
+            fold_line: line.day,
+            hides: line.hides,
             years: of(RelationKind::Year).map(|w| w.from.year()).collect(),
             staging: of(RelationKind::Staging).map(|w| w.from.year()).collect(),
             days: of(RelationKind::Day).map(|w| w.from).collect(),
@@ -91,6 +95,7 @@ mod tests {
     fn the_fold_line_parts_years_from_days() {
         let shape = Shape {
             fold_line: Shape::first_fold_line(day("2024-01-20"), 16),
+            hides: false,
             years: BTreeSet::from([2023]),
             staging: BTreeSet::new(),
             days: BTreeSet::new(),

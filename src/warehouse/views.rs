@@ -36,7 +36,9 @@ fn view_columns(template: &Template) -> String {
 /// holds from the fold line on.
 ///
 /// Only the fold line decides, so that a table on its way in or out of the view needs no mark of its own: years that
-/// begin at or after the line, and days before it, are hidden whole.
+/// begin at or after the line, and days before it, are hidden whole. The year that holds the line hides what it may hold
+/// beyond; where that is nothing, the view has no condition, in front of which the planner would read the year whole for
+/// `max(time)` and for the latest rows.
 pub(super) fn shown_tables(template: &Template, shape: &Shape) -> Vec<(String, bool)> {
     let line = shape.fold_line;
     let years = shape
@@ -44,7 +46,10 @@ pub(super) fn shown_tables(template: &Template, shape: &Shape) -> Vec<(String, b
         .iter()
         .map(|year| year_window(*year))
         .filter(|year| year.from < line)
-        .map(|year| (year_table(&template.name, year.from.year()), year.to > line));
+        .map(|year| {
+            let hides = shape.hides && year.to > line;
+            (year_table(&template.name, year.from.year()), hides)
+        });
     let days = shape
         .days
         .range(line..)
@@ -62,9 +67,9 @@ fn tenant_view(place: Place<'_>, shape: &Shape) -> String {
     let columns = view_columns(template);
     let arms = shown_tables(template, shape)
         .into_iter()
-        .map(|(table, holds_fold_line)| {
+        .map(|(table, hides)| {
             let mut arm = format!("SELECT {columns} FROM {}", qualified(schema, &table));
-            if holds_fold_line {
+            if hides {
                 arm += &format!(
                     " WHERE {} < {}",
                     ident(&template.time_column),

@@ -464,7 +464,7 @@ fn a_catalog_of_the_first_version_is_brought_up_without_loss() {
         "DROP TABLE _wh.attempt; DROP TABLE _wh.restored; ALTER TABLE _wh.run DROP selection, DROP failures, DROP cancel_requested_at, \
          DROP cancel_requested_by; ALTER TABLE _wh.staged DROP staged_at, DROP object, DROP object_digest, DROP object_bytes; \
          ALTER TABLE _wh.unit DROP object_digest, DROP object_bytes; \
-         DELETE FROM _wh.migration WHERE version > 1",
+         ALTER TABLE _wh.pair DROP hides; DELETE FROM _wh.migration WHERE version > 1",
     );
     let old = world.dayhaul(&["history"]).exits(2);
     assert!(old.stderr.contains("run `dayhaul init`"), "{}", old.stderr);

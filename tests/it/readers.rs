@@ -189,7 +189,7 @@ async fn one(client: &Client, sql: &str, seen: &mut Seen) -> String {
     totals
 }
 
-/// A REPEATABLE READ transaction that has read the public view, and stays open until it is dropped.
+/// A REPEATABLE READ transaction that has read something, and stays open until it is dropped.
 pub struct Snapshot {
     client: Client,
     sql: String,
@@ -198,7 +198,15 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub fn open(world: &World, template: &str, amount: &str) -> Snapshot {
-        let sql = totals(&format!("public.{template}"), amount);
+        Snapshot::of(world, totals(&format!("public.{template}"), amount))
+    }
+
+    /// Has read nothing of ours: it holds no lock, and sees what was there when it began.
+    pub fn of_nothing(world: &World) -> Snapshot {
+        Snapshot::of(world, "SELECT ''".into())
+    }
+
+    fn of(world: &World, sql: String) -> Snapshot {
         block_on(async {
             let client = reader(&world.warehouse.url(), &world.reader).await;
             client.batch_execute(BEGIN).await.unwrap();

@@ -151,7 +151,18 @@ impl<'a> Work<'a> {
             "folding"
         };
         self.stage(pair, &format!("{what} {} days", moving.days.len()));
-        let (mut shape, at) = (plan.shape, place(pair));
+        let at = place(pair);
+        if !moving.is_unfold() {
+            let hidden = warehouse::hide(session, at, &mut plan.shape, self.folding()).await;
+            match hidden {
+                Err(error) if error.sqlstate() == Some("55P03") => {
+                    let standing = Standing::NotYet(self.readers());
+                    return Ok(First::Ended(plan.end(pair, standing, &left), None));
+                }
+                other => other?,
+            }
+        }
+        let mut shape = plan.shape;
         let years = if moving.is_unfold() {
             warehouse::unfold_days(session, at, &mut shape, &moving, self.folding()).await?
         } else {
