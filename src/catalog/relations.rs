@@ -171,7 +171,7 @@ pub async fn refuse_foreign(session: &Session, schema: &str, names: &[String]) -
     }
 }
 
-/// Writes down that a relation is ours, in the transaction that makes it. One that was ours and is gone is made anew.
+/// Writes down that relations are ours, in the transaction that makes them. One that was ours and is gone is made anew.
 ///
 /// # Errors
 /// The warehouse's.
@@ -179,22 +179,29 @@ pub async fn add(
     session: &Session,
     tenant: Option<&TenantName>,
     template: &TemplateName,
-    relation: &Relation,
+    relations: &[Relation],
 ) -> Result<()> {
+    let text = |of: fn(&Relation) -> &str| relations.iter().map(of).collect::<Vec<&str>>();
+    let date = |of: fn(Window) -> Day| {
+        let dates = relations.iter().map(|r| r.window.map(|w| of(w).date()));
+        dates.collect::<Vec<Option<NaiveDate>>>()
+    };
     session
         .execute(
             "INSERT INTO _wh.relation (schema_name, name, kind, template, tenant, from_day, to_day) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) \
+             SELECT r.schema_name, r.name, r.kind, $4, $5, r.from_day, r.to_day \
+             FROM unnest($1::text[], $2::text[], $3::text[], $6::date[], $7::date[]) \
+                  AS r (schema_name, name, kind, from_day, to_day) \
              ON CONFLICT (schema_name, name) DO UPDATE SET kind = excluded.kind, template = excluded.template, \
                tenant = excluded.tenant, from_day = excluded.from_day, to_day = excluded.to_day",
             &[
-                &relation.schema,
-                &relation.name,
-                &relation.kind.as_str(),
+                &text(|r| &r.schema),
+                &text(|r| &r.name),
+                &text(|r| r.kind.as_str()),
                 &template.as_str(),
                 &tenant.map(TenantName::as_str),
-                &relation.window.map(|w| w.from.date()),
-                &relation.window.map(|w| w.to.date()),
+                &date(|w| w.from),
+                &date(|w| w.to),
             ],
         )
         .await?;

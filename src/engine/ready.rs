@@ -10,10 +10,10 @@ use crate::catalog::{Pair, fold_line, ledger, relations, staged};
 use crate::config::Settings;
 use crate::copy::Tally;
 use crate::error::Result;
-use crate::pg::Session;
+use crate::pg::{Access, Session};
 use crate::schema::arrow::arrow_schema;
 use crate::unit::{Day, TemplateName, TenantName};
-use crate::warehouse::{self, Destination, Place, Shape};
+use crate::warehouse::{self, Destination, Place, Preparing, Shape};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -80,6 +80,7 @@ impl Planned {
 #[derive(Clone, Copy)]
 pub(super) struct Making<'a> {
     pub session: &'a Session,
+    pub access: &'a Access,
     pub ask: &'a Ask,
     pub options: Options,
     pub run: i64,
@@ -154,16 +155,13 @@ impl Making<'_> {
             .union(&planned.days.refresh)
             .copied()
             .collect();
-        warehouse::prepare(
-            session,
-            place,
-            &mut shape,
-            &todo,
-            today,
+        let with = Preparing {
+            access: self.access,
+            owner: &self.settings.warehouse.owner_role,
             reader,
             lock_timeout,
-        )
-        .await?;
+        };
+        warehouse::prepare(session, place, &mut shape, &todo, today, with).await?;
         warehouse::show(session, place, &shape, (today, &todo), reader, lock_timeout).await?;
         self.assemble(planned, source, shape, (asked, staged, lacking), landed)
             .await

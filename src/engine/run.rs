@@ -252,6 +252,7 @@ impl Run<'_> {
         let mut ready = Vec::with_capacity(pairs.len());
         let making = Making {
             session: keeper.session(),
+            access: self.access,
             ask: &self.ask,
             options: self.options,
             run: keeper.run(),

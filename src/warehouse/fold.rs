@@ -336,12 +336,12 @@ pub(super) async fn make_table_here(
         session,
         Some(place.tenant),
         &place.template.name,
-        &Relation {
+        &[Relation {
             schema: schema.to_owned(),
             name: table.to_owned(),
             kind,
             window: Some(window),
-        },
+        }],
     )
     .await
 }

@@ -24,7 +24,7 @@ pub use barrier::{Barrier, barrier};
 pub use duplicates::set_duplicates_aside;
 pub use fold::{Folding, Moved, Moving, analyze_grown, fold_days, hide, reveal};
 pub use load::{Claim, begin_load, copy_into, finish_load};
-pub use prepare::prepare;
+pub use prepare::{Preparing, prepare};
 pub use read_back::{Extra, begin_reading, extra_rows, read_back_sql};
 pub use rebuild::{drop_retired, drop_stale_days};
 pub use reset::{Holdings, holdings, reset};

@@ -1,15 +1,16 @@
-//! What a pair's load needs before its workers start: schema, tables. Made once, by one session: their concurrent
+//! What a pair's load needs before its workers start: schema, tables. The schema is made by one session: concurrent
 //! creation fails in PostgreSQL's own catalogs.
 
 use super::Place;
 use super::shape::{Destination, Shape, year_window};
 use super::tables::{create_table, day_table, index_count, index_name, staging_table, year_table};
-use super::transaction::short_transaction;
+use super::transaction::{open_session, short_transaction};
 use crate::catalog::relations::{self, Relation, RelationKind};
 use crate::error::Result;
-use crate::pg::Session;
+use crate::pg::{Access, Session};
 use crate::sql::{ident, qualified};
 use crate::unit::{Day, Window};
+use futures_util::{StreamExt, TryStreamExt};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -17,12 +18,24 @@ use std::time::Duration;
 /// and a stock server has room for about 6,400 in all.
 const TABLES_A_TRANSACTION: usize = 50;
 
+/// Sessions that make tables side by side.
+const SESSIONS: usize = 4;
+
 struct NewTable {
     name: String,
     /// Of a staging table: the year has a table, which it is to replace.
     replaces: bool,
     kind: RelationKind,
     window: Window,
+}
+
+/// What tables are made with.
+#[derive(Clone, Copy)]
+pub struct Preparing<'a> {
+    pub access: &'a Access,
+    pub owner: &'a str,
+    pub reader: &'a str,
+    pub lock_timeout: Duration,
 }
 
 /// Makes the tenant's schema, and the tables that `days` and the coming days need; adds them to `shape`.
@@ -35,18 +48,36 @@ pub async fn prepare(
     shape: &mut Shape,
     days: &BTreeSet<Day>,
     today: Day,
-    reader: &str,
-    lock_timeout: Duration,
+    with: Preparing<'_>,
 ) -> Result<()> {
     let schema = place.schema.as_str();
+    let Preparing {
+        access,
+        owner,
+        reader,
+        lock_timeout,
+    } = with;
     make_schema(session, schema, reader, lock_timeout).await?;
     let missing = missing_tables(place, shape, days, today);
-    for tables in missing.chunks(TABLES_A_TRANSACTION) {
+    let (first, others) = missing.split_at(missing.len().min(TABLES_A_TRANSACTION));
+    let make = async |session: &Session, tables: &[NewTable]| {
         short_transaction(session, lock_timeout, async || {
             make_tables(session, place, tables, reader).await
         })
-        .await?;
+        .await
+    };
+    if !first.is_empty() {
+        make(session, first).await?;
     }
+    // Hundreds of day tables: not by one session alone.
+    let others = others.chunks(TABLES_A_TRANSACTION).map(async |tables| {
+        let session = open_session(access, owner).await?;
+        make(&session, tables).await
+    });
+    futures_util::stream::iter(others)
+        .buffer_unordered(SESSIONS)
+        .try_collect::<()>()
+        .await?;
     for table in missing {
         if table.kind == RelationKind::Day {
             shape.days.insert(table.window.from);
@@ -169,19 +200,14 @@ async fn make_tables(
         }
     }
     session.batch(&statements.join(";")).await?;
-    for table in tables {
-        relations::add(
-            session,
-            Some(place.tenant),
-            &place.template.name,
-            &Relation {
-                schema: schema.to_owned(),
-                name: table.name.clone(),
-                kind: table.kind,
-                window: Some(table.window),
-            },
-        )
-        .await?;
-    }
-    Ok(())
+    let made: Vec<Relation> = tables
+        .iter()
+        .map(|table| Relation {
+            schema: schema.to_owned(),
+            name: table.name.clone(),
+            kind: table.kind,
+            window: Some(table.window),
+        })
+        .collect();
+    relations::add(session, Some(place.tenant), &place.template.name, &made).await
 }

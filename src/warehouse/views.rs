@@ -175,12 +175,12 @@ async fn made(
         session,
         tenant,
         &place.template.name,
-        &Relation {
+        &[Relation {
             schema: schema.to_owned(),
             name: name.to_owned(),
             kind,
             window: None,
-        },
+        }],
     )
     .await
 }
