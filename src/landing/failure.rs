@@ -37,9 +37,19 @@ pub(super) fn parquet_error(doing: &str, object: &str, cause: ParquetError) -> E
     }
 }
 
+/// What a request to an object store was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// The whole root: who is not let in there can do nothing at all.
+    Root,
+    /// One object of it: of another the store may say something else.
+    Object,
+}
+
 /// Of an object store. Its answers are not quoted but for their code: they repeat key ids and signatures.
 pub(super) fn store_error(
     cloud: Cloud,
+    about: About,
     doing: &str,
     object: &str,
     cause: &object_store::Error,
@@ -55,11 +65,20 @@ pub(super) fn store_error(
     }
     match cause {
         _ if is_transport(cause) => unreached(cloud, doing, object, cause),
-        E::PermissionDenied { .. } | E::Unauthenticated { .. } => Error::new(
-            Kind::Connect,
-            format!("{doing} `{object}` failed: the store does not let us{said}"),
-        )
-        .with_hint(cloud.credentials()),
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
+            let unknown = code.as_deref().is_some_and(is_about_credentials)
+                || matches!(cause, E::Unauthenticated { .. });
+            let kind = if unknown || about == About::Root {
+                Kind::Connect
+            } else {
+                Kind::Io
+            };
+            Error::new(
+                kind,
+                format!("{doing} `{object}` failed: the store does not let us{said}"),
+            )
+            .with_hint(cloud.credentials())
+        }
         E::NotFound { .. } => Error::new(
             Kind::Io,
             format!("{doing} `{object}` failed: it is not there{said}"),
@@ -115,6 +134,18 @@ pub(super) fn code(error: &object_store::Error) -> Option<String> {
     let code = text.split_once("<Code>")?.1.split_once("</Code>")?.0;
     let plain = code.len() < 64 && code.bytes().all(|b| b.is_ascii_alphanumeric());
     plain.then(|| code.to_owned())
+}
+
+/// Whether a refusal is about who we are, and not about what we may.
+fn is_about_credentials(code: &str) -> bool {
+    [
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidToken",
+        "ExpiredToken",
+        "AuthenticationFailed",
+    ]
+    .contains(&code)
 }
 
 pub(super) fn is_bucket_missing(code: &str) -> bool {
