@@ -3,6 +3,7 @@
 use crate::crash::Random;
 use crate::digests;
 use crate::events;
+use crate::lake::forge;
 use crate::server;
 use crate::world::World;
 use std::time::{Duration, Instant};
@@ -394,26 +395,8 @@ fn verify_reads_the_files_and_says_of_each_what_is_wrong_with_it() {
 }
 
 impl World {
-    /// Writes the rows of `from` as the file of `day`: with the digest that they have, or with that of `day`'s own.
     fn forge(&self, day: &str, from: &str, honest: bool) {
-        let read = |day: &str| self.open("event", "acme", day);
-        let (target, other) = (read(day), read(from));
-        let digest = if honest { &other } else { &target }.footer().digest;
-        let tally = dayhaul::copy::Tally {
-            rows: other.footer().rows,
-            bytes: 0,
-            digest,
-        };
-        server::block_on(async {
-            let origin = target.footer().origin.clone();
-            let schema = other.schema().clone();
-            let mut writer = self.landing().create(origin, schema).await.unwrap();
-            for batch in other.batches().unwrap() {
-                writer.write(&batch.unwrap()).await.unwrap();
-            }
-            let finished = writer.finish(&tally, None, 1).await.unwrap();
-            finished.publish().await.unwrap();
-        });
+        forge(&self.landing(), day, from, honest);
     }
 }
 

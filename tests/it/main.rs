@@ -17,6 +17,8 @@ mod indexes;
 mod init;
 mod killed;
 mod lake;
+#[cfg(feature = "s3")]
+mod lake_s3;
 mod land;
 mod land_broken;
 mod landed_files;
