@@ -63,11 +63,11 @@ pub(super) fn store_error(
         ))
         .with_hint("make the bucket, or correct `landing.url`");
     }
+    let unknown = code.as_deref().is_some_and(is_about_credentials)
+        || matches!(cause, E::Unauthenticated { .. });
     match cause {
         _ if is_transport(cause) => unreached(cloud, doing, object, cause),
-        E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
-            let unknown = code.as_deref().is_some_and(is_about_credentials)
-                || matches!(cause, E::Unauthenticated { .. });
+        _ if unknown || is_refusal(cause) => {
             let kind = if unknown || about == About::Root {
                 Kind::Connect
             } else {
@@ -134,6 +134,15 @@ pub(super) fn code(error: &object_store::Error) -> Option<String> {
     let code = text.split_once("<Code>")?.1.split_once("</Code>")?.0;
     let plain = code.len() < 64 && code.bytes().all(|b| b.is_ascii_alphanumeric());
     plain.then(|| code.to_owned())
+}
+
+/// Whether the store says that we may not; a listing's answer comes without a kind.
+fn is_refusal(cause: &object_store::Error) -> bool {
+    use object_store::Error as E;
+    matches!(
+        cause,
+        E::PermissionDenied { .. } | E::Unauthenticated { .. }
+    ) || status(cause).is_some_and(|status| status.starts_with("401") || status.starts_with("403"))
 }
 
 /// Whether a refusal is about who we are, and not about what we may.

@@ -19,6 +19,8 @@ mod killed;
 mod lake;
 #[cfg(feature = "s3")]
 mod lake_s3;
+#[cfg(feature = "s3")]
+mod lake_signed;
 mod land;
 mod land_broken;
 mod landed_files;

@@ -10,25 +10,31 @@ use std::sync::OnceLock;
 struct Server {
     _child: Child,
     address: SocketAddr,
+    /// What it said after its port.
+    said: Vec<String>,
 }
 
 impl Server {
     /// `None` where it is not installed.
-    fn start() -> Option<Server> {
+    fn start(args: &[&str]) -> Option<Server> {
         let python = python(&["moto.server", "flask"])?;
         let mut child = Command::new(python)
             .arg(script("s3_server.py"))
+            .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut port = String::new();
+        let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
-        out.read_line(&mut port).unwrap();
+        out.read_line(&mut line).unwrap();
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let port = words.next().expect("a port");
         Some(Server {
             _child: child,
-            address: format!("127.0.0.1:{}", port.trim()).parse().unwrap(),
+            address: format!("127.0.0.1:{port}").parse().unwrap(),
+            said: words.collect(),
         })
     }
 }
@@ -36,11 +42,32 @@ impl Server {
 /// The server of all tests; `None` where it is not installed. It takes requests from anybody.
 pub fn server() -> Option<SocketAddr> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    let started = SERVER.get_or_init(Server::start);
+    let started = SERVER.get_or_init(|| Server::start(&[]));
     started.as_ref().map(|server| server.address)
 }
 
-/// What the server takes for a signature.
+/// A server with one bucket, which looks at every signature.
+pub struct Strict {
+    pub address: SocketAddr,
+    pub bucket: &'static str,
+    pub key: String,
+    pub secret: String,
+}
+
+/// The server that looks at signatures; `None` where it is not installed.
+pub fn strict() -> Option<Strict> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    let bucket = "guarded";
+    let started = SERVER.get_or_init(|| Server::start(&["--strict", bucket]));
+    started.as_ref().map(|server| Strict {
+        address: server.address,
+        bucket,
+        key: server.said[0].clone(),
+        secret: server.said[1].clone(),
+    })
+}
+
+/// What the server, unless it is strict, takes for a signature.
 const SIGNED: &str = "Authorization: AWS4-HMAC-SHA256 Credential=ANYBODY/20240101/us-east-1/s3/aws4_request, \
     SignedHeaders=host, Signature=0\r\n";
 
@@ -64,9 +91,14 @@ pub fn ask_with(server: SocketAddr, request: &str, headers: &str, body: &str) ->
 
 /// What a client finds its way to the server by.
 pub fn variables(endpoint: SocketAddr) -> Vec<(String, String)> {
+    variables_of(endpoint, "AKIATEST", "hunter2")
+}
+
+/// The same with credentials of one's own.
+pub fn variables_of(endpoint: SocketAddr, key: &str, secret: &str) -> Vec<(String, String)> {
     [
-        ("AWS_ACCESS_KEY_ID", "AKIATEST"),
-        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+        ("AWS_ACCESS_KEY_ID", key),
+        ("AWS_SECRET_ACCESS_KEY", secret),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ENDPOINT_URL", &format!("http://{endpoint}")),
         ("AWS_ALLOW_HTTP", "true"),
