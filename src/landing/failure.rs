@@ -7,8 +7,22 @@ use std::io;
 
 /// `doing` is "writing", "reading", …; `object` a URL or path without secrets.
 pub(super) fn io_error(doing: &str, object: &str, cause: io::Error) -> Error {
+    io_error_of(Kind::Io, doing, object, cause)
+}
+
+/// As [`io_error`], of the root itself: a folder that this user may not use is wrongly named, or wrongly made.
+pub(super) fn root_error(doing: &str, root: &str, cause: io::Error) -> Error {
     use io::ErrorKind as E;
-    let failed = |why: &str| Error::new(Kind::Io, format!("{doing} `{object}` failed: {why}"));
+    let kind = match cause.kind() {
+        E::PermissionDenied | E::ReadOnlyFilesystem => Kind::Config,
+        _ => Kind::Io,
+    };
+    io_error_of(kind, doing, root, cause)
+}
+
+fn io_error_of(kind: Kind, doing: &str, object: &str, cause: io::Error) -> Error {
+    use io::ErrorKind as E;
+    let failed = |why: &str| Error::new(kind, format!("{doing} `{object}` failed: {why}"));
     let error = match cause.kind() {
         E::StorageFull => failed("the disk is full").with_hint(
             "make room, or point `landing.url` elsewhere; nothing half written is left, and the same command goes on",
