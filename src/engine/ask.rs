@@ -58,6 +58,11 @@ impl Days {
         !(self.load.is_empty() && self.refresh.is_empty())
     }
 
+    /// Whether there are days that need no source, come what may: they are there, or their rows are.
+    pub fn has_sourceless(&self) -> bool {
+        !(self.land.is_empty() && self.skipped.is_empty())
+    }
+
     /// A day that the ledger may have: what is left to do with it?
     fn put(&mut self, day: Day, standing: Option<&Standing>, to: To) {
         let days = match standing {

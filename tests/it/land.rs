@@ -117,6 +117,54 @@ fn what_is_loaded_and_not_landed_is_landed_from_the_warehouse_though_the_source_
     world.is_clean();
 }
 
+/// Days of the report by how they ended.
+fn ended(report: &serde_json::Value) -> Vec<(&str, &str)> {
+    let units = report["units"].as_array().unwrap().iter();
+    units
+        .map(|u| (u["day"].as_str().unwrap(), u["outcome"].as_str().unwrap()))
+        .collect()
+}
+
+#[test]
+fn days_that_are_there_are_skipped_though_nobody_knows_the_source() {
+    let world = world("land_sourceless");
+    let days = |to: &'static str| ["--from", "2024-03-01", "--to", to];
+    let backfill =
+        |to, more: &[&str], code| world.hauls(&[&["backfill"], &days(to)[..], more].concat(), code);
+    backfill("2024-03-03", &["--to", "parquet"], 0);
+    // As a restore from files leaves it.
+    world
+        .warehouse
+        .run("UPDATE _wh.tenant SET url = NULL, password_ref = NULL");
+    let there = ["2024-03-01", "2024-03-02", "2024-03-03"].map(|day| (day, "skipped"));
+    let report = backfill("2024-03-03", &["--to", "parquet"], 0);
+    assert_eq!(ended(&report), there);
+    assert_eq!(report["failures"], serde_json::json!([]));
+    // A day that is not there needs the source, and is the only one that is not tried.
+    let report = backfill("2024-03-04", &["--to", "parquet"], 1);
+    assert_eq!(
+        ended(&report),
+        [&there[..], &[("2024-03-04", "not_tried")]].concat()
+    );
+    assert_eq!(
+        report["failures"][0]["days"],
+        serde_json::json!([["2024-03-04", "2024-03-04"]])
+    );
+    // The warehouse has none of them.
+    let report = backfill("2024-03-03", &[], 1);
+    totals(&report, &[("not_tried", 3), ("skipped", 0)]);
+
+    let url = world.tenants[0].url();
+    world
+        .dayhaul(&["tenant", "add", "acme", "--url", &url, "--no-test"])
+        .ok();
+    backfill("2024-03-03", &[], 0);
+    world.warehouse.run("UPDATE _wh.tenant SET url = NULL");
+    assert_eq!(ended(&backfill("2024-03-03", &[], 0)), there);
+    let report = backfill("2024-03-04", &["--land"], 1);
+    totals(&report, &[("not_tried", 1), ("skipped", 3), ("files", 0)]);
+}
+
 #[test]
 fn land_writes_files_of_what_the_warehouse_has() {
     let world = world("land_command");
