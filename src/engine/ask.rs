@@ -164,6 +164,21 @@ impl Ask {
         }
     }
 
+    /// How many of the named days are to be landed and are not in the warehouse, and how many are named.
+    pub fn lacking(&self, known: &BTreeMap<Day, Standing>) -> (usize, usize) {
+        let Ask::Land {
+            days: Some(days),
+            rewrite,
+        } = self
+        else {
+            return (0, 0);
+        };
+        // A day that is in its file alone has what was asked for.
+        let has = |standing: &Standing| standing.loaded || (standing.is_landed() && !rewrite);
+        let lacking = days.days().filter(|day| !known.get(day).is_some_and(has));
+        (lacking.count(), days.len())
+    }
+
     /// Whether files are written again though they are there.
     pub fn rewrite(&self) -> bool {
         matches!(self, Ask::Land { rewrite: true, .. })

@@ -154,6 +154,7 @@ impl Run<'_> {
             match Planned::of(keeper.session(), pair.clone(), &self.ask, self.options).await {
                 Ok(plan) => {
                     self.tell_of_other_roots(&plan);
+                    self.tell_of_lacking(&plan);
                     planned.push(plan);
                 }
                 Err(error) if keeper.session().is_closed() => return Err(error),
@@ -178,6 +179,22 @@ impl Run<'_> {
                 landing.url()
             )));
         }
+    }
+
+    /// Who names days to be landed wants their files: that some get none is said, though nothing failed.
+    fn tell_of_lacking(&mut self, planned: &Planned) {
+        let (lacking, named) = self.ask.lacking(&planned.known);
+        if lacking == 0 {
+            return;
+        }
+        let are = if named == 1 { "day is" } else { "days are" };
+        let (tenant, template) = (&planned.pair.tenant.name, &planned.pair.template.name);
+        let note = format!(
+            "{tenant}/{template}: {lacking} of {named} {are} not in the warehouse, so no file of them was written; \
+             `dayhaul backfill --land` loads and lands them"
+        );
+        self.observer.event(&Event::Warning(note.clone()));
+        self.outcomes.notes.push(note);
     }
 
     /// Describes every pair's query at its tenant, several at once. A pair whose rows are all there needs no source; without

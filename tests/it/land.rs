@@ -117,6 +117,58 @@ fn what_is_loaded_and_not_landed_is_landed_from_the_warehouse_though_the_source_
     world.is_clean();
 }
 
+#[test]
+fn land_says_how_many_of_the_named_days_are_not_in_the_warehouse() {
+    let world = world("land_lacking");
+    let load = ["backfill", "--from", "2024-03-01", "--to", "2024-03-10"];
+    world.hauls(&load, 0);
+    let land = |from, to, more: &[&str]| {
+        let args = ["land", "--from", from, "--to", to, "--today", events::TODAY];
+        world.dayhaul(&[&args, more].concat()).ok()
+    };
+    let said = |from, to, more: &[&str]| {
+        let json = land(from, to, &[&["--json"], more].concat()).json();
+        assert_eq!(json["outcome"], "done");
+        let units = json["units"].as_array().unwrap().len();
+        let note = json["notes"][0].as_str().map(str::to_owned);
+        let out = land(from, to, more);
+        if let Some(note) = &note {
+            assert!(out.stderr.contains(note.as_str()), "{}", out.stderr);
+        } else {
+            assert!(!out.stderr.contains("warehouse"), "{}", out.stderr);
+        }
+        (units, note)
+    };
+    let begins = |note: Option<String>, text: &str| {
+        let note = note.unwrap();
+        assert!(note.starts_with(text), "{note}");
+    };
+    let (units, note) = said("2024-03-08", "2024-03-14", &[]);
+    assert_eq!(units, 3);
+    begins(note, "acme/event: 4 of 7 days are not in the warehouse");
+    let (units, note) = said("2024-03-11", "2024-03-11", &[]);
+    assert_eq!(units, 0);
+    begins(note, "acme/event: 1 of 1 day is not in the warehouse");
+    assert_eq!(said("2024-03-01", "2024-03-10", &[]), (10, None));
+    // Nobody who names no days misses one.
+    let out = world.dayhaul(&["land", "--json"]).ok();
+    assert!(out.json().get("notes").is_none(), "{}", out.stdout);
+    // A day that is in its file alone has its file; there are no rows to write it again from.
+    let alone = [
+        "--from",
+        "2024-03-12",
+        "--to",
+        "2024-03-12",
+        "--to",
+        "parquet",
+    ];
+    world.hauls(&[&["backfill"], &alone[..]].concat(), 0);
+    assert_eq!(said("2024-03-12", "2024-03-12", &[]), (0, None));
+    let (_, note) = said("2024-03-12", "2024-03-12", &["--rewrite"]);
+    begins(note, "acme/event: 1 of 1 day is not in the warehouse");
+    assert_eq!(world.lake_is_whole("event"), 11);
+}
+
 /// Days of the report by how they ended.
 fn ended(report: &serde_json::Value) -> Vec<(&str, &str)> {
     let units = report["units"].as_array().unwrap().iter();
