@@ -77,11 +77,11 @@ impl Bucket {
         assert!(copied.contains("CopyObjectResult"), "{copied}");
     }
 
-    /// Refuses one of acme's days from now on.
-    fn refuse(&self, day: &str) {
+    /// Refuses an action with one of acme's days from now on.
+    fn refuse(&self, action: &str, day: &str) {
         let policy = format!(
             "{{\"Version\": \"2012-10-17\", \"Statement\": [{{\"Effect\": \"Deny\", \"Principal\": \"*\", \
-             \"Action\": \"s3:PutObject\", \"Resource\": \"arn:aws:s3:::{}/{}\"}}]}}",
+             \"Action\": \"s3:{action}\", \"Resource\": \"arn:aws:s3:::{}/{}\"}}]}}",
             self.name,
             Bucket::key(day)
         );
@@ -367,7 +367,7 @@ fn a_day_that_the_bucket_refuses_fails_alone() {
     let Some((world, bucket)) = world("s3_refused", &["acme", "beta"], events::TEMPLATE) else {
         return;
     };
-    bucket.refuse("2024-03-01");
+    bucket.refuse("PutObject", "2024-03-01");
     let report = world.hauls(&args("backfill", &["--land"]), 1);
     totals(
         &report,
@@ -392,4 +392,14 @@ fn a_day_that_the_bucket_refuses_fails_alone() {
     world.hauls(&args("backfill", &["--land"]), 0);
     assert_eq!(is_whole(&world, &bucket), 48);
     world.is_clean();
+
+    // Nor do the others wait for one that may not be read.
+    bucket.refuse("GetObject", "2024-03-02");
+    let verify = ["verify", "--json", "--against", "parquet"];
+    let found = world.dayhaul(&verify).exits(1).json();
+    totals(&found, &[("ok", 47), ("failed", 1), ("not_tried", 0)]);
+    let failures = found["failures"].to_string();
+    assert!(failures.contains(&Bucket::key("2024-03-02")), "{failures}");
+    bucket.refuse_nothing();
+    world.dayhaul(&verify).ok();
 }
