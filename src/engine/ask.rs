@@ -58,6 +58,11 @@ impl Days {
         !(self.load.is_empty() && self.refresh.is_empty())
     }
 
+    /// Whether there are days that need no source, come what may: they are there, or their rows are.
+    pub fn has_sourceless(&self) -> bool {
+        !(self.land.is_empty() && self.skipped.is_empty())
+    }
+
     /// A day that the ledger may have: what is left to do with it?
     fn put(&mut self, day: Day, standing: Option<&Standing>, to: To) {
         let days = match standing {
@@ -157,6 +162,21 @@ impl Ask {
             Ask::Repair { days } => of_pair(days, pair),
             _ => self.named_days().iter().flat_map(Window::days).collect(),
         }
+    }
+
+    /// How many of the named days are to be landed and are not in the warehouse, and how many are named.
+    pub fn lacking(&self, known: &BTreeMap<Day, Standing>) -> (usize, usize) {
+        let Ask::Land {
+            days: Some(days),
+            rewrite,
+        } = self
+        else {
+            return (0, 0);
+        };
+        // A day that is in its file alone has what was asked for.
+        let has = |standing: &Standing| standing.loaded || (standing.is_landed() && !rewrite);
+        let lacking = days.days().filter(|day| !known.get(day).is_some_and(has));
+        (lacking.count(), days.len())
     }
 
     /// Whether files are written again though they are there.

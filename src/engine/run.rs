@@ -154,6 +154,7 @@ impl Run<'_> {
             match Planned::of(keeper.session(), pair.clone(), &self.ask, self.options).await {
                 Ok(plan) => {
                     self.tell_of_other_roots(&plan);
+                    self.tell_of_lacking(&plan);
                     planned.push(plan);
                 }
                 Err(error) if keeper.session().is_closed() => return Err(error),
@@ -180,8 +181,24 @@ impl Run<'_> {
         }
     }
 
-    /// Describes every pair's query at its tenant, several at once. A pair of which nothing but files is missing needs no
-    /// source; without its source, a pair goes on with those.
+    /// Who names days to be landed wants their files: that some get none is said, though nothing failed.
+    fn tell_of_lacking(&mut self, planned: &Planned) {
+        let (lacking, named) = self.ask.lacking(&planned.known);
+        if lacking == 0 {
+            return;
+        }
+        let are = if named == 1 { "day is" } else { "days are" };
+        let (tenant, template) = (&planned.pair.tenant.name, &planned.pair.template.name);
+        let note = format!(
+            "{tenant}/{template}: {lacking} of {named} {are} not in the warehouse, so no file of them was written; \
+             `dayhaul backfill --land` loads and lands them"
+        );
+        self.observer.event(&Event::Warning(note.clone()));
+        self.outcomes.notes.push(note);
+    }
+
+    /// Describes every pair's query at its tenant, several at once. A pair whose rows are all there needs no source; without
+    /// its source, a pair goes on with the days that do not need it.
     async fn check_at_sources(&mut self, pairs: Vec<Planned>) -> Vec<(Planned, Source)> {
         if let Ask::Restore(restoring) = &self.ask {
             return self.find_files(&Arc::clone(restoring), pairs);
@@ -190,9 +207,11 @@ impl Run<'_> {
         let probe = Window::single(self.ask.probe(self.options.today));
         let jobs = settings.load.jobs.max(1);
         let landing_only = matches!(self.ask, Ask::Land { .. });
+        // Days of tables that are gone are found out about later.
+        let more_to_come = self.ask.makes_lost_tables();
         let checks = futures_util::stream::iter(pairs).map(|planned| async move {
             let days = &planned.days;
-            if landing_only || (!days.land.is_empty() && !days.needs_source()) {
+            if landing_only || (!more_to_come && days.has_sourceless() && !days.needs_source()) {
                 return (planned, Ok(Source::Nobody));
             }
             let checked: Result<Source> = async {
@@ -217,11 +236,13 @@ impl Run<'_> {
                     if error.kind() == Kind::Connect {
                         self.unreachable.insert(planned.pair.tenant.name.clone());
                     }
-                    self.give_up(&planned.pair, error);
-                    if !planned.days.land.is_empty() {
-                        self.leave(&mut planned);
-                        good.push((planned, Source::Nobody));
+                    if more_to_come || !planned.days.has_sourceless() {
+                        self.give_up(&planned.pair, error);
+                        continue;
                     }
+                    let left = self.leave(&mut planned);
+                    self.not_tried(&planned.pair, left, error);
+                    good.push((planned, Source::Nobody));
                 }
             }
         }
@@ -280,15 +301,14 @@ impl Run<'_> {
         ready
     }
 
-    /// The days for which a source would have been needed are accounted for, and not tried.
-    fn leave(&mut self, planned: &mut Planned) {
+    /// The days for which a source would have been needed: they are accounted for, and not tried.
+    fn leave(&mut self, planned: &mut Planned) -> BTreeSet<Day> {
         let pair = &planned.pair;
         let key = (pair.tenant.name.clone(), pair.template.name.clone());
-        let load = std::mem::take(&mut planned.days.load);
-        let refresh = std::mem::take(&mut planned.days.refresh);
-        let days = self.all.entry(key).or_default();
-        days.extend(load);
-        days.extend(refresh);
+        let mut left = std::mem::take(&mut planned.days.load);
+        left.append(&mut planned.days.refresh);
+        self.all.entry(key).or_default().extend(&left);
+        left
     }
 
     /// Stores the days of each pair with the run: they are resolved once.
@@ -408,10 +428,14 @@ impl Run<'_> {
 
     /// A pair that did not come as far as its workers.
     fn give_up(&mut self, pair: &Pair, error: Error) {
+        self.not_tried(pair, self.ask.known_days(pair), error);
+    }
+
+    fn not_tried(&mut self, pair: &Pair, days: BTreeSet<Day>, error: Error) {
         self.outcomes.failures.push(Failure {
             tenant: pair.tenant.name.clone(),
             template: Some(pair.template.name.clone()),
-            windows: Window::runs(self.ask.known_days(pair)),
+            windows: Window::runs(days),
             error,
             not_tried: true,
         });

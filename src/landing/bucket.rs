@@ -1,7 +1,7 @@
 //! A root that is a prefix of a bucket.
 
 use super::cloud::{Cloud, Store, is_transport};
-use super::failure::{code, io_error, is_bucket_missing, store_error};
+use super::failure::{About, code, io_error, is_bucket_missing, store_error};
 use super::folder::unlikely;
 use super::lane::Lane;
 use crate::error::{Error, Result};
@@ -113,11 +113,17 @@ impl Bucket {
         work: impl Future<Output = Answer<T>> + Send + 'static,
     ) -> Result<T> {
         let answer = self.lane.start_on(work).await?;
-        answer.map_err(|e| store_error(self.cloud, doing, &self.url, &e))
+        answer.map_err(|e| store_error(self.cloud, About::Root, doing, &self.url, &e))
     }
 
     pub fn failed(&self, doing: &str, relative: &str, cause: &object_store::Error) -> Error {
-        store_error(self.cloud, doing, &self.url_of(relative), cause)
+        store_error(
+            self.cloud,
+            About::Object,
+            doing,
+            &self.url_of(relative),
+            cause,
+        )
     }
 
     /// # Errors
@@ -148,7 +154,11 @@ impl Bucket {
     pub async fn list(&self, relative: &str) -> Result<Vec<(String, u64)>> {
         let (store, prefix) = (self.store(), self.key(relative));
         let work = move || store.list(Some(&prefix)).try_collect::<Vec<_>>();
-        let found: Vec<ObjectMeta> = self.ask("listing", relative, work).await?;
+        let answer = self.lane.start_on(persist(work)).await?;
+        let found: Vec<ObjectMeta> = answer.map_err(|e| {
+            let url = self.url_of(relative);
+            store_error(self.cloud, About::Root, "listing", &url, &e)
+        })?;
         Ok(found
             .into_iter()
             .filter_map(|meta| {

@@ -7,8 +7,22 @@ use std::io;
 
 /// `doing` is "writing", "reading", …; `object` a URL or path without secrets.
 pub(super) fn io_error(doing: &str, object: &str, cause: io::Error) -> Error {
+    io_error_of(Kind::Io, doing, object, cause)
+}
+
+/// As [`io_error`], of the root itself: a folder that this user may not use is wrongly named, or wrongly made.
+pub(super) fn root_error(doing: &str, root: &str, cause: io::Error) -> Error {
     use io::ErrorKind as E;
-    let failed = |why: &str| Error::new(Kind::Io, format!("{doing} `{object}` failed: {why}"));
+    let kind = match cause.kind() {
+        E::PermissionDenied | E::ReadOnlyFilesystem => Kind::Config,
+        _ => Kind::Io,
+    };
+    io_error_of(kind, doing, root, cause)
+}
+
+fn io_error_of(kind: Kind, doing: &str, object: &str, cause: io::Error) -> Error {
+    use io::ErrorKind as E;
+    let failed = |why: &str| Error::new(kind, format!("{doing} `{object}` failed: {why}"));
     let error = match cause.kind() {
         E::StorageFull => failed("the disk is full").with_hint(
             "make room, or point `landing.url` elsewhere; nothing half written is left, and the same command goes on",
@@ -37,9 +51,19 @@ pub(super) fn parquet_error(doing: &str, object: &str, cause: ParquetError) -> E
     }
 }
 
+/// What a request to an object store was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// The whole root: who is not let in there can do nothing at all.
+    Root,
+    /// One object of it: of another the store may say something else.
+    Object,
+}
+
 /// Of an object store. Its answers are not quoted but for their code: they repeat key ids and signatures.
 pub(super) fn store_error(
     cloud: Cloud,
+    about: About,
     doing: &str,
     object: &str,
     cause: &object_store::Error,
@@ -53,13 +77,22 @@ pub(super) fn store_error(
         ))
         .with_hint("make the bucket, or correct `landing.url`");
     }
+    let unknown = code.as_deref().is_some_and(is_about_credentials)
+        || matches!(cause, E::Unauthenticated { .. });
     match cause {
         _ if is_transport(cause) => unreached(cloud, doing, object, cause),
-        E::PermissionDenied { .. } | E::Unauthenticated { .. } => Error::new(
-            Kind::Connect,
-            format!("{doing} `{object}` failed: the store does not let us{said}"),
-        )
-        .with_hint(cloud.credentials()),
+        _ if unknown || is_refusal(cause) => {
+            let kind = if unknown || about == About::Root {
+                Kind::Connect
+            } else {
+                Kind::Io
+            };
+            Error::new(
+                kind,
+                format!("{doing} `{object}` failed: the store does not let us{said}"),
+            )
+            .with_hint(cloud.credentials())
+        }
         E::NotFound { .. } => Error::new(
             Kind::Io,
             format!("{doing} `{object}` failed: it is not there{said}"),
@@ -115,6 +148,27 @@ pub(super) fn code(error: &object_store::Error) -> Option<String> {
     let code = text.split_once("<Code>")?.1.split_once("</Code>")?.0;
     let plain = code.len() < 64 && code.bytes().all(|b| b.is_ascii_alphanumeric());
     plain.then(|| code.to_owned())
+}
+
+/// Whether the store says that we may not; a listing's answer comes without a kind.
+fn is_refusal(cause: &object_store::Error) -> bool {
+    use object_store::Error as E;
+    matches!(
+        cause,
+        E::PermissionDenied { .. } | E::Unauthenticated { .. }
+    ) || status(cause).is_some_and(|status| status.starts_with("401") || status.starts_with("403"))
+}
+
+/// Whether a refusal is about who we are, and not about what we may.
+fn is_about_credentials(code: &str) -> bool {
+    [
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidToken",
+        "ExpiredToken",
+        "AuthenticationFailed",
+    ]
+    .contains(&code)
 }
 
 pub(super) fn is_bucket_missing(code: &str) -> bool {

@@ -1,6 +1,6 @@
 //! A root that is a folder: files written aside, made durable, and renamed into place.
 
-use super::failure::io_error;
+use super::failure::{io_error, root_error};
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use std::collections::hash_map::RandomState;
@@ -41,7 +41,7 @@ impl Folder {
                 "the landing folder `{shown}` does not exist"
             ))
             .with_hint(format!("make it: mkdir -p '{shown}'"))),
-            Err(e) => Err(io_error("looking at", &shown.to_string(), e)),
+            Err(e) => Err(root_error("looking at", &shown.to_string(), e)),
         }
     }
 
@@ -51,7 +51,7 @@ impl Folder {
         self.check()?;
         let probe = self.root.join(format!(".dayhaul.{}", unlikely()));
         let made = File::create(&probe).and_then(|_| std::fs::remove_file(&probe));
-        made.map_err(|e| io_error("writing into", &self.root.display().to_string(), e))
+        made.map_err(|e| root_error("writing into", &self.root.display().to_string(), e))
     }
 
     /// A new file beside `relative`'s place. Folders below the root are made; what a killed process left there is removed.

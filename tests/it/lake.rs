@@ -3,7 +3,7 @@
 use crate::events;
 use crate::server::block_on;
 use crate::world::World;
-use dayhaul::copy::{Digest, Encoder};
+use dayhaul::copy::{Digest, Encoder, Tally};
 use dayhaul::landing::{Footer, LandedFile, Landing, ObjectPath, Options};
 use dayhaul::template::Template;
 use dayhaul::unit::{SchemaName, TemplateName};
@@ -46,39 +46,9 @@ impl World {
         self.lake().join(folder).join("data.parquet")
     }
 
-    /// A day's file, which must be there.
-    pub fn open(&self, template: &str, tenant: &str, day: &str) -> LandedFile {
-        let object = object(template, tenant, day);
-        let file = block_on(self.landing().open_file(&object)).unwrap();
-        file.expect("a file")
-    }
-
-    /// Reads a day's file: its rows as tuples again. `None` when there is none.
+    /// Reads a day's file. `None` when there is none.
     pub fn read_file(&self, template: &str, tenant: &str, day: &str) -> Option<Read> {
-        let object = object(template, tenant, day);
-        let file: LandedFile = block_on(self.landing().open_file(&object)).unwrap()?;
-        let footer = file.footer().clone();
-        let then = Template::parse(
-            footer.origin.template.clone(),
-            &footer.origin.template_source,
-        );
-        let mut encoder = Encoder::new(&then.unwrap().columns).unwrap();
-        let (mut rows, mut digest) = (0, Digest::default());
-        let mut tuples = bytes::BytesMut::new();
-        for batch in file.batches().unwrap() {
-            let batch = batch.unwrap();
-            let each = |tuple: &[u8]| {
-                rows += 1;
-                digest.add(tuple);
-            };
-            encoder.encode(&batch, &mut tuples, each).unwrap();
-            tuples.clear();
-        }
-        Some(Read {
-            rows,
-            digest: digest.to_string(),
-            footer,
-        })
+        read(&self.landing(), &object(template, tenant, day))
     }
 
     /// Asserts that every unit is landed, and that each file holds just what the ledger says. Gives their number.
@@ -142,7 +112,61 @@ impl World {
     }
 }
 
-fn object(template: &str, tenant: &str, day: &str) -> ObjectPath {
+/// Reads a day's file to its end: its rows as tuples again. `None` when there is none.
+pub fn read(landing: &Landing, object: &ObjectPath) -> Option<Read> {
+    let file: LandedFile = block_on(landing.open_file(object)).unwrap()?;
+    let footer = file.footer().clone();
+    let then = Template::parse(
+        footer.origin.template.clone(),
+        &footer.origin.template_source,
+    );
+    let mut encoder = Encoder::new(&then.unwrap().columns).unwrap();
+    let (mut rows, mut digest) = (0, Digest::default());
+    let mut tuples = bytes::BytesMut::new();
+    for batch in file.batches().unwrap() {
+        let batch = batch.unwrap();
+        let each = |tuple: &[u8]| {
+            rows += 1;
+            digest.add(tuple);
+        };
+        encoder.encode(&batch, &mut tuples, each).unwrap();
+        tuples.clear();
+    }
+    Some(Read {
+        rows,
+        digest: digest.to_string(),
+        footer,
+    })
+}
+
+/// Writes the rows of acme's event file of `from` as the one of `day`: with the digest that they have, or with that of
+/// `day`'s own.
+pub fn forge(landing: &Landing, day: &str, from: &str, honest: bool) {
+    block_on(async {
+        let read = async |day: &str| {
+            let file = landing.open_file(&object("event", "acme", day)).await;
+            file.unwrap().expect("a file")
+        };
+        let (target, other) = (read(day).await, read(from).await);
+        let digest = if honest { &other } else { &target }.footer().digest;
+        let tally = Tally {
+            rows: other.footer().rows,
+            bytes: 0,
+            digest,
+        };
+        let origin = target.footer().origin.clone();
+        let schema = other.schema().clone();
+        let mut writer = landing.create(origin, schema).await.unwrap();
+        for batch in other.batches().unwrap() {
+            writer.write(&batch.unwrap()).await.unwrap();
+        }
+        let finished = writer.finish(&tally, None, 1).await.unwrap();
+        finished.publish().await.unwrap();
+    });
+}
+
+/// The object of a day of a tenant whose schema has its name.
+pub fn object(template: &str, tenant: &str, day: &str) -> ObjectPath {
     ObjectPath {
         template: TemplateName::parse(template).unwrap(),
         schema: SchemaName::parse(tenant).unwrap(),

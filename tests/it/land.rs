@@ -3,6 +3,7 @@
 use crate::crash::Random;
 use crate::digests;
 use crate::events;
+use crate::lake::forge;
 use crate::server;
 use crate::world::World;
 use std::time::{Duration, Instant};
@@ -114,6 +115,106 @@ fn what_is_loaded_and_not_landed_is_landed_from_the_warehouse_though_the_source_
     totals(&report, &[("landed", 84), ("loaded", 0), ("files", 84)]);
     world.lake_is_whole("event");
     world.is_clean();
+}
+
+#[test]
+fn land_says_how_many_of_the_named_days_are_not_in_the_warehouse() {
+    let world = world("land_lacking");
+    let load = ["backfill", "--from", "2024-03-01", "--to", "2024-03-10"];
+    world.hauls(&load, 0);
+    let land = |from, to, more: &[&str]| {
+        let args = ["land", "--from", from, "--to", to, "--today", events::TODAY];
+        world.dayhaul(&[&args, more].concat()).ok()
+    };
+    let said = |from, to, more: &[&str]| {
+        let json = land(from, to, &[&["--json"], more].concat()).json();
+        assert_eq!(json["outcome"], "done");
+        let units = json["units"].as_array().unwrap().len();
+        let note = json["notes"][0].as_str().map(str::to_owned);
+        let out = land(from, to, more);
+        if let Some(note) = &note {
+            assert!(out.stderr.contains(note.as_str()), "{}", out.stderr);
+        } else {
+            assert!(!out.stderr.contains("warehouse"), "{}", out.stderr);
+        }
+        (units, note)
+    };
+    let begins = |note: Option<String>, text: &str| {
+        let note = note.unwrap();
+        assert!(note.starts_with(text), "{note}");
+    };
+    let (units, note) = said("2024-03-08", "2024-03-14", &[]);
+    assert_eq!(units, 3);
+    begins(note, "acme/event: 4 of 7 days are not in the warehouse");
+    let (units, note) = said("2024-03-11", "2024-03-11", &[]);
+    assert_eq!(units, 0);
+    begins(note, "acme/event: 1 of 1 day is not in the warehouse");
+    assert_eq!(said("2024-03-01", "2024-03-10", &[]), (10, None));
+    // Nobody who names no days misses one.
+    let out = world.dayhaul(&["land", "--json"]).ok();
+    assert!(out.json().get("notes").is_none(), "{}", out.stdout);
+    // A day that is in its file alone has its file; there are no rows to write it again from.
+    let alone = [
+        "--from",
+        "2024-03-12",
+        "--to",
+        "2024-03-12",
+        "--to",
+        "parquet",
+    ];
+    world.hauls(&[&["backfill"], &alone[..]].concat(), 0);
+    assert_eq!(said("2024-03-12", "2024-03-12", &[]), (0, None));
+    let (_, note) = said("2024-03-12", "2024-03-12", &["--rewrite"]);
+    begins(note, "acme/event: 1 of 1 day is not in the warehouse");
+    assert_eq!(world.lake_is_whole("event"), 11);
+}
+
+/// Days of the report by how they ended.
+fn ended(report: &serde_json::Value) -> Vec<(&str, &str)> {
+    let units = report["units"].as_array().unwrap().iter();
+    units
+        .map(|u| (u["day"].as_str().unwrap(), u["outcome"].as_str().unwrap()))
+        .collect()
+}
+
+#[test]
+fn days_that_are_there_are_skipped_though_nobody_knows_the_source() {
+    let world = world("land_sourceless");
+    let days = |to: &'static str| ["--from", "2024-03-01", "--to", to];
+    let backfill =
+        |to, more: &[&str], code| world.hauls(&[&["backfill"], &days(to)[..], more].concat(), code);
+    backfill("2024-03-03", &["--to", "parquet"], 0);
+    // As a restore from files leaves it.
+    world
+        .warehouse
+        .run("UPDATE _wh.tenant SET url = NULL, password_ref = NULL");
+    let there = ["2024-03-01", "2024-03-02", "2024-03-03"].map(|day| (day, "skipped"));
+    let report = backfill("2024-03-03", &["--to", "parquet"], 0);
+    assert_eq!(ended(&report), there);
+    assert_eq!(report["failures"], serde_json::json!([]));
+    // A day that is not there needs the source, and is the only one that is not tried.
+    let report = backfill("2024-03-04", &["--to", "parquet"], 1);
+    assert_eq!(
+        ended(&report),
+        [&there[..], &[("2024-03-04", "not_tried")]].concat()
+    );
+    assert_eq!(
+        report["failures"][0]["days"],
+        serde_json::json!([["2024-03-04", "2024-03-04"]])
+    );
+    // The warehouse has none of them.
+    let report = backfill("2024-03-03", &[], 1);
+    totals(&report, &[("not_tried", 3), ("skipped", 0)]);
+
+    let url = world.tenants[0].url();
+    world
+        .dayhaul(&["tenant", "add", "acme", "--url", &url, "--no-test"])
+        .ok();
+    backfill("2024-03-03", &[], 0);
+    world.warehouse.run("UPDATE _wh.tenant SET url = NULL");
+    assert_eq!(ended(&backfill("2024-03-03", &[], 0)), there);
+    let report = backfill("2024-03-04", &["--land"], 1);
+    totals(&report, &[("not_tried", 1), ("skipped", 3), ("files", 0)]);
 }
 
 #[test]
@@ -394,26 +495,8 @@ fn verify_reads_the_files_and_says_of_each_what_is_wrong_with_it() {
 }
 
 impl World {
-    /// Writes the rows of `from` as the file of `day`: with the digest that they have, or with that of `day`'s own.
     fn forge(&self, day: &str, from: &str, honest: bool) {
-        let read = |day: &str| self.open("event", "acme", day);
-        let (target, other) = (read(day), read(from));
-        let digest = if honest { &other } else { &target }.footer().digest;
-        let tally = dayhaul::copy::Tally {
-            rows: other.footer().rows,
-            bytes: 0,
-            digest,
-        };
-        server::block_on(async {
-            let origin = target.footer().origin.clone();
-            let schema = other.schema().clone();
-            let mut writer = self.landing().create(origin, schema).await.unwrap();
-            for batch in other.batches().unwrap() {
-                writer.write(&batch.unwrap()).await.unwrap();
-            }
-            let finished = writer.finish(&tally, None, 1).await.unwrap();
-            finished.publish().await.unwrap();
-        });
+        forge(&self.landing(), day, from, honest);
     }
 }
 

@@ -2,9 +2,11 @@
 
 use crate::events;
 use crate::server;
-use crate::world::World;
+use crate::world::{Output, World};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 const DAYS: [&str; 4] = ["--from", "2024-02-25", "--to", "2024-03-19"];
 
@@ -77,23 +79,124 @@ fn a_day_whose_file_cannot_be_made_fails_and_is_not_in_the_warehouse() {
     world.is_clean();
 }
 
+impl World {
+    /// The binary as somebody who owns nothing here, if we are root: root may write anywhere.
+    fn command_of_nobody(&self, args: &[&str]) -> Command {
+        let command = self.command(args);
+        if !is_root() {
+            return command;
+        }
+        // Wherever it was built, others may not be let in.
+        let binary = self.folder().join("dayhaul");
+        if !binary.exists() {
+            fs::hard_link(command.get_program(), &binary)
+                .or_else(|_| fs::copy(command.get_program(), &binary).map(drop))
+                .unwrap();
+            fs::set_permissions(self.folder(), Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut theirs = Command::new(binary);
+        theirs
+            .args(command.get_args())
+            .current_dir(self.folder())
+            .env_clear()
+            .envs(command.get_envs().filter_map(|(n, v)| Some((n, v?))))
+            .stdin(Stdio::null())
+            .uid(NOBODY)
+            .gid(NOBODY);
+        theirs
+    }
+}
+
+const NOBODY: u32 = 65_534;
+
+fn is_root() -> bool {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
 #[test]
 fn a_lake_that_may_not_be_written_is_said_before_anything_moves() {
     let world = world("read_only");
-    // The superuser may write anywhere.
-    let privileged = fs::metadata("/proc/self").is_ok_and(|me| {
-        use std::os::unix::fs::MetadataExt;
-        me.uid() == 0
-    });
-    if privileged {
-        println!("skipped: root may write into any folder");
-        return;
+    let all = [
+        &land("backfill", &["--land"])[..],
+        &["--today", events::TODAY],
+    ]
+    .concat();
+    // Of another's folder, what counts is what others may.
+    let (closed, open) = if is_root() {
+        (0o755, 0o777)
+    } else {
+        (0o555, 0o755)
+    };
+    let may = |mode| fs::set_permissions(world.lake(), Permissions::from_mode(mode)).unwrap();
+    let lake = world.lake().display().to_string();
+    for mode in [closed, 0o000] {
+        may(mode);
+        let out = Output::of(&mut world.command_of_nobody(&all)).exits(2);
+        let said = format!("writing into `{lake}` failed: this user may not");
+        assert!(out.stderr.contains(&said), "{}", out.stderr);
+        assert!(out.stderr.contains("`landing.url`"), "{}", out.stderr);
+        assert_eq!(world.warehouse.one("SELECT count(*) FROM _wh.run"), "0");
+        assert_eq!(world.warehouse.one("SELECT count(*) FROM _wh.unit"), "0");
     }
-    fs::set_permissions(world.lake(), Permissions::from_mode(0o555)).unwrap();
-    let out = world.dayhaul(&land("backfill", &["--land"]));
-    assert_ne!(out.code, 0);
+    // Nor may it be reached.
+    let above = world.folder().join("above");
+    fs::create_dir_all(above.join("lake")).unwrap();
+    fs::set_permissions(&above, Permissions::from_mode(0o000)).unwrap();
+    let below = format!("file://{}", above.join("lake").display());
+    world.configure(&format!("[landing]\nurl = \"{below}\"\n"));
+    let out = Output::of(&mut world.command_of_nobody(&all)).exits(2);
+    let said = format!(
+        "looking at `{}/lake` failed: this user may not",
+        above.display()
+    );
+    assert!(out.stderr.contains(&said), "{}", out.stderr);
     assert_eq!(world.warehouse.one("SELECT count(*) FROM _wh.run"), "0");
-    fs::set_permissions(world.lake(), Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&above, Permissions::from_mode(0o755)).unwrap();
+
+    // Who may, does.
+    world.configure(&format!("[landing]\nurl = \"{}\"\n", world.lake_url()));
+    may(open);
+    Output::of(&mut world.command_of_nobody(&all)).ok();
+    assert_eq!(world.lake_is_whole("event"), 24);
+    world.is_clean();
+}
+
+#[test]
+fn a_tenant_whose_folder_may_not_be_written_fails_and_the_others_land() {
+    let world = World::with_events("folder_of_another", &["acme", "beta"], "2024-02-25", 24, 10);
+    let world = world.with_lake();
+    fs::set_permissions(world.lake(), Permissions::from_mode(0o777)).unwrap();
+    let theirs = world.lake().join("event/tenant=acme");
+    fs::create_dir_all(&theirs).unwrap();
+    let above = theirs.parent().unwrap();
+    fs::set_permissions(above, Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(&theirs, Permissions::from_mode(0o555)).unwrap();
+    let args = [
+        &land("backfill", &["--land"])[..],
+        &["--json", "--today", events::TODAY],
+    ]
+    .concat();
+    let report = Output::of(&mut world.command_of_nobody(&args))
+        .exits(1)
+        .json();
+    assert_eq!(total(&report, "loaded"), 24, "{}", report["totals"]);
+    let days = total(&report, "failed") + total(&report, "not_tried");
+    assert_eq!(days, 24, "{}", report["totals"]);
+    let failures = report["failures"].as_array().unwrap();
+    assert!(
+        failures.iter().all(|f| f["tenant"] == "acme"),
+        "{failures:#?}"
+    );
+    let error = failures[0]["error"].as_str().unwrap();
+    assert!(error.contains(&theirs.display().to_string()), "{error}");
+    // What has no file is not in the warehouse.
+    let acme = "SELECT count(*) FROM public.event WHERE schema_name = 'acme'";
+    assert_eq!(world.read(acme)[0][0].as_deref(), Some("0"));
+    fs::set_permissions(&theirs, Permissions::from_mode(0o777)).unwrap();
+    Output::of(&mut world.command_of_nobody(&args)).ok();
+    assert_eq!(world.lake_is_whole("event"), 48);
+    world.is_clean();
 }
 
 #[test]

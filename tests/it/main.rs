@@ -17,6 +17,10 @@ mod indexes;
 mod init;
 mod killed;
 mod lake;
+#[cfg(feature = "s3")]
+mod lake_s3;
+#[cfg(feature = "s3")]
+mod lake_signed;
 mod land;
 mod land_broken;
 mod landed_files;

@@ -15,6 +15,8 @@ pub struct World {
     pub owner: String,
     pub reader: String,
     folder: tempfile::TempDir,
+    /// What the binary finds in its environment besides.
+    pub variables: Vec<(String, String)>,
 }
 
 impl World {
@@ -30,6 +32,7 @@ impl World {
             owner: format!("{name}_owner_{n}"),
             reader: format!("{name}_reader_{n}"),
             folder: tempfile::tempdir().expect("a temporary folder"),
+            variables: Vec::new(),
         };
         world.configure("");
         world
@@ -79,7 +82,9 @@ impl World {
 
     /// The binary, not run yet: to add to its environment, or to spawn and kill it.
     pub fn command(&self, args: &[&str]) -> Command {
-        command(self.folder(), args)
+        let mut command = command(self.folder(), args);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     /// Rows of the warehouse as the reader sees them.

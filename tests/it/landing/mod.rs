@@ -8,6 +8,8 @@ mod python;
 mod readers;
 #[cfg(feature = "s3")]
 mod s3;
+#[cfg(feature = "s3")]
+pub mod s3_server;
 
 use arrow_array::builder::{
     ArrayBuilder, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder,

@@ -1,57 +1,13 @@
 //! Days in a bucket of a real S3 API, over a network that fails.
 
 use super::proxy::{Break, Proxy};
-use super::python::{python, script};
+use super::s3_server::{ask, keys, server, unfinished_uploads, variables};
 use super::{land, origin, rows, schema, tally};
 use dayhaul::error::{Error, Kind};
 use dayhaul::landing::{LandedFile, Landing, Options, Selection, Writer};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
-
-/// The server of all tests; `None` where it is not installed. It ends with this process, which holds its standard input.
-fn server() -> Option<SocketAddr> {
-    static SERVER: OnceLock<Option<(Child, SocketAddr)>> = OnceLock::new();
-    let started = SERVER.get_or_init(|| {
-        let python = python(&["moto.server", "flask"])?;
-        let mut child = Command::new(python)
-            .arg(script("s3_server.py"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut port = String::new();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        out.read_line(&mut port).unwrap();
-        Some((child, format!("127.0.0.1:{}", port.trim()).parse().unwrap()))
-    });
-    started.as_ref().map(|(_, address)| *address)
-}
-
-/// A request without a signature, which this server does not ask for; the body of the answer.
-fn ask(server: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(server).unwrap();
-    let head = format!("{request} HTTP/1.0\r\nHost: {server}\r\nContent-Length: 0\r\n\r\n");
-    stream.write_all(head.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
-}
-
-fn variables(endpoint: SocketAddr) -> Vec<(String, String)> {
-    [
-        ("AWS_ACCESS_KEY_ID", "AKIATEST"),
-        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ENDPOINT_URL", &format!("http://{endpoint}")),
-        ("AWS_ALLOW_HTTP", "true"),
-    ]
-    .map(|(n, v)| (n.to_owned(), v.to_owned()))
-    .to_vec()
-}
 
 fn open(endpoint: SocketAddr, bucket: &str) -> Landing {
     let url = format!("s3://{bucket}/lake/days");
@@ -63,19 +19,6 @@ fn bucket(name: &str) -> Option<(SocketAddr, Landing)> {
     let server = server()?;
     ask(server, &format!("PUT /{name}"));
     Some((server, open(server, name)))
-}
-
-fn keys(server: SocketAddr, bucket: &str) -> Vec<String> {
-    let listed = ask(server, &format!("GET /{bucket}?list-type=2"));
-    let keys = listed.split("<Key>").skip(1);
-    keys.map(|k| k.split("</Key>").next().unwrap().to_owned())
-        .collect()
-}
-
-fn unfinished_uploads(server: SocketAddr, bucket: &str) -> usize {
-    ask(server, &format!("GET /{bucket}?uploads"))
-        .matches("<Upload>")
-        .count()
 }
 
 const KEY: &str = "lake/days/orders/tenant=acme/date=2024-02-29/data.parquet";
