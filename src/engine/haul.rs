@@ -154,13 +154,16 @@ impl Haul<'_> {
             }
         }
         let days = intake.finish()?.to_vec();
-        moved(seen, intake.waiting() as u64);
-        table.send(intake.take()).await.map_err(target)?;
-        let stored = table.finish().await.map_err(target)?;
-        let sent = days.iter().map(|tally| tally.rows).sum();
-        same_count(sent, stored)?;
-        from.batch("COMMIT").await.map_err(source)?;
         (self.pulled)();
+        moved(seen, intake.waiting() as u64);
+        let arrived = async {
+            table.send(intake.take()).await?;
+            table.finish().await
+        };
+        let (stored, ended) = tokio::join!(arrived, from.batch("COMMIT"));
+        let sent = days.iter().map(|tally| tally.rows).sum();
+        same_count(sent, stored.map_err(target)?)?;
+        ended.map_err(source)?;
         if let Some(files) = files {
             let tallies = days.iter().copied().enumerate();
             files
@@ -289,10 +292,11 @@ impl Haul<'_> {
     }
 
     pub(super) async fn copy_out(&self, from: &Session) -> Result<CopyOut, Fault> {
-        from.batch(&begin_source(self.statement_timeout))
-            .await
-            .map_err(source)?;
-        self.rows(from).await
+        // Sent together, without a round trip between them; in a transaction that failed to begin the COPY fails, too.
+        let begin = begin_source(self.statement_timeout);
+        let (begun, rows) = tokio::join!(from.batch(&begin), self.rows(from));
+        begun.map_err(source)?;
+        rows
     }
 
     /// The rows of the window, within a transaction.
