@@ -90,26 +90,12 @@ pub async fn rows_per_day(
         .collect())
 }
 
-/// Notes that year tables may hold rows from the fold line on. Within the transaction that makes the tenant view hide them.
+/// Puts the fold line where it is to stand, and says of the loaded days among `moved` which `schema.table` holds them now.
+/// Within the transaction that replaces the tenant view.
 ///
 /// # Errors
 /// The warehouse's.
-pub async fn hide(session: &Session, tenant: &TenantName, template: &TemplateName) -> Result<()> {
-    session
-        .execute(
-            "UPDATE _wh.pair SET hides = true WHERE tenant = $1 AND template = $2",
-            &[&tenant.as_str(), &template.as_str()],
-        )
-        .await?;
-    Ok(())
-}
-
-/// Moves the fold line, and says of the loaded days among `moved` which `schema.table` holds them now. Within the
-/// transaction of the reveal.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn move_to(
+pub async fn put(
     session: &Session,
     tenant: &TenantName,
     template: &TemplateName,

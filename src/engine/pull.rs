@@ -41,7 +41,10 @@ impl Haul<'_> {
             }
         }
         from.batch("COMMIT").await.map_err(source)?;
-        (self.pulled)();
+        // A day that is only counted and digested may be asked for again.
+        if pulled.iter().all(|day: &Pulled| day.rows.is_some()) {
+            (self.pulled)();
+        }
         Ok(Some(pulled))
     }
 

@@ -135,6 +135,11 @@ struct Listener {
 }
 
 impl Listener {
+    fn new(heard: Arc<Heard>) -> Listener {
+        let at = At::Head(BytesMut::new());
+        Listener { at, heard }
+    }
+
     /// Looks through what was read, and joins the CopyData messages that lie whole in it and follow one another. Returns
     /// how many bytes it is now.
     fn listen(&mut self, bytes: &mut [u8]) -> usize {
@@ -237,10 +242,9 @@ pub struct Wire<S> {
 
 impl<S> Wire<S> {
     pub fn new(stream: S, heard: Arc<Heard>) -> Wire<S> {
-        let at = At::Head(BytesMut::new());
         Wire {
             stream,
-            listener: Listener { at, heard },
+            listener: Listener::new(heard),
         }
     }
 }
@@ -339,11 +343,7 @@ mod tests {
         .concat();
         for size in 1..stream.len() {
             let heard = Arc::new(Heard::default());
-            let at = At::Head(BytesMut::new());
-            let mut listener = Listener {
-                at,
-                heard: heard.clone(),
-            };
+            let mut listener = Listener::new(heard.clone());
             for chunk in stream.chunks(size) {
                 listener.listen(&mut chunk.to_vec());
             }
@@ -383,10 +383,7 @@ mod tests {
         ]
         .concat();
         for size in 1..=stream.len() {
-            let mut listener = Listener {
-                at: At::Head(BytesMut::new()),
-                heard: Arc::default(),
-            };
+            let mut listener = Listener::new(Arc::default());
             let mut passed = Vec::new();
             for chunk in stream.chunks(size) {
                 let mut chunk = chunk.to_vec();
@@ -394,10 +391,7 @@ mod tests {
                 passed.extend_from_slice(&chunk[..left]);
             }
             // Both again as one read, so that what one read did not hold whole is joined, too.
-            let mut listener = Listener {
-                at: At::Head(BytesMut::new()),
-                heard: Arc::default(),
-            };
+            let mut listener = Listener::new(Arc::default());
             let left = listener.listen(&mut passed);
             assert_eq!(passed[..left], joined, "in pieces of {size}");
         }

@@ -149,29 +149,9 @@ pub async fn hide(
     if shape.hides {
         return Ok(());
     }
-    let mut hiding = shape.clone();
-    hiding.hides = true;
-    let (tenant, template) = (place.tenant, &place.template.name);
-    let changes = shown_tables(place.template, shape) != shown_tables(place.template, &hiding);
-    let view = qualified(place.schema.as_str(), template.as_str());
-    patient_transaction(
-        session,
-        folding.lock_timeout,
-        folding.patience,
-        Some(&view),
-        async || {
-            lease::check(session, folding.run, tenant, template).await?;
-            fold_line::hide(session, tenant, template).await?;
-            if changes {
-                replace_tenant_view(session, place, &hiding, folding.reader).await?;
-            }
-            Ok(())
-        },
-    )
-    .await
-    .at(|| format!("tenant view `{}.{template}`", place.schema))?;
-    *shape = hiding;
-    Ok(())
+    let mut shown = shape.clone();
+    shown.hides = true;
+    show(session, place, shape, shown, &[], folding).await
 }
 
 /// Copies the days of `moving` into their year tables, where no view shows them yet: in transactions that
@@ -446,8 +426,27 @@ pub async fn reveal(
     if shows_nothing(place.template, &shown) {
         return Err(Error::new(Kind::Bug, "the view would show no table"));
     }
-    let tables = moving.tables_after(place);
+    let moved = moving.tables_after(place);
+    show(session, place, shape, shown, &moved, folding).await
+}
+
+/// Makes `shape` what is `shown`: the fold line, the relations of the days that `moved`, and the tenant view, when it
+/// changes.
+async fn show(
+    session: &Session,
+    place: Place<'_>,
+    shape: &mut Shape,
+    shown: Shape,
+    moved: &[(Day, String)],
+    folding: Folding<'_>,
+) -> Result<()> {
     let (tenant, template) = (place.tenant, &place.template.name);
+    let line = FoldLine {
+        day: shown.fold_line,
+        hides: shown.hides,
+    };
+    let changes = shown.fold_line != shape.fold_line
+        || shown_tables(place.template, &shown) != shown_tables(place.template, shape);
     let view = qualified(place.schema.as_str(), template.as_str());
     patient_transaction(
         session,
@@ -457,12 +456,11 @@ pub async fn reveal(
         async || {
             lease::check(session, folding.run, tenant, template).await?;
             // Before the view, so that readers wait for as little as possible.
-            let line = FoldLine {
-                day: shown.fold_line,
-                hides: shown.hides,
-            };
-            fold_line::move_to(session, tenant, template, line, &tables).await?;
-            replace_tenant_view(session, place, &shown, folding.reader).await
+            fold_line::put(session, tenant, template, line, moved).await?;
+            if changes {
+                replace_tenant_view(session, place, &shown, folding.reader).await?;
+            }
+            Ok(())
         },
     )
     .await
