@@ -347,7 +347,7 @@ impl Run<'_> {
             warehouse: self.access.clone(),
             run: keeper.run(),
             reload: self.ask.reload(),
-            backfill: matches!(self.ask, Ask::Backfill { .. }),
+            fresh: matches!(self.ask, Ask::Backfill { .. } | Ask::Restore(_)),
             landing: self.landing.clone(),
             rewrite: self.ask.rewrite(),
             pairs,

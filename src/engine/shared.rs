@@ -23,7 +23,8 @@ pub(super) struct Shared {
     pub warehouse: Access,
     pub run: i64,
     pub reload: bool,
-    pub backfill: bool,
+    /// Its days are loaded for the first time, and many.
+    pub fresh: bool,
     /// Where files go, when any do.
     pub landing: Option<Landing>,
     /// Files are written again though they are there.
@@ -126,8 +127,8 @@ impl Shared {
     ) {
         self.observer.event(&Event::Through { units: days.len() });
         if !matches!(destination, Destination::Staging(_)) {
-            // A backfill's day tables are left to autovacuum: they are many, and small.
-            if destination != Destination::DayTable || !self.backfill {
+            // The day tables of many new days are left to autovacuum: they are small.
+            if destination != Destination::DayTable || !self.fresh {
                 self.changed(days.iter());
             }
             self.report_loaded(pair, days, tries);

@@ -219,3 +219,15 @@ mod built {
         "AZURE_"
     );
 }
+
+#[cfg(all(test, not(feature = "s3")))]
+mod tests {
+    use super::Cloud;
+
+    #[test]
+    fn a_store_that_is_not_built_in_is_named_with_its_feature() {
+        let error = Cloud::S3.client("x", &[], 0).unwrap_err();
+        assert_eq!(error.message(), "this build cannot speak to S3");
+        assert!(error.hint().unwrap().contains("--features s3"));
+    }
+}

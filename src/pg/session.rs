@@ -256,6 +256,15 @@ impl Session {
         &self.endpoint
     }
 
+    /// How many of `jobs` statements that compute are worth sending at once: a server on this machine has its cores.
+    pub fn side_by_side(&self, jobs: usize) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(jobs, usize::from);
+        match self.route.address.is_local() {
+            true => jobs.min(cores()).max(1),
+            false => jobs.max(1),
+        }
+    }
+
     /// A parameter that the server reported when the session began.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)

@@ -18,6 +18,16 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+impl Address {
+    /// On this machine, or at the near end of a tunnel.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Address::Tcp(address) => address.ip().is_loopback(),
+            Address::Unix(_) => true,
+        }
+    }
+}
+
 /// The addresses of a host, in the order in which to try them.
 ///
 /// # Errors

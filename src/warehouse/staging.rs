@@ -31,7 +31,7 @@ pub struct YearBuild<'a> {
     pub owner: &'a str,
     pub reader: &'a str,
     pub run: i64,
-    /// Sessions that build indexes and read rows back side by side.
+    /// Indexes that may be built side by side.
     pub jobs: usize,
     pub lock_timeout: Duration,
     /// How long to wait for older snapshots before a year takes another's place.
@@ -64,23 +64,26 @@ pub async fn build_year(
         return Ok(expected);
     }
     let table = qualified(place.schema.as_str(), &staging);
-    // Before the indexes, so that it need not look at them, and what reads the table after it is spared the commit log.
     stage("vacuuming");
-    session.batch(&format!("VACUUM (ANALYZE) {table}")).await?;
-    stage("building indexes and checking rows");
+    // Before the indexes, so that it need not look at them, and what reads the table after it is spared the commit log.
+    session.batch_or_cancel(&format!("VACUUM {table}")).await?;
+    stage("building indexes");
+    build_indexes(session, place, &staging, build).await?;
+    stage("checking rows");
     let current = staged::of_version(session, place.tenant, place.template).await?;
     let readable = |(day, _): &(&Day, &Tally)| current.contains(day);
-    let sampled = expected.iter().filter(readable).map(|(d, t)| (*d, *t));
-    let sampled = sampled.collect();
-    let indexes = index_builds(place, &staging, build).map(Piece::Index);
-    let checks = [Piece::Counts(&expected), Piece::Digests(&sampled)];
-    // The checks come last: they fill the time in which few indexes are left.
-    futures_util::stream::iter(indexes.chain(checks))
-        .map(|piece| piece.work(place, &staging, build))
-        .buffer_unordered(build.jobs.max(1))
-        .try_collect::<()>()
-        .await
-        .at(|| format!("table `{relation}`"))?;
+    let sampled = expected
+        .iter()
+        .filter(readable)
+        .map(|(d, t)| (*d, *t))
+        .collect();
+    // Of about the same length, for two cores of the server. Neither is left half done.
+    let analyze = format!("ANALYZE {table}");
+    let (analyzed, checked) = tokio::join!(
+        session.batch_or_cancel(&analyze),
+        check(place, &staging, build, &expected, &sampled),
+    );
+    analyzed.and(checked).at(|| format!("table `{relation}`"))?;
     if shape.lock().await.years.contains(&year) {
         stage("waiting for readers with older snapshots");
         pass_barrier(build).await?;
@@ -108,37 +111,43 @@ async fn pass_barrier(build: YearBuild<'_>) -> Result<()> {
     }
 }
 
-/// What is done with a loaded year, side by side.
-enum Piece<'a> {
-    Index(String),
-    Counts(&'a BTreeMap<Day, Tally>),
-    Digests(&'a BTreeMap<Day, Tally>),
-}
-
-impl Piece<'_> {
-    async fn work(self, place: Place<'_>, staging: &str, build: YearBuild<'_>) -> Result<()> {
-        let session = open_session(build.access, build.owner).await?;
-        match self {
-            Piece::Index(statements) => session.batch_or_cancel(&statements).await,
-            Piece::Counts(expected) => check_counts(&session, place, staging, expected).await,
-            Piece::Digests(expected) => check_digests(&session, place, staging, expected).await,
-        }
-    }
-}
-
-fn index_builds(
+/// Compares the table with the ledger.
+async fn check(
     place: Place<'_>,
     staging: &str,
     build: YearBuild<'_>,
-) -> impl Iterator<Item = String> {
+    expected: &BTreeMap<Day, Tally>,
+    sampled: &BTreeMap<Day, Tally>,
+) -> Result<()> {
+    let session = open_session(build.access, build.owner).await?;
+    check_counts(&session, place, staging, expected).await?;
+    check_digests(&session, place, staging, sampled).await
+}
+
+async fn build_indexes(
+    session: &Session,
+    place: Place<'_>,
+    staging: &str,
+    build: YearBuild<'_>,
+) -> Result<()> {
     let statements = index_statements(place.schema.as_str(), staging, place.template);
-    // Parallel workers cost more than they bring where every job has an index of its own: measured, a seventh of the CPU.
-    let settings = match statements.len() >= build.jobs {
+    let lanes = session.side_by_side(build.jobs);
+    // Parallel workers cost more than they bring where every lane has an index of its own: measured, a seventh of the CPU.
+    let settings = match statements.len() >= lanes {
         true => "SET max_parallel_maintenance_workers = 0;",
         false => "",
     };
-    let with_settings = move |statement| format!("{settings}{statement}");
-    statements.into_iter().map(with_settings)
+    futures_util::stream::iter(statements)
+        .map(|statement| async move {
+            let session = open_session(build.access, build.owner).await?;
+            session
+                .batch_or_cancel(&format!("{settings}{statement}"))
+                .await
+        })
+        .buffer_unordered(lanes)
+        .try_collect::<()>()
+        .await
+        .at(|| format!("table `{}.{staging}`", place.schema))
 }
 
 /// Compares the number of rows of every day with the ledger: what the server counts, against what was sent.

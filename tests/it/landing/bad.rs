@@ -178,17 +178,6 @@ fn a_url_that_names_no_place_is_refused_with_the_forms_there_are() {
     }
 }
 
-#[cfg(not(feature = "s3"))]
-#[test]
-fn a_store_that_is_not_built_in_is_named_with_its_feature() {
-    let error = failure(Landing::open_with("s3://bucket/x", Options::default(), []));
-    assert!(
-        error.message().contains("this build cannot speak to S3"),
-        "{error}"
-    );
-    assert!(error.hint().unwrap().contains("--features s3"));
-}
-
 /// A small file system in memory, for tests that root runs.
 struct Mount(PathBuf);
 
