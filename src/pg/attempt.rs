@@ -93,6 +93,7 @@ impl Attempt<'_> {
         config.ssl_mode(tokio_postgres::config::SslMode::Require);
         config.ssl_negotiation(SslNegotiation::Direct);
         let heard = Arc::new(Heard::default());
+        socket.gather(heard.clone());
         let connect = Listening {
             connect,
             heard: heard.clone(),
@@ -106,10 +107,11 @@ impl Attempt<'_> {
         }
     }
 
-    async fn plain(&self, socket: Socket) -> Result<Session, Failure> {
+    async fn plain(&self, mut socket: Socket) -> Result<Session, Failure> {
         let mut config = self.config();
         config.ssl_mode(tokio_postgres::config::SslMode::Disable);
         let heard = Arc::new(Heard::default());
+        socket.gather(heard.clone());
         let wire = Wire::new(socket, heard.clone());
         match config.connect_raw(wire, NoTls).await {
             Ok((client, connection)) => {

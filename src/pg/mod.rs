@@ -21,6 +21,7 @@ mod connect;
 mod copy;
 mod describe;
 pub mod elsewhere;
+mod gather;
 mod guard;
 mod pgpass;
 mod pooling;

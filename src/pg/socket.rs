@@ -1,11 +1,14 @@
 //! Sockets: name to addresses, TCP options, and the question whether the server speaks TLS.
 
+use super::gather::Gather;
 use super::target::{Host, Keepalives, Target};
+use super::wire::Heard;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -56,7 +59,7 @@ pub async fn addresses(host: &Host) -> io::Result<Vec<Address>> {
 /// A connected socket of either sort.
 #[derive(Debug)]
 pub enum Socket {
-    Tcp(TcpStream),
+    Tcp(TcpStream, Option<Gather>),
     Unix(UnixStream),
 }
 
@@ -75,8 +78,15 @@ impl Socket {
                 if let Some(timeout) = target.tcp_user_timeout {
                     set_user_timeout(&stream, timeout)?;
                 }
-                Ok(Socket::Tcp(stream))
+                Ok(Socket::Tcp(stream, None))
             }
+        }
+    }
+
+    /// From now on the data of a COPY OUT may gather before it is read.
+    pub fn gather(&mut self, heard: Arc<Heard>) {
+        if let Socket::Tcp(_, gather) = self {
+            *gather = Some(Gather::new(heard));
         }
     }
 
@@ -136,7 +146,7 @@ fn set_user_timeout(_: &TcpStream, _: Duration) -> io::Result<()> {
     Ok(())
 }
 
-fn set_option(stream: &TcpStream, level: i32, name: i32, value: i32) -> io::Result<()> {
+pub(super) fn set_option(stream: &TcpStream, level: i32, name: i32, value: i32) -> io::Result<()> {
     let size = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4);
     // SAFETY: the descriptor is open while `stream` lives, and the pointer is to an int of the size given.
     let code = unsafe {
@@ -158,7 +168,7 @@ fn set_option(stream: &TcpStream, level: i32, name: i32, value: i32) -> io::Resu
 macro_rules! forward {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {
-            Socket::Tcp($stream) => {
+            Socket::Tcp($stream, _) => {
                 let $stream = Pin::new($stream);
                 $call
             }
@@ -176,7 +186,11 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        forward!(self, s => s.poll_read(cx, buf))
+        match self.get_mut() {
+            Socket::Tcp(stream, Some(gather)) => gather.poll_read(Pin::new(stream), cx, buf),
+            Socket::Tcp(stream, None) => Pin::new(stream).poll_read(cx, buf),
+            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
     }
 }
 
@@ -207,7 +221,7 @@ impl AsyncWrite for Socket {
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Socket::Tcp(s) => s.is_write_vectored(),
+            Socket::Tcp(s, _) => s.is_write_vectored(),
             Socket::Unix(s) => s.is_write_vectored(),
         }
     }

@@ -12,6 +12,7 @@
 
 use bytes::BytesMut;
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -90,6 +91,8 @@ pub struct Heard {
     /// Read on each slice of a COPY IN: no lock until there is something.
     any: AtomicBool,
     last: Mutex<Option<ServerError>>,
+    /// The server sends the rows of a COPY OUT.
+    copies: AtomicBool,
 }
 
 impl Heard {
@@ -106,6 +109,11 @@ impl Heard {
 
     pub fn forget(&self) {
         self.any.store(false, Ordering::Release);
+    }
+
+    /// Whether the server is sending the rows of a COPY OUT.
+    pub fn copies(&self) -> bool {
+        self.copies.load(Ordering::Relaxed)
     }
 
     fn note(&self, error: ServerError) {
@@ -200,6 +208,12 @@ impl Listener {
                 seen.extend_from_slice(&bytes[..n]);
                 if let Some([kind, length @ ..]) = seen.first_chunk::<HEAD>() {
                     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+                    // CopyOutResponse begins it; whatever else is no row, notice or parameter ends it.
+                    match kind {
+                        b'H' => self.heard.copies.store(true, Ordering::Relaxed),
+                        b'd' | b'N' | b'S' | b'A' => {}
+                        _ => self.heard.copies.store(false, Ordering::Relaxed),
+                    }
                     self.at = match (*kind, length.saturating_sub(4)) {
                         (_, 0) => At::Head(BytesMut::new()),
                         (b'E', left) if left <= LONGEST_ERROR => At::Error(BytesMut::new(), left),
@@ -238,6 +252,9 @@ fn set_length(message: &mut [u8], bytes: usize) {
 pub struct Wire<S> {
     stream: S,
     listener: Listener,
+    /// What was read of a COPY OUT, and how much of it the driver has not taken yet.
+    read: Box<[u8]>,
+    left: Range<usize>,
 }
 
 impl<S> Wire<S> {
@@ -245,7 +262,33 @@ impl<S> Wire<S> {
         Wire {
             stream,
             listener: Listener::new(heard),
+            read: Box::default(),
+            left: 0..0,
         }
+    }
+}
+
+/// Bytes of a COPY OUT that are read at once. The driver asks for 8 KiB, and for the rest of its buffer when a part of a
+/// row is left in it.
+const READ: usize = 64 * 1024;
+
+#[cfg(test)]
+impl<S> Wire<S> {
+    pub(super) fn stream(&self) -> &S {
+        &self.stream
+    }
+}
+
+impl<S: AsyncRead + Unpin> Wire<S> {
+    /// Reads much at once, and joins it.
+    fn poll_rows(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.read.is_empty() {
+            self.read = vec![0; READ].into_boxed_slice();
+        }
+        let mut buf = ReadBuf::new(&mut self.read);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+        self.left = 0..self.listener.listen(buf.filled_mut());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -255,6 +298,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.left.is_empty() && this.listener.heard.copies() {
+            ready!(this.poll_rows(cx))?;
+            if this.left.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        if !this.left.is_empty() {
+            let n = this.left.len().min(buf.remaining());
+            buf.put_slice(&this.read[this.left.start..this.left.start + n]);
+            this.left.start += n;
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let left = self.listener.listen(&mut buf.filled_mut()[before..]);
@@ -325,6 +381,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::AsyncReadExt;
 
     fn message(kind: u8, body: &[u8]) -> Vec<u8> {
         let length = u32::try_from(body.len() + 4).unwrap();
@@ -355,6 +412,41 @@ mod tests {
             assert!(last.is_last_word());
             heard.forget();
             assert_eq!(heard.last(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn much_is_read_at_once_and_given_however_little_is_asked_for() {
+        let row = |i: usize| message(b'd', i.to_string().repeat(i % 300).as_bytes());
+        let mut stream = message(b'H', b"\x01\0\0");
+        let mut rows = Vec::new();
+        for i in 0..2_000 {
+            stream.extend(row(i));
+            rows.extend_from_slice(&row(i)[HEAD..]);
+        }
+        stream.extend([message(b'c', b""), message(b'Z', b"I")].concat());
+        for size in [1, 140, 8192, 200_000] {
+            let mut wire = Wire::new(&stream[..], Arc::default());
+            let (mut given, mut piece) = (Vec::new(), vec![0; size]);
+            loop {
+                match wire.read(&mut piece).await.unwrap() {
+                    0 => break,
+                    n => given.extend_from_slice(&piece[..n]),
+                }
+            }
+            let (mut kinds, mut found, mut at) = (Vec::new(), Vec::new(), 0);
+            while at < given.len() {
+                let length = u32::from_be_bytes(given[at + 1..at + HEAD].try_into().unwrap());
+                let end = at + 1 + usize::try_from(length).unwrap();
+                kinds.push(given[at]);
+                if given[at] == b'd' {
+                    found.extend_from_slice(&given[at + HEAD..end]);
+                }
+                at = end;
+            }
+            assert_eq!(found, rows, "{size} bytes at a time");
+            assert!(kinds.len() < 100, "{} messages", kinds.len());
+            assert_eq!((kinds[0], &kinds[kinds.len() - 2..]), (b'H', &b"cZ"[..]));
         }
     }
 
