@@ -332,9 +332,12 @@ impl Run<'_> {
         let load = &self.settings.load;
         let limits = Limits {
             jobs: load.jobs,
-            // Files are no server that others need.
-            per_server: match self.ask {
-                Ask::Restore(_) => load.jobs,
+            per_server: match &self.ask {
+                // Files are no server that others need.
+                Ask::Restore(restoring) => match restoring.is_local() {
+                    true => keeper.session().side_by_side(load.jobs),
+                    false => load.jobs,
+                },
                 _ => load.per_server,
             },
             window_bytes: load.window_bytes,

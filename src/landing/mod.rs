@@ -124,6 +124,11 @@ impl Landing {
         format!("{}/{object}", self.url)
     }
 
+    /// Whether files lie in this machine's file system.
+    pub fn is_folder(&self) -> bool {
+        matches!(self.root, Root::Folder(_))
+    }
+
     /// Fails early: looks whether the root is there and takes a file.
     ///
     /// # Errors

@@ -42,6 +42,13 @@ pub struct Restoring {
     pub record: i64,
 }
 
+impl Restoring {
+    /// No place has to be waited for: decoding takes as long as the warehouse.
+    pub fn is_local(&self) -> bool {
+        self.places.iter().all(Landing::is_folder)
+    }
+}
+
 /// The days of a pair, told apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
