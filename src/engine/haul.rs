@@ -7,9 +7,9 @@
 //! to a single day, which streams however large it is. What lands, too: [`DayFiles`].
 
 use super::day_buffer::DayBuffer;
+use super::errand::Work;
 use super::hauled::{Fault, Hauled, landing, source, target};
 use super::land::{DayFiles, Lake};
-use super::queue::Work;
 use super::stall::{Meter, unless_stalled};
 use crate::catalog::landed::{self, Ledger};
 use crate::catalog::ledger::{Entry, LoadedDay};

@@ -1,9 +1,10 @@
 //! A pair whose work can begin: its share of the queue, and the way to its source.
 
+use super::errand::Errand;
 use super::haul::begin_source;
 use super::land::Landed;
 use super::pace::Pace;
-use super::queue::{Errand, PairWork, runs_of};
+use super::queue::{PairWork, runs_of};
 use super::restore::PairFiles;
 use super::retry;
 use super::shared::lock;

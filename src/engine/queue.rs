@@ -1,89 +1,12 @@
 //! Which window comes next: fair between pairs, limited per source server, stopped where the circuit is open.
 
+use super::errand::Errand;
 use super::pace::Pace;
 use crate::unit::{Day, Window};
-use crate::warehouse::Destination;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// Position of a pair in the run.
 pub(super) type PairIndex = usize;
-
-/// What is to be done with a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Work {
-    /// Its days are not in the warehouse, or are loaded whatever is there.
-    Load,
-    /// Its days may be in the warehouse: only what differs is written.
-    Refresh,
-    /// As [`Work::Load`], but from files.
-    Restore,
-    /// Its days are in the warehouse, and are landed from there.
-    Land,
-    /// Its days go into files alone.
-    Alone,
-}
-
-/// A window's work, and where its rows live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Errand {
-    pub work: Work,
-    pub destination: Destination,
-}
-
-impl Errand {
-    pub fn load(destination: Destination) -> Errand {
-        Errand {
-            work: Work::Load,
-            destination,
-        }
-    }
-
-    pub fn restore(destination: Destination) -> Errand {
-        Errand {
-            work: Work::Restore,
-            destination,
-        }
-    }
-
-    pub fn refresh(destination: Destination) -> Errand {
-        Errand {
-            work: Work::Refresh,
-            destination,
-        }
-    }
-
-    pub fn land(destination: Destination) -> Errand {
-        Errand {
-            work: Work::Land,
-            destination,
-        }
-    }
-
-    pub fn alone(destination: Destination) -> Errand {
-        Errand {
-            work: Work::Alone,
-            destination,
-        }
-    }
-
-    /// Whether a source is asked.
-    pub fn reads_source(self) -> bool {
-        self.work != Work::Land
-    }
-
-    /// Whether rows stream into one table, however many days they are of.
-    fn streams(self) -> bool {
-        self.work == Work::Load && self.destination != Destination::DayTable
-    }
-
-    /// The year whose staging table the rows go into, or come from.
-    pub fn staged_year(self) -> Option<i32> {
-        match self.destination {
-            Destination::Staging(year) => Some(year),
-            _ => None,
-        }
-    }
-}
 
 /// A piece of work for a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -422,6 +345,7 @@ pub(super) fn runs_of<K: PartialEq>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::warehouse::Destination;
 
     const LIMITS: Limits = Limits {
         jobs: 4,

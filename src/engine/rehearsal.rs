@@ -5,9 +5,10 @@
 //! there already, failures) does not come in.
 
 use super::ask::Ask;
+use super::errand::Errand;
 use super::land::To;
 use super::pace::Pace;
-use super::queue::{Errand, Job, Limits, Next, PairIndex, PairWork, Queue, runs_of};
+use super::queue::{Job, Limits, Next, PairIndex, PairWork, Queue, runs_of};
 use crate::catalog::Pair;
 use crate::catalog::fold_line::FoldLine;
 use crate::config::Load;

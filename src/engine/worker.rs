@@ -1,12 +1,13 @@
 //! A worker: takes jobs from the queue until none is left.
 
 use super::after::{After, what_now};
+use super::errand::{Errand, Work};
 use super::event::Event;
 use super::haul::{Haul, RefreshHints};
 use super::hauled::{Fault, Hauled, Refreshed, Side};
 use super::land::FromWarehouse;
 use super::pair::Source;
-use super::queue::{Errand, Job, Next, PairIndex, Work};
+use super::queue::{Job, Next, PairIndex};
 use super::retry;
 use super::sessions::Sessions;
 use super::shared::{Shared, lock};

@@ -58,7 +58,7 @@ use upload::Upload;
 use writer::Sink;
 
 /// How much a writer may hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Encoded bytes after which a row group is ended. Default 32 MiB: with four jobs, half of what a run may take.
     pub row_group_bytes: usize,
@@ -162,7 +162,8 @@ impl Landing {
             Root::Folder(folder) => Sink::Aside(folder.aside(&object.to_string())?),
             Root::Bucket(bucket) => Sink::Upload(Upload::new(bucket.clone(), object.to_string())),
         };
-        Writer::new(sink, origin, schema, self.url_of(&object), &self.options)
+        let url = self.url_of(&object);
+        Ok(Writer::new(sink, origin, schema, url, self.options))
     }
 
     /// The units that lie under the root, sorted; of a folder, what killed processes left there is removed.

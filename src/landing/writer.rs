@@ -87,10 +87,17 @@ impl Write for Lent {
 /// One day, being encoded. Nothing of it can be seen until it is [finished](Writer::finish) and
 /// [published](Finished::publish); dropped or aborted before, nothing of it is left.
 pub struct Writer {
-    arrow: ArrowWriter<Lent>,
+    rows: Rows,
     origin: Origin,
     url: String,
-    row_group_bytes: usize,
+    options: Options,
+}
+
+/// How the columns are written depends on the first rows.
+#[expect(clippy::large_enum_variant, reason = "one a day, and hardly moved")]
+enum Rows {
+    None(Option<Sink>, SchemaRef),
+    Some(ArrowWriter<Lent>),
 }
 
 impl Writer {
@@ -99,17 +106,14 @@ impl Writer {
         origin: Origin,
         schema: SchemaRef,
         url: String,
-        options: &Options,
-    ) -> Result<Writer> {
-        let properties = properties(&schema, options);
-        let arrow = ArrowWriter::try_new(Lent(Some(sink)), schema, Some(properties))
-            .map_err(|e| parquet_error("writing", &url, e))?;
-        Ok(Writer {
-            arrow,
+        options: Options,
+    ) -> Writer {
+        Writer {
+            rows: Rows::None(Some(sink), schema),
             origin,
             url,
-            row_group_bytes: options.row_group_bytes,
-        })
+            options,
+        }
     }
 
     pub fn object(&self) -> ObjectPath {
@@ -122,17 +126,26 @@ impl Writer {
     /// The folder or bucket does not take the bytes (a full disk, a connection that stays broken); [`Kind::Bug`] when
     /// the batch is not of the schema the writer was made with.
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.arrow.write(batch).map_err(|e| self.failed(e))?;
-        if self.arrow.memory_size() >= self.row_group_bytes {
+        let row_group_bytes = self.options.row_group_bytes;
+        let arrow = self.arrow(Some(batch))?;
+        let written = arrow.write(batch);
+        let is_full = arrow.memory_size() >= row_group_bytes;
+        written.map_err(|e| self.failed(e))?;
+        if is_full {
             return self.flush_row_group().await;
         }
-        self.sink()?.pump().await
+        self.pump().await
     }
 
     /// Bytes held: the row group that is being encoded, and what waits to be sent.
     pub fn memory(&self) -> usize {
-        let waiting = self.arrow.inner().0.as_ref().map_or(0, Sink::memory);
-        self.arrow.memory_size() + waiting
+        match &self.rows {
+            Rows::None(..) => 0,
+            Rows::Some(arrow) => {
+                let waiting = arrow.inner().0.as_ref().map_or(0, Sink::memory);
+                arrow.memory_size() + waiting
+            }
+        }
     }
 
     /// Ends the row group that is being encoded, to free its memory: for several days at once that together hold too
@@ -141,8 +154,9 @@ impl Writer {
     /// # Errors
     /// As [`Writer::write`].
     pub async fn flush_row_group(&mut self) -> Result<()> {
-        self.arrow.flush().map_err(|e| self.failed(e))?;
-        self.sink()?.pump().await
+        let flushed = self.arrow(None)?.flush();
+        flushed.map_err(|e| self.failed(e))?;
+        self.pump().await
     }
 
     /// Writes the footer and waits until every byte is safe where it lies.
@@ -160,11 +174,14 @@ impl Writer {
     ) -> Result<Finished> {
         let object = self.object();
         let footer = Footer::new(self.origin.clone(), tally, restored_digest, run);
+        let arrow = self.arrow(None)?;
         for pair in footer.key_values()? {
-            self.arrow.append_key_value_metadata(pair);
+            arrow.append_key_value_metadata(pair);
         }
-        let metadata = self.arrow.finish().map_err(|e| self.failed(e))?;
-        let written = metadata.file_metadata().num_rows();
+        let finished = arrow
+            .finish()
+            .map(|metadata| metadata.file_metadata().num_rows());
+        let written = finished.map_err(|e| self.failed(e))?;
         if u64::try_from(written) != Ok(tally.rows) {
             return Err(Error::new(
                 Kind::Bug,
@@ -174,7 +191,7 @@ impl Writer {
                 ),
             ));
         }
-        let mut sink = self.arrow.inner_mut().0.take().ok_or_else(finished_twice)?;
+        let mut sink = self.take_sink().ok_or_else(finished_twice)?;
         if let Err(e) = sink.settle().await {
             sink.abort().await;
             return Err(e);
@@ -188,13 +205,40 @@ impl Writer {
 
     /// Gives up, and waits until nothing is left.
     pub async fn abort(mut self) {
-        if let Some(sink) = self.arrow.inner_mut().0.take() {
+        if let Some(sink) = self.take_sink() {
             sink.abort().await;
         }
     }
 
-    fn sink(&mut self) -> Result<&mut Sink> {
-        self.arrow.inner_mut().0.as_mut().ok_or_else(finished_twice)
+    /// Begins the file with the first rows, or without any.
+    fn arrow(&mut self, rows: Option<&RecordBatch>) -> Result<&mut ArrowWriter<Lent>> {
+        if let Rows::None(sink, schema) = &mut self.rows {
+            let none = || RecordBatch::new_empty(schema.clone());
+            let sample = rows.cloned().unwrap_or_else(none);
+            let properties = properties(&sample, self.options.row_group_rows);
+            let lent = Lent(sink.take());
+            let arrow = ArrowWriter::try_new(lent, schema.clone(), Some(properties));
+            self.rows = Rows::Some(arrow.map_err(|e| self.failed(e))?);
+        }
+        match &mut self.rows {
+            Rows::Some(arrow) => Ok(arrow),
+            Rows::None(..) => Err(finished_twice()),
+        }
+    }
+
+    async fn pump(&mut self) -> Result<()> {
+        let sink = match &mut self.rows {
+            Rows::None(sink, _) => sink,
+            Rows::Some(arrow) => &mut arrow.inner_mut().0,
+        };
+        sink.as_mut().ok_or_else(finished_twice)?.pump().await
+    }
+
+    fn take_sink(&mut self) -> Option<Sink> {
+        match &mut self.rows {
+            Rows::None(sink, _) => sink.take(),
+            Rows::Some(arrow) => arrow.inner_mut().0.take(),
+        }
     }
 
     fn failed(&self, cause: ParquetError) -> Error {

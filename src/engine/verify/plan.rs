@@ -3,8 +3,9 @@
 use super::checked::{Checked, Sides, Verdict};
 use super::{Days, Verify};
 use crate::catalog::{Pair, fold_line, ledger, relations};
+use crate::engine::errand::Errand;
 use crate::engine::pace::Pace;
-use crate::engine::queue::{Errand, PairWork, runs_of};
+use crate::engine::queue::{PairWork, runs_of};
 use crate::engine::versions::versions;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Access, Session};
