@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::engine::ask::Ask;
 use crate::engine::land::To;
 use crate::engine::restore::adopt::{Adoption, adopt};
-use crate::engine::restore::{Restoring, find, snapshots};
+use crate::engine::restore::{Restoring, check_readable, find, snapshots};
 use crate::engine::run::Options;
 use crate::error::{At, Error, Kind, Result, exit};
 use crate::landing::Landing;
@@ -87,6 +87,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         settings.load.jobs = jobs.get();
     }
     let places = args.places(&settings)?;
+    check_readable(&places).await?;
     let snapshot = args.snapshot(&places, context).await?;
     let found = find(&places, &resolved.selection.templates, resolved.days).await?;
     if found.is_empty() {

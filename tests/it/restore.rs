@@ -438,6 +438,24 @@ fn a_database_that_does_not_exist_is_refused_with_what_to_do() {
     restore(&world, &["--from", "yesterday"]).exits(2);
 }
 
+/// A file that only a dead place has would else be missed without a word.
+#[cfg(feature = "s3")]
+#[test]
+fn a_place_that_cannot_be_reached_is_said_at_once_and_can_be_left_out() {
+    let (mut world, lake) = small("dead_place");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = listener.local_addr().unwrap();
+    drop(listener);
+    world.variables = crate::landing::s3_server::variables(nobody);
+    lost(&world);
+    let out = restore(&world, &["--from", "s3://lake/x", "--from", &lake.url()]).exits(3);
+    assert!(out.stderr.contains("s3://lake/x"), "{}", out.stderr);
+    assert!(out.stderr.contains("leave it out"), "{}", out.stderr);
+    restore(&world, &["--from", &lake.url()]).ok();
+    let out = restore(&world, &["--from", "/not/there", "--from", &lake.url()]).exits(2);
+    assert!(out.stderr.contains("/not/there"), "{}", out.stderr);
+}
+
 #[test]
 fn the_warehouses_own_files_are_in_its_ledger_again() {
     let (world, lake) = small("home");

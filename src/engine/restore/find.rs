@@ -26,10 +26,29 @@ impl Found {
     }
 }
 
-/// Lists the places: files of `templates` (all for none), of the days that are asked for.
+/// Looks whether every place is there, before anything is asked of one.
 ///
 /// # Errors
 /// A place that is not there or cannot be read.
+pub async fn check_readable(places: &[Landing]) -> Result<()> {
+    for landing in places {
+        let checked = landing.check_readable().await;
+        checked.at(|| format!("`{}`", landing.url())).map_err(|e| {
+            // A file that only this place has would be missed without a word.
+            match places {
+                [_] => e,
+                _ if e.hint().is_some() => e,
+                _ => e.with_hint("leave it out to restore from the other places alone"),
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Lists the places: files of `templates` (all for none), of the days that are asked for.
+///
+/// # Errors
+/// A place that cannot be read.
 pub async fn find(
     places: &[Landing],
     templates: &[TemplateName],
@@ -37,10 +56,6 @@ pub async fn find(
 ) -> Result<Found> {
     let mut found = Found::default();
     for (place, landing) in places.iter().enumerate() {
-        landing
-            .check_readable()
-            .await
-            .at(|| format!("`{}`", landing.url()))?;
         let wanted = match templates {
             [] => vec![None],
             named => named.iter().cloned().map(Some).collect(),

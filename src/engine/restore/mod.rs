@@ -13,7 +13,7 @@ mod haul;
 mod pair_files;
 pub mod snapshots;
 
-pub use find::{Found, find};
+pub use find::{Found, check_readable, find};
 pub(super) use pair_files::PairFiles;
 
 use crate::catalog::Pair;
