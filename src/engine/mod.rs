@@ -29,5 +29,6 @@ mod shared;
 mod stall;
 pub mod verify;
 mod versions;
+mod work;
 mod worker;
 mod year;

@@ -1,9 +1,10 @@
 //! One attempt to log in at one address: plain, encrypted, or one after the other, as `sslmode` says.
 
+use super::heard::Heard;
 use super::session::{Route, Session};
 use super::socket::{Address, Socket};
 use super::target::{Host, SslMode, Target};
-use super::wire::{Heard, Listening, Wire};
+use super::wire::{Listening, Wire};
 use super::{pgpass, sqlstate, tls};
 use crate::error::{Error, Kind, Result};
 use secrecy::{ExposeSecret, SecretString};

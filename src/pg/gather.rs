@@ -4,8 +4,8 @@
 //! alone: measured, two thirds of all our context switches. So while a COPY runs the socket counts as readable only when
 //! [`ENOUGH`] is there (`SO_RCVLOWAT`, socket(7)), or, since nothing says when the last byte comes, after [`PATIENCE`].
 
+use super::heard::Heard;
 use super::socket::set_option;
-use super::wire::Heard;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -23,6 +23,7 @@ mod describe;
 pub mod elsewhere;
 mod gather;
 mod guard;
+mod heard;
 mod pgpass;
 mod pooling;
 mod raw;

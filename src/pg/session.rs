@@ -2,10 +2,10 @@
 
 use super::copy::{CopyIn, CopyOut};
 use super::elsewhere;
+use super::heard::{Heard, ServerError};
 use super::socket::{Address, Socket};
 use super::sqlstate;
 use super::target::{Host, Target};
-use super::wire::{Heard, ServerError};
 use crate::error::{At, Error, Kind, Result};
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -1,8 +1,8 @@
 //! Sockets: name to addresses, TCP options, and the question whether the server speaks TLS.
 
 use super::gather::Gather;
+use super::heard::Heard;
 use super::target::{Host, Keepalives, Target};
-use super::wire::Heard;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;

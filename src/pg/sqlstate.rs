@@ -6,7 +6,7 @@
 //!
 //! Source: PostgreSQL's appendix A, "PostgreSQL Error Codes"; its protocol chapter, "Error and Notice Message Fields".
 
-use super::wire::ServerError;
+use super::heard::ServerError;
 use crate::error::{Error, Kind};
 
 /// Whether the same work may succeed when it is tried again as it is.
