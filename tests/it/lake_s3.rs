@@ -3,6 +3,8 @@
 use crate::crash::Random;
 use crate::events;
 use crate::lake::{forge, object, read};
+use crate::landed_files::Lake;
+use crate::landing::proxy::{Break, Proxy};
 use crate::landing::s3_server::{
     ask, ask_with, keys, server, texts, unfinished_uploads, variables,
 };
@@ -300,6 +302,34 @@ fn a_dropped_warehouse_comes_back_from_the_bucket() {
     let report = world.hauls(&args("backfill", &["--land"]), 0);
     totals(&report, &[("skipped", 48), ("files", 0)]);
     assert!(bucket.writes().values().all(|n| *n == 1));
+}
+
+#[test]
+fn a_place_that_falls_silent_is_passed_over() {
+    let Some((mut world, bucket)) = world("s3_silent", &["acme"], events::TEMPLATE) else {
+        return;
+    };
+    world.hauls(&args("backfill", &["--land"]), 0);
+    let before = world.totals();
+    let copy = Lake::new();
+    world.configure(&format!("[landing]\nurl = \"{}\"\n", copy.url()));
+    world.hauls(&["land", "--rewrite"], 0);
+    let restore = |world: &World| {
+        world.lose_warehouse();
+        world.dayhaul(&["init"]).ok();
+        let places = ["--from", &bucket.url(), "--from", &copy.url()];
+        world.hauls(&[&["restore"][..], &places].concat(), 0)
+    };
+    let silent = Proxy::before(
+        bucket.server,
+        Break::EveryAnswerTo("2024-03-03/data.parquet"),
+    );
+    world.variables = variables(silent.address);
+    totals(&restore(&world), &[("loaded", 24), ("failed", 0)]);
+    assert!(silent.has_broken());
+    assert_eq!(world.totals(), before);
+    world.is_clean();
+    world.digests_hold("event", events::TEMPLATE);
 }
 
 #[test]

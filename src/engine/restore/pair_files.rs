@@ -26,6 +26,8 @@ pub(in crate::engine) struct PairFiles {
 struct State {
     /// Places whose file of a day is not to be used, and why.
     bad: BTreeMap<Day, BTreeMap<usize, Error>>,
+    /// Places that did not answer once: they are asked last.
+    silent: BTreeSet<usize>,
     /// Versions of the template that files were written with.
     fits: HashMap<String, Arc<Fit>>,
     /// Versions that the catalog knows.
@@ -90,12 +92,13 @@ impl PairFiles {
             .found
             .days_of(self.name(), &self.schema)
             .and_then(|days| days.get(&day));
-        let good: Vec<usize> = places
+        let mut good: Vec<usize> = places
             .into_iter()
             .flatten()
             .copied()
             .filter(|place| bad.is_none_or(|bad| !bad.contains_key(place)))
             .collect();
+        good.sort_by_key(|place| state.silent.contains(place));
         good.into_iter()
     }
 
@@ -123,19 +126,27 @@ impl PairFiles {
         error
     }
 
-    /// Opens the first good file of a day. A file that is not what it should be is set aside.
+    /// Opens the first good file of a day. A file that is not what it should be is set aside; a place that does not answer,
+    /// though it was asked again and again, is passed over.
     ///
     /// # Errors
-    /// Transient ones of a store; the reasons when no place has a good file.
+    /// Transient when a place that may have the file did not answer; the reasons when no place has a good one.
     pub(super) async fn open(&self, day: Day) -> Result<DayFile> {
+        let mut silent = None;
         for place in self.candidates(day) {
             match self.open_at(place, day).await {
                 Ok(file) => return Ok(file),
-                Err(error) if error.is_transient() => return Err(error),
+                Err(error) if error.is_transient() => {
+                    if self.state().silent.insert(place) {
+                        let url = self.restoring.places[place].url();
+                        tracing::warn!(%error, "`{url}` does not answer; other places are asked first from now on");
+                    }
+                    silent = silent.or(Some(error));
+                }
                 Err(error) => self.set_aside(day, place, error),
             }
         }
-        Err(self.why_none(day))
+        Err(silent.unwrap_or_else(|| self.why_none(day)))
     }
 
     async fn open_at(&self, place: usize, day: Day) -> Result<DayFile> {

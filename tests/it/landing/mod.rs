@@ -3,7 +3,7 @@
 mod bad;
 mod folder;
 #[cfg(feature = "s3")]
-mod proxy;
+pub mod proxy;
 mod python;
 mod readers;
 #[cfg(feature = "s3")]

@@ -1,4 +1,4 @@
-//! A network that fails once: a proxy on loopback that breaks a connection.
+//! A network that fails: a proxy on loopback that breaks a connection, once or whenever one object is asked for.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -14,6 +14,8 @@ pub enum Break {
     AfterReceiving(usize),
     /// A request that holds this text has gone to the server, which has answered it: the answer is lost.
     AnswerTo(&'static str),
+    /// Every answer to a request that holds this text breaks off in its middle.
+    EveryAnswerTo(&'static str),
 }
 
 pub struct Proxy {
@@ -71,37 +73,45 @@ fn serve(client: TcpStream, server: TcpStream, rule: &Arc<Rule>) {
         let mut sent = 0;
         pump(up.0, up.1, |bytes| {
             sent += bytes.len();
+            let told = |text: &str| String::from_utf8_lossy(bytes).contains(text);
             match rule_up.when {
-                Break::AfterSending(n) => sent > n && rule_up.breaks(),
-                Break::AnswerTo(text) => {
-                    let told = String::from_utf8_lossy(bytes).contains(text);
-                    if told && rule_up.breaks() {
-                        muted_up.store(1, Ordering::SeqCst);
-                    }
-                    false
+                Break::AfterSending(n) => return (sent > n && rule_up.breaks()).then_some(0),
+                Break::AnswerTo(text) if told(text) && rule_up.breaks() => {
+                    muted_up.store(1, Ordering::SeqCst);
                 }
-                Break::AfterReceiving(_) => false,
+                Break::EveryAnswerTo(text) => {
+                    muted_up.store(usize::from(told(text)), Ordering::SeqCst);
+                }
+                Break::AnswerTo(_) | Break::AfterReceiving(_) => {}
             }
+            None
         });
     });
     std::thread::spawn(move || {
         let mut received = 0;
         pump(server, client, |bytes| {
             received += bytes.len();
+            let muted = muted_down.load(Ordering::SeqCst) > 0;
             match rule_down.when {
-                Break::AfterReceiving(n) => received > n && rule_down.breaks(),
-                Break::AnswerTo(_) => muted_down.load(Ordering::SeqCst) > 0,
-                Break::AfterSending(_) => false,
+                Break::AfterReceiving(n) => (received > n && rule_down.breaks()).then_some(0),
+                Break::AnswerTo(_) => muted.then_some(0),
+                // The head of the answer passes.
+                Break::EveryAnswerTo(_) if muted && !bytes.ends_with(b"\r\n\r\n") => {
+                    rule_down.breaks();
+                    Some(bytes.len() - 1)
+                }
+                Break::EveryAnswerTo(_) | Break::AfterSending(_) => None,
             }
         });
     });
 }
 
-/// Copies until one side ends, or `breaks` says so of the bytes at hand, which are then lost.
-fn pump(mut from: TcpStream, mut to: TcpStream, mut breaks: impl FnMut(&[u8]) -> bool) {
+/// Copies until one side ends, or `breaks` says after how many of the bytes at hand it breaks off.
+fn pump(mut from: TcpStream, mut to: TcpStream, mut breaks: impl FnMut(&[u8]) -> Option<usize>) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(n @ 1..) = from.read(&mut buffer) {
-        if breaks(&buffer[..n]) || to.write_all(&buffer[..n]).is_err() {
+        let off = breaks(&buffer[..n]);
+        if to.write_all(&buffer[..off.unwrap_or(n)]).is_err() || off.is_some() {
             break;
         }
     }
