@@ -25,7 +25,7 @@ use tokio::sync::Mutex;
 pub(super) enum Source {
     /// Its tenant's server.
     Tenant(Access),
-    Files(PairFiles),
+    Files(Box<PairFiles>),
     /// Whatever is to be done, the warehouse has the rows.
     Nobody,
 }

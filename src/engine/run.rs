@@ -252,7 +252,7 @@ impl Run<'_> {
         let mut good = Vec::with_capacity(pairs.len());
         for planned in pairs {
             match restoring.files(&planned.pair) {
-                Ok(files) => good.push((planned, Source::Files(files))),
+                Ok(files) => good.push((planned, Source::Files(Box::new(files)))),
                 Err(error) => self.give_up(&planned.pair, error),
             }
         }
