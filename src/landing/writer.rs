@@ -96,8 +96,8 @@ pub struct Writer {
 /// How the columns are written depends on the first rows.
 #[expect(clippy::large_enum_variant, reason = "one a day, and hardly moved")]
 enum Rows {
-    None(Option<Sink>, SchemaRef),
-    Some(ArrowWriter<Lent>),
+    Awaited(Option<Sink>, SchemaRef),
+    Coming(ArrowWriter<Lent>),
 }
 
 impl Writer {
@@ -109,7 +109,7 @@ impl Writer {
         options: Options,
     ) -> Writer {
         Writer {
-            rows: Rows::None(Some(sink), schema),
+            rows: Rows::Awaited(Some(sink), schema),
             origin,
             url,
             options,
@@ -140,8 +140,8 @@ impl Writer {
     /// Bytes held: the row group that is being encoded, and what waits to be sent.
     pub fn memory(&self) -> usize {
         match &self.rows {
-            Rows::None(..) => 0,
-            Rows::Some(arrow) => {
+            Rows::Awaited(..) => 0,
+            Rows::Coming(arrow) => {
                 let waiting = arrow.inner().0.as_ref().map_or(0, Sink::memory);
                 arrow.memory_size() + waiting
             }
@@ -212,32 +212,32 @@ impl Writer {
 
     /// Begins the file with the first rows, or without any.
     fn arrow(&mut self, rows: Option<&RecordBatch>) -> Result<&mut ArrowWriter<Lent>> {
-        if let Rows::None(sink, schema) = &mut self.rows {
+        if let Rows::Awaited(sink, schema) = &mut self.rows {
             let none = || RecordBatch::new_empty(schema.clone());
             let sample = rows.cloned().unwrap_or_else(none);
             let properties = properties(&sample, self.options.row_group_rows);
             let lent = Lent(sink.take());
             let arrow = ArrowWriter::try_new(lent, schema.clone(), Some(properties));
-            self.rows = Rows::Some(arrow.map_err(|e| self.failed(e))?);
+            self.rows = Rows::Coming(arrow.map_err(|e| self.failed(e))?);
         }
         match &mut self.rows {
-            Rows::Some(arrow) => Ok(arrow),
-            Rows::None(..) => Err(finished_twice()),
+            Rows::Coming(arrow) => Ok(arrow),
+            Rows::Awaited(..) => Err(finished_twice()),
         }
     }
 
     async fn pump(&mut self) -> Result<()> {
         let sink = match &mut self.rows {
-            Rows::None(sink, _) => sink,
-            Rows::Some(arrow) => &mut arrow.inner_mut().0,
+            Rows::Awaited(sink, _) => sink,
+            Rows::Coming(arrow) => &mut arrow.inner_mut().0,
         };
         sink.as_mut().ok_or_else(finished_twice)?.pump().await
     }
 
     fn take_sink(&mut self) -> Option<Sink> {
         match &mut self.rows {
-            Rows::None(sink, _) => sink.take(),
-            Rows::Some(arrow) => arrow.inner_mut().0.take(),
+            Rows::Awaited(sink, _) => sink.take(),
+            Rows::Coming(arrow) => arrow.inner_mut().0.take(),
         }
     }
 

@@ -3,8 +3,8 @@
 //! The driver hands an error to whoever waits for it. In a COPY IN nobody does until the end, and when the server ends
 //! the connection nobody ever gets to; so the stream itself remembers the last error that passed.
 //!
-//! And it joins the data of a COPY OUT, of which the server makes a message a row, to few messages: the driver's work is by
-//! the message.
+//! And of a COPY OUT it reads much at once, and joins the data, of which the server makes a message a row, to few messages: the
+//! driver reads 8 KiB at a time, and its work is by the message.
 //!
 //! ```text
 //! message: kind u8 │ length u32 (itself included, kind not) │ body        kind 'E': (field u8 │ text │ 0)… 0
