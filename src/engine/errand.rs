@@ -17,6 +17,15 @@ pub(super) enum Work {
     Alone,
 }
 
+impl Work {
+    pub fn on(self, destination: Destination) -> Errand {
+        Errand {
+            work: self,
+            destination,
+        }
+    }
+}
+
 /// A window's work, and where its rows live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Errand {
@@ -25,41 +34,6 @@ pub(super) struct Errand {
 }
 
 impl Errand {
-    pub fn load(destination: Destination) -> Errand {
-        Errand {
-            work: Work::Load,
-            destination,
-        }
-    }
-
-    pub fn restore(destination: Destination) -> Errand {
-        Errand {
-            work: Work::Restore,
-            destination,
-        }
-    }
-
-    pub fn refresh(destination: Destination) -> Errand {
-        Errand {
-            work: Work::Refresh,
-            destination,
-        }
-    }
-
-    pub fn land(destination: Destination) -> Errand {
-        Errand {
-            work: Work::Land,
-            destination,
-        }
-    }
-
-    pub fn alone(destination: Destination) -> Errand {
-        Errand {
-            work: Work::Alone,
-            destination,
-        }
-    }
-
     /// Whether a source is asked.
     pub fn reads_source(self) -> bool {
         self.work != Work::Land

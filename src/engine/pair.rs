@@ -1,6 +1,6 @@
 //! A pair whose work can begin: its share of the queue, and the way to its source.
 
-use super::errand::Errand;
+use super::errand::{Errand, Work};
 use super::haul::begin_source;
 use super::land::Landed;
 use super::pace::Pace;
@@ -123,7 +123,12 @@ impl ReadyPair {
         self.others_done.store(true, Ordering::Relaxed);
         let first = lock(&self.waiting).first().copied();
         let shape = self.shape.lock().await;
-        let refresh = |day: Day| (Errand::refresh(shape.destination(day)), Window::single(day));
+        let refresh = |day: Day| {
+            (
+                Work::Refresh.on(shape.destination(day)),
+                Window::single(day),
+            )
+        };
         self.share(first.map(refresh).into_iter().collect())
     }
 
@@ -135,22 +140,22 @@ impl ReadyPair {
             if self.land.contains(&day) {
                 let staged = self.staged.contains_key(&day);
                 // Where a loaded day stands, the ledger says.
-                return Errand::land(if staged {
+                return Work::Land.on(if staged {
                     destination
                 } else {
                     Destination::DayTable
                 });
             }
             if self.alone {
-                return Errand::alone(Destination::DayTable);
+                return Work::Alone.on(Destination::DayTable);
             }
             // A year that is being built has nothing to compare with.
             if self.refresh.contains(&day) && !matches!(destination, Destination::Staging(_)) {
-                Errand::refresh(destination)
+                Work::Refresh.on(destination)
             } else if matches!(self.source, Source::Files(_)) {
-                Errand::restore(destination)
+                Work::Restore.on(destination)
             } else {
-                Errand::load(destination)
+                Work::Load.on(destination)
             }
         };
         let parts = [&self.load, &self.refresh, &self.land];
@@ -159,7 +164,7 @@ impl ReadyPair {
         let staged_years = self
             .staged
             .keys()
-            .map(|day| Errand::load(shape.destination(*day)));
+            .map(|day| Work::Load.on(shape.destination(*day)));
         let years = runs
             .iter()
             .map(|(errand, _)| *errand)

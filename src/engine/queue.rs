@@ -345,6 +345,7 @@ pub(super) fn runs_of<K: PartialEq>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::errand::Work;
     use crate::warehouse::Destination;
 
     const LIMITS: Limits = Limits {
@@ -364,7 +365,7 @@ mod tests {
         PairWork {
             tenant: tenant.into(),
             server: server.into(),
-            runs: runs.iter().map(|(d, w)| (Errand::load(*d), *w)).collect(),
+            runs: runs.iter().map(|(d, w)| (Work::Load.on(*d), *w)).collect(),
             years: runs
                 .iter()
                 .filter_map(|(d, _)| match d {

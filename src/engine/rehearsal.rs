@@ -5,7 +5,7 @@
 //! there already, failures) does not come in.
 
 use super::ask::Ask;
-use super::errand::Errand;
+use super::errand::Work;
 use super::land::To;
 use super::pace::Pace;
 use super::queue::{Job, Limits, Next, PairIndex, PairWork, Queue, runs_of};
@@ -63,7 +63,7 @@ fn work(pair: &Pair, ask: &Ask, today: Day) -> Result<PairWork> {
         },
         &[],
     );
-    let runs = runs_of(days.all(), |day| Errand::load(shape.destination(day)));
+    let runs = runs_of(days.all(), |day| Work::Load.on(shape.destination(day)));
     let years = runs.iter().filter_map(|(errand, _)| errand.staged_year());
     Ok(PairWork {
         tenant: pair.tenant.name.to_string(),

@@ -142,7 +142,7 @@ impl Worker {
                 }
                 AfterLoad::After(After::Shorter) => return shared.queue().cut(pair, window),
                 AfterLoad::AsRefresh => {
-                    let errand = Errand::refresh(errand.destination);
+                    let errand = Work::Refresh.on(errand.destination);
                     return shared.queue().put_back_as(pair, window, errand);
                 }
                 AfterLoad::Replace => replace = true,
@@ -221,7 +221,7 @@ impl Worker {
             Some(Ok(Hauled::Elsewhere(days))) => return AfterLoad::With(days),
             Some(Ok(Hauled::AlreadyThere)) if shared.landing.is_some() => {
                 // The rows, that is: their files may be missing.
-                let land = Errand::land(errand.destination);
+                let land = Work::Land.on(errand.destination);
                 shared.queue().put_back_as(pair, window, land);
                 return After::Done.into();
             }
@@ -264,7 +264,7 @@ impl Worker {
         let unlanded = unlanded.iter().map(|day| day.loaded().day);
         let mut queue = self.shared.queue();
         queue.loaded(pair, window, bytes);
-        let land = Errand::land(errand.destination);
+        let land = Work::Land.on(errand.destination);
         queue.add(pair, land, &Window::runs(unlanded));
         drop(queue);
         self.shared
@@ -280,7 +280,7 @@ impl Worker {
         self.apart = true;
         for day in days {
             let destination = ready.shape.lock().await.destination(day);
-            self.window(pair, Window::single(day), Errand::refresh(destination))
+            self.window(pair, Window::single(day), Work::Refresh.on(destination))
                 .await;
         }
         self.apart = false;

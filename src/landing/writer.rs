@@ -134,7 +134,7 @@ impl Writer {
         if is_full {
             return self.flush_row_group().await;
         }
-        self.pump().await
+        self.sink()?.pump().await
     }
 
     /// Bytes held: the row group that is being encoded, and what waits to be sent.
@@ -154,9 +154,12 @@ impl Writer {
     /// # Errors
     /// As [`Writer::write`].
     pub async fn flush_row_group(&mut self) -> Result<()> {
-        let flushed = self.arrow(None)?.flush();
+        let Rows::Coming(arrow) = &mut self.rows else {
+            return Ok(());
+        };
+        let flushed = arrow.flush();
         flushed.map_err(|e| self.failed(e))?;
-        self.pump().await
+        self.sink()?.pump().await
     }
 
     /// Writes the footer and waits until every byte is safe where it lies.
@@ -226,12 +229,9 @@ impl Writer {
         }
     }
 
-    async fn pump(&mut self) -> Result<()> {
-        let sink = match &mut self.rows {
-            Rows::Awaited(sink, _) => sink,
-            Rows::Coming(arrow) => &mut arrow.inner_mut().0,
-        };
-        sink.as_mut().ok_or_else(finished_twice)?.pump().await
+    fn sink(&mut self) -> Result<&mut Sink> {
+        let lent = self.arrow(None)?.inner_mut();
+        lent.0.as_mut().ok_or_else(finished_twice)
     }
 
     fn take_sink(&mut self) -> Option<Sink> {

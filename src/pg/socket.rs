@@ -182,15 +182,14 @@ macro_rules! forward {
 
 impl AsyncRead for Socket {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Socket::Tcp(stream, Some(gather)) => gather.poll_read(Pin::new(stream), cx, buf),
-            Socket::Tcp(stream, None) => Pin::new(stream).poll_read(cx, buf),
-            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        if let Socket::Tcp(stream, Some(gather)) = &mut *self {
+            return gather.poll_read(Pin::new(stream), cx, buf);
         }
+        forward!(self, s => s.poll_read(cx, buf))
     }
 }
 

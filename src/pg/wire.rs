@@ -197,22 +197,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.left.is_empty() && this.listener.heard.copies() {
-            ready!(this.poll_rows(cx))?;
-            if this.left.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        if !this.left.is_empty() {
-            let n = this.left.len().min(buf.remaining());
-            buf.put_slice(&this.read[this.left.start..this.left.start + n]);
-            this.left.start += n;
+        if this.left.is_empty() && !this.listener.heard.copies() {
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            let left = this.listener.listen(&mut buf.filled_mut()[before..]);
+            buf.set_filled(before + left);
             return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let left = self.listener.listen(&mut buf.filled_mut()[before..]);
-        buf.set_filled(before + left);
+        if this.left.is_empty() {
+            ready!(this.poll_rows(cx))?;
+        }
+        let n = this.left.len().min(buf.remaining());
+        buf.put_slice(&this.read[this.left.start..this.left.start + n]);
+        this.left.start += n;
         Poll::Ready(Ok(()))
     }
 }

@@ -133,16 +133,16 @@ async fn build_indexes(
     let statements = index_statements(place.schema.as_str(), staging, place.template);
     let lanes = session.side_by_side(build.jobs);
     // Parallel workers cost more than they bring where every lane has an index of its own: measured, a seventh of the CPU.
-    let settings = match statements.len() >= lanes {
-        true => "SET max_parallel_maintenance_workers = 0;",
-        false => "",
-    };
+    let one_each = statements.len() >= lanes;
     futures_util::stream::iter(statements)
         .map(|statement| async move {
             let session = open_session(build.access, build.owner).await?;
-            session
-                .batch_or_cancel(&format!("{settings}{statement}"))
-                .await
+            if one_each {
+                session
+                    .batch("SET max_parallel_maintenance_workers = 0")
+                    .await?;
+            }
+            session.batch_or_cancel(&statement).await
         })
         .buffer_unordered(lanes)
         .try_collect::<()>()

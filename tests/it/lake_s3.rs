@@ -314,18 +314,16 @@ fn a_place_that_falls_silent_is_passed_over() {
     let copy = Lake::new();
     world.configure(&format!("[landing]\nurl = \"{}\"\n", copy.url()));
     world.hauls(&["land", "--rewrite"], 0);
-    let restore = |world: &World| {
-        world.lose_warehouse();
-        world.dayhaul(&["init"]).ok();
-        let places = ["--from", &bucket.url(), "--from", &copy.url()];
-        world.hauls(&[&["restore"][..], &places].concat(), 0)
-    };
+    world.lose_warehouse();
+    world.dayhaul(&["init"]).ok();
     let silent = Proxy::before(
         bucket.server,
         Break::EveryAnswerTo("2024-03-03/data.parquet"),
     );
     world.variables = variables(silent.address);
-    totals(&restore(&world), &[("loaded", 24), ("failed", 0)]);
+    let places = ["restore", "--from", &bucket.url(), "--from", &copy.url()];
+    let report = world.hauls(&places, 0);
+    totals(&report, &[("loaded", 24), ("failed", 0)]);
     assert!(silent.has_broken());
     assert_eq!(world.totals(), before);
     world.is_clean();

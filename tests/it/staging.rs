@@ -150,7 +150,7 @@ fn an_interrupt_while_indexes_are_built_leaves_nobody_at_work_in_the_warehouse()
     });
     wait_until("indexes are being built", || {
         world.warehouse.one(
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%CREATE%INDEX%' AND wait_event_type = 'Lock' \
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE%INDEX%' AND wait_event_type = 'Lock' \
              AND datname = current_database()",
         ) != "0"
     });

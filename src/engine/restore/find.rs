@@ -33,13 +33,11 @@ impl Found {
 pub async fn check_readable(places: &[Landing]) -> Result<()> {
     for landing in places {
         let checked = landing.check_readable().await;
-        checked.at(|| format!("`{}`", landing.url())).map_err(|e| {
-            // A file that only this place has would be missed without a word.
-            match places {
-                [_] => e,
-                _ if e.hint().is_some() => e,
-                _ => e.with_hint("leave it out to restore from the other places alone"),
-            }
+        let checked = checked.at(|| format!("`{}`", landing.url()));
+        // Going on by itself would miss, without a word, a file that only this place has.
+        checked.map_err(|e| match places.len() > 1 && e.hint().is_none() {
+            true => e.with_hint("leave it out to restore from the other places alone"),
+            false => e,
         })?;
     }
     Ok(())

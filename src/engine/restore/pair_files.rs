@@ -139,7 +139,7 @@ impl PairFiles {
                 Err(error) if error.is_transient() => {
                     if self.state().silent.insert(place) {
                         let url = self.restoring.places[place].url();
-                        tracing::warn!(%error, "`{url}` does not answer; other places are asked first from now on");
+                        tracing::warn!(%error, "`{url}` does not answer; any other place is asked first from now on");
                     }
                     silent = silent.or(Some(error));
                 }

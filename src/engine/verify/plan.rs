@@ -3,7 +3,7 @@
 use super::checked::{Checked, Sides, Verdict};
 use super::{Days, Verify};
 use crate::catalog::{Pair, fold_line, ledger, relations};
-use crate::engine::errand::Errand;
+use crate::engine::errand::Work;
 use crate::engine::pace::Pace;
 use crate::engine::queue::{PairWork, runs_of};
 use crate::engine::versions::versions;
@@ -177,7 +177,7 @@ impl Subject {
                 .as_ref()
                 .map_or_else(String::new, |access| access.url.endpoint()),
             runs: runs_of(self.days.iter().copied(), |day| {
-                Errand::refresh(Destination::Year(day.year()))
+                Work::Refresh.on(Destination::Year(day.year()))
             }),
             years: BTreeSet::new(),
             pace: Pace::new(self.bytes_per_day),
