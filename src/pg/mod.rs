@@ -17,6 +17,7 @@
 
 mod array;
 mod attempt;
+mod cancel;
 mod connect;
 mod copy;
 mod describe;
@@ -37,12 +38,13 @@ mod url;
 mod wire;
 
 pub use array::RawArray;
+pub use cancel::Canceller;
 pub use connect::{Access, Purpose, connect};
 pub use copy::{CopyIn, CopyOut};
 pub use describe::describe;
 pub use pooling::refuse_transaction_pooling;
 pub use raw::Raw;
-pub use session::{Canceller, Session, SimpleRows};
+pub use session::{Session, SimpleRows};
 pub use tokio_postgres::{
     Row,
     types::{ToSql, Type},

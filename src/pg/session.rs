@@ -1,12 +1,13 @@
 //! A session: one connection, its statements, and the task that carries its bytes.
 
+use super::cancel::Canceller;
 use super::copy::{CopyIn, CopyOut};
 use super::elsewhere;
 use super::heard::{Heard, ServerError};
-use super::socket::{Address, Socket};
+use super::socket::Address;
 use super::sqlstate;
 use super::target::{Host, Target};
-use crate::error::{At, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,9 +16,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{CancelToken, Client, Connection, NoTls, Row, SimpleQueryMessage};
+use tokio_postgres::{Client, Connection, Row, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How a connection was made, so that a cancel request can go the same way.
@@ -327,55 +327,6 @@ impl Ending {
     /// What the server said against what is being sent to it.
     pub fn heard(&self) -> &Heard {
         &self.heard
-    }
-}
-
-/// Cancels the statement a session is running.
-pub struct Canceller {
-    token: CancelToken,
-    route: Arc<Route>,
-}
-
-impl Canceller {
-    /// Sends the cancel request on a connection of its own, encrypted if the session is. The statement, if one is still
-    /// running, fails with SQLSTATE 57014; nothing says whether one was.
-    ///
-    /// # Errors
-    /// The server cannot be reached.
-    pub async fn cancel(self) -> Result<()> {
-        let limit = self.route.target.connect_timeout.unwrap_or(Duration::MAX);
-        let place = || format!("cancelling at `{}`", self.route.host);
-        match tokio::time::timeout(limit, self.send()).await {
-            Ok(sent) => sent.at(place),
-            Err(_) => Err(Error::new(Kind::Connect, "no answer")
-                .with_transient(true)
-                .at(place())),
-        }
-    }
-
-    async fn send(&self) -> Result<()> {
-        let route = &self.route;
-        let lost = |e: std::io::Error| {
-            Error::new(Kind::Connect, format!("cannot reach the server: {e}")).with_transient(true)
-        };
-        let mut socket = Socket::connect(&route.address, &route.target)
-            .await
-            .map_err(lost)?;
-        let sent = match route.tls.clone() {
-            None => self.token.cancel_query_raw(socket, NoTls).await,
-            Some(mut maker) => {
-                if !route.target.ssl_direct && !socket.ask_for_tls().await.map_err(lost)? {
-                    return Err(super::tls::no_tls(&route.target));
-                }
-                let connect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::make_tls_connect(
-                    &mut maker,
-                    &route.host.name,
-                )
-                .unwrap_or_else(|never| match never {});
-                self.token.cancel_query_raw(socket, connect).await
-            }
-        };
-        sent.map_err(|e| sqlstate::error(&e))
     }
 }
 

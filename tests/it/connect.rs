@@ -253,20 +253,8 @@ fn a_cancelled_statement_is_final_and_a_timed_out_one_is_not() {
     block_on(async {
         let session = source(&db.url()).await.unwrap();
         let other = source(&db.url()).await.unwrap();
-        let canceller = session.canceller();
-        let pid = one(&session, "SELECT pg_backend_pid()").await;
-        let asleep = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND wait_event = 'PgSleep'"
-        );
-        let (slept, cancelled) = tokio::join!(session.batch("SELECT pg_sleep(60)"), async {
-            // A request that comes before the statement has begun cancels nothing.
-            while one(&other, &asleep).await != "1" {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            canceller.cancel().await
-        });
-        cancelled.unwrap();
-        let error = slept.unwrap_err();
+        let asleep = asleep(&session).await;
+        let error = cancelled(&session, &other, &asleep).await;
         assert_eq!(error.sqlstate(), Some("57014"));
         assert!(!error.is_transient());
         let error = session
@@ -276,6 +264,41 @@ fn a_cancelled_statement_is_final_and_a_timed_out_one_is_not() {
         assert_eq!(error.sqlstate(), Some("57014"));
         assert!(error.is_transient());
     });
+}
+
+#[test]
+fn the_statement_after_a_cancelled_one_is_left_alone() {
+    let db = Database::create("connect");
+    block_on(async {
+        let session = source(&db.url()).await.unwrap();
+        let other = source(&db.url()).await.unwrap();
+        let asleep = asleep(&session).await;
+        // The server signals twice; how far apart is up to its scheduler.
+        for _ in 0..100 {
+            cancelled(&session, &other, &asleep).await;
+            session.batch("SELECT pg_sleep(0.005)").await.unwrap();
+        }
+    });
+}
+
+/// A query that says 1 while `session` sleeps in a statement.
+pub async fn asleep(session: &Session) -> String {
+    let pid = one(session, "SELECT pg_backend_pid()").await;
+    format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND wait_event = 'PgSleep'")
+}
+
+/// What a statement of `session` says that is cancelled while it runs.
+pub async fn cancelled(session: &Session, other: &Session, asleep: &str) -> Error {
+    let canceller = session.canceller();
+    let (slept, cancelled) = tokio::join!(session.batch("SELECT pg_sleep(60)"), async {
+        // A request that comes before the statement has begun cancels nothing.
+        while one(other, asleep).await != "1" {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        canceller.cancel().await
+    });
+    cancelled.unwrap();
+    slept.unwrap_err()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! TLS against a real server, with certificates made here: which `sslmode` believes which server.
 
-use crate::connect::{access, one, source};
+use crate::connect::{access, asleep, cancelled, one, source};
 use crate::server::{self, block_on};
 use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
 use dayhaul::error::{Error, Kind};
@@ -335,12 +335,9 @@ fn a_cancel_request_is_encrypted_like_its_session() {
     block_on(async {
         let words = world.verified("only_tls", "sslmode=verify-full");
         let session = source(&words).await.unwrap();
-        let canceller = session.canceller();
-        let (slept, cancelled) = tokio::join!(session.batch("SELECT pg_sleep(20)"), async {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            canceller.cancel().await
-        });
-        cancelled.unwrap();
-        assert_eq!(slept.unwrap_err().sqlstate(), Some("57014"));
+        let other = source(&words).await.unwrap();
+        let asleep = asleep(&session).await;
+        let error = cancelled(&session, &other, &asleep).await;
+        assert_eq!(error.sqlstate(), Some("57014"));
     });
 }
