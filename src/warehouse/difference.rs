@@ -330,7 +330,7 @@ pub async fn finish_difference(
 ) -> Result<()> {
     for day in new {
         let table = Shape::table(&place.template.name, Destination::DayTable, *day);
-        super::tables::create_indexes(session, place, &table).await?;
+        super::indexes::create_indexes(session, place, &table).await?;
     }
     ledger::claim(session, entry, days.iter().map(|d| d.day), true).await?;
     ledger::record(session, entry, days).await?;

@@ -9,8 +9,11 @@
 //! killed left on the wrong side of the line is hidden, and [`sweep`](super::sweep()) takes it away.
 
 use super::Place;
-use super::shape::{Shape, year_window};
-use super::tables::{column_list, create_indexes, create_table, day_table, year_table};
+use super::indexes::{build_indexes, rename};
+use super::moving::{Moved, Moving};
+use super::prepare::make_staging;
+use super::shape::Shape;
+use super::tables::{column_list, create_table, day_table, staging_table, year_table};
 use super::transaction::{open_session, patient_transaction, short_transaction};
 use super::views::{replace_tenant_view, shown_tables, shows_nothing};
 use crate::catalog::fold_line::FoldLine;
@@ -21,7 +24,6 @@ use crate::pg::{Access, Session};
 use crate::sql::{ident, qualified};
 use crate::unit::{Day, Window};
 use futures_util::future::try_join_all;
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// What a fold needs beside its pair.
@@ -36,102 +38,6 @@ pub struct Folding<'a> {
     pub lock_timeout: Duration,
     /// How long the reveal is tried against readers that hold the view.
     pub patience: Duration,
-}
-
-/// The days that change sides when the fold line moves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moving {
-    pub from_line: Day,
-    pub to_line: Day,
-    /// With the rows that the ledger says each of them holds.
-    pub days: BTreeMap<Day, u64>,
-}
-
-/// What was copied of one year.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Moved {
-    pub year: i32,
-    pub days: u64,
-    pub rows: u64,
-    pub seconds: f64,
-    /// What the rows took in the tables that they leave, with indexes; for days that leave a year table nobody knows.
-    pub bytes_before: Option<u64>,
-    /// What they take in the tables that they come into.
-    pub bytes_after: u64,
-}
-
-impl Moving {
-    /// The days of `shape` that a fold up to `line` takes into year tables; `None` when there are none. `rows` is what
-    /// the ledger says; a day that it does not know was never loaded, and its table is empty.
-    pub fn fold(shape: &Shape, line: Day, rows: &BTreeMap<Day, u64>) -> Option<Moving> {
-        let from_line = shape.fold_line;
-        if line <= from_line {
-            return None;
-        }
-        let days: BTreeMap<Day, u64> = shape
-            .days
-            .range(from_line..line)
-            .map(|day| (*day, rows.get(day).copied().unwrap_or(0)))
-            .collect();
-        (!days.is_empty()).then_some(Moving {
-            from_line,
-            to_line: line,
-            days,
-        })
-    }
-
-    /// The loaded days that come back into day tables when the line moves back to `line`; `None` when it stands there,
-    /// or when there are none.
-    pub fn unfold(shape: &Shape, line: Day, rows: &BTreeMap<Day, u64>) -> Option<Moving> {
-        let from_line = shape.fold_line;
-        if line >= from_line {
-            return None;
-        }
-        let days: BTreeMap<Day, u64> = rows
-            .range(line..from_line)
-            .map(|(day, rows)| (*day, *rows))
-            .collect();
-        (!days.is_empty()).then_some(Moving {
-            from_line,
-            to_line: line,
-            days,
-        })
-    }
-
-    /// Whether days leave their year tables.
-    pub fn is_unfold(&self) -> bool {
-        self.to_line < self.from_line
-    }
-
-    /// The years whose tables take part.
-    pub fn years(&self) -> BTreeSet<i32> {
-        self.days.keys().map(|day| day.year()).collect()
-    }
-
-    /// The days by year.
-    pub(super) fn by_year(&self) -> BTreeMap<i32, Vec<(Day, u64)>> {
-        let mut years: BTreeMap<i32, Vec<(Day, u64)>> = BTreeMap::new();
-        for (day, rows) in &self.days {
-            years.entry(day.year()).or_default().push((*day, *rows));
-        }
-        years
-    }
-
-    /// The tables that hold the days when the line has moved.
-    fn tables_after(&self, place: Place<'_>) -> Vec<(Day, String)> {
-        let template = &place.template.name;
-        self.days
-            .keys()
-            .map(|day| {
-                let table = if self.is_unfold() {
-                    day_table(template, *day)
-                } else {
-                    year_table(template, day.year())
-                };
-                (*day, format!("{}.{table}", place.schema))
-            })
-            .collect()
-    }
 }
 
 /// Makes the tenant view hide what year tables hold from the fold line on, before there is anything. Nothing happens where
@@ -172,25 +78,19 @@ pub async fn fold_days(
     let mut moved = Vec::new();
     for (year, days) in moving.by_year() {
         let begun = Instant::now();
-        let table = year_table(template, year);
-        if shape.years.insert(year) {
-            make_table(
-                session,
-                place,
-                &table,
-                RelationKind::Year,
-                year_window(year),
-                folding,
-            )
-            .await
-            .at(|| format!("table `{schema}.{table}`"))?;
-        }
+        let table = [year_table(template, year)];
         let day_tables: Vec<String> = days.iter().map(|(d, _)| day_table(template, *d)).collect();
         let bytes_before = size(session, schema, &day_tables).await?;
-        let old_size = size(session, schema, std::slice::from_ref(&table)).await?;
-        copy_side_by_side(session, place, &table, &days, folding).await?;
+        let old_size = size(session, schema, &table).await?;
+        if shape.years.contains(&year) {
+            let sessions = folding.jobs.min(SESSIONS_A_TABLE);
+            copy_side_by_side(session, place, &table[0], &days, sessions, folding).await?;
+        } else {
+            copy_into_new_year(session, place, year, &days, folding).await?;
+            shape.years.insert(year);
+        }
         let rows = days.iter().map(|(_, rows)| rows).sum();
-        let new_size = size(session, schema, std::slice::from_ref(&table)).await?;
+        let new_size = size(session, schema, &table).await?;
         moved.push(Moved {
             year,
             days: days.len() as u64,
@@ -203,35 +103,74 @@ pub async fn fold_days(
     Ok(moved)
 }
 
+/// A year that has no table yet: its days come into a staging table, which gets its indexes when they are there, and then
+/// the year's name. Of a fold that is killed in between a staging table without a staged day is left, which the next
+/// [`sweep`](super::sweep()) or load drops.
+async fn copy_into_new_year(
+    session: &Session,
+    place: Place<'_>,
+    year: i32,
+    days: &[(Day, u64)],
+    folding: Folding<'_>,
+) -> Result<()> {
+    let (schema, template) = (place.schema.as_str(), &place.template.name);
+    let (staging, table) = (staging_table(template, year), year_table(template, year));
+    short_transaction(session, folding.lock_timeout, async || {
+        lease::check(session, folding.run, place.tenant, template).await?;
+        make_staging(session, place, year, folding.reader).await
+    })
+    .await
+    .at(|| format!("table `{schema}.{table}`"))?;
+    let sessions = session.side_by_side(folding.jobs);
+    copy_side_by_side(session, place, &staging, days, sessions, folding).await?;
+    let login = (folding.access, folding.owner);
+    build_indexes(session, place, &staging, login, folding.jobs).await?;
+    let mut statements = rename(place, &staging, &table);
+    statements.push(format!(
+        "GRANT SELECT ON {} TO {}",
+        qualified(schema, &table),
+        ident(folding.reader)
+    ));
+    short_transaction(session, folding.lock_timeout, async || {
+        lease::check(session, folding.run, place.tenant, template).await?;
+        relations::refuse_foreign(session, schema, std::slice::from_ref(&table)).await?;
+        session.batch(&statements.join(";")).await?;
+        relations::staging_became_year(session, schema, &staging, &table).await
+    })
+    .await
+    .at(|| format!("table `{schema}.{table}`"))
+}
+
 /// Rows from which on another session is worth its connection.
 const ROWS_A_SESSION: u64 = 10_000;
 
-/// Sessions that copy into one table. Each but the one with the latest days splits index pages in the middle, and leaves
-/// them half empty.
+/// Sessions that copy into one table with indexes. Each but the one with the latest days splits index pages in the
+/// middle, and leaves them half empty.
 const SESSIONS_A_TABLE: usize = 2;
 
 /// Rows after which a transaction ends: small days share one.
 const ROWS_A_TRANSACTION: u64 = 20_000;
 
-/// Copies days into a year table: each session takes a run of days that follow each other, so that a day's rows still lie
-/// together, and so do its neighbours'.
+/// Copies days into the table of a year, in up to `sessions` sessions: each takes a run of days that follow each other, so
+/// that a day's rows still lie together, and so do its neighbours'.
 async fn copy_side_by_side(
     session: &Session,
     place: Place<'_>,
-    year: &str,
+    table: &str,
     days: &[(Day, u64)],
+    sessions: usize,
     folding: Folding<'_>,
 ) -> Result<()> {
     let rows: u64 = days.iter().map(|(_, rows)| rows).sum();
     let worth = usize::try_from(rows / ROWS_A_SESSION).unwrap_or(usize::MAX);
-    let sessions = folding.jobs.min(worth).clamp(1, SESSIONS_A_TABLE);
+    let sessions = sessions.min(worth).max(1);
     let runs = days.chunks(days.len().div_ceil(sessions).max(1));
     let copies = runs.enumerate().map(|(i, days)| async move {
         if i == 0 {
-            return copy_days(session, place, year, days, folding).await;
+            return copy_days(session, place, table, days, folding).await;
         }
         let session = open_session(folding.access, folding.owner).await?;
-        copy_days(&session, place, year, days, folding).await
+        copy_days(&session, place, table, days, folding).await
     });
     try_join_all(copies).await.map(drop)
 }
@@ -276,24 +215,7 @@ fn days_a_transaction(days: &[(Day, u64)]) -> usize {
         .count()
 }
 
-/// Makes a table that no view shows, its indexes, and the catalog's line of it.
-pub(super) async fn make_table(
-    session: &Session,
-    place: Place<'_>,
-    table: &str,
-    kind: RelationKind,
-    window: Window,
-    folding: Folding<'_>,
-) -> Result<()> {
-    short_transaction(session, folding.lock_timeout, async || {
-        lease::check(session, folding.run, place.tenant, &place.template.name).await?;
-        make_table_here(session, place, table, kind, window, folding.reader).await?;
-        create_indexes(session, place, table).await
-    })
-    .await
-}
-
-/// As [`make_table`], without indexes and within a transaction of the caller's.
+/// Makes a table that no view shows, without indexes, and the catalog's line of it, within a transaction of the caller's.
 pub(super) async fn make_table_here(
     session: &Session,
     place: Place<'_>,

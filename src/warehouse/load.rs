@@ -1,7 +1,8 @@
 //! The transaction in which a window's rows and their ledger rows become one fact.
 
 use super::in_window;
-use super::tables::{TableCopy, create_indexes};
+use super::indexes::create_indexes;
+use super::tables::TableCopy;
 use super::{Destination, Place, Shape};
 use crate::catalog::ledger::{self, Entry, LoadedDay};
 use crate::catalog::{lease, staged};

@@ -2,8 +2,9 @@
 //! creation fails in PostgreSQL's own catalogs.
 
 use super::Place;
+use super::indexes::{index_count, index_name};
 use super::shape::{Destination, Shape, year_window};
-use super::tables::{create_table, day_table, index_count, index_name, staging_table, year_table};
+use super::tables::{create_table, day_table, staging_table, year_table};
 use super::transaction::{open_session, short_transaction};
 use crate::catalog::relations::{self, Relation, RelationKind};
 use crate::error::Result;
@@ -169,6 +170,22 @@ fn names_taken(place: Place<'_>, table: &NewTable) -> Vec<String> {
         .collect();
     tables.extend(indexes);
     tables
+}
+
+/// Makes the staging table of a year that has no table, within a transaction of the caller's.
+pub(super) async fn make_staging(
+    session: &Session,
+    place: Place<'_>,
+    year: i32,
+    reader: &str,
+) -> Result<()> {
+    let table = NewTable {
+        name: staging_table(&place.template.name, year),
+        replaces: false,
+        kind: RelationKind::Staging,
+        window: year_window(year),
+    };
+    make_tables(session, place, &[table], reader).await
 }
 
 async fn make_tables(

@@ -2,12 +2,11 @@
 //! checks against the ledger, and the reveal.
 
 use super::barrier::{Barrier, barrier};
+use super::indexes::{build_indexes, rename};
 use super::read_back::read_back_sql;
 use super::rebuild::drop_staging;
 use super::shape::Shape;
-use super::tables::{
-    index_count, index_name, index_statements, retired_table, staging_table, year_table,
-};
+use super::tables::{retired_table, staging_table, year_table};
 use super::transaction::{open_session, short_transaction};
 use super::views::replace_tenant_view;
 use super::{Place, count_by_day_sql};
@@ -18,7 +17,7 @@ use crate::pg::{Access, Session};
 use crate::sql::{ident, qualified};
 use crate::unit::{Day, Window};
 use chrono::NaiveDate;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -68,7 +67,8 @@ pub async fn build_year(
     // Before the indexes, so that it need not look at them, and what reads the table after it is spared the commit log.
     session.batch_or_cancel(&format!("VACUUM {table}")).await?;
     stage("building indexes");
-    build_indexes(session, place, &staging, build).await?;
+    let login = (build.access, build.owner);
+    build_indexes(session, place, &staging, login, build.jobs).await?;
     stage("checking rows");
     let current = staged::of_version(session, place.tenant, place.template).await?;
     let readable = |(day, _): &(&Day, &Tally)| current.contains(day);
@@ -122,32 +122,6 @@ async fn check(
     let session = open_session(build.access, build.owner).await?;
     check_counts(&session, place, staging, expected).await?;
     check_digests(&session, place, staging, sampled).await
-}
-
-async fn build_indexes(
-    session: &Session,
-    place: Place<'_>,
-    staging: &str,
-    build: YearBuild<'_>,
-) -> Result<()> {
-    let statements = index_statements(place.schema.as_str(), staging, place.template);
-    let lanes = session.side_by_side(build.jobs);
-    // Parallel workers cost more than they bring where every lane has an index of its own: measured, a seventh of the CPU.
-    let one_each = statements.len() >= lanes;
-    futures_util::stream::iter(statements)
-        .map(|statement| async move {
-            let session = open_session(build.access, build.owner).await?;
-            if one_each {
-                session
-                    .batch("SET max_parallel_maintenance_workers = 0")
-                    .await?;
-            }
-            session.batch_or_cancel(&statement).await
-        })
-        .buffer_unordered(lanes)
-        .try_collect::<()>()
-        .await
-        .at(|| format!("table `{}.{staging}`", place.schema))
 }
 
 /// Compares the number of rows of every day with the ledger: what the server counts, against what was sent.
@@ -266,9 +240,9 @@ async fn reveal(
             qualified(schema, template.as_str()),
             ident(build.owner)
         ));
-        rename(place, &table, retired, &mut statements);
+        statements.extend(rename(place, &table, retired));
     }
-    rename(place, &staging, &table, &mut statements);
+    statements.extend(rename(place, &staging, &table));
     statements.push(format!(
         "GRANT SELECT ON {} TO {}",
         qualified(schema, &table),
@@ -295,22 +269,4 @@ async fn reveal(
     })
     .await?;
     Ok(shown)
-}
-
-/// Renames a table and its indexes.
-fn rename(place: Place<'_>, from: &str, to: &str, statements: &mut Vec<String>) {
-    let schema = place.schema.as_str();
-    statements.push(format!(
-        "ALTER TABLE {} RENAME TO {}",
-        qualified(schema, from),
-        ident(to)
-    ));
-    for i in 0..index_count(place.template) {
-        // Who drops an index by hand has said that it is not needed.
-        statements.push(format!(
-            "ALTER INDEX IF EXISTS {} RENAME TO {}",
-            qualified(schema, &index_name(from, i)),
-            ident(&index_name(to, i))
-        ));
-    }
 }

@@ -1,4 +1,4 @@
-//! Names and SQL text of day, year and staging tables and their indexes.
+//! Names and SQL text of day, year and staging tables.
 
 use super::Place;
 use super::transaction::open_session;
@@ -31,11 +31,6 @@ pub(super) fn retired_table(template: &TemplateName, year: i32) -> String {
     format!("{}_retired", year_table(template, year))
 }
 
-/// The name of a table's index, counted from 1.
-pub(super) fn index_name(table: &str, index: usize) -> String {
-    format!("{table}_i{}", index + 1)
-}
-
 /// The condition that a row of the template lies in `window`.
 pub(super) fn in_window(template: &Template, window: Window) -> String {
     let time = ident(&template.time_column);
@@ -61,52 +56,6 @@ pub(super) fn create_table(
         ident(&template.time_column),
         in_window(template, window),
     )
-}
-
-/// Number of indexes of each table of the template.
-pub(super) fn index_count(template: &Template) -> usize {
-    template.indexes.len() + usize::from(!template.unique.is_empty())
-}
-
-/// One statement an index, for `table`, with a unique one when the template declares unique columns. Nothing happens where
-/// an index exists.
-///
-/// Side by side, the last should not be waited for alone: text takes longest to sort; the time, and most keys, are nearly
-/// in order.
-pub(super) fn index_statements(schema: &str, table: &str, template: &Template) -> Vec<String> {
-    let unique = (!template.unique.is_empty()).then_some(("UNIQUE ", &template.unique));
-    let plain = template.indexes.iter().map(|columns| ("", columns));
-    let mut indexes: Vec<_> = unique.into_iter().chain(plain).enumerate().collect();
-    let is_text = |name: &String| {
-        let column = template.columns.iter().find(|c| c.name == *name);
-        column.is_some_and(|c| matches!(c.ty.scalar, Scalar::Text | Scalar::Varchar))
-    };
-    indexes.sort_by_key(|(_, (unique, columns))| {
-        let in_order = !unique.is_empty() || columns.first() == Some(&template.time_column);
-        (!columns.iter().any(is_text), in_order)
-    });
-    indexes
-        .into_iter()
-        .map(|(i, (unique, columns))| {
-            let columns: Vec<_> = columns.iter().map(|c| ident(c)).collect();
-            format!(
-                "CREATE {unique}INDEX IF NOT EXISTS {} ON {} ({})",
-                ident(&index_name(table, i)),
-                qualified(schema, table),
-                columns.join(", "),
-            )
-        })
-        .collect()
-}
-
-/// Makes the indexes of a table that do not exist yet. Blocks writers of that table, not readers.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn create_indexes(session: &Session, place: Place<'_>, table: &str) -> Result<()> {
-    session
-        .batch(&index_statements(place.schema.as_str(), table, place.template).join(";"))
-        .await
 }
 
 /// The UTC day of a row, as a date; `prefix` is a table's alias and its dot, or nothing.

@@ -1,10 +1,12 @@
 //! The unfold: days come back from their year tables into day tables of their own. The fold's steps, backwards.
 
 use super::Place;
-use super::fold::{Folding, Moved, Moving, copied, copy_statement, make_table_here, size};
+use super::fold::{Folding, copied, copy_statement, make_table_here, size};
 use super::in_window;
+use super::indexes::create_indexes;
+use super::moving::{Moved, Moving};
 use super::shape::Shape;
-use super::tables::{create_indexes, day_table, year_table};
+use super::tables::{day_table, year_table};
 use super::transaction::short_transaction;
 use crate::catalog::lease;
 use crate::catalog::relations::RelationKind;

@@ -288,6 +288,31 @@ fn a_day_table_that_lost_a_row_is_not_folded() {
 }
 
 #[test]
+fn what_a_failed_fold_left_of_a_new_year_stands_in_nobodys_way() {
+    let world = thirty_days("fold_new_year_fails", &["acme"], 5);
+    world.unfold("2024-01-01").ok();
+    world.warehouse.run(
+        "DELETE FROM acme.event_2024_03_20 WHERE id = (SELECT min(id) FROM acme.event_2024_03_20)",
+    );
+    world.fold(&[]).exits(1);
+    let tables = |kind| {
+        world.warehouse.one(&format!(
+            "SELECT coalesce(string_agg(name, ' '), '') FROM _wh.relation WHERE kind = '{kind}'"
+        ))
+    };
+    assert_eq!(tables("staging"), "event_2024_staging");
+    let reload = ["--from", TODAY, "--to", TODAY, "--reload"];
+    world.backfill(&reload).ok();
+    assert_eq!(tables("staging"), "");
+    assert_eq!(tables("year"), "");
+    assert_eq!(world.totals().0, "150");
+    world.fold(&[]).ok();
+    assert_eq!(tables("year"), "event_2024");
+    assert_eq!(world.totals().0, "150");
+    world.is_clean();
+}
+
+#[test]
 fn a_foreign_table_in_the_way_of_a_year_is_refused_by_name() {
     let world = World::with_events("fold_foreign", &["acme", "beta"], "2024-03-10", 11, 5);
     world
