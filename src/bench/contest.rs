@@ -19,6 +19,8 @@ pub trait Observer: Send + Sync {
 
 /// A try that yields no figure.
 enum Miss {
+    /// It cannot take part here.
+    LeftOut(String),
     /// The contestant could not do it.
     Failed(Error),
     /// Its rows are not those at the source.
@@ -164,14 +166,14 @@ impl Contest<'_> {
             }
             Err(Miss::Failed(error)) if error.kind() == Kind::Interrupted => return Err(error),
             Err(miss) => {
-                let (state, error) = match miss {
-                    Miss::Failed(error) => (State::Failed, error),
-                    Miss::Differs(error) => (State::Differs, error),
+                let (state, why) = match miss {
+                    Miss::LeftOut(why) => (State::LeftOut, why),
+                    Miss::Failed(error) => (State::Failed, why(&error)),
+                    Miss::Differs(error) => (State::Differs, why(&error)),
                 };
                 standing.state = state;
-                let error = why(&error);
-                standing.error = Some(error.clone());
-                format!("no figure: {error}")
+                standing.error = Some(why.clone());
+                format!("no figure: {why}")
             }
         };
         self.observer
@@ -182,6 +184,9 @@ impl Contest<'_> {
     async fn attempt(&mut self, index: usize, lane: &Lane) -> Result<Try, Miss> {
         let entrant = &self.scenario.entrants[index];
         let contestant = &entrant.contestant;
+        if let Some(why) = contestant.left_out(lane).await? {
+            return Err(Miss::LeftOut(why));
+        }
         if self.standings[index].script.is_empty() {
             self.standings[index].script = contestant.script(lane)?;
         }

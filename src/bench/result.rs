@@ -71,6 +71,8 @@ pub enum State {
     Failed,
     /// It did something else: its rows are not those at the source.
     Differs,
+    /// It cannot take part here.
+    LeftOut,
 }
 
 /// A median, and its ratio to the baseline's.
@@ -186,8 +188,13 @@ impl Scored {
         }
     }
 
+    /// Whether each entrant has a figure that could have one, the baseline among them.
     pub fn is_complete(&self) -> bool {
-        self.error.is_none() && self.entrants.iter().all(|e| e.state == State::Measured)
+        let measured = |e: &Standing| e.state == State::Measured;
+        let settled = |e: &Standing| measured(e) || e.state == State::LeftOut && !e.baseline;
+        self.error.is_none()
+            && self.entrants.iter().all(settled)
+            && self.entrants.iter().any(measured)
     }
 }
 
@@ -292,5 +299,17 @@ pub mod tests {
         assert!(scored.entrants.iter().all(|e| e.ratio.is_none()));
         assert_eq!(scored.entrants[1].median, None);
         assert!(!scored.is_complete());
+    }
+
+    #[test]
+    fn who_cannot_take_part_is_missed_only_as_the_baseline() {
+        let left_out = || Standing {
+            state: State::LeftOut,
+            ..standing("fdw", &[])
+        };
+        let both = |first, second| scored(vec![first, second], &[Role::Baseline, Role::Contestant]);
+        assert!(both(standing("dblink", &[2.0]), left_out()).is_complete());
+        assert!(!both(left_out(), standing("dayhaul", &[1.0])).is_complete());
+        assert!(!scored(vec![left_out()], &[Role::Contestant]).is_complete());
     }
 }

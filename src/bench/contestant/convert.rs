@@ -2,7 +2,7 @@
 
 use super::Contestant;
 use super::dblink::DayViews;
-use super::statements::{at_once, commented, extension, held, text};
+use super::statements::{at_once, commented, extension, held, lacks, text};
 use crate::bench::evidence::Evidence;
 use crate::bench::ground::Work;
 use crate::bench::lane::Lane;
@@ -91,6 +91,10 @@ impl Contestant for Convert {
             false => commented("Not timed:", &load),
         };
         Ok(format!("{load}\n{}", shown(lane)))
+    }
+
+    fn left_out<'a>(&'a self, lane: &'a Lane) -> Work<'a, Option<String>> {
+        Box::pin(lacks(lane, "dblink"))
     }
 
     fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {

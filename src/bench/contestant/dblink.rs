@@ -2,7 +2,7 @@
 
 use super::Contestant;
 use super::statements::{
-    at_once, commented, day_view, extension, held, held_by_days, over_dblink, text,
+    at_once, commented, day_view, extension, held, held_by_days, lacks, over_dblink, text,
 };
 use crate::bench::evidence::Evidence;
 use crate::bench::ground::Work;
@@ -95,6 +95,10 @@ impl Contestant for DayViews {
         self.shown(lane)
     }
 
+    fn left_out<'a>(&'a self, lane: &'a Lane) -> Work<'a, Option<String>> {
+        Box::pin(lacks(lane, "dblink"))
+    }
+
     fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
         Box::pin(extension(lane, "dblink"))
     }
@@ -143,6 +147,10 @@ impl Contestant for Best {
             "In the warehouse, one session (the server may build an index with parallel workers):",
             &statements,
         ))
+    }
+
+    fn left_out<'a>(&'a self, lane: &'a Lane) -> Work<'a, Option<String>> {
+        Box::pin(lacks(lane, "dblink"))
     }
 
     fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {

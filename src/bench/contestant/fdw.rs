@@ -6,7 +6,7 @@ use crate::bench::evidence::Evidence;
 use crate::bench::ground::Work;
 use crate::bench::lane::Lane;
 use crate::bench::meter::Used;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::pg::Url;
 use crate::sql::{ident, literal, qualified};
 
@@ -111,14 +111,13 @@ impl Contestant for ForeignTable {
         .join("\n"))
     }
 
+    fn left_out<'a>(&'a self, lane: &'a Lane) -> Work<'a, Option<String>> {
+        let why = "it needs a view at the source, and the source is only read";
+        Box::pin(async move { Ok((!lane.is_ours).then(|| why.into())) })
+    }
+
     fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
         Box::pin(async move {
-            if !lane.is_ours {
-                return Err(Error::new(
-                    Kind::Refused,
-                    "it needs a view at the source, and the source is only read",
-                ));
-            }
             extension(lane, "postgres_fdw").await?;
             let source = lane.source().endpoint.connect().await?;
             source.batch(&ForeignTable::view(lane)?).await?;

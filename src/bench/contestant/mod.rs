@@ -33,6 +33,11 @@ pub trait Contestant: Send + Sync {
     /// The template's query cannot be bound for the tenant.
     fn script(&self, lane: &Lane) -> Result<String>;
 
+    /// Why it cannot take part here; `None` when it can.
+    fn left_out<'a>(&'a self, _lane: &'a Lane) -> Work<'a, Option<String>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// What must be there before, not timed.
     fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()>;
 

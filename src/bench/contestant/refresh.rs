@@ -2,12 +2,12 @@
 
 use super::Contestant;
 use super::dblink::DayViews;
-use super::statements::{commented, extension, held_by_days, text};
+use super::statements::{commented, extension, held_by_days, lacks, text};
 use crate::bench::evidence::Evidence;
 use crate::bench::ground::Work;
 use crate::bench::lane::Lane;
 use crate::bench::meter::Used;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 
 pub const CONCURRENTLY: &str = "dblink-concurrently";
 pub const REWRITE: &str = "dblink-rewrite";
@@ -62,14 +62,19 @@ impl Contestant for RefreshViews {
         .join("\n"))
     }
 
-    fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
-        Box::pin(async move {
+    fn left_out<'a>(&'a self, lane: &'a Lane) -> Work<'a, Option<String>> {
+        Box::pin(async {
             if self.concurrently && lane.template.unique.is_empty() {
-                return Err(Error::new(
-                    Kind::Refused,
-                    "REFRESH … CONCURRENTLY needs a unique index, and the template declares no `unique`",
+                return Ok(Some(
+                    "REFRESH … CONCURRENTLY needs a unique index, and the template declares no `unique`".into(),
                 ));
             }
+            lacks(lane, "dblink").await
+        })
+    }
+
+    fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
+        Box::pin(async move {
             extension(lane, "dblink").await?;
             LOADER.load(lane).await
         })

@@ -2,7 +2,7 @@
 
 use crate::bench::evidence::{Evidence, Seen};
 use crate::bench::lane::{Lane, Source};
-use crate::error::{At, Error, Kind, Result};
+use crate::error::{At, Result};
 use crate::pg::Session;
 use crate::sql::literal;
 use crate::unit::{Day, Window};
@@ -60,25 +60,33 @@ pub fn commented(comment: &str, text: &str) -> String {
     format!("-- {comment}\n{text}")
 }
 
-/// Makes sure that an extension is there. In a warehouse that is not ours it is only looked for.
+/// Why a contestant that needs an extension is left out: a bench makes none in a warehouse that is not ours.
 ///
 /// # Errors
-/// It is not, and cannot be made.
-pub async fn extension(lane: &Lane, name: &str) -> Result<()> {
-    let session = lane.warehouse.connect().await?;
-    if !lane.is_ours {
-        let there = format!(
-            "SELECT 1 FROM pg_extension WHERE extname = {}",
-            literal(name)
-        );
-        return match session.simple(&there).await?.rows.is_empty() {
-            false => Ok(()),
-            true => Err(Error::new(
-                Kind::Refused,
-                format!("the warehouse has no extension `{name}`, and a bench makes none there"),
-            )),
-        };
+/// The server's.
+pub async fn lacks(lane: &Lane, name: &str) -> Result<Option<String>> {
+    if lane.is_ours {
+        return Ok(None);
     }
+    let there = format!(
+        "SELECT 1 FROM pg_extension WHERE extname = {}",
+        literal(name)
+    );
+    let session = lane.warehouse.connect().await?;
+    let found = !session.simple(&there).await?.rows.is_empty();
+    Ok((!found)
+        .then(|| format!("the warehouse has no extension `{name}`, and a bench makes none there")))
+}
+
+/// Makes sure that an extension is there, in a warehouse that is ours.
+///
+/// # Errors
+/// It cannot be made.
+pub async fn extension(lane: &Lane, name: &str) -> Result<()> {
+    if !lane.is_ours {
+        return Ok(());
+    }
+    let session = lane.warehouse.connect().await?;
     session
         .batch(&format!("CREATE EXTENSION IF NOT EXISTS {name}"))
         .await

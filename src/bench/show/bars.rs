@@ -128,6 +128,7 @@ fn bar(svg: &mut String, standing: &Standing, length: Length, longest: f64, top:
         let error = standing.error.as_deref().unwrap_or("not measured");
         let what = match standing.state {
             State::Differs => "no figure, its rows differ",
+            State::LeftOut => "left out",
             _ => "failed",
         };
         let _ = writeln!(

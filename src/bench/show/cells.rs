@@ -56,6 +56,7 @@ const COLUMNS: [Column; 16] = [
             State::Measured => return None,
             State::Failed => "failed",
             State::Differs => "differs",
+            State::LeftOut => "left out",
         };
         Some(format!(
             "{what}: {}",
