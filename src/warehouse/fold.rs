@@ -292,20 +292,16 @@ pub(super) async fn size(session: &Session, schema: &str, tables: &[String]) -> 
 const ROWS_WORTH_AN_ANALYZE: u64 = 50_000;
 
 /// Tells the planner of the days that came into year tables, where they are many and a good part of what is there;
-/// autovacuum may come minutes later. In a session of its own, beside the sweep.
+/// autovacuum may come minutes later. In sessions of its own, beside the sweep.
 ///
 /// # Errors
 /// The warehouse's.
 pub async fn analyze_grown(place: Place<'_>, moved: &[Moved], folding: Folding<'_>) -> Result<()> {
-    let many: Vec<&Moved> = moved
+    let many = moved
         .iter()
-        .filter(|moved| moved.rows >= ROWS_WORTH_AN_ANALYZE)
-        .collect();
-    if many.is_empty() {
-        return Ok(());
-    }
-    let session = open_session(folding.access, folding.owner).await?;
-    for moved in many {
+        .filter(|moved| moved.rows >= ROWS_WORTH_AN_ANALYZE);
+    let analyses = many.map(|moved| async move {
+        let session = open_session(folding.access, folding.owner).await?;
         let table = year_table(&place.template.name, moved.year);
         let name = qualified(place.schema.as_str(), &table);
         let row = session
@@ -324,8 +320,9 @@ pub async fn analyze_grown(place: Place<'_>, moved: &[Moved], folding: Folding<'
                 .await
                 .at(|| format!("table `{}.{table}`", place.schema))?;
         }
-    }
-    Ok(())
+        Ok(())
+    });
+    try_join_all(analyses).await.map(drop)
 }
 
 /// Moves the fold line of `shape`: the tenant view, the catalog and the ledger, in one short transaction. Between the
