@@ -9,12 +9,15 @@
 //! killed left on the wrong side of the line is hidden, and [`sweep`](super::sweep()) takes it away.
 
 use super::Place;
-use super::indexes::{build_indexes, rename};
+use super::indexes::build_indexes;
 use super::moving::{Moved, Moving};
 use super::prepare::make_staging;
 use super::shape::Shape;
+use super::staging::becomes_year;
 use super::tables::{column_list, create_table, day_table, staging_table, year_table};
-use super::transaction::{open_session, patient_transaction, short_transaction};
+use super::transaction::{
+    AUTOVACUUM_GIVES_WAY, open_session, patient_transaction, short_transaction,
+};
 use super::views::{replace_tenant_view, shown_tables, shows_nothing};
 use crate::catalog::fold_line::FoldLine;
 use crate::catalog::relations::{self, Relation, RelationKind};
@@ -125,13 +128,8 @@ async fn copy_into_new_year(
     copy_side_by_side(session, place, &staging, days, sessions, folding).await?;
     let login = (folding.access, folding.owner);
     build_indexes(session, place, &staging, login, folding.jobs).await?;
-    let mut statements = rename(place, &staging, &table);
-    statements.push(format!(
-        "GRANT SELECT ON {} TO {}",
-        qualified(schema, &table),
-        ident(folding.reader)
-    ));
-    short_transaction(session, folding.lock_timeout, async || {
+    let statements = becomes_year(place, year, folding.reader);
+    short_transaction(session, AUTOVACUUM_GIVES_WAY, async || {
         lease::check(session, folding.run, place.tenant, template).await?;
         relations::refuse_foreign(session, schema, std::slice::from_ref(&table)).await?;
         session.batch(&statements.join(";")).await?;

@@ -3,7 +3,9 @@
 
 use super::in_window;
 use super::tables::staging_table;
-use super::transaction::{about_locks, patient_transaction, short_transaction};
+use super::transaction::{
+    AUTOVACUUM_GIVES_WAY, about_locks, patient_transaction, short_transaction,
+};
 use super::{Place, Shape};
 use crate::catalog::relations::{self, RelationKind};
 use crate::catalog::{lease, staged};
@@ -40,7 +42,7 @@ pub async fn drop_stale_days(
     stale.extend(older.iter().filter(|day| years.contains(&day.year())));
     unstage(session, place, &stale, run, lock_timeout).await?;
     for year in empty_staging(session, place, shape).await? {
-        drop_staging(session, place, year, run, lock_timeout).await?;
+        drop_staging(session, place, year, run).await?;
         shape.staging.remove(&year);
     }
     Ok(())
@@ -116,13 +118,12 @@ pub(super) async fn drop_staging(
     place: Place<'_>,
     year: i32,
     run: i64,
-    lock_timeout: Duration,
 ) -> Result<()> {
     let (schema, name) = (
         place.schema.as_str(),
         staging_table(&place.template.name, year),
     );
-    short_transaction(session, lock_timeout, async || {
+    short_transaction(session, AUTOVACUUM_GIVES_WAY, async || {
         lease::check(session, run, place.tenant, &place.template.name).await?;
         relations::remove(session, schema, std::slice::from_ref(&name)).await?;
         session

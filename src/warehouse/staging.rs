@@ -58,7 +58,7 @@ pub async fn build_year(
         .remove(&relation)
         .unwrap_or_default();
     if expected.is_empty() {
-        drop_staging(session, place, year, build.run, build.lock_timeout).await?;
+        drop_staging(session, place, year, build.run).await?;
         shape.lock().await.staging.remove(&year);
         return Ok(expected);
     }
@@ -242,12 +242,7 @@ async fn reveal(
         ));
         statements.extend(rename(place, &table, retired));
     }
-    statements.extend(rename(place, &staging, &table));
-    statements.push(format!(
-        "GRANT SELECT ON {} TO {}",
-        qualified(schema, &table),
-        ident(build.reader)
-    ));
+    statements.extend(becomes_year(place, year, build.reader));
     short_transaction(session, build.lock_timeout, async || {
         lease::check(session, build.run, place.tenant, template).await?;
         relations::refuse_foreign(session, schema, std::slice::from_ref(&table)).await?;
@@ -269,4 +264,17 @@ async fn reveal(
     })
     .await?;
     Ok(shown)
+}
+
+/// Statements that give the staging table of a year, with its indexes, the year's name, and readers their right.
+pub(super) fn becomes_year(place: Place<'_>, year: i32, reader: &str) -> Vec<String> {
+    let template = &place.template.name;
+    let (staging, table) = (staging_table(template, year), year_table(template, year));
+    let mut statements = rename(place, &staging, &table);
+    statements.push(format!(
+        "GRANT SELECT ON {} TO {}",
+        qualified(place.schema.as_str(), &table),
+        ident(reader)
+    ));
+    statements
 }

@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 /// How long a short DDL transaction is tried against readers that hold a lock: longer than a BI tool's long query.
 const DDL_PATIENCE: Duration = Duration::from_secs(600);
 
+/// In place of the lock timeout for a staging table, which no reader holds: autovacuum, which finds so many new rows there,
+/// gives way to whoever waits for `deadlock_timeout` (1 s), and else stays for as long as it takes.
+pub(super) const AUTOVACUUM_GIVES_WAY: Duration = Duration::from_secs(5);
+
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// A session that does everything as the owner role, and commits without waiting for the disk: rows are safe, because
