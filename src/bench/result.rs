@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub schema: &'static str,
-    /// `done`, or `failed` when a contestant has no figure.
+    /// `done`, or `failed` when a contestant that takes part, or the baseline, has no figure.
     pub outcome: &'static str,
     pub exit_code: u8,
     /// RFC 3339.
