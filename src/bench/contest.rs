@@ -184,8 +184,15 @@ impl Contest<'_> {
     async fn attempt(&mut self, index: usize, lane: &Lane) -> Result<Try, Miss> {
         let entrant = &self.scenario.entrants[index];
         let contestant = &entrant.contestant;
-        if let Some(why) = contestant.left_out(lane).await? {
-            return Err(Miss::LeftOut(why));
+        if let Some(why) = contestant.left_out(lane) {
+            return Err(Miss::LeftOut(why.to_owned()));
+        }
+        if let Some(name) = contestant.extension()
+            && !lane.has_extension(name).await?
+        {
+            return Err(Miss::LeftOut(format!(
+                "the warehouse has no extension `{name}`, and a bench makes none there"
+            )));
         }
         if self.standings[index].script.is_empty() {
             self.standings[index].script = contestant.script(lane)?;

@@ -1,7 +1,7 @@
 //! Where one try happens: a fresh place in the warehouse, and the tenants it is filled from.
 
 use super::ground::Launch;
-use crate::error::Result;
+use crate::error::{At, Result};
 use crate::pg::{self, Access, Purpose, Session, Url};
 use crate::sql::{ident, literal, qualified};
 use crate::template::{Bindings, Template};
@@ -141,6 +141,22 @@ impl Source {
 }
 
 impl Lane {
+    /// Whether the warehouse has an extension; in one that is ours it is made.
+    ///
+    /// # Errors
+    /// It cannot be made; the server's.
+    pub async fn has_extension(&self, name: &str) -> Result<bool> {
+        let session = self.warehouse.connect().await?;
+        if self.is_ours {
+            let make = format!("CREATE EXTENSION IF NOT EXISTS {name}");
+            let made = session.batch(&make).await;
+            return made.at(|| format!("extension `{name}`")).map(|()| true);
+        }
+        let named = literal(name);
+        let there = format!("SELECT 1 FROM pg_extension WHERE extname = {named}");
+        Ok(!session.simple(&there).await?.rows.is_empty())
+    }
+
     /// The only tenant, or the first of several.
     pub fn source(&self) -> &Source {
         &self.sources[0]

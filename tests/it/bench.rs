@@ -197,6 +197,10 @@ impl Contestant for Trickster {
         Ok(self.then.to_owned())
     }
 
+    fn extension(&self) -> Option<&'static str> {
+        Best.extension()
+    }
+
     fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
         Best.prepare(lane)
     }

@@ -2,7 +2,7 @@
 
 use super::Contestant;
 use super::dblink::DayViews;
-use super::statements::{at_once, commented, extension, held, lacks, text};
+use super::statements::{at_once, commented, held, text};
 use crate::bench::evidence::Evidence;
 use crate::bench::ground::Work;
 use crate::bench::lane::Lane;
@@ -93,13 +93,12 @@ impl Contestant for Convert {
         Ok(format!("{load}\n{}", shown(lane)))
     }
 
-    fn left_out<'a>(&'a self, lane: &'a Lane) -> Work<'a, Option<String>> {
-        Box::pin(lacks(lane, "dblink"))
+    fn extension(&self) -> Option<&'static str> {
+        Some("dblink")
     }
 
     fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
         Box::pin(async move {
-            extension(lane, "dblink").await?;
             if !self.load {
                 LOADER.load(lane).await?;
             }

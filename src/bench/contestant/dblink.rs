@@ -1,9 +1,7 @@
 //! dblink: as operators run it, with several sessions, and at its best.
 
 use super::Contestant;
-use super::statements::{
-    at_once, commented, day_view, extension, held, held_by_days, lacks, over_dblink, text,
-};
+use super::statements::{at_once, commented, day_view, held, held_by_days, over_dblink, text};
 use crate::bench::evidence::Evidence;
 use crate::bench::ground::Work;
 use crate::bench::lane::Lane;
@@ -95,12 +93,12 @@ impl Contestant for DayViews {
         self.shown(lane)
     }
 
-    fn left_out<'a>(&'a self, lane: &'a Lane) -> Work<'a, Option<String>> {
-        Box::pin(lacks(lane, "dblink"))
+    fn extension(&self) -> Option<&'static str> {
+        Some("dblink")
     }
 
-    fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
-        Box::pin(extension(lane, "dblink"))
+    fn prepare<'a>(&'a self, _: &'a Lane) -> Work<'a, ()> {
+        Box::pin(async { Ok(()) })
     }
 
     fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {
@@ -149,12 +147,12 @@ impl Contestant for Best {
         ))
     }
 
-    fn left_out<'a>(&'a self, lane: &'a Lane) -> Work<'a, Option<String>> {
-        Box::pin(lacks(lane, "dblink"))
+    fn extension(&self) -> Option<&'static str> {
+        Some("dblink")
     }
 
-    fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
-        Box::pin(extension(lane, "dblink"))
+    fn prepare<'a>(&'a self, _: &'a Lane) -> Work<'a, ()> {
+        Box::pin(async { Ok(()) })
     }
 
     fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {

@@ -1,7 +1,7 @@
 //! postgres_fdw: one INSERT … SELECT from a foreign table over a view at the source.
 
 use super::Contestant;
-use super::statements::{at_once, commented, extension, held, text};
+use super::statements::{at_once, commented, held, text};
 use crate::bench::evidence::Evidence;
 use crate::bench::ground::Work;
 use crate::bench::lane::Lane;
@@ -111,14 +111,16 @@ impl Contestant for ForeignTable {
         .join("\n"))
     }
 
-    fn left_out<'a>(&'a self, lane: &'a Lane) -> Work<'a, Option<String>> {
-        let why = "it needs a view at the source, and the source is only read";
-        Box::pin(async move { Ok((!lane.is_ours).then(|| why.into())) })
+    fn extension(&self) -> Option<&'static str> {
+        Some("postgres_fdw")
+    }
+
+    fn left_out(&self, lane: &Lane) -> Option<&'static str> {
+        (!lane.is_ours).then_some("it needs a view at the source, and the source is only read")
     }
 
     fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
         Box::pin(async move {
-            extension(lane, "postgres_fdw").await?;
             let source = lane.source().endpoint.connect().await?;
             source.batch(&ForeignTable::view(lane)?).await?;
             at_once(lane, &ForeignTable::definitions(lane)?).await

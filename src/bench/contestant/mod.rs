@@ -33,9 +33,14 @@ pub trait Contestant: Send + Sync {
     /// The template's query cannot be bound for the tenant.
     fn script(&self, lane: &Lane) -> Result<String>;
 
-    /// Why it cannot take part here; `None` when it can.
-    fn left_out<'a>(&'a self, _lane: &'a Lane) -> Work<'a, Option<String>> {
-        Box::pin(async { Ok(None) })
+    /// An extension that it needs in the warehouse.
+    fn extension(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Why it cannot take part here, beyond a missing extension; `None` when it can.
+    fn left_out(&self, _lane: &Lane) -> Option<&'static str> {
+        None
     }
 
     /// What must be there before, not timed.

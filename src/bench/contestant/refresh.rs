@@ -2,7 +2,7 @@
 
 use super::Contestant;
 use super::dblink::DayViews;
-use super::statements::{commented, extension, held_by_days, lacks, text};
+use super::statements::{commented, held_by_days, text};
 use crate::bench::evidence::Evidence;
 use crate::bench::ground::Work;
 use crate::bench::lane::Lane;
@@ -62,22 +62,18 @@ impl Contestant for RefreshViews {
         .join("\n"))
     }
 
-    fn left_out<'a>(&'a self, lane: &'a Lane) -> Work<'a, Option<String>> {
-        Box::pin(async {
-            if self.concurrently && lane.template.unique.is_empty() {
-                return Ok(Some(
-                    "REFRESH … CONCURRENTLY needs a unique index, and the template declares no `unique`".into(),
-                ));
-            }
-            lacks(lane, "dblink").await
-        })
+    fn extension(&self) -> Option<&'static str> {
+        Some("dblink")
+    }
+
+    fn left_out(&self, lane: &Lane) -> Option<&'static str> {
+        (self.concurrently && lane.template.unique.is_empty()).then_some(
+            "REFRESH … CONCURRENTLY needs a unique index, and the template declares no `unique`",
+        )
     }
 
     fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
-        Box::pin(async move {
-            extension(lane, "dblink").await?;
-            LOADER.load(lane).await
-        })
+        Box::pin(async move { LOADER.load(lane).await })
     }
 
     fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {

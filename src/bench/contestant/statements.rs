@@ -4,7 +4,6 @@ use crate::bench::evidence::{Evidence, Seen};
 use crate::bench::lane::{Lane, Source};
 use crate::error::{At, Result};
 use crate::pg::Session;
-use crate::sql::literal;
 use crate::unit::{Day, Window};
 use std::fmt::Write as _;
 
@@ -58,39 +57,6 @@ pub fn text(statements: &[String]) -> String {
 /// `text` with a comment line above it.
 pub fn commented(comment: &str, text: &str) -> String {
     format!("-- {comment}\n{text}")
-}
-
-/// Why a contestant that needs an extension is left out: a bench makes none in a warehouse that is not ours.
-///
-/// # Errors
-/// The server's.
-pub async fn lacks(lane: &Lane, name: &str) -> Result<Option<String>> {
-    if lane.is_ours {
-        return Ok(None);
-    }
-    let there = format!(
-        "SELECT 1 FROM pg_extension WHERE extname = {}",
-        literal(name)
-    );
-    let session = lane.warehouse.connect().await?;
-    let found = !session.simple(&there).await?.rows.is_empty();
-    Ok((!found)
-        .then(|| format!("the warehouse has no extension `{name}`, and a bench makes none there")))
-}
-
-/// Makes sure that an extension is there, in a warehouse that is ours.
-///
-/// # Errors
-/// It cannot be made.
-pub async fn extension(lane: &Lane, name: &str) -> Result<()> {
-    if !lane.is_ours {
-        return Ok(());
-    }
-    let session = lane.warehouse.connect().await?;
-    session
-        .batch(&format!("CREATE EXTENSION IF NOT EXISTS {name}"))
-        .await
-        .at(|| format!("extension `{name}`"))
 }
 
 /// Runs statements on a session of their own, as one message: no round trip between them.
