@@ -11,21 +11,20 @@
 use super::Place;
 use super::indexes::build_indexes;
 use super::moving::{Moved, Moving};
-use super::prepare::make_staging;
+use super::prepare::{NewTable, make_tables};
 use super::shape::Shape;
 use super::staging::becomes_year;
-use super::tables::{column_list, create_table, day_table, staging_table, year_table};
+use super::tables::{column_list, day_table, staging_table, year_table};
 use super::transaction::{
     AUTOVACUUM_GIVES_WAY, open_session, patient_transaction, short_transaction,
 };
 use super::views::{replace_tenant_view, shown_tables, shows_nothing};
 use crate::catalog::fold_line::FoldLine;
-use crate::catalog::relations::{self, Relation, RelationKind};
-use crate::catalog::{fold_line, lease};
+use crate::catalog::{fold_line, lease, relations};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::{Access, Session};
 use crate::sql::{ident, qualified};
-use crate::unit::{Day, Window};
+use crate::unit::Day;
 use futures_util::future::try_join_all;
 use std::time::{Duration, Instant};
 
@@ -120,7 +119,8 @@ async fn copy_into_new_year(
     let (staging, table) = (staging_table(template, year), year_table(template, year));
     short_transaction(session, folding.lock_timeout, async || {
         lease::check(session, folding.run, place.tenant, template).await?;
-        make_staging(session, place, year, folding.reader).await
+        let staging = NewTable::staging(place, year, false);
+        make_tables(session, place, &[staging], folding.reader).await
     })
     .await
     .at(|| format!("table `{schema}.{table}`"))?;
@@ -211,39 +211,6 @@ fn days_a_transaction(days: &[(Day, u64)]) -> usize {
             room
         })
         .count()
-}
-
-/// Makes a table that no view shows, without indexes, and the catalog's line of it, within a transaction of the caller's.
-pub(super) async fn make_table_here(
-    session: &Session,
-    place: Place<'_>,
-    table: &str,
-    kind: RelationKind,
-    window: Window,
-    reader: &str,
-) -> Result<()> {
-    let schema = place.schema.as_str();
-    relations::refuse_foreign(session, schema, &[table.to_owned()]).await?;
-    session
-        .batch(&format!(
-            "{}; GRANT SELECT ON {} TO {}",
-            create_table(schema, table, place.template, window),
-            qualified(schema, table),
-            ident(reader)
-        ))
-        .await?;
-    relations::add(
-        session,
-        Some(place.tenant),
-        &place.template.name,
-        &[Relation {
-            schema: schema.to_owned(),
-            name: table.to_owned(),
-            kind,
-            window: Some(window),
-        }],
-    )
-    .await
 }
 
 /// Ordered by time, so that a day's rows lie together in their year. `condition` is a WHERE clause or empty.

@@ -22,12 +22,33 @@ const TABLES_A_TRANSACTION: usize = 50;
 /// Sessions that make tables side by side.
 const SESSIONS: usize = 4;
 
-struct NewTable {
+/// A table that is to be made, without indexes.
+pub(super) struct NewTable {
     name: String,
     /// Of a staging table: the year has a table, which it is to replace.
     replaces: bool,
     kind: RelationKind,
     window: Window,
+}
+
+impl NewTable {
+    pub fn day(place: Place<'_>, day: Day) -> NewTable {
+        NewTable {
+            name: day_table(&place.template.name, day),
+            replaces: false,
+            kind: RelationKind::Day,
+            window: Window::single(day),
+        }
+    }
+
+    pub fn staging(place: Place<'_>, year: i32, replaces: bool) -> NewTable {
+        NewTable {
+            name: staging_table(&place.template.name, year),
+            replaces,
+            kind: RelationKind::Staging,
+            window: year_window(year),
+        }
+    }
 }
 
 /// What tables are made with.
@@ -125,29 +146,21 @@ fn missing_tables(
     days: &BTreeSet<Day>,
     today: Day,
 ) -> Vec<NewTable> {
-    let template = &place.template.name;
     let mut missing = Vec::new();
     let ahead = Window::new(today, today.plus(DAYS_AHEAD_AND_TODAY));
     let wanted: BTreeSet<Day> = days.iter().copied().chain(ahead.days()).collect();
     let mut years = BTreeSet::new();
     for day in wanted {
         match shape.destination(day) {
-            Destination::DayTable if !shape.days.contains(&day) => missing.push(NewTable {
-                name: day_table(template, day),
-                replaces: false,
-                kind: RelationKind::Day,
-                window: Window::single(day),
-            }),
+            Destination::DayTable if !shape.days.contains(&day) => {
+                missing.push(NewTable::day(place, day));
+            }
             // A year is built for days that are asked for, never for those that only lie ahead.
             Destination::Staging(year)
                 if days.contains(&day) && !shape.staging.contains(&year) && years.insert(year) =>
             {
-                missing.push(NewTable {
-                    name: staging_table(template, year),
-                    replaces: shape.years.contains(&year),
-                    kind: RelationKind::Staging,
-                    window: year_window(year),
-                });
+                let replaces = shape.years.contains(&year);
+                missing.push(NewTable::staging(place, year, replaces));
             }
             _ => {}
         }
@@ -172,23 +185,8 @@ fn names_taken(place: Place<'_>, table: &NewTable) -> Vec<String> {
     tables
 }
 
-/// Makes the staging table of a year that has no table, within a transaction of the caller's.
-pub(super) async fn make_staging(
-    session: &Session,
-    place: Place<'_>,
-    year: i32,
-    reader: &str,
-) -> Result<()> {
-    let table = NewTable {
-        name: staging_table(&place.template.name, year),
-        replaces: false,
-        kind: RelationKind::Staging,
-        window: year_window(year),
-    };
-    make_tables(session, place, &[table], reader).await
-}
-
-async fn make_tables(
+/// Makes tables and the catalog's lines of them, within a transaction of the caller's.
+pub(super) async fn make_tables(
     session: &Session,
     place: Place<'_>,
     tables: &[NewTable],

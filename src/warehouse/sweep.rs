@@ -9,7 +9,9 @@ use super::fold::Folding;
 use super::rebuild::{beyond_the_line, empty_staging, unstage};
 use super::shape::{Shape, year_window};
 use super::tables::{day_table, staging_table, year_table};
-use super::transaction::{about_locks, patient_transaction, short_transaction};
+use super::transaction::{
+    AUTOVACUUM_GIVES_WAY, about_locks, patient_transaction, short_transaction,
+};
 use crate::catalog::{fold_line, lease, relations};
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
@@ -93,6 +95,7 @@ pub async fn sweep(
     if !shape.staging.is_empty() {
         let beyond = beyond_the_line(session, place, shape).await?;
         unstage(session, place, &beyond, folding.run, folding.lock_timeout).await?;
+        sweep.folding.lock_timeout = AUTOVACUUM_GIVES_WAY;
         for year in empty_staging(session, place, shape).await? {
             if sweep.dropped(staging_table(template, year)).await? {
                 shape.staging.remove(&year);

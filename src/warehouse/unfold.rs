@@ -1,15 +1,15 @@
 //! The unfold: days come back from their year tables into day tables of their own. The fold's steps, backwards.
 
 use super::Place;
-use super::fold::{Folding, copied, copy_statement, make_table_here, size};
+use super::fold::{Folding, copied, copy_statement, size};
 use super::in_window;
 use super::indexes::create_indexes;
 use super::moving::{Moved, Moving};
+use super::prepare::{NewTable, make_tables};
 use super::shape::Shape;
 use super::tables::{day_table, year_table};
 use super::transaction::short_transaction;
 use crate::catalog::lease;
-use crate::catalog::relations::RelationKind;
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
 use crate::sql::qualified;
@@ -73,15 +73,8 @@ async fn unfold_day(
     );
     short_transaction(session, folding.lock_timeout, async || {
         lease::check(session, folding.run, place.tenant, template).await?;
-        make_table_here(
-            session,
-            place,
-            &table,
-            RelationKind::Day,
-            window,
-            folding.reader,
-        )
-        .await?;
+        let table_of_day = NewTable::day(place, day);
+        make_tables(session, place, &[table_of_day], folding.reader).await?;
         copied(session.execute(&copy, &[]).await?, rows)?;
         create_indexes(session, place, &table).await
     })
