@@ -8,7 +8,8 @@
 //! A row whose time moved leaves one day and comes into another. No reader may see it in neither, so both days are brought
 //! up in one transaction, from one snapshot of the source: where a new row's key stands in a day beyond the window, that
 //! day is taken along. Where a key vanishes and no day of the window has it, another window may: such days wait until the
-//! pair's other days are through, and are then brought up together.
+//! pair's other days are through, and are then brought up together. A key that nobody has then is looked for at the
+//! source, on all other days that are loaded ([`super::moved`]).
 //!
 //! # Memory usage
 //!
@@ -24,11 +25,12 @@ use super::land::DayFiles;
 use super::pull::Pulled;
 use crate::catalog::ledger::{self, LoadedDay};
 use crate::copy::{Tally, tuple_hash, tuples};
+use crate::error::{Error, Kind};
 use crate::pg::Session;
 use crate::unit::Day;
 use crate::warehouse::difference::{
-    Keys, MATCH_BYTES_PER_ROW, Standing, begin_difference, days_of_keys, delete_rows,
-    finish_difference, keys_vanish, standing,
+    Keys, MATCH_BYTES_PER_ROW, Standing, Vanished, begin_difference, days_of_keys, delete_rows,
+    finish_difference, standing,
 };
 use crate::warehouse::{self, Destination};
 use futures_util::StreamExt;
@@ -126,7 +128,9 @@ impl Haul<'_> {
                 .await?
         } else {
             let mut files = self.files_of(changed.iter().map(|day| day.day))?;
-            let written = self.write_buffered(&mut files, to, changed, hints).await;
+            let written = self
+                .write_buffered(&mut files, from, to, changed, hints)
+                .await;
             unless_failed(files, written).await?
         };
         Ok(match hauled {
@@ -165,6 +169,7 @@ impl Haul<'_> {
     async fn write_buffered(
         &self,
         files: &mut Option<DayFiles<'_>>,
+        from: &Session,
         to: &Session,
         changed: Vec<ChangedDay>,
         hints: &RefreshHints<'_>,
@@ -197,7 +202,7 @@ impl Haul<'_> {
                 inserted,
             });
         }
-        self.write(files, to, matched, hints).await
+        self.write(files, from, to, matched, hints).await
     }
 
     /// A day whose rows do not fit the budget is pulled a second time, and only what is new is held.
@@ -281,7 +286,7 @@ impl Haul<'_> {
             gone: standing.gone(),
             inserted,
         };
-        self.write(files, to, vec![matched], hints).await
+        self.write(files, from, to, vec![matched], hints).await
     }
 
     /// DELETE + COPY, streaming, in one transaction.
@@ -322,52 +327,59 @@ impl Haul<'_> {
     async fn write(
         &self,
         files: &mut Option<DayFiles<'_>>,
+        from: &Session,
         to: &Session,
         matched: Vec<Matched>,
         hints: &RefreshHints<'_>,
     ) -> Result<Hauled, Fault> {
-        let mut ours: BTreeSet<Day> = matched.iter().map(|m| m.day.day).collect();
-        if let Some(mut keys) = Keys::new(self.place) {
-            for m in &matched {
-                m.day.rows.each(|tuple| keys.push(tuple));
-            }
-            let keys = keys.ready();
-            if hints.patient && self.keys_vanish(to, &matched, &keys).await? {
-                to.batch("ROLLBACK").await.map_err(target)?;
-                return Ok(Hauled::Waiting(Vec::new(), ours));
-            }
-            ours.extend(&hints.followed);
-            let elsewhere = days_of_keys(to, self.place, &keys, &ours)
-                .await
-                .map_err(target)?;
-            if !elsewhere.is_empty() {
-                to.batch("ROLLBACK").await.map_err(target)?;
-                return Ok(Hauled::Elsewhere(elsewhere));
-            }
+        let Some(mut keys) = Keys::new(self.place) else {
+            return self.write_all(files, to, matched).await;
+        };
+        for m in &matched {
+            m.day.rows.each(|tuple| keys.push(tuple));
+        }
+        let mut vanished = Vanished::like(&keys);
+        for m in matched.iter().filter(|m| !m.gone.is_empty()) {
+            let at = (m.day.destination, m.day.day);
+            let added = vanished.add(to, self.place, at, &m.gone, &keys);
+            added.await.map_err(target)?;
+        }
+        let changed: BTreeSet<Day> = matched.iter().map(|m| m.day.day).collect();
+        if hints.patient && !vanished.is_empty() {
+            to.batch("ROLLBACK").await.map_err(target)?;
+            return Ok(Hauled::Waiting(Vec::new(), changed));
+        }
+        let with = hints.with.iter().flat_map(|haul| haul.window.days());
+        let pulled: BTreeSet<Day> = self.window.days().chain(with).collect();
+        let brought_up = &pulled | &hints.followed;
+        let mut elsewhere = days_of_keys(to, self.place, &keys).await.map_err(target)?;
+        elsewhere.retain(|day| !changed.contains(day));
+        if hints.apart {
+            elsewhere.retain(|day| !hints.followed.contains(day));
+        }
+        if let Some(day) = elsewhere.intersection(&brought_up).next() {
+            return Err(self.stands_on_two_days(*day));
+        }
+        if !vanished.is_empty() {
+            let moved = self.days_they_moved_to(from, to, &vanished, &brought_up, hints.asking);
+            elsewhere.append(&mut moved.await?);
+        }
+        if !elsewhere.is_empty() {
+            to.batch("ROLLBACK").await.map_err(target)?;
+            return Ok(Hauled::Elsewhere(elsewhere));
         }
         self.write_all(files, to, matched).await
     }
 
-    async fn keys_vanish(
-        &self,
-        to: &Session,
-        matched: &[Matched],
-        keys: &Keys,
-    ) -> Result<bool, Fault> {
-        let gone: usize = matched.iter().map(|m| m.gone.len()).sum();
-        if gone as u64 > matched.iter().map(|m| m.inserted).sum() {
-            return Ok(true);
-        }
-        for m in matched.iter().filter(|m| !m.gone.is_empty()) {
-            let ChangedDay {
-                day, destination, ..
-            } = m.day;
-            let vanish = keys_vanish(to, self.place, destination, day, &m.gone, keys);
-            if vanish.await.map_err(target)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    /// A key that came new stands on `day`, which is as the source has it.
+    fn stands_on_two_days(&self, day: Day) -> Fault {
+        let unique = self.place.template.unique.join(", ");
+        let message = format!("a row with the same `{unique}` stands on {day}, too");
+        Error::new(Kind::Data, message)
+            .with_hint(
+                "what the template calls `unique` must be so across all days: correct the rows at the source, or the template",
+            )
+            .into()
     }
 
     /// All deletes before all inserts, so that a row may move between the days.

@@ -10,6 +10,7 @@ use super::day_buffer::DayBuffer;
 use super::errand::Work;
 use super::hauled::{Fault, Hauled, landing, source, target};
 use super::land::{DayFiles, Lake};
+use super::moved::Asking;
 use super::stall::{Meter, unless_stalled};
 use crate::catalog::landed::{self, Ledger};
 use crate::catalog::ledger::{Entry, LoadedDay};
@@ -28,17 +29,20 @@ use std::time::Duration;
 pub(super) const SEND_BYTES: usize = 128 << 10;
 
 /// What a refresh may know from the tries and windows before it.
-#[derive(Clone, Default)]
 pub(super) struct RefreshHints<'a> {
     /// Replace the day whole.
     pub replace: bool,
-    /// Days that were refreshed in this run because rows had moved out of them: they are not asked for again.
+    /// The day is refreshed by itself, though rows moved between it and others: they do not fit together.
+    pub apart: bool,
+    /// Days that were refreshed so in this run: they are not asked for again.
     pub followed: BTreeSet<Day>,
     /// Days that are refreshed in the same transactions, at the source and in the warehouse: rows moved between them and
     /// the window.
     pub with: &'a [Haul<'a>],
     /// Days from which keys vanish are to wait until the pair's other days are through.
     pub patient: bool,
+    /// How to find the days to which rows moved that vanished.
+    pub asking: Asking<'a>,
 }
 
 /// What is hauled, and how.

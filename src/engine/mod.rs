@@ -14,6 +14,7 @@ mod haul;
 mod hauled;
 mod keeper;
 pub mod land;
+mod moved;
 mod pace;
 mod pair;
 mod pull;

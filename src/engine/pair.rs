@@ -67,7 +67,7 @@ pub(super) struct ReadyPair {
     pub landed: Landed,
     /// Days go into files alone.
     pub alone: bool,
-    /// Days refreshed because rows had moved out of them.
+    /// Days refreshed by themselves because rows had moved out of them, and they did not fit together with where to.
     pub followed: std::sync::Mutex<BTreeSet<Day>>,
     /// Days from which keys vanished, left as they are until the pair's other days are through.
     pub waiting: std::sync::Mutex<BTreeSet<Day>>,

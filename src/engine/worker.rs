@@ -6,6 +6,7 @@ use super::event::Event;
 use super::haul::{Haul, RefreshHints};
 use super::hauled::{Fault, Hauled, Refreshed, Side};
 use super::land::FromWarehouse;
+use super::moved::Asking;
 use super::pair::Source;
 use super::queue::{Job, Next, PairIndex};
 use super::retry;
@@ -208,7 +209,6 @@ impl Worker {
                 return After::Done.into();
             }
             Some(Ok(Hauled::Refreshed(days))) => {
-                lock(&shared.pairs[pair].followed).extend(with);
                 self.refreshed(pair, window, errand, days, tries);
                 return After::Done.into();
             }
@@ -344,11 +344,17 @@ impl Worker {
             })
             .collect();
         let slot = self.slot;
+        let asking = Asking {
+            bind: &|window| ready.bind(window),
+            warn: &|note| shared.warn(note),
+        };
         let hints = RefreshHints {
             replace,
+            apart: self.apart,
             followed: lock(&ready.followed).clone(),
             with: &beside,
             patient: !self.apart && ready.may_wait(shared.queue().has_others(pair, window)),
+            asking,
         };
         let moved = |rows, bytes| {
             shared.observer.event(&Event::Moved { slot, rows, bytes });

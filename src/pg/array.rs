@@ -39,16 +39,6 @@ impl RawArray {
         self.count += 1;
     }
 
-    /// An empty array of the same element type.
-    #[must_use]
-    pub fn emptied(&self) -> RawArray {
-        RawArray::new(self.element_oid)
-    }
-
-    pub fn len(&self) -> usize {
-        usize::try_from(self.count).unwrap_or(0)
-    }
-
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }

@@ -18,7 +18,8 @@ pub use draft::{Draft, bind_query};
 pub use finding::{Finding, Severity};
 pub use lint::{lint, lint_columns};
 pub use source::{
-    Mismatch, SOURCE_SETTINGS, check_source, copy_out_sql, mismatches, select_sql, wrap,
+    Mismatch, SOURCE_SETTINGS, check_source, copy_out_sql, days_of_keys_sql, mismatches,
+    select_sql, wrap,
 };
 
 use crate::error::{Error, Result};

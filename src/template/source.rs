@@ -3,8 +3,8 @@
 use super::Template;
 use super::mask::masked;
 use crate::error::{Error, Kind, Result};
-use crate::schema::{PgType, Salt, SourceColumn};
-use crate::sql::ident;
+use crate::schema::{Column, PgType, Salt, SourceColumn};
+use crate::sql::{ident, literal};
 
 /// Sent after `BEGIN READ ONLY`: whatever a server, database or role has for settings, the same rows arrive as the same
 /// bytes, and `{from}` and `::date` mean UTC. `pg_catalog` is always searched first, without being named.
@@ -31,17 +31,59 @@ pub fn select_sql(template: &Template, bound_query: &str, masks: Option<&Salt>) 
         .iter()
         .map(|c| {
             let name = ident(&c.name);
-            let value = format!("(q.{name})::{}", c.cast());
-            match (c.mask, masks) {
-                (Some(mask), Some(salt)) => {
-                    let masked = masked(mask, c, &value, salt);
-                    format!("({masked})::{} AS {name}", c.ty.bare())
-                }
-                _ => format!("{value} AS {name}"),
-            }
+            let value = mask_sql(c, masks).unwrap_or_else(|| format!("(q.{name})::{}", c.cast()));
+            format!("{value} AS {name}")
         })
         .collect();
     format!("SELECT {} FROM {}", columns.join(", "), wrap(bound_query))
+}
+
+/// The mask of a column of `q`, where it is masked.
+fn mask_sql(column: &Column, masks: Option<&Salt>) -> Option<String> {
+    let (mask, salt) = (column.mask?, masks?);
+    let value = format!("(q.{})::{}", ident(&column.name), column.cast());
+    Some(format!(
+        "({})::{}",
+        masked(mask, column, &value, salt),
+        column.ty.bare()
+    ))
+}
+
+/// The UTC days on which rows with certain keys stand, as texts, each with how many. `keys` are columns with the insides of
+/// arrays of their values; what stands in the same place of each array is one key. Columns are compared as they are, so
+/// that indexes are of use.
+pub fn days_of_keys_sql(
+    template: &Template,
+    bound_query: &str,
+    masks: Option<&Salt>,
+    keys: &[(usize, String)],
+) -> String {
+    let (mut names, mut arrays) = (Vec::new(), Vec::new());
+    for (column, values) in keys {
+        let column = &template.columns[*column];
+        names.push(mask_sql(column, masks).unwrap_or_else(|| format!("q.{}", ident(&column.name))));
+        let array = literal(&format!("{{{values}}}"));
+        arrays.push(format!("{array}::{}[]", column.ty.bare()));
+    }
+    let mut conditions: Vec<String> = names
+        .iter()
+        .zip(&arrays)
+        .map(|(name, array)| format!("{name} = ANY ({array})"))
+        .collect();
+    if keys.len() > 1 {
+        conditions.push(format!(
+            "({}) IN (SELECT * FROM unnest({}))",
+            names.join(", "),
+            arrays.join(", ")
+        ));
+    }
+    format!(
+        "SELECT (q.{})::{}::date, count(*) FROM {} WHERE {} GROUP BY 1",
+        ident(&template.time_column),
+        template.columns[template.time_index()].ty.bare(),
+        wrap(bound_query),
+        conditions.join(" AND ")
+    )
 }
 
 /// The statement that fetches a window. `masks` are those of the configuration at a tenant, and none where the warehouse

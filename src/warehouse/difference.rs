@@ -8,7 +8,7 @@ use crate::catalog::ledger::{self, Entry, LoadedDay};
 use crate::catalog::{fold_line, lease, relations};
 use crate::copy::{LocatedRows, Tid, fields};
 use crate::error::{Error, Kind, Result};
-use crate::pg::{RawArray, Session};
+use crate::pg::{RawArray, Session, ToSql};
 use crate::sql::{bound, ident, qualified};
 use crate::unit::{Day, Window};
 use chrono::NaiveDate;
@@ -21,7 +21,7 @@ pub const MATCH_BYTES_PER_ROW: u64 = 40;
 /// `pg_type.oid` of `tid`.
 const TID_OID: u32 = 27;
 
-/// Rows deleted, or keys looked up, by one statement.
+/// Rows deleted, or looked at, by one statement.
 const BATCH: usize = 10_000;
 
 /// The rows of one day as they stand in the warehouse; what the source still has is taken out of it.
@@ -149,9 +149,8 @@ pub async fn delete_rows(
 
 /// The unique keys of tuples, column by column, to be looked up in other days.
 pub struct Keys {
-    /// Positions of the template's unique columns, with their arrays.
+    /// Positions of the template's unique columns, with their values.
     columns: Vec<(usize, RawArray)>,
-    batches: Vec<Vec<RawArray>>,
 }
 
 impl Keys {
@@ -166,10 +165,7 @@ impl Keys {
             .collect();
         // An array of arrays would be a matrix: such keys are left to the unique index.
         let arrays = columns.iter().any(|(at, _)| template.columns[*at].ty.array);
-        (!columns.is_empty() && !arrays).then_some(Keys {
-            columns,
-            batches: Vec::new(),
-        })
+        (!columns.is_empty() && !arrays).then_some(Keys { columns })
     }
 
     pub fn push(&mut self, tuple: &[u8]) {
@@ -177,13 +173,15 @@ impl Keys {
             let value = fields(tuple).nth(*column).flatten();
             array.push(value);
         }
-        if self.columns[0].1.len() >= BATCH {
-            self.batch();
-        }
     }
 
-    /// For SQL: the arrays as parameters, their names as columns of `k`, and the condition that they are equal to `v`'s.
-    fn columns_of(&self, place: Place<'_>) -> (String, String, String) {
+    fn is_empty(&self) -> bool {
+        self.columns[0].1.is_empty()
+    }
+
+    /// For SQL: the keys as rows of `k`, whose parameters are [`Keys::params`], and the condition that they are equal to
+    /// `v`'s.
+    fn as_rows(&self, place: Place<'_>) -> (String, String) {
         let (mut arrays, mut names, mut equal) = (Vec::new(), Vec::new(), Vec::new());
         for (i, (column, _)) in self.columns.iter().enumerate() {
             let column = &place.template.columns[*column];
@@ -191,32 +189,12 @@ impl Keys {
             names.push(format!("k{i}"));
             equal.push(format!("v.{} = k.k{i}", ident(&column.name)));
         }
-        (arrays.join(", "), names.join(", "), equal.join(" AND "))
+        let rows = format!("unnest({}) AS k ({})", arrays.join(", "), names.join(", "));
+        (rows, equal.join(" AND "))
     }
 
-    /// The keys, some thousands at a time. All were pushed: [`Keys::ready`].
-    fn batches(&self) -> &[Vec<RawArray>] {
-        &self.batches
-    }
-
-    /// Call it after the last key was pushed.
-    pub fn ready(mut self) -> Keys {
-        if !self.columns[0].1.is_empty() {
-            self.batch();
-        }
-        self
-    }
-
-    fn batch(&mut self) {
-        let full = self
-            .columns
-            .iter_mut()
-            .map(|(_, array)| {
-                let empty = array.emptied();
-                std::mem::replace(array, empty)
-            })
-            .collect();
-        self.batches.push(full);
+    fn params(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.columns.iter().map(|(_, array)| array as _).collect()
     }
 }
 
@@ -238,7 +216,7 @@ async fn shown_now(session: &Session, place: Place<'_>) -> Result<Vec<(String, O
         .collect())
 }
 
-/// Days of the pair, other than those of `except`, in which rows with these keys stand: rows that moved.
+/// Days of the pair on which rows with these keys stand.
 ///
 /// # Errors
 /// The warehouse's.
@@ -246,17 +224,19 @@ pub async fn days_of_keys(
     session: &Session,
     place: Place<'_>,
     keys: &Keys,
-    except: &BTreeSet<Day>,
 ) -> Result<BTreeSet<Day>> {
     let template = place.template;
-    let (arrays, names, equal) = keys.columns_of(place);
+    if keys.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let (rows, equal) = keys.as_rows(place);
     // Table by table, not through the tenant view: its arm with a WHERE keeps the planner from the index.
     let arms: Vec<String> = shown_now(session, place)
         .await?
         .into_iter()
         .map(|(table, below)| {
             format!(
-                "SELECT {} FROM unnest({arrays}) AS k ({names}) JOIN {} AS v ON {equal}{}",
+                "SELECT {} FROM {rows} JOIN {} AS v ON {equal}{}",
                 utc_day(template, "v."),
                 qualified(place.schema.as_str(), &table),
                 below.map_or_else(String::new, |below| format!(" AND v.{below}")),
@@ -266,54 +246,98 @@ pub async fn days_of_keys(
     if arms.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let statement = arms.join(" UNION ");
-    let mut days = BTreeSet::new();
-    for batch in keys.batches() {
-        let params: Vec<&(dyn crate::pg::ToSql + Sync)> =
-            batch.iter().map(|array| array as _).collect();
-        let rows = session.query(&statement, &params).await?;
-        days.extend(rows.iter().map(|row| Day::from(row.get::<_, NaiveDate>(0))));
-    }
-    Ok(&days - except)
+    let rows = session.query(&arms.join(" UNION "), &keys.params()).await?;
+    Ok(rows
+        .iter()
+        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
+        .collect())
 }
 
-/// Whether one of the rows in these places of a day has a key that is not among `keys`.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn keys_vanish(
-    session: &Session,
-    place: Place<'_>,
-    destination: Destination,
-    day: Day,
-    gone: &[Tid],
-    keys: &Keys,
-) -> Result<bool> {
-    let (arrays, names, equal) = keys.columns_of(place);
-    let tids = keys.columns.len() + 1;
-    let statement = format!(
-        "SELECT count(*) FROM {} AS v WHERE v.ctid = ANY (${tids}::tid[]) \
-         AND EXISTS (SELECT FROM unnest({arrays}) AS k ({names}) WHERE {equal})",
-        table(place, destination, day),
-    );
-    for gone in gone.chunks(BATCH) {
-        let mut places = RawArray::new(TID_OID);
-        gone.iter().for_each(|tid| places.push(Some(tid)));
-        let mut known = 0;
-        for batch in keys.batches() {
-            let mut params: Vec<&(dyn crate::pg::ToSql + Sync)> =
-                batch.iter().map(|array| array as _).collect();
-            params.push(&places);
-            known += session
-                .query_one(&statement, &params)
-                .await?
-                .get::<_, i64>(0);
-        }
-        if usize::try_from(known).unwrap_or(usize::MAX) < gone.len() {
-            return Ok(true);
+/// Keys of rows that are gone from their days, and did not come into others that are at hand.
+#[derive(Debug)]
+pub struct Vanished {
+    /// How many.
+    pub count: u64,
+    /// For each of the template's unique columns its values, separated by commas: the inside of an array as PostgreSQL
+    /// writes it. Of [`Vanished::MOST`] keys; more are only counted.
+    pub columns: Vec<(usize, String)>,
+}
+
+impl Vanished {
+    /// Keys that are kept.
+    pub const MOST: u64 = 100_000;
+
+    /// None yet, for the same columns.
+    pub fn like(keys: &Keys) -> Vanished {
+        Vanished {
+            count: 0,
+            columns: keys
+                .columns
+                .iter()
+                .map(|(at, _)| (*at, String::new()))
+                .collect(),
         }
     }
-    Ok(false)
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether some were only counted.
+    pub fn is_cut(&self) -> bool {
+        self.count > Vanished::MOST
+    }
+
+    /// Adds those of the rows in these places of a day whose keys are not among `keys`.
+    ///
+    /// # Errors
+    /// The warehouse's.
+    pub async fn add(
+        &mut self,
+        session: &Session,
+        place: Place<'_>,
+        (destination, day): (Destination, Day),
+        gone: &[Tid],
+        keys: &Keys,
+    ) -> Result<()> {
+        let (rows, equal) = keys.as_rows(place);
+        let arrays: Vec<String> = self
+            .columns
+            .iter()
+            .map(|(column, _)| {
+                let name = ident(&place.template.columns[*column].name);
+                format!("array_agg(v.{name})::text")
+            })
+            .collect();
+        let statement = format!(
+            "SELECT count(*), {} FROM {} AS v WHERE v.ctid = ANY (${}::tid[]) \
+             AND NOT EXISTS (SELECT FROM {rows} WHERE {equal})",
+            arrays.join(", "),
+            table(place, destination, day),
+            arrays.len() + 1,
+        );
+        for gone in gone.chunks(BATCH) {
+            let mut places = RawArray::new(TID_OID);
+            gone.iter().for_each(|tid| places.push(Some(tid)));
+            let mut params = keys.params();
+            params.push(&places);
+            let row = session.query_one(&statement, &params).await?;
+            let count: i64 = row.get(0);
+            self.count += count.unsigned_abs();
+            if count == 0 || self.is_cut() {
+                continue;
+            }
+            for (i, (_, values)) in self.columns.iter_mut().enumerate() {
+                let array: &str = row.get(i + 1);
+                let inside = array.strip_prefix('{').and_then(|a| a.strip_suffix('}'));
+                if !values.is_empty() {
+                    values.push(',');
+                }
+                values.push_str(inside.unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Completes the ledger rows of the days that were brought up, makes the indexes of the day tables of `new` days, and

@@ -167,3 +167,162 @@ fn files_of_days_between_which_rows_moved_hold_what_the_days_do() {
         is_right(&world);
     }
 }
+
+/// What a sync that looks back two days pulls.
+const LOOKBACK: [&str; 5] = ["sync", "--lookback", "2", "--today", events::TODAY];
+
+#[test]
+fn a_row_that_moves_to_a_day_that_nobody_pulls_is_never_missed() {
+    // Asked for a day at a time, and for all days at once; beyond the year, too.
+    for (name, template) in [
+        ("moved_out_days", events::slow(0.0)),
+        ("moved_out_range", events::TEMPLATE.to_owned()),
+    ] {
+        let world = World::new(name, &["acme"]);
+        let source = &world.tenants[0];
+        events::create(source);
+        events::fill(source, "2023-12-20", 91, 4);
+        world.set_up_events(&["acme"], &template);
+        let all = ["--from", "2023-12-20", "--to", "2024-03-19"];
+        world.backfill(&all).ok();
+        world.dayhaul(&LOOKBACK).ok();
+        let total = world.totals().0;
+        let readers = watch(&world, "note <> 'late'", &WAYS);
+        for to in [
+            "2024-03-14", // a day table
+            "2024-02-08", // the year, 40 days ago
+            "2023-12-25", // another year
+        ] {
+            move_row(&world, "2024-03-19", to);
+            // Rows that come at the same time do not hide it; nor do those that are gone for good.
+            source.run(
+                "INSERT INTO event SELECT max(id) + 1, '2024-03-19 23:00+00', 'late', 1 FROM event",
+            );
+            let late = source.one("SELECT count(*) FROM event WHERE note = 'late'");
+            world.dayhaul(&LOOKBACK).ok();
+            let seen = world.read("SELECT count(*) FROM public.event");
+            let expected = total.parse::<u32>().unwrap() + late.parse::<u32>().unwrap();
+            assert_eq!(
+                seen[0][0].as_deref(),
+                Some(expected.to_string().as_str()),
+                "{to}"
+            );
+            world.is_clean();
+            world.dayhaul(&["verify", "--today", events::TODAY]).ok();
+        }
+        let seen = readers.stop();
+        assert_eq!(seen.totals, [total].into(), "{seen:?}");
+        // What is deleted is nowhere.
+        source.run("DELETE FROM event WHERE at >= '2024-03-18 00:00+00' AND note <> 'late'");
+        let out = world.dayhaul(&LOOKBACK).ok();
+        assert!(!out.stderr.contains("moved"), "{}", out.stderr);
+        world.dayhaul(&["verify", "--today", events::TODAY]).ok();
+    }
+}
+
+#[test]
+fn keys_of_several_columns_are_found_where_they_went() {
+    let world = World::new("moved_keys", &["acme"]);
+    let source = &world.tenants[0];
+    events::create(source);
+    events::fill(source, "2024-02-01", 49, 4);
+    source.run("UPDATE event SET note = $$it's {a}, \"b\" \\ c $$ || id % 2 WHERE id % 3 = 0; UPDATE event SET note = '' WHERE id % 7 = 0");
+    let template = events::TEMPLATE.replace(
+        "unique = [\"id\"]",
+        "unique = [\"note\", \"id\", \"amount\"]",
+    );
+    let template = template.replace("varchar(20)", "text");
+    world.set_up_events(&["acme"], &template);
+    world
+        .backfill(&["--from", "2024-02-01", "--to", "2024-03-19"])
+        .ok();
+    source.run("UPDATE event SET at = at - interval '30 days' WHERE at >= '2024-03-18 00:00+00' AND at < '2024-03-20 00:00+00'");
+    world.dayhaul(&LOOKBACK).ok();
+    assert_eq!(world.totals().0, "196");
+    world.dayhaul(&["verify", "--today", events::TODAY]).ok();
+}
+
+#[test]
+fn a_source_that_cannot_say_in_time_where_rows_went_is_not_waited_for() {
+    let world = World::new("moved_late", &["acme"]);
+    let source = &world.tenants[0];
+    events::create(source);
+    events::fill(source, "2024-02-01", 49, 4);
+    // Only over many days it takes long.
+    let template = events::TEMPLATE.replace(
+        "WHERE",
+        "WHERE ({to} - {from} < interval '20 days' OR pg_sleep(5) IS NOT NULL) AND",
+    );
+    world.set_up_events(&["acme"], &template);
+    for month in [
+        ("2024-02-01", "2024-02-15"),
+        ("2024-02-16", "2024-03-02"),
+        ("2024-03-03", "2024-03-19"),
+    ] {
+        world.backfill(&["--from", month.0, "--to", month.1]).ok();
+    }
+    world.configure("[load]\nstall_timeout = \"2s\"\n");
+    move_row(&world, "2024-03-19", "2024-02-08");
+    let out = world.dayhaul(&LOOKBACK).ok();
+    for words in [
+        "gone from the source (1)",
+        "statement timeout",
+        "dayhaul verify",
+    ] {
+        assert!(out.stderr.contains(words), "{words}: {}", out.stderr);
+    }
+    let verify = ["verify", "--today", events::TODAY];
+    let out = world.dayhaul(&verify).exits(1);
+    assert!(out.stdout.contains("2024-02-08"), "{}", out.stdout);
+    world
+        .dayhaul(&[&["verify", "--repair"], &verify[1..]].concat())
+        .ok();
+    assert_eq!(world.totals().0, "196");
+}
+
+#[test]
+fn a_key_that_the_source_has_on_two_days_fails_its_day_and_no_other() {
+    let world = World::with_events("moved_twice", &["acme"], "2024-02-25", 25, 4);
+    let source = &world.tenants[0];
+    world.backfill(&RANGE).ok();
+    source.run("ALTER TABLE event DROP CONSTRAINT event_pkey");
+    // Between two day tables, within the year, from one to the other: with the day that has the key, and without it.
+    for (has, gets) in [
+        ("2024-03-10", "2024-03-15"),
+        ("2024-02-26", "2024-02-27"),
+        ("2024-03-16", "2024-02-28"),
+    ] {
+        source.run(&format!(
+            "INSERT INTO event SELECT id, '{gets} 12:00+00', 'twice', 1 FROM event WHERE (at AT TIME ZONE 'UTC')::date = '{has}' LIMIT 1"
+        ));
+        for range in [[has, gets], [gets, gets], ["2024-02-25", "2024-03-19"]] {
+            let from = range.iter().min().unwrap();
+            let to = range.iter().max().unwrap();
+            let refresh = [
+                "refresh",
+                "--json",
+                "--today",
+                events::TODAY,
+                "--from",
+                from,
+                "--to",
+                to,
+            ];
+            let report = world.dayhaul(&refresh).exits(1).json();
+            assert_eq!(report["totals"]["failed"], 1, "{has} {gets}: {report}");
+            let failure = &report["failures"][0];
+            assert_eq!(failure["days"][0][0], gets, "{failure}");
+            assert!(
+                failure["error"]
+                    .to_string()
+                    .contains(&format!("the same `id` stands on {has}, too")),
+                "{failure}"
+            );
+        }
+        source.run("DELETE FROM event WHERE note = 'twice'");
+        world
+            .dayhaul(&[&["refresh", "--today", events::TODAY], &RANGE[..]].concat())
+            .ok();
+        is_right(&world);
+    }
+}
