@@ -34,6 +34,20 @@ pub struct Change {
     pub inserted: u64,
 }
 
+impl Change {
+    /// Two changes of one day as one.
+    pub(super) fn after(first: Option<Change>, second: Option<Change>) -> Option<Change> {
+        match (first, second) {
+            (Some(first), Some(second)) => Some(Change {
+                before: first.before,
+                deleted: first.deleted + second.deleted,
+                inserted: first.inserted + second.inserted,
+            }),
+            (change, None) | (None, change) => change,
+        }
+    }
+}
+
 /// One unit's end.
 #[derive(Debug, Clone)]
 pub struct UnitReport {

@@ -6,6 +6,7 @@ pub mod ask;
 mod blame;
 mod compare;
 mod day_buffer;
+mod doubled;
 mod errand;
 pub mod event;
 mod failed;

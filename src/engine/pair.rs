@@ -86,6 +86,11 @@ impl ReadyPair {
         }
     }
 
+    /// Whether its rows come from a tenant.
+    pub fn has_tenant(&self) -> bool {
+        matches!(self.source, Source::Tenant(_))
+    }
+
     /// Whether it is this run that brings a day's rows into the warehouse.
     pub fn loads(&self, day: Day) -> bool {
         !self.alone && self.load.contains(&day)

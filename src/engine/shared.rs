@@ -45,11 +45,30 @@ pub(super) struct Shared {
 pub(super) struct Outcomes {
     /// The tables (`schema.table`) in which rows changed.
     pub changed_tables: BTreeSet<String>,
+    /// The tables into which days were loaded, without a look at the other tables of their pair.
+    pub loaded_tables: BTreeMap<PairIndex, BTreeSet<String>>,
     pub units: Vec<UnitReport>,
     pub failures: Vec<Failure>,
     /// What a person should know of the data.
     pub notes: Vec<String>,
     pub seconds: BTreeMap<PairIndex, f64>,
+}
+
+impl Outcomes {
+    /// A day that was brought up twice, because rows moved, is reported once: as it is now, and as changed if either time
+    /// found it so.
+    pub fn one_report_a_unit(&mut self) {
+        let mut units: BTreeMap<Unit, UnitReport> = BTreeMap::new();
+        for mut now in std::mem::take(&mut self.units) {
+            if let Some(before) = units.get(&now.unit) {
+                now.outcome = now.outcome.max(before.outcome);
+                now.change = Change::after(before.change, now.change)
+                    .filter(|_| now.outcome == Outcome::Changed);
+            }
+            units.insert(now.unit.clone(), now);
+        }
+        self.units = units.into_values().collect();
+    }
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -136,6 +155,12 @@ impl Shared {
     }
 
     pub fn report_loaded(&self, pair: PairIndex, days: &[LoadedDay], tries: u32) {
+        let tables = days.iter().map(|day| day.relation.clone());
+        lock(&self.outcomes)
+            .loaded_tables
+            .entry(pair)
+            .or_default()
+            .extend(tables);
         for day in days {
             self.report_day(pair, day, Outcome::Loaded, None, tries);
         }

@@ -53,11 +53,13 @@ impl Run<'_> {
             shared.report_lacking(index);
         }
         work_off(&shared, keeper, &self.cancel).await;
+        self.look_for_doubled_rows(&shared).await;
         if let Some(works) = waiting(&shared).await {
             *shared.queue() = Queue::new(limits, works);
             work_off(&shared, keeper, &self.cancel).await;
         }
         self.outcomes = shared.take_outcomes();
+        self.outcomes.one_report_a_unit();
         self.analyze().await;
         self.seconds = self
             .outcomes

@@ -199,7 +199,10 @@ impl Keys {
 }
 
 /// The tables that the tenant view shows, and of the year that holds the fold line what the view shows of it.
-async fn shown_now(session: &Session, place: Place<'_>) -> Result<Vec<(String, Option<String>)>> {
+pub(super) async fn shown_now(
+    session: &Session,
+    place: Place<'_>,
+) -> Result<Vec<(String, Option<String>)>> {
     let template = place.template;
     let Some(line) = fold_line::get(session, place.tenant, &template.name).await? else {
         return Ok(Vec::new());

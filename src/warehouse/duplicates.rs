@@ -1,13 +1,17 @@
-//! Days of a staged year whose rows share the values of the template's unique columns: they leave, so that the others can
-//! be revealed, and a later run fetches them again.
+//! Rows that stand twice, by the template's unique columns, because their time moved while a load fetched one day after the
+//! other. A year that is being built would not get its unique index: such days leave it, and a later run fetches them again.
+//! Across tables no index says so.
 
 use super::Place;
+use super::difference::shown_now;
 use super::staging::YearBuild;
-use super::tables::staging_table;
+use super::tables::{staging_table, utc_day};
 use crate::catalog::{lease, staged};
 use crate::error::Result;
-use crate::pg::Session;
-use crate::sql::{ident, qualified};
+use crate::pg::{Row, Session};
+use crate::schema::Column;
+use crate::sql::{ident, literal, qualified};
+use crate::template::Template;
 use crate::unit::Day;
 use chrono::NaiveDate;
 use std::collections::BTreeSet;
@@ -30,10 +34,7 @@ pub async fn set_duplicates_aside(
     let rows = session
         .query(&days_with_duplicates(place, year), &[])
         .await?;
-    let days: BTreeSet<Day> = rows
-        .iter()
-        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
-        .collect();
+    let days = days_of(&rows);
     staged::forget(
         session,
         place.tenant,
@@ -45,8 +46,116 @@ pub async fn set_duplicates_aside(
     Ok(days)
 }
 
-/// Deletes and gives the days. The session's time zone is UTC, so a cast to date names the UTC day. A null is equal to
-/// nothing in a unique index.
+/// Days of a pair that hold a row whose key stands in another of its tables, too, when one of the two tables is `fresh`.
+///
+/// Only where the tables' keys overlap are rows read: as a rule keys grow with time, and tables of different days have
+/// few in common. The ends of each table's first unique column come from its index.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn days_with_shared_keys(
+    session: &Session,
+    place: Place<'_>,
+    fresh: &BTreeSet<String>,
+) -> Result<BTreeSet<Day>> {
+    let template = place.template;
+    let unique: Vec<&Column> = template
+        .unique
+        .iter()
+        .filter_map(|name| template.columns.iter().find(|c| c.name == *name))
+        .collect();
+    let Some(first) = unique.first() else {
+        return Ok(BTreeSet::new());
+    };
+    let shown = shown_now(session, place).await?;
+    if shown.len() < 2 {
+        return Ok(BTreeSet::new());
+    }
+    let schema = place.schema.as_str();
+    let key = ident(&first.name);
+    let end = |table: &str, order| {
+        let table = qualified(schema, table);
+        format!(
+            "(SELECT {key} FROM {table} WHERE {key} IS NOT NULL ORDER BY {key} {order} LIMIT 1)"
+        )
+    };
+    let ends: Vec<String> = shown
+        .iter()
+        .enumerate()
+        .map(|(i, (table, _))| {
+            let is_fresh = fresh.contains(&format!("{schema}.{table}"));
+            let (low, high) = (end(table, "ASC"), end(table, "DESC"));
+            format!("SELECT {i}, {is_fresh}, {low}, {high}")
+        })
+        .collect();
+    // Not min() and max(): not every type that can be sorted has them.
+    let overlaps = session
+        .query(
+            &format!(
+                "WITH t (i, fresh, low, high) AS ({}) \
+                 SELECT a.i, (array_agg(l ORDER BY l))[1]::text, (array_agg(h ORDER BY h DESC))[1]::text \
+                 FROM t AS a JOIN t AS b ON a.i <> b.i AND (a.fresh OR b.fresh) AND a.low <= b.high AND b.low <= a.high, \
+                 LATERAL (SELECT greatest(a.low, b.low) AS l, least(a.high, b.high) AS h) AS overlap GROUP BY a.i",
+                ends.join(" UNION ALL ")
+            ),
+            &[],
+        )
+        .await?;
+    if overlaps.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let keys: Vec<String> = unique.iter().map(|c| ident(&c.name)).collect();
+    let keys = keys.join(", ");
+    let known = known(template);
+    let arms: Vec<String> = overlaps
+        .iter()
+        .map(|row| {
+            let at = usize::try_from(row.get::<_, i32>(0)).unwrap_or_default();
+            let (table, below) = &shown[at];
+            let bound = |column| format!("{}::{}", literal(row.get(column)), first.ty.bare());
+            format!(
+                "SELECT {keys}, {} AS day FROM {} WHERE {key} BETWEEN {} AND {} AND {known}{}",
+                utc_day(template, ""),
+                qualified(schema, table),
+                bound(1),
+                bound(2),
+                below
+                    .as_ref()
+                    .map_or_else(String::new, |below| format!(" AND {below}")),
+            )
+        })
+        .collect();
+    let rows = session
+        .query(
+            &format!(
+                "WITH twice AS (SELECT min(day) AS first, max(day) AS last FROM ({}) AS v GROUP BY {keys} \
+                   HAVING count(*) > 1) \
+                 SELECT first FROM twice UNION SELECT last FROM twice",
+                arms.join(" UNION ALL ")
+            ),
+            &[],
+        )
+        .await?;
+    Ok(days_of(&rows))
+}
+
+fn days_of(rows: &[Row]) -> BTreeSet<Day> {
+    rows.iter()
+        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
+        .collect()
+}
+
+/// A null is equal to nothing in a unique index.
+fn known(template: &Template) -> String {
+    let known: Vec<String> = template
+        .unique
+        .iter()
+        .map(|c| format!("{} IS NOT NULL", ident(c)))
+        .collect();
+    known.join(" AND ")
+}
+
+/// Deletes and gives the days. The session's time zone is UTC, so a cast to date names the UTC day.
 fn days_with_duplicates(place: Place<'_>, year: i32) -> String {
     let table = qualified(
         place.schema.as_str(),
@@ -55,13 +164,12 @@ fn days_with_duplicates(place: Place<'_>, year: i32) -> String {
     let time = ident(&place.template.time_column);
     let unique: Vec<String> = place.template.unique.iter().map(|c| ident(c)).collect();
     let keys = unique.join(", ");
-    let known: Vec<String> = unique.iter().map(|c| format!("{c} IS NOT NULL")).collect();
     format!(
         "WITH bad AS (SELECT DISTINCT day FROM (\
            SELECT {time}::date AS day, count(*) OVER (PARTITION BY {keys}) AS n FROM {table} WHERE {}) AS counted \
          WHERE n > 1), \
          gone AS (DELETE FROM {table} WHERE {time}::date IN (SELECT day FROM bad)) \
          SELECT day FROM bad",
-        known.join(" AND ")
+        known(place.template)
     )
 }

@@ -23,7 +23,7 @@ mod unfold;
 mod views;
 
 pub use barrier::{Barrier, barrier};
-pub use duplicates::set_duplicates_aside;
+pub use duplicates::{days_with_shared_keys, set_duplicates_aside};
 pub use fold::{Folding, analyze_grown, fold_days, hide, reveal};
 pub use load::{Claim, begin_load, copy_into, finish_load};
 pub use moving::{Moved, Moving};

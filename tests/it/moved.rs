@@ -326,3 +326,73 @@ fn a_key_that_the_source_has_on_two_days_fails_its_day_and_no_other() {
         is_right(&world);
     }
 }
+
+#[test]
+fn a_row_that_moves_into_a_day_that_is_loaded_later_ends_up_once() {
+    // A number that grows, a random one, and two columns; 11 November 2023 is the first day.
+    for (name, key, unique) in [
+        ("doubled_serial", "n::text", "[\"id\"]"),
+        ("doubled_random", "md5(n::text)", "[\"note\"]"),
+        ("doubled_two", "(n % 3)::text", "[\"note\", \"id\"]"),
+    ] {
+        let world = World::new(name, &["acme"]);
+        let source = &world.tenants[0];
+        events::create(source);
+        events::fill(source, "2023-11-11", 130, 4);
+        source.run(&format!(
+            "UPDATE event SET note = {}",
+            key.replace('n', "id")
+        ));
+        let template = events::TEMPLATE
+            .replace("unique = [\"id\"]", &format!("unique = {unique}"))
+            .replace("varchar(20)", "text");
+        world.set_up_events(&["acme"], &template);
+        let load = |from: &str, to: &str| {
+            let backfill = ["--json", "--from", from, "--to", to];
+            world.backfill(&backfill).ok().json()
+        };
+        load("2023-11-11", "2023-12-10");
+        let verify = ["verify", "--today", events::TODAY];
+        // Into a year that has a table, into one that has not, into day tables; from each of them.
+        for (from, to, moves) in [
+            (
+                "2023-12-11",
+                "2023-12-31",
+                vec![("2023-11-20", "2023-12-15")],
+            ),
+            (
+                "2024-01-01",
+                "2024-03-04",
+                vec![("2023-11-21", "2024-02-01"), ("2023-12-28", "2024-01-05")],
+            ),
+            (
+                "2024-03-05",
+                "2024-03-19",
+                vec![("2023-11-22", "2024-03-06"), ("2024-02-01", "2024-03-18")],
+            ),
+        ] {
+            for (from, to) in &moves {
+                move_row(&world, from, to);
+            }
+            let report = load(from, to);
+            let changed = report["totals"]["changed"].as_u64().unwrap();
+            assert_eq!(changed, moves.len() as u64, "{name} {from}: {report}");
+            assert_eq!(report["totals"]["failed"], 0, "{report}");
+            world.is_clean();
+            world.dayhaul(&verify).ok();
+        }
+        assert_eq!(world.totals().0, "520");
+        // A month later, days of which nobody heard come by a sync.
+        events::fill(source, "2024-03-20", 40, 4);
+        source.run(&format!(
+            "UPDATE event SET note = {} WHERE at >= '2024-03-20 00:00+00'",
+            key.replace('n', "id")
+        ));
+        move_row(&world, "2024-01-20", "2024-03-29");
+        let sync = ["sync", "--lookback", "2", "--today", "2024-04-28"];
+        world.dayhaul(&sync).ok();
+        world.dayhaul(&["verify", "--today", "2024-04-28"]).ok();
+        assert_eq!(world.totals().0, "680");
+        world.is_clean();
+    }
+}
