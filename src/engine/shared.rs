@@ -155,15 +155,21 @@ impl Shared {
     }
 
     pub fn report_loaded(&self, pair: PairIndex, days: &[LoadedDay], tries: u32) {
-        let tables = days.iter().map(|day| day.relation.clone());
-        lock(&self.outcomes)
-            .loaded_tables
-            .entry(pair)
-            .or_default()
-            .extend(tables);
+        self.loaded_unseen(pair, days);
         for day in days {
             self.report_day(pair, day, Outcome::Loaded, None, tries);
         }
+    }
+
+    /// The keys of these days were not looked up in the pair's other tables.
+    pub fn loaded_unseen<'a>(
+        &self,
+        pair: PairIndex,
+        days: impl IntoIterator<Item = &'a LoadedDay>,
+    ) {
+        let tables = days.into_iter().map(|day| day.relation.clone());
+        let loaded = &mut lock(&self.outcomes).loaded_tables;
+        loaded.entry(pair).or_default().extend(tables);
     }
 
     fn report_day(

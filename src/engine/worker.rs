@@ -209,6 +209,9 @@ impl Worker {
                 return After::Done.into();
             }
             Some(Ok(Hauled::Refreshed(days))) => {
+                if replace {
+                    shared.loaded_unseen(pair, days.iter().map(Refreshed::loaded));
+                }
                 self.refreshed(pair, window, errand, days, tries);
                 return After::Done.into();
             }
