@@ -72,7 +72,7 @@ impl Common {
             today,
             wait: self.wait,
         };
-        let progress = Arc::new(Progress::new(context.progress()));
+        let progress = Arc::new(Progress::new(context.progress(), "fold"));
         let result = fold(
             &settings,
             pairs,

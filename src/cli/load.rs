@@ -91,11 +91,13 @@ pub(super) async fn watched(
     context: &Context,
 ) -> Result<RunReport> {
     let command = ask.command();
-    let progress = Arc::new(Progress::new(context.progress()));
+    let progress = Arc::new(Progress::new(context.progress(), ask.verb()));
     let result = run(settings, pairs, ask, options, progress.clone(), cancel).await;
     progress.finish();
     let report = result?;
-    context.print(summary::render(&report));
+    if let Some(table) = summary::render(&report) {
+        context.print(table);
+    }
     if let Some(folds) = fold::pairs_table(&report.folds, false) {
         context.print(folds);
     }

@@ -149,7 +149,7 @@ impl SelectionArgs {
         let to = last_day.unwrap_or(today.plus(-1));
         if from > to {
             let what = if last_day.is_some() {
-                "--to"
+                "`--to`"
             } else {
                 "yesterday,"
             };

@@ -135,7 +135,7 @@ struct Verifier<'a> {
 impl Verifier<'_> {
     /// Verifies, with progress, and shows what was found.
     async fn verify(&self, pairs: &[Pair], asked: &Verify) -> Result<Verification> {
-        let progress = Arc::new(Progress::of(self.context.progress(), "verify"));
+        let progress = Arc::new(Progress::new(self.context.progress(), "verify"));
         let found = verify(
             self.settings,
             pairs,
@@ -183,7 +183,7 @@ impl Verifier<'_> {
         days: &DaysByPair,
         resolved: &Resolved,
     ) -> Result<RunReport> {
-        let progress = Arc::new(Progress::new(self.context.progress()));
+        let progress = Arc::new(Progress::new(self.context.progress(), "repair"));
         let run = repair(
             self.settings,
             pairs.to_vec(),
@@ -195,7 +195,9 @@ impl Verifier<'_> {
         .await;
         progress.finish();
         let run = run?;
-        self.context.print(format!("\n{}", summary::render(&run)));
+        if let Some(table) = summary::render(&run) {
+            self.context.print(format!("\n{table}"));
+        }
         self.context.failures(&run);
         Ok(run)
     }

@@ -122,6 +122,15 @@ impl Ask {
         }
     }
 
+    /// What it does to units.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Ask::Backfill { .. } => "load",
+            Ask::Repair { .. } => "repair",
+            _ => self.command(),
+        }
+    }
+
     /// Whether the ledger is not believed: days are loaded, or compared with the warehouse's rows, whatever it says.
     pub fn reload(&self) -> bool {
         match self {

@@ -231,13 +231,11 @@ impl Run<'_> {
                     if error.kind() == Kind::Connect {
                         self.unreachable.insert(planned.pair.tenant.name.clone());
                     }
-                    if more_to_come || !planned.days.has_sourceless() {
-                        self.give_up(&planned.pair, error);
-                        continue;
-                    }
                     let left = self.leave(&mut planned);
                     self.not_tried(&planned.pair, left, error);
-                    good.push((planned, Source::Nobody));
+                    if !more_to_come && planned.days.has_sourceless() {
+                        good.push((planned, Source::Nobody));
+                    }
                 }
             }
         }

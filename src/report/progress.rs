@@ -50,12 +50,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub fn new(style: Style) -> Progress {
-        Progress::of(style, "load")
-    }
-
-    /// Progress of a run that does something else to units; `verb` says what.
-    pub fn of(style: Style, verb: &'static str) -> Progress {
+    /// `verb` says what is done to units.
+    pub fn new(style: Style, verb: &'static str) -> Progress {
         let state = Arc::new(Mutex::new(State::new()));
         let bars = MultiProgress::with_draw_target(match style {
             Style::Bars => ProgressDrawTarget::stderr_with_hz(10),
@@ -222,7 +218,7 @@ mod tests {
     #[test]
     fn finishing_twice_and_dropping_ends_quietly() {
         for style in [Style::Bars, Style::Lines, Style::Silent] {
-            let progress = Progress::new(style);
+            let progress = Progress::new(style, "load");
             progress.event(&Event::Planned {
                 units: 1,
                 skipped: 0,

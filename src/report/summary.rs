@@ -153,8 +153,12 @@ fn by_pair(report: &RunReport) -> BTreeMap<(&TenantName, &TemplateName), Totals>
 }
 
 /// The table: a line per tenant and template, how many of its days ended how; the sum when there is something to sum.
-pub fn render(report: &RunReport) -> String {
+/// `None` when there was nothing to do.
+pub fn render(report: &RunReport) -> Option<String> {
     let pairs = by_pair(report);
+    if pairs.is_empty() {
+        return None;
+    }
     let sum = totals(report);
     let columns: Vec<&Column> = COLUMNS
         .iter()
@@ -178,7 +182,7 @@ pub fn render(report: &RunReport) -> String {
     if pairs.len() > 1 {
         line("all".to_owned(), String::new(), &sum);
     }
-    sheet.render()
+    Some(sheet.render())
 }
 
 #[cfg(test)]
@@ -245,7 +249,7 @@ pub mod tests {
     fn the_table_has_a_line_per_pair_and_a_sum_when_there_are_several() {
         let mut run = report(&[Outcome::Loaded]);
         assert_eq!(
-            render(&run),
+            render(&run).unwrap(),
             "tenant  template  loaded  skipped  failed  not tried   rows    bytes  seconds\n\
              acme    flights        1        0       0          0  1,000  2.0 KiB      1.5"
         );
@@ -254,10 +258,13 @@ pub mod tests {
             TemplateName::parse("flights").unwrap(),
             0.5,
         ));
-        assert!(
-            render(&run).lines().last().unwrap().starts_with("all "),
-            "{}",
-            render(&run)
-        );
+        let table = render(&run).unwrap();
+        assert!(table.lines().last().unwrap().starts_with("all "), "{table}");
+        let nothing = RunReport {
+            units: Vec::new(),
+            pair_seconds: Vec::new(),
+            ..run
+        };
+        assert_eq!(render(&nothing), None);
     }
 }

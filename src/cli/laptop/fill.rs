@@ -119,7 +119,7 @@ pub async fn load(
         today: wanted.resolved.today,
         to: To::Warehouse,
     };
-    let progress = Arc::new(Progress::new(context.progress()));
+    let progress = Arc::new(Progress::new(context.progress(), ask.verb()));
     let watched = progress.clone();
     let result = run(
         &settings,
@@ -132,7 +132,9 @@ pub async fn load(
     .await;
     progress.finish();
     let report = result?;
-    context.print(summary::render(&report));
+    if let Some(table) = summary::render(&report) {
+        context.print(table);
+    }
     context.failures(&report);
     if has_days && !report.interrupted {
         close(&settings, &pairs, options, cancel, context).await;
@@ -158,7 +160,7 @@ async fn close(
         today: options.today,
         wait: false,
     };
-    let progress = Arc::new(Progress::new(context.progress()));
+    let progress = Arc::new(Progress::new(context.progress(), "fold"));
     let folded = fold(
         settings,
         pairs.to_vec(),
