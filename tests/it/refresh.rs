@@ -182,6 +182,27 @@ fn a_day_beyond_the_budget_is_brought_up_by_its_difference_too() {
 }
 
 #[test]
+fn tables_that_changed_are_analyzed_and_no_others() {
+    let world = loaded("analyzed");
+    // The year's table, and a day table of two that are compared.
+    world.tenants[0].run(
+        "INSERT INTO event VALUES (900001, '2024-02-21 12:00+00', 'late', 1), (900002, '2024-03-17 12:00+00', 'late', 1)",
+    );
+    let times = "SELECT relname, last_analyze FROM pg_stat_user_tables WHERE schemaname = 'acme' ORDER BY 1";
+    settled(&world);
+    let before = world.warehouse.rows(times);
+    world.refresh(&["--from", "2024-02-20", "--to", "2024-03-18"]);
+    settled(&world);
+    let after = world.warehouse.rows(times);
+    let analyzed: Vec<_> = after
+        .iter()
+        .filter(|row| !before.contains(row))
+        .map(|row| row[0].as_deref().unwrap())
+        .collect();
+    assert_eq!(analyzed, ["event_2024", "event_2024_03_17"]);
+}
+
+#[test]
 fn outdated_days_are_those_of_an_older_template_version() {
     let world = loaded("outdated");
     let newer = events::TEMPLATE.replace(
