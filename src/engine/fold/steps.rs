@@ -32,6 +32,8 @@ struct Work<'a> {
     steps: Steps<'a>,
     /// Sessions that one pair may take to copy its days.
     jobs_a_pair: usize,
+    /// There are so few pairs that each keeps its session, idle, while the barrier is waited for.
+    keeps_sessions: bool,
 }
 
 impl<'a> Deref for Work<'a> {
@@ -55,6 +57,7 @@ pub(in crate::engine) async fn fold_pairs(
     let work = Work {
         steps,
         jobs_a_pair: (steps.settings.load.jobs / pairs.len().max(1)).max(1),
+        keeps_sessions: pairs.len() <= steps.settings.load.jobs,
     };
     let mut work = std::pin::pin!(work.all(pairs, &stop));
     tokio::select! {
@@ -74,6 +77,7 @@ struct Copied<'a> {
     shape: Shape,
     moving: Moving,
     years: Vec<Moved>,
+    session: Option<Session>,
 }
 
 /// How a pair's first step ended.
@@ -118,15 +122,20 @@ impl<'a> Work<'a> {
         (folds, failures)
     }
 
-    /// Sweeps, plans, copies. The session is gone when it is done: none of ours may hold a snapshot at the barrier.
+    /// Sweeps, plans, copies. Its session is in no transaction afterwards: none of ours may hold a snapshot at the barrier.
     async fn first(self, pair: &'a Pair, stop: &CancellationToken) -> First<'a> {
-        let result = self
-            .in_session(stop, async |session| self.copy(session, pair).await)
-            .await;
-        result.unwrap_or_else(|error| {
-            let (fold, failure) = ended(pair, error);
-            First::Ended(fold, failure)
-        })
+        let copy = async |session: &Session| self.copy(session, pair).await;
+        match self.in_session(None, stop, copy).await {
+            Ok((First::Copied(mut copied), session)) => {
+                copied.session = self.keeps_sessions.then_some(session);
+                First::Copied(copied)
+            }
+            Ok((ended, _)) => ended,
+            Err(error) => {
+                let (fold, failure) = ended(pair, error);
+                First::Ended(fold, failure)
+            }
+        }
     }
 
     async fn copy(self, session: &Session, pair: &'a Pair) -> Result<First<'a>> {
@@ -173,6 +182,7 @@ impl<'a> Work<'a> {
             shape,
             moving,
             years,
+            session: None,
         }))
     }
 
@@ -195,10 +205,10 @@ impl<'a> Work<'a> {
         let pair = copied.pair;
         let result = match passed {
             Ok(Barrier::Passed) => {
-                self.in_session(stop, async |session| {
-                    self.reveal(session, &mut copied).await
-                })
-                .await
+                let session = copied.session.take();
+                let reveal = async |session: &Session| self.reveal(session, &mut copied).await;
+                let revealed = self.in_session(session, stop, reveal).await;
+                revealed.map(|(revealed, _)| revealed)
             }
             Ok(Barrier::NotYet) => Ok((Standing::NotYet(self.readers()), Ok(Vec::new()))),
             Ok(Barrier::Interrupted) => Err(interrupted()),
@@ -255,26 +265,35 @@ impl<'a> Work<'a> {
         ))
     }
 
-    /// Runs `work` in a session of its own, and ends that cleanly when the run is stopped.
+    /// Runs `work` in `session`, or one of its own, and ends that cleanly when the run is stopped.
     async fn in_session<T>(
         self,
+        session: Option<Session>,
         stop: &CancellationToken,
         work: impl AsyncFnOnce(&Session) -> Result<T>,
-    ) -> Result<T> {
+    ) -> Result<(T, Session)> {
         if stop.is_cancelled() {
             return Err(interrupted());
         }
-        let owner = &self.settings.warehouse.owner_role;
-        let session = warehouse::open_session(self.access, owner).await?;
+        let session = match session {
+            Some(session) if !session.is_closed() => session,
+            _ => {
+                let owner = &self.settings.warehouse.owner_role;
+                warehouse::open_session(self.access, owner).await?
+            }
+        };
         let result = tokio::select! {
             result = work(&session) => result,
             () = stop.cancelled() => Err(interrupted()),
         };
-        if result.is_err() {
-            // Nobody knows what it is doing; when the server does not answer, it finds out by itself.
-            let _ = tokio::time::timeout(Duration::from_secs(5), session.abort()).await;
+        match result {
+            Ok(done) => Ok((done, session)),
+            Err(error) => {
+                // Nobody knows what it is doing; when the server does not answer, it finds out by itself.
+                let _ = tokio::time::timeout(Duration::from_secs(5), session.abort()).await;
+                Err(error)
+            }
         }
-        result
     }
 
     fn folding(&self) -> Folding<'a> {
