@@ -7,7 +7,7 @@ use super::read_back::read_back_sql;
 use super::rebuild::drop_staging;
 use super::shape::Shape;
 use super::tables::{retired_table, staging_table, year_table};
-use super::transaction::{open_session, short_transaction};
+use super::transaction::{ahead_of_autovacuum, open_session, short_transaction};
 use super::views::replace_tenant_view;
 use super::{Place, count_by_day_sql};
 use crate::catalog::{lease, relations, staged};
@@ -243,9 +243,12 @@ async fn reveal(
         statements.extend(rename(place, &table, retired));
     }
     statements.extend(becomes_year(place, year, build.reader));
+    let replaced = retired.is_some().then(|| qualified(schema, &table));
+    let staged = qualified(schema, &staging);
     short_transaction(session, build.lock_timeout, async || {
         lease::check(session, build.run, place.tenant, template).await?;
         relations::refuse_foreign(session, schema, std::slice::from_ref(&table)).await?;
+        ahead_of_autovacuum(session, &staged, replaced.as_deref(), build.lock_timeout).await?;
         session.batch(&statements.join(";")).await?;
         if let Some(retired) = &retired {
             relations::year_retired(session, schema, &table, retired).await?;

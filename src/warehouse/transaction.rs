@@ -117,6 +117,27 @@ async fn attempt<T>(
     result
 }
 
+/// In a transaction that is to replace tables: makes autovacuum leave them, which the readers' `lock_timeout` is too short
+/// for. The lock on what no reader sees is the strong one already; on a table that readers see (`shown`, quoted like
+/// `hidden`), one that they do not notice.
+pub(super) async fn ahead_of_autovacuum(
+    session: &Session,
+    hidden: &str,
+    shown: Option<&str>,
+    lock_timeout: Duration,
+) -> Result<()> {
+    let shown = shown.map_or_else(String::new, |table| {
+        format!("LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE;")
+    });
+    session
+        .batch(&format!(
+            "SET LOCAL lock_timeout = '{}ms'; LOCK TABLE {hidden}; {shown} SET LOCAL lock_timeout = '{}ms'",
+            AUTOVACUUM_GIVES_WAY.as_millis(),
+            lock_timeout.as_millis().max(1),
+        ))
+        .await
+}
+
 /// Lock timeout, deadlock, and two sessions that made the same catalog row at once.
 pub(super) fn about_locks(error: &Error) -> bool {
     error.is_transient()

@@ -2,6 +2,7 @@
 
 use crate::events;
 use crate::world::World;
+use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
 
 const ALL: [&str; 6] = [
     "--from",
@@ -211,6 +212,34 @@ fn days_that_are_unfolded_leave_what_a_rebuild_staged() {
     world.dayhaul(&["unfold", "--from", "2024-01-01"]).ok();
     world.is_clean();
     world.dayhaul(&["fold", "--today", events::TODAY]).ok();
+    assert_eq!(world.totals(), before);
+    world.is_clean();
+}
+
+#[test]
+fn autovacuum_of_the_old_year_gives_way_to_the_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = THROW_AWAY.to_vec();
+    settings.push(("autovacuum_naptime", "1s"));
+    let cluster = Cluster::start(&Programs::find().unwrap(), dir.path(), &settings).unwrap();
+    let world = World::new("autovacuum", &["acme"]).with_warehouse(&cluster);
+    events::create(&world.tenants[0]);
+    events::fill(&world.tenants[0], "2023-12-01", 31, 3000);
+    world.set_up_events(&["acme"], events::TEMPLATE);
+    world
+        .backfill(&["--from", "2023-12-01", "--to", "2023-12-31"])
+        .ok();
+    let before = world.totals();
+    // It would take ten minutes.
+    world.warehouse.run(
+        "ALTER TABLE acme.event_2023 SET (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0,
+           autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_cost_delay = 100);
+         UPDATE acme.event_2023 SET amount = 0",
+    );
+    world.wait_for(
+        "SELECT EXISTS (SELECT FROM pg_stat_progress_vacuum WHERE relid = 'acme.event_2023'::regclass)",
+    );
+    rebuild(&world, &["--year", "2023"]);
     assert_eq!(world.totals(), before);
     world.is_clean();
 }
