@@ -77,7 +77,8 @@ struct Copied<'a> {
     shape: Shape,
     moving: Moving,
     years: Vec<Moved>,
-    session: Option<Session>,
+    /// Boxed, because few keep theirs.
+    session: Option<Box<Session>>,
 }
 
 /// How a pair's first step ended.
@@ -127,7 +128,7 @@ impl<'a> Work<'a> {
         let copy = async |session: &Session| self.copy(session, pair).await;
         match self.in_session(None, stop, copy).await {
             Ok((First::Copied(mut copied), session)) => {
-                copied.session = self.keeps_sessions.then_some(session);
+                copied.session = self.keeps_sessions.then(|| Box::new(session));
                 First::Copied(copied)
             }
             Ok((ended, _)) => ended,
@@ -205,7 +206,7 @@ impl<'a> Work<'a> {
         let pair = copied.pair;
         let result = match passed {
             Ok(Barrier::Passed) => {
-                let session = copied.session.take();
+                let session = copied.session.take().map(|session| *session);
                 let reveal = async |session: &Session| self.reveal(session, &mut copied).await;
                 let revealed = self.in_session(session, stop, reveal).await;
                 revealed.map(|(revealed, _)| revealed)
