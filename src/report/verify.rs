@@ -9,6 +9,7 @@ use crate::error::exit;
 use crate::report::failure::days;
 use crate::report::numbers::{bytes, count, counted};
 use crate::report::table::Sheet;
+use crate::sql::literal;
 use crate::unit::{TemplateName, TenantName, Window};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -326,26 +327,28 @@ fn differing(diff: &Diff) -> String {
 }
 
 fn shown(row: &Row) -> String {
-    let value = |value: &Value| {
-        let text = value.text.as_deref().unwrap_or("null");
-        format!("{} {text}", value.column)
-    };
-    let key: Vec<String> = row.key.iter().map(value).collect();
+    // As literals: an empty text, or one that reads `null`, is seen to be one.
+    let value = |value: &Value| value.text.as_deref().map_or("null".into(), literal);
+    let named = |of: &Value| format!("{} {}", of.column, value(of));
+    let key: Vec<String> = row.key.iter().map(named).collect();
     let what = match row.change {
         Change::Added => "added",
         Change::Removed => "removed",
         Change::Changed => "changed",
     };
-    let mut text = format!("{what} {}", key.join(", "));
-    for (old, new) in &row.columns {
-        let new = new.text.as_deref().unwrap_or("null");
-        let _ = write!(
-            text,
-            "; {} in the warehouse, {new} at the source",
-            value(old)
-        );
-    }
-    text
+    let columns: Vec<String> = row
+        .columns
+        .iter()
+        .map(|(old, new)| {
+            format!(
+                "{} in the warehouse, {} at the source",
+                named(old),
+                value(new)
+            )
+        })
+        .collect();
+    let colon = if columns.is_empty() { "" } else { ": " };
+    format!("{what} {}{colon}{}", key.join(", "), columns.join("; "))
 }
 
 /// Which days are there: a line per pair, then the gaps.

@@ -273,10 +273,10 @@ fn diff_says_which_rows_and_columns_and_shows_values_only_when_asked() {
 
     let out = verify(&world, &["--diff", "--show-values"]).exits(1).stdout;
     for line in [
-        "added id 777",
-        "removed id 888",
-        "changed id 3; note secret in the warehouse, note 3 at the source; amount 1.03 in the warehouse, 0.03 at the source",
-        "changed id 4; note null in the warehouse, note 4 at the source",
+        "added id '777'",
+        "removed id '888'",
+        "changed id '3': note 'secret' in the warehouse, 'note 3' at the source; amount '1.03' in the warehouse, '0.03' at the source",
+        "changed id '4': note null in the warehouse, 'note 4' at the source",
     ] {
         assert!(out.contains(line), "{line}\n{out}");
     }
