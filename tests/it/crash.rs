@@ -1,47 +1,14 @@
 //! Whatever dies in the middle, nothing is half there, and running it again completes it.
 
 use crate::events;
+use crate::random::Random;
 use crate::server::{self, Database};
 use crate::world::{World, wait_until};
 use dayhaul::cluster::Stop;
 use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 const KILLS: u32 = 12;
-
-/// The seed of the moments at which the run is killed; set it to replay a failure.
-const SEED: &str = "DAYHAUL_TEST_SEED";
-
-/// Random numbers that a failed test's output lets one replay.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new() -> Random {
-        let seed = std::env::var(SEED)
-            .ok()
-            .and_then(|s| s.parse().ok())
-            .unwrap_or_else(|| {
-                let now = SystemTime::now()
-                    .duration_since(SystemTime::UNIX_EPOCH)
-                    .unwrap();
-                u64::from(now.subsec_nanos()) | 1
-            });
-        println!("{SEED}={seed}");
-        Random(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// From 0 to `whole`.
-    pub fn part_of(&mut self, whole: Duration) -> Duration {
-        whole.mul_f64((self.next() % 10_000) as f64 / 10_000.0)
-    }
-}
 
 #[test]
 fn killed_at_any_moment_and_run_again_the_totals_are_right() {

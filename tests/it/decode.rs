@@ -1,6 +1,6 @@
 //! Rows → Arrow → rows: PostgreSQL says what the values are, and takes back the very bytes.
 
-use crate::crash::Random;
+use crate::random::Random;
 use crate::server::{Database, block_on, connect};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{

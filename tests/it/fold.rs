@@ -1,10 +1,10 @@
 //! The fold: closed days move into their years and back, and no reader notices; whatever happens on the way.
 
 use crate::events::{self, TODAY};
+use crate::random::Random;
 use crate::readers::{self, Readers};
 use crate::server;
 use crate::world::{Output, World, wait_until};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// From this day on, all sixteen day tables that a backfill of [`TODAY`] made are closed.
@@ -377,7 +377,7 @@ fn of_two_folds_at_once_one_gives_way_or_waits() {
     let world = thirty_days("two_folds", &["acme"], 5);
     // The first is held up at the barrier.
     let old = readers::Snapshot::of_nothing(&world);
-    let first = spawn(&mut world.command(&["fold", "--today", LATER]));
+    let first = world.start(&["fold", "--today", LATER]);
     world.wait_for(
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
                     AND query LIKE 'CREATE INDEX CONCURRENTLY%')",
@@ -386,16 +386,11 @@ fn of_two_folds_at_once_one_gives_way_or_waits() {
     assert!(second.stderr.contains("`fold`"), "{}", second.stderr);
     world.fold(&["--if-locked", "ok"]).ok();
     // Who waits for the pair must not hold the snapshot that the first is waiting for.
-    let third = spawn(&mut world.command(&["fold", "--today", LATER, "--wait"]));
+    let third = world.start(&["fold", "--today", LATER, "--wait"]);
     std::thread::sleep(Duration::from_millis(500));
     drop(old);
-    for child in [first, third] {
-        let out = child.wait_with_output().unwrap();
-        assert!(
-            out.status.success(),
-            "{}",
-            String::from_utf8_lossy(&out.stderr)
-        );
+    for run in [first, third] {
+        run.output().ok();
     }
     assert_eq!(world.fold_line(), "2024-03-21");
     world.is_clean();
@@ -405,15 +400,13 @@ fn of_two_folds_at_once_one_gives_way_or_waits() {
 fn an_interrupted_fold_ends_cleanly_and_goes_on_later() {
     let world = thirty_days("fold_interrupt", &["acme"], 5);
     let old = readers::Snapshot::of_nothing(&world);
-    let child = spawn(&mut world.command(&["fold", "--today", LATER]));
+    let run = world.start(&["fold", "--today", LATER]);
     world.wait_for(
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
                     AND query LIKE 'CREATE INDEX CONCURRENTLY%')",
     );
-    // SAFETY: a signal to a child that this test started and has not waited for.
-    unsafe { libc::kill(i32::try_from(child.id()).unwrap(), libc::SIGINT) };
-    let out = child.wait_with_output().unwrap();
-    assert_eq!(out.status.code(), Some(130));
+    run.signal(libc::SIGINT);
+    run.output().exits(130);
     assert_eq!(world.fold_line(), "2024-03-05");
     drop(old);
     world.fold(&[]).ok();
@@ -422,9 +415,7 @@ fn an_interrupted_fold_ends_cleanly_and_goes_on_later() {
 
 #[test]
 fn killed_at_any_moment_readers_stay_right_and_the_next_run_goes_on() {
-    let seed = seed();
-    println!("DAYHAUL_TEST_SEED={seed}");
-    let mut random = seed;
+    let mut random = Random::new();
     let world = thirty_days("fold_kill", &["acme"], 100);
     let before = world.fingerprint();
     let readers = Readers::quick(&world, "event", "amount");
@@ -438,14 +429,9 @@ fn killed_at_any_moment_readers_stay_right_and_the_next_run_goes_on() {
             let whole = begun.elapsed();
             let back = if args == fold { unfold } else { fold };
             world.dayhaul(back).ok();
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            let share = f64::from(u32::try_from(random >> 33).unwrap()) / f64::from(1u32 << 31);
-            let mut child = spawn(&mut world.command(args));
-            std::thread::sleep(whole.mul_f64(share));
-            child.kill().unwrap();
-            child.wait().unwrap();
+            let run = world.start(args);
+            std::thread::sleep(random.part_of(whole));
+            drop(run);
             assert_eq!(world.fingerprint(), before, "after the kill");
             world.wait_for(
                 "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = \
@@ -460,25 +446,6 @@ fn killed_at_any_moment_readers_stay_right_and_the_next_run_goes_on() {
     }
     let seen = readers.stop();
     assert_eq!(seen.totals.len(), 1, "{seen:?}");
-}
-
-fn seed() -> u64 {
-    std::env::var("DAYHAUL_TEST_SEED").map_or_else(
-        |_| {
-            let now = std::time::SystemTime::now();
-            let since = now.duration_since(std::time::UNIX_EPOCH).unwrap();
-            since.as_secs() ^ u64::from(since.subsec_nanos()) << 20
-        },
-        |text| text.parse().expect("a number"),
-    )
-}
-
-fn spawn(command: &mut Command) -> std::process::Child {
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs")
 }
 
 #[test]

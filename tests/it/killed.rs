@@ -1,8 +1,8 @@
 //! `kill -9` of a refresh and of a sync, at random moments: each day is as it was or as it becomes, and running the
 //! command again makes it what the source has.
 
-use crate::crash::Random;
 use crate::events;
+use crate::random::Random;
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

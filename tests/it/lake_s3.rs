@@ -1,6 +1,5 @@
 //! The engine and a bucket of a real S3 API: days land there, are replaced there, and come back from there.
 
-use crate::crash::Random;
 use crate::events;
 use crate::lake::{forge, object, read};
 use crate::landed_files::Lake;
@@ -8,6 +7,7 @@ use crate::landing::proxy::{Break, Proxy};
 use crate::landing::s3_server::{
     ask, ask_with, keys, server, texts, unfinished_uploads, variables,
 };
+use crate::random::Random;
 use crate::world::{World, wait_until};
 use dayhaul::landing::{Landing, Options};
 use std::collections::BTreeMap;

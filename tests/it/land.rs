@@ -1,9 +1,9 @@
 //! Landing beside the warehouse, from it, and without it: a file is what the ledger says, or the ledger says that it is not.
 
-use crate::crash::Random;
 use crate::digests;
 use crate::events;
 use crate::lake::forge;
+use crate::random::Random;
 use crate::server;
 use crate::world::World;
 use std::time::{Duration, Instant};

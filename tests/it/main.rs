@@ -32,6 +32,7 @@ mod masks;
 mod moved;
 mod onlookers;
 mod pgbouncer;
+mod random;
 mod readers;
 mod rebuild;
 mod refresh;

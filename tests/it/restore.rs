@@ -1,8 +1,8 @@
 //! Restore brings days back from their files just as they were, or says of each why not.
 
-use crate::crash::Random;
 use crate::events;
 use crate::landed_files::{Lake, Written, template};
+use crate::random::Random;
 use crate::server::Database;
 use crate::world::{Output, World, wait_until};
 use dayhaul::copy::Tally;
