@@ -6,11 +6,15 @@ use dayhaul::copy::Digest;
 use dayhaul::template::Template;
 use dayhaul::unit::TemplateName;
 use futures_util::TryStreamExt;
+use tokio_postgres::Client;
 
 /// Rows and digest of a query at a URL, its bytes taken as they come.
 pub fn of(url: &str, query: &str) -> (u64, Digest) {
+    of_rows(&block_on(connect(url)).expect("a connection"), query)
+}
+
+fn of_rows(client: &Client, query: &str) -> (u64, Digest) {
     let bytes = block_on(async {
-        let client = connect(url).await.expect("a connection");
         let copy = format!("COPY ({query}) TO STDOUT (FORMAT binary)");
         let rows = client.copy_out(&copy).await.expect(query);
         futures_util::pin_mut!(rows);
@@ -54,12 +58,13 @@ impl World {
             "SELECT relation, day, day + 1, rows, digest FROM _wh.unit WHERE template = '{template}' AND state = 'loaded'"
         ));
         assert!(!units.is_empty(), "no unit is loaded");
+        let warehouse = block_on(connect(&self.warehouse.url_utc())).expect("a connection");
         for unit in units {
             let [relation, from, to, rows, digest] = <[_; 5]>::try_from(unit)
                 .unwrap()
                 .map(Option::unwrap_or_default);
-            let (found, fingerprint) = of(
-                &self.warehouse.url_utc(),
+            let (found, fingerprint) = of_rows(
+                &warehouse,
                 &format!(
                     "SELECT {} FROM {relation} WHERE \"{time}\" >= '{from}' AND \"{time}\" < '{to}'",
                     columns.join(", ")

@@ -110,7 +110,7 @@ impl World {
         self.start(&[&["backfill", "--today", TODAY], args].concat())
     }
 
-    /// Waits until the servers have noticed that nobody of ours is there any more.
+    /// Waits until the servers have noticed that nobody of ours is there any more: no session, no lock.
     #[track_caller]
     pub fn nobody_is_left(&self) {
         let others = "SELECT count(*) FROM pg_stat_activity \
@@ -118,6 +118,16 @@ impl World {
         for database in self.tenants.iter().chain([&self.warehouse]) {
             wait_until("sessions of ours are gone", || database.one(others) == "0");
         }
+        self.no_lock_is_left();
+    }
+
+    /// Waits until no advisory lock of the warehouse is held: a session's end takes the server a moment.
+    #[track_caller]
+    pub fn no_lock_is_left(&self) {
+        self.wait_for(
+            "SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory' \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        );
     }
 
     pub fn backfill(&self, args: &[&str]) -> Output {
@@ -144,11 +154,7 @@ impl World {
             one("SELECT count(*) FROM pg_class WHERE relname LIKE '%staging%'"),
             "0"
         );
-        // A session's end takes the server a moment.
-        self.wait_for(
-            "SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory' \
-             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-        );
+        self.no_lock_is_left();
         assert_eq!(
             one(
                 "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -159,12 +165,29 @@ impl World {
             "relations that the catalog does not know"
         );
         self.is_swept();
-        for row in w.rows("SELECT relation, day, rows FROM _wh.unit WHERE state = 'loaded' AND relation LIKE '%event%'") {
-            let [relation, day, rows] = row.map_to_text();
+        let loaded = "FROM _wh.unit WHERE state = 'loaded' AND relation LIKE '%event%'";
+        let tables: Vec<String> = w
+            .rows(&format!("SELECT DISTINCT relation {loaded}"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|table| {
+                format!(
+                    "SELECT '{table}', (at AT TIME ZONE 'UTC')::date, count(*) FROM {table} GROUP BY 2"
+                )
+            })
+            .collect();
+        if !tables.is_empty() {
+            let wrong = w.rows(&format!(
+                "WITH there (relation, day, n) AS ({}) \
+                 SELECT relation, day, rows, n FROM (SELECT relation, day, rows {loaded}) AS unit \
+                 LEFT JOIN there USING (relation, day) WHERE rows <> coalesce(n, 0)",
+                tables.join(" UNION ALL ")
+            ));
             assert_eq!(
-                one(&format!("SELECT count(*) FROM {relation} WHERE (at AT TIME ZONE 'UTC')::date = '{day}'")),
-                rows,
-                "{relation} on {day}"
+                wrong,
+                Vec::<Vec<_>>::new(),
+                "rows of the ledger, rows that are there"
             );
         }
     }
@@ -205,16 +228,5 @@ impl World {
             assert!(begun.elapsed().as_secs() < 20, "never true: {sql}");
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
-    }
-}
-
-trait MapToText {
-    fn map_to_text(self) -> [String; 3];
-}
-
-impl MapToText for Vec<Option<String>> {
-    fn map_to_text(self) -> [String; 3] {
-        let mut values = self.into_iter().map(Option::unwrap_or_default);
-        std::array::from_fn(|_| values.next().unwrap_or_default())
     }
 }
