@@ -1,7 +1,7 @@
 //! The fold: closed days move into their years and back, and no reader notices; whatever happens on the way.
 
 use crate::events::{self, TODAY};
-use crate::random::Random;
+use crate::killer::Killer;
 use crate::readers::{self, Readers};
 use crate::server;
 use crate::world::{Output, World, wait_until};
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 /// From this day on, all sixteen day tables that a backfill of [`TODAY`] made are closed.
 const LATER: &str = "2024-04-05";
 
+const DAYS: [&str; 4] = ["--from", "2024-02-20", "--to", TODAY];
+
 /// Thirty days up to [`TODAY`]: fourteen in their year, sixteen in day tables.
 fn thirty_days(name: &str, tenants: &[&str], rows: u32) -> World {
     let world = World::with_events(name, tenants, "2024-02-20", 30, rows);
-    world
-        .backfill(&["--from", "2024-02-20", "--to", TODAY])
-        .ok();
+    world.backfill(&DAYS).ok();
     world
 }
 
@@ -415,35 +415,30 @@ fn an_interrupted_fold_ends_cleanly_and_goes_on_later() {
 
 #[test]
 fn killed_at_any_moment_readers_stay_right_and_the_next_run_goes_on() {
-    let mut random = Random::new();
+    let mut killer = Killer::new();
     let world = thirty_days("fold_kill", &["acme"], 100);
     let before = world.fingerprint();
     let readers = Readers::quick(&world, "event", "amount");
     let fold: &[&str] = &["fold", "--today", LATER];
     let unfold: &[&str] = &["unfold", "--from", "2024-01-01"];
     for args in [fold, unfold] {
-        // How long it takes here, so that the kills fall within.
-        for _ in 0..6 {
-            let begun = Instant::now();
-            world.dayhaul(args).ok();
-            let whole = begun.elapsed();
-            let back = if args == fold { unfold } else { fold };
-            world.dayhaul(back).ok();
-            let run = world.start(args);
-            std::thread::sleep(random.part_of(whole));
-            drop(run);
+        let back = if args == fold { unfold } else { fold };
+        world.dayhaul(back).ok();
+        killer.time(&world, args);
+        world.dayhaul(back).ok();
+        for _ in 0..7 {
+            killer.kill(&world, args);
             assert_eq!(world.fingerprint(), before, "after the kill");
-            world.wait_for(
-                "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = \
-                 (SELECT oid FROM pg_database WHERE datname = current_database()))",
-            );
+            world.nobody_is_left();
             // Whatever it was doing, both ways go on from there.
-            world.dayhaul(args).ok();
-            world.dayhaul(back).ok();
-            assert_eq!(world.fingerprint(), before);
-            world.is_clean();
+            for args in [args, back] {
+                world.dayhaul(args).ok();
+                assert_eq!(world.fingerprint(), before);
+                world.all_is_well(events::TEMPLATE, &DAYS);
+            }
         }
     }
+    killer.was_in_time();
     let seen = readers.stop();
     assert_eq!(seen.totals.len(), 1, "{seen:?}");
 }

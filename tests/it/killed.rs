@@ -1,18 +1,12 @@
-//! `kill -9` of a refresh and of a sync, at random moments: each day is as it was or as it becomes, and running the
+//! `kill -9` of a refresh, a sync and a rebuild, at random moments: each day is as it was or as it becomes, and running the
 //! command again makes it what the source has.
 
 use crate::events;
-use crate::random::Random;
+use crate::killer::Killer;
 use crate::world::World;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 const KILLS: usize = 10;
-
-/// A row for each relation that is not the catalog's: its kind and who may do what with it.
-const GRANTS: &str = "SELECT n.nspname || '.' || c.relname, c.relkind, array_to_string(c.relacl, ' ') \
-     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'v') \
-     AND n.nspname NOT IN ('_wh', 'pg_catalog', 'information_schema') ORDER BY 1";
 
 /// Rows and sum per day; both sides round alike.
 const DAYS: &str = "SELECT (at AT TIME ZONE 'UTC')::date::text, \
@@ -45,19 +39,6 @@ fn change(world: &World, round: usize) {
     ));
 }
 
-/// Kills the command somewhere in the time that it takes.
-fn kill(world: &World, args: &[&str], after: Duration) {
-    let run = world.start(args);
-    std::thread::sleep(after);
-    run.signal(libc::SIGKILL);
-    drop(run);
-    world.nobody_is_left();
-    world.wait_for(
-        "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = \
-         (SELECT oid FROM pg_database WHERE datname = current_database()))",
-    );
-}
-
 #[track_caller]
 fn old_or_new(before: &Days, after: &Days, seen: &Days) {
     for day in before.keys().chain(after.keys()) {
@@ -69,88 +50,80 @@ fn old_or_new(before: &Days, after: &Days, seen: &Days) {
     }
 }
 
-#[track_caller]
-fn all_right(world: &World) {
-    assert_eq!(for_readers(world), in_source(world));
-    world.is_clean();
-    world.digests_hold("event", events::TEMPLATE);
-    for row in world.warehouse.rows(GRANTS) {
-        let grants = row[2].clone().unwrap_or_default();
-        assert!(grants.contains(&format!("{}=r/", world.reader)), "{row:?}");
-        assert_eq!(grants.split(' ').count(), 2, "{row:?}");
-    }
-}
-
 #[test]
 fn a_killed_refresh_leaves_whole_days_and_the_next_one_ends_it() {
-    let mut random = Random::new();
+    let mut killer = Killer::new();
     let world = World::with_events("killed_refresh", &["acme"], "2024-02-25", 25, 20);
     let range = ["--from", "2024-02-25", "--to", events::TODAY];
     world.backfill(&range).ok();
     let refresh = [&["refresh", "--today", events::TODAY], &range[..]].concat();
-    let begun = Instant::now();
     change(&world, 0);
-    world.dayhaul(&refresh).ok();
-    let whole = begun.elapsed();
+    killer.time(&world, &refresh);
     for round in 1..=KILLS {
         let before = for_readers(&world);
         change(&world, round);
-        kill(&world, &refresh, random.part_of(whole));
+        killer.kill(&world, &refresh);
+        world.nobody_is_left();
         old_or_new(&before, &in_source(&world), &for_readers(&world));
         world.is_swept();
         world.dayhaul(&refresh).ok();
-        all_right(&world);
+        assert_eq!(for_readers(&world), in_source(&world));
+        world.all_is_well(events::TEMPLATE, &range);
     }
+    killer.was_in_time();
 }
 
 #[test]
 fn a_killed_sync_leaves_whole_days_and_the_next_one_ends_it() {
-    let mut random = Random::new();
+    let mut killer = Killer::new();
     let world = World::with_events("killed_sync", &["acme"], "2024-02-25", 60, 20);
     world
         .backfill(&["--from", "2024-02-25", "--to", events::TODAY])
         .ok();
     let first: chrono::NaiveDate = "2024-03-22".parse().unwrap();
-    let mut whole = Duration::from_secs(1);
-    for round in 0..KILLS {
+    let sync = ["sync", "--lookback", "60", "--today"];
+    change(&world, 0);
+    killer.time(&world, &[&sync[..], &["2024-03-22"]].concat());
+    for round in 1..=KILLS {
         // Two days a round are new, and two are folded.
         let today = (first + chrono::Days::new(2 * round as u64)).to_string();
-        let sync = ["sync", "--lookback", "60", "--today", &today];
+        let sync = [&sync[..], &[&today]].concat();
         let before = for_readers(&world);
         change(&world, round);
-        kill(&world, &sync, random.part_of(whole));
+        killer.kill(&world, &sync);
+        world.nobody_is_left();
         let mut source = in_source(&world);
         source.retain(|day, _| *day <= today);
         old_or_new(&before, &source, &for_readers(&world));
-        let begun = Instant::now();
         world.dayhaul(&sync).ok();
-        whole = begun.elapsed();
         assert_eq!(for_readers(&world), source, "{today}");
-        world.is_clean();
+        let days = ["--from", "2024-02-25", "--to", &today];
+        world.all_is_well(events::TEMPLATE, &days);
     }
+    killer.was_in_time();
     // Up to the last day that there is.
     world
         .dayhaul(&["sync", "--lookback", "60", "--today", "2024-04-25"])
         .ok();
-    all_right(&world);
+    assert_eq!(for_readers(&world), in_source(&world));
+    world.all_is_well(events::TEMPLATE, &[]);
 }
 
 #[test]
 fn a_killed_rebuild_leaves_the_old_year_or_the_new_and_the_next_one_ends_it() {
-    let mut random = Random::new();
+    let mut killer = Killer::new();
     // Two closed years, of which one goes on in day tables.
     let world = World::with_events("killed_rebuild", &["acme"], "2023-12-15", 97, 20);
     let range = ["--from", "2023-12-15", "--to", events::TODAY];
     world.backfill(&range).ok();
     let today = ["--today", events::TODAY];
     let rebuild = [&["rebuild"], &range[..], &today[..]].concat();
-    let begun = Instant::now();
-    world.dayhaul(&rebuild).ok();
-    let whole = begun.elapsed();
+    killer.time(&world, &rebuild);
     for round in 1..=KILLS {
         let before = for_readers(&world);
         change(&world, round);
-        kill(&world, &rebuild, random.part_of(whole));
+        killer.kill(&world, &rebuild);
+        world.nobody_is_left();
         old_or_new(&before, &in_source(&world), &for_readers(&world));
         if round % 2 == 0 {
             // Other commands come first. What they brought must not be lost to what is staged, nor wait for it.
@@ -170,15 +143,8 @@ fn a_killed_rebuild_leaves_the_old_year_or_the_new_and_the_next_one_ends_it() {
             assert_eq!(for_readers(&world), in_source(&world));
         }
         world.dayhaul(&rebuild).ok();
-        all_right(&world);
-        assert_eq!(
-            world
-                .warehouse
-                .one("SELECT count(*) FROM _wh.relation WHERE kind IN ('staging', 'retired')"),
-            "0"
-        );
-        world
-            .dayhaul(&[&["verify"], &range[..], &today[..]].concat())
-            .ok();
+        assert_eq!(for_readers(&world), in_source(&world));
+        world.all_is_well(events::TEMPLATE, &range);
     }
+    killer.was_in_time();
 }

@@ -2,11 +2,10 @@
 
 use crate::digests;
 use crate::events;
+use crate::killer::Killer;
 use crate::lake::forge;
-use crate::random::Random;
 use crate::server;
 use crate::world::World;
-use std::time::{Duration, Instant};
 
 /// The end of a year, and days on both sides of the fold line.
 const ALL: [&str; 4] = ["--from", "2023-12-28", "--to", "2024-03-20"];
@@ -309,41 +308,38 @@ fn a_rebuilt_year_is_landed_anew() {
 
 #[test]
 fn killed_at_any_moment_and_run_again_warehouse_and_lake_are_whole() {
-    let mut random = Random::new();
-    let world = world("land_killed");
+    let mut killer = Killer::new();
     let backfill = args("backfill", &["--land", "--today", events::TODAY]);
     let refresh = args("refresh", &["--land", "--today", events::TODAY]);
-    let begun = Instant::now();
+    killer.time(&world("land_timed"), &backfill);
+    let world = world("land_killed");
     for _ in 0..6 {
-        kill(
-            &world,
-            &backfill,
-            random.part_of(Duration::from_millis(900)),
-        );
+        killer.kill(&world, &backfill);
+        world.nobody_is_left();
     }
     world.dayhaul(&backfill).ok();
-    let whole = begun.elapsed().min(Duration::from_secs(1));
     world.lake_is_whole("event");
-    world.is_clean();
-    for round in 0..6 {
+    let verify = [&ALL[..], &["--against", "all"]].concat();
+    world.all_is_well(events::TEMPLATE, &verify);
+    let change = |round: u32| {
         world.tenants[0].run(&format!(
-            "UPDATE event SET amount = amount + 1 WHERE id % 6 = {round};
+            "UPDATE event SET amount = amount + 1 WHERE id % 7 = {round};
              INSERT INTO event SELECT 700000 + {round} * 100 + n, timestamptz '2024-03-01 00:00+00' + n * interval '1 day', 'late', n
              FROM generate_series(1, 10) AS n"
         ));
-        kill(&world, &refresh, random.part_of(whole));
+    };
+    change(0);
+    let mut killer = Killer::new();
+    killer.time(&world, &refresh);
+    for round in 1..=6 {
+        change(round);
+        killer.kill(&world, &refresh);
+        world.nobody_is_left();
         world.dayhaul(&refresh).ok();
         world.lake_is_whole("event");
-        world.digests_hold("event", events::TEMPLATE);
+        world.all_is_well(events::TEMPLATE, &verify);
     }
-}
-
-fn kill(world: &World, args: &[&str], after: Duration) {
-    let run = world.start(args);
-    std::thread::sleep(after);
-    run.signal(libc::SIGKILL);
-    drop(run);
-    world.nobody_is_left();
+    killer.was_in_time();
 }
 
 #[test]

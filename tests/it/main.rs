@@ -16,6 +16,7 @@ mod history;
 mod indexes;
 mod init;
 mod killed;
+mod killer;
 mod lake;
 #[cfg(feature = "s3")]
 mod lake_s3;
