@@ -2,7 +2,7 @@
 
 use crate::events;
 use crate::killer::Killer;
-use crate::server::{self, Database};
+use crate::server::{self, Holder};
 use crate::world::{World, wait_until};
 use dayhaul::cluster::Stop;
 use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
@@ -115,26 +115,6 @@ fn a_tenant_that_disappears_in_the_middle_fails_and_the_others_load() {
     world.is_clean();
 }
 
-/// Holds a lock in a session of its own until it is dropped.
-struct Holder(tokio_postgres::Client);
-
-impl Holder {
-    fn new(database: &Database, sql: &str) -> Holder {
-        server::block_on(async {
-            let client = server::connect(&database.url()).await.unwrap();
-            client
-                .batch_execute(&format!("BEGIN; {sql}"))
-                .await
-                .unwrap();
-            Holder(client)
-        })
-    }
-
-    fn let_go(self) {
-        server::block_on(self.0.batch_execute("ROLLBACK")).unwrap();
-    }
-}
-
 #[test]
 fn a_locked_source_table_is_waited_for_within_bounds_and_then_named() {
     let world = World::with_events("source_locked", &["acme"], "2024-03-18", 2, 5);
@@ -169,12 +149,8 @@ fn a_copy_that_moves_nothing_is_ended_and_asked_again() {
     world.configure("[load]\nstall_timeout = \"1s\"\n");
     events::create(&world.tenants[0]);
     events::fill(&world.tenants[0], "2024-03-18", 2, 5);
-    let template = events::TEMPLATE.replace(
-        "WHERE",
-        "WHERE pg_advisory_xact_lock_shared(1) IS NOT NULL AND",
-    );
-    world.set_up_events(&["acme"], &template);
-    let holder = Holder::new(&world.tenants[0], "SELECT pg_advisory_xact_lock(1)");
+    world.set_up_events(&["acme"], &events::gated());
+    let holder = events::close(&world.tenants[0]);
     let run = world.start_backfill(&["--from", "2024-03-18", "--to", "2024-03-18", "--json"]);
     let source = &world.tenants[0];
     let waiting = || {

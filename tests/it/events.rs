@@ -1,6 +1,6 @@
 //! A small source that the load tests share: events with a time, a short note and an amount.
 
-use crate::server::Database;
+use crate::server::{Database, Holder};
 use crate::world::{Output, Running, World, wait_until};
 
 pub const TEMPLATE: &str = r#"/*
@@ -27,6 +27,19 @@ pub fn slow(seconds: f64) -> String {
              AND pg_sleep({seconds}) IS NOT NULL"
         ),
     )
+}
+
+/// The events, of which no row comes while somebody keeps the source [closed](close).
+pub fn gated() -> String {
+    TEMPLATE.replace(
+        "WHERE",
+        "WHERE pg_advisory_xact_lock_shared(1) IS NOT NULL AND",
+    )
+}
+
+/// Keeps the rows of [`gated`] events back until it is let go.
+pub fn close(source: &Database) -> Holder {
+    Holder::new(source, "SELECT pg_advisory_xact_lock(1)")
 }
 
 /// A day that stays in the past, whenever the tests run: `--today` of the runs.
@@ -119,6 +132,15 @@ impl World {
             wait_until("sessions of ours are gone", || database.one(others) == "0");
         }
         self.no_lock_is_left();
+    }
+
+    /// Waits until a run waits for a pair that another holds: it asks for the lock again and again, and nothing else.
+    #[track_caller]
+    pub fn a_run_waits(&self) {
+        self.wait_for(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+             AND application_name = 'dayhaul' AND query = 'SELECT pg_try_advisory_lock($1)')",
+        );
     }
 
     /// Waits until no advisory lock of the warehouse is held: a session's end takes the server a moment.

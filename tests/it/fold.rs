@@ -387,7 +387,7 @@ fn of_two_folds_at_once_one_gives_way_or_waits() {
     world.fold(&["--if-locked", "ok"]).ok();
     // Who waits for the pair must not hold the snapshot that the first is waiting for.
     let third = world.start(&["fold", "--today", LATER, "--wait"]);
-    std::thread::sleep(Duration::from_millis(500));
+    world.a_run_waits();
     drop(old);
     for run in [first, third] {
         run.output().ok();

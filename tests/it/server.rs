@@ -149,6 +149,26 @@ impl Database {
     }
 }
 
+/// Holds a lock in a session of its own until it is dropped.
+pub struct Holder(Client);
+
+impl Holder {
+    pub fn new(database: &Database, sql: &str) -> Holder {
+        block_on(async {
+            let client = connect(&database.url()).await.unwrap();
+            client
+                .batch_execute(&format!("BEGIN; {sql}"))
+                .await
+                .unwrap();
+            Holder(client)
+        })
+    }
+
+    pub fn let_go(self) {
+        block_on(self.0.batch_execute("ROLLBACK")).unwrap();
+    }
+}
+
 /// Runs statements at a URL.
 pub fn run(url: &str, sql: &str) {
     block_on(async {

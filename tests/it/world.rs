@@ -75,9 +75,7 @@ impl World {
 
     /// Starts the binary and lets it run beside the test.
     pub fn start(&self, args: &[&str]) -> Running {
-        let mut command = self.command(args);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running(Some(command.spawn().expect("the binary runs")))
+        Running::of(&mut self.command(args)).expect("the binary runs")
     }
 
     /// The binary, not run yet: to add to its environment, or to spawn and kill it.
@@ -120,6 +118,11 @@ pub fn command(folder: &Path, args: &[&str]) -> Command {
 pub struct Running(Option<Child>);
 
 impl Running {
+    pub fn of(command: &mut Command) -> std::io::Result<Running> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().map(|child| Running(Some(child)))
+    }
+
     pub fn signal(&self, signal: i32) {
         let child = self.0.as_ref().expect("a child");
         // SAFETY: plain numbers; nobody has reaped the child, so the id is still its own.
