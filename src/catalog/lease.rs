@@ -148,12 +148,14 @@ pub async fn holder(
                 "SELECT format('run %s (`%s`, host %s, pid %s) since %s UTC', r.id, r.command, r.host, r.pid, \
                         to_char(l.taken_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')) \
                      || CASE WHEN {} = 'died' THEN ', which died' ELSE '' END \
-                 FROM _wh.lease l JOIN _wh.run r ON r.id = l.run WHERE l.tenant = $1 AND l.template = $2",
+                 FROM _wh.lease l JOIN _wh.run r ON r.id = l.run WHERE l.tenant = $1 AND l.template = $2 \
+                 AND r.ended_at IS NULL",
                 runs::outcome()
             ),
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
+    // Who has the lock writes the lease right after; until then it is the former owner's.
     Ok(row.map_or_else(|| "another session".to_owned(), |row| row.get(0)))
 }
 

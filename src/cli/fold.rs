@@ -5,8 +5,8 @@ use super::load::IfLocked;
 use super::signals::cancelled_by_signals;
 use crate::catalog::{self, Catalog, Selection};
 use crate::engine::fold::{Fold, FoldReport, Target, dry_run, fold};
-use crate::error::{Error, Result, exit};
-use crate::report::{Progress, RunOutcome, fold as report};
+use crate::error::{Error, Result};
+use crate::report::{Progress, fold as report};
 use crate::unit::{Day, TemplateName, TenantName};
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(super) struct Common {
     /// Wait for a (tenant, template) that another run holds
     #[arg(long)]
     wait: bool,
-    /// What it means when every (tenant, template) is held by another run
+    /// What it means when a (tenant, template) is held by another run
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     if_locked: IfLocked,
     /// Take this day for today
@@ -64,7 +64,7 @@ impl Common {
         }
         if self.dry_run {
             let report = dry_run(catalog.session(), &pairs, target, today).await?;
-            return Ok(show(&report, context).exit_code());
+            return Ok(show(&report, IfLocked::Fail, context));
         }
         drop(catalog);
         let asked = Fold {
@@ -82,17 +82,16 @@ impl Common {
         )
         .await;
         progress.finish();
-        Ok(match show(&result?, context) {
-            RunOutcome::Locked if self.if_locked == IfLocked::Ok => exit::OK,
-            outcome => outcome.exit_code(),
-        })
+        Ok(show(&result?, self.if_locked, context))
     }
 }
 
-fn show(fold: &FoldReport, context: &Context) -> RunOutcome {
+/// Gives the exit code.
+fn show(fold: &FoldReport, if_locked: IfLocked, context: &Context) -> u8 {
+    let exit_code = report::exit_code(fold, if_locked == IfLocked::Ok);
     context.print(report::render(fold));
-    context.print_json(&report::FoldJson::new(fold));
+    context.print_json(&report::FoldJson::new(fold, exit_code));
     context.causes(&fold.failures);
     context.cancelled(fold.run, fold.cancelled_by.as_deref());
-    report::outcome(fold)
+    exit_code
 }

@@ -6,11 +6,10 @@ use super::selection::Resolved;
 use crate::catalog::{self, Catalog, Pair};
 use crate::config::Settings;
 use crate::engine::ask::Ask;
-use crate::engine::event::RunReport;
 use crate::engine::land::To;
 use crate::engine::run::{Options, run};
-use crate::error::{Error, Result, exit};
-use crate::report::{Progress, RunOutcome, fold, json, summary};
+use crate::error::{Error, Result};
+use crate::report::{Progress, exit_code, fold, json, summary};
 use clap::ValueEnum;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -25,27 +24,17 @@ pub struct RunArgs {
     /// Wait for a (tenant, template) that another run holds
     #[arg(long)]
     pub(super) wait: bool,
-    /// What it means when every (tenant, template) is held by another run
+    /// What it means when a (tenant, template) is held by another run
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     pub(super) if_locked: IfLocked,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum IfLocked {
-    /// Exit code 4
+    /// Exit code 4 when each is, 1 when some are
     Fail,
-    /// Exit code 0: the other run does the work
+    /// No failure: the other run does the work
     Ok,
-}
-
-impl RunArgs {
-    /// The exit code of a run that ended so.
-    pub fn exit_code(self, report: &RunReport) -> u8 {
-        match RunOutcome::of(report) {
-            RunOutcome::Locked if self.if_locked == IfLocked::Ok => exit::OK,
-            outcome => outcome.exit_code(),
-        }
-    }
 }
 
 /// Carries out what is asked of a selection, and shows how it went. `to` is where the command line says that rows go.
@@ -77,19 +66,26 @@ pub(super) async fn carry_out(
         today: resolved.today,
         to: place::resolve(to, &settings),
     };
-    let report = watched(&settings, pairs, ask, options, cancel, context).await?;
-    Ok(args.exit_code(&report))
+    watched(
+        &settings,
+        (pairs, ask),
+        options,
+        args.if_locked,
+        cancel,
+        context,
+    )
+    .await
 }
 
-/// Runs what is asked with progress, and shows how it ended.
+/// Runs what is asked with progress, and shows how it ended. Gives the exit code.
 pub(super) async fn watched(
     settings: &Settings,
-    pairs: Vec<Pair>,
-    ask: Ask,
+    (pairs, ask): (Vec<Pair>, Ask),
     options: Options,
+    if_locked: IfLocked,
     cancel: CancellationToken,
     context: &Context,
-) -> Result<RunReport> {
+) -> Result<u8> {
     let command = ask.command();
     let progress = Arc::new(Progress::new(context.progress(), ask.verb()));
     let result = run(settings, pairs, ask, options, progress.clone(), cancel).await;
@@ -101,8 +97,9 @@ pub(super) async fn watched(
     if let Some(folds) = fold::pairs_table(&report.folds, false) {
         context.print(folds);
     }
-    context.print_json(&json::Run::new(command, &report));
+    let exit_code = exit_code(&report, if_locked == IfLocked::Ok);
+    context.print_json(&json::Run::new(command, &report, exit_code));
     context.failures(&report);
     context.cancelled(report.run, report.cancelled_by.as_deref());
-    Ok(report)
+    Ok(exit_code)
 }

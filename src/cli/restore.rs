@@ -127,8 +127,8 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     };
     let ask = Ask::Restore(Arc::new(restoring));
     let cancel = cancelled_by_signals();
-    let report = watched(&settings, pairs, ask, options, cancel, context).await?;
-    Ok(args.run.exit_code(&report))
+    let if_locked = args.run.if_locked;
+    watched(&settings, (pairs, ask), options, if_locked, cancel, context).await
 }
 
 impl Args {

@@ -5,6 +5,7 @@ use crate::engine::fold::{FoldReport, PairFold, Standing};
 use crate::report::RunOutcome;
 use crate::report::json::{Cause, cause};
 use crate::report::numbers::{bytes, count, counted};
+use crate::report::outcome::are_held;
 use crate::report::table::Sheet;
 use crate::unit::Day;
 use crate::warehouse::Moved;
@@ -25,6 +26,18 @@ pub fn outcome(report: &FoldReport) -> RunOutcome {
     } else {
         RunOutcome::Done
     }
+}
+
+/// The exit code. With `others_do_it` it is no failure that other runs hold pairs.
+pub fn exit_code(report: &FoldReport, others_do_it: bool) -> u8 {
+    let done = |pair: &PairFold| {
+        matches!(
+            pair.standing,
+            Standing::Moved | Standing::Nothing | Standing::NotTried
+        )
+    };
+    let others = others_do_it && are_held(&report.failures) && report.pairs.iter().all(done);
+    outcome(report).exit_code_unless(others)
 }
 
 /// The table: a line per year of each pair that moves, or that cannot; then what is left to say.
@@ -167,7 +180,7 @@ struct YearJson {
 }
 
 impl<'a> FoldJson<'a> {
-    pub fn new(report: &'a FoldReport) -> FoldJson<'a> {
+    pub fn new(report: &'a FoldReport, exit_code: u8) -> FoldJson<'a> {
         let outcome = outcome(report);
         let pairs: Vec<_> = report.pairs.iter().map(pair).collect();
         let counted = |name| pairs.iter().filter(|pair| pair.outcome == name).count();
@@ -175,7 +188,7 @@ impl<'a> FoldJson<'a> {
             schema: "dayhaul.fold/1",
             run: report.run,
             outcome,
-            exit_code: outcome.exit_code(),
+            exit_code,
             totals: Totals {
                 pairs: pairs.len(),
                 moved: counted("moved"),

@@ -73,14 +73,14 @@ pub(super) struct Cause<'a> {
 
 impl<'a> Run<'a> {
     /// `command` is the command's name, as in the schema.
-    pub fn new(command: &str, report: &'a RunReport) -> Run<'a> {
+    pub fn new(command: &str, report: &'a RunReport, exit_code: u8) -> Run<'a> {
         let outcome = RunOutcome::of(report);
         Run {
             schema: format!("dayhaul.{command}/1"),
             run: report.run,
             outcome,
             cancelled_by: report.cancelled_by.as_deref(),
-            exit_code: outcome.exit_code(),
+            exit_code,
             totals: totals(report),
             units: report.units.iter().map(unit).collect(),
             failures: report.failures.iter().map(cause).collect(),
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_run_is_one_object_of_the_documented_shape() {
         let run = report(&[Outcome::Loaded, Outcome::NotTried]);
-        let json = serde_json::to_value(Run::new("backfill", &run)).unwrap();
+        let json = serde_json::to_value(Run::new("backfill", &run, 1)).unwrap();
         assert_eq!(json["schema"], "dayhaul.backfill/1");
         assert_eq!(json["run"], 7);
         assert_eq!(json["outcome"], "failed");

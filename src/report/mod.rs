@@ -12,5 +12,5 @@ pub mod summary;
 pub mod table;
 pub mod verify;
 
-pub use outcome::RunOutcome;
+pub use outcome::{RunOutcome, exit_code};
 pub use progress::{Progress, Style, aside};

@@ -1,7 +1,7 @@
 //! How a run ended, in one word and one exit code.
 
-use crate::engine::event::{Outcome, RunReport};
-use crate::error::exit;
+use crate::engine::event::{Failure, Outcome, RunReport};
+use crate::error::{Kind, exit};
 use serde::Serialize;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -42,6 +42,14 @@ impl RunOutcome {
         }
     }
 
+    /// The exit code; 0 when what was not done is `somebody_elses` to do.
+    pub(super) fn exit_code_unless(self, somebody_elses: bool) -> u8 {
+        match self {
+            RunOutcome::Locked | RunOutcome::Failed if somebody_elses => exit::OK,
+            _ => self.exit_code(),
+        }
+    }
+
     pub fn exit_code(self) -> u8 {
         match self {
             RunOutcome::Done => exit::OK,
@@ -53,10 +61,33 @@ impl RunOutcome {
     }
 }
 
+/// The exit code of a run. With `others_do_it` it is no failure that other runs hold pairs.
+pub fn exit_code(report: &RunReport, others_do_it: bool) -> u8 {
+    RunOutcome::of(report).exit_code_unless(others_do_it && are_held(&report.failures))
+}
+
+/// Whether there are failures, and all of them that another run holds a pair.
+pub(super) fn are_held(failures: &[Failure]) -> bool {
+    let held = |failure: &Failure| failure.not_tried && failure.error.kind() == Kind::Locked;
+    !failures.is_empty() && failures.iter().all(held)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
     use crate::report::summary::tests::report;
+    use crate::unit::TenantName;
+
+    fn held() -> Failure {
+        Failure {
+            tenant: TenantName::parse("acme").unwrap(),
+            template: None,
+            windows: Vec::new(),
+            error: Error::new(Kind::Locked, "held by run 7"),
+            not_tried: true,
+        }
+    }
 
     #[test]
     fn the_exit_code_says_how_the_run_ended() {
@@ -78,7 +109,19 @@ mod tests {
         run.pairs += 1;
         assert_eq!(RunOutcome::of(&run).exit_code(), 1);
 
+        // What others hold is theirs to do, when they are trusted with it; what is wrong otherwise is not.
+        run.failures.push(held());
+        assert_eq!((exit_code(&run, false), exit_code(&run, true)), (1, 0));
+        run.locked_pairs = run.pairs;
+        assert_eq!((exit_code(&run, false), exit_code(&run, true)), (4, 0));
+        let mut other = held();
+        other.error = Error::new(Kind::Data, "a row");
+        run.failures.push(other);
+        assert_eq!(exit_code(&run, true), 4);
+        run.failures.pop();
+
         run.interrupted = true;
+        assert_eq!(exit_code(&run, true), 130);
         assert_eq!(RunOutcome::of(&run), RunOutcome::Interrupted);
         assert_eq!(RunOutcome::of(&run).exit_code(), 130);
         run.cancelled_by = Some("alice on db1".to_owned());

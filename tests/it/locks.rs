@@ -1,5 +1,6 @@
 //! One writer per (tenant, template).
 
+use crate::server;
 use crate::world::{World, wait_until};
 use std::time::{Duration, Instant};
 
@@ -126,4 +127,36 @@ fn an_interrupt_ends_the_run_within_two_seconds_and_leaves_no_lock_and_no_half_t
         world.is_clean();
         world.digests_hold("event", &crate::events::slow(0.0005));
     }
+}
+
+#[test]
+fn what_somebody_else_holds_is_left_to_them_when_so_asked_and_nobody_else_is_named() {
+    let world = World::with_events("held", &["acme", "beta"], "2024-03-08", 3, 5);
+    let days = ["--json", "--from", "2024-03-08", "--to", "2024-03-10"];
+    world.backfill(&days).ok();
+    // Who has the lock is not in the lease yet, which still names the run that has ended.
+    let key = xxhash_rust::xxh3::xxh3_64(b"dayhaul pair acme event").cast_signed();
+    let holder = server::block_on(async {
+        let client = server::connect(&world.warehouse.url()).await.unwrap();
+        let lock = format!("SELECT pg_advisory_lock({key})");
+        client.batch_execute(&lock).await.unwrap();
+        client
+    });
+    let beside = |args: &[&str]| world.backfill(&[&days, args].concat());
+    for (args, code) in [
+        (&[][..], 1),
+        (&["--if-locked", "ok"], 0),
+        (&["--tenant", "acme"], 4),
+        (&["--tenant", "acme", "--if-locked", "ok"], 0),
+    ] {
+        let out = beside(args).exits(code);
+        assert!(
+            out.stderr.contains("held by another session"),
+            "{}",
+            out.stderr
+        );
+        assert_eq!(out.json()["exit_code"], code, "{args:?}");
+    }
+    drop(holder);
+    beside(&[]).ok();
 }

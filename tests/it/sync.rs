@@ -199,11 +199,10 @@ fn of_two_syncs_at_once_one_does_all_and_the_other_is_fine_with_it() {
 fn two_processes_that_sync_the_same_pairs_at_once_load_no_unit_twice() {
     let tenants = ["acme", "beta", "gamma"];
     two_syncs_at_once("two_syncs", &tenants, &["--if-locked", "ok"], |outs| {
-        let left: Vec<usize> = outs.iter().map(left_to_the_other).collect();
-        assert!(left.iter().sum::<usize>() <= tenants.len(), "{left:?}");
-        for (out, left) in outs.into_iter().zip(left) {
-            // `--if-locked ok` speaks of a run that got no pair at all; one that got some has not tried the others.
-            out.exits(i32::from(left != 0 && left != tenants.len()));
+        let left: usize = outs.iter().map(left_to_the_other).sum();
+        assert!(left <= tenants.len(), "{left}");
+        for out in outs {
+            out.ok();
         }
     });
 }

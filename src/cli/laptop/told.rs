@@ -3,8 +3,8 @@
 use super::fill::Loaded;
 use super::home::Home;
 use crate::catalog::Pair;
-use crate::report::json;
 use crate::report::table::Sheet;
+use crate::report::{exit_code, json};
 use crate::template::Template;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -140,7 +140,11 @@ impl<'a> Laptop<'a> {
             schema: "dayhaul.laptop/1",
             place: Place::of(home, true),
             masked: masks(&loaded.pairs),
-            run: json::Run::new(loaded.command, &loaded.report),
+            run: json::Run::new(
+                loaded.command,
+                &loaded.report,
+                exit_code(&loaded.report, false),
+            ),
         }
     }
 }
