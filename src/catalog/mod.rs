@@ -30,7 +30,7 @@ pub use tenants::{Selection, Tenant};
 use crate::config::{Place, Settings};
 use crate::error::{Error, Result};
 use crate::pg::secret::{SecretRef, Trust};
-use crate::pg::{self, Access, Purpose, Session, Url};
+use crate::pg::{self, Access, Session, Url};
 use crate::sql::{ident, literal};
 
 /// Schema of the catalog.
@@ -49,7 +49,6 @@ impl Catalog {
     /// # Errors
     /// The warehouse cannot be reached, stands behind a transaction pooler, or its catalog is missing, older or newer.
     pub async fn open(settings: &Settings) -> Result<Catalog> {
-        pg::refuse_transaction_pooling(&warehouse_access(settings).await?).await?;
         let session = warehouse_session(settings).await?;
         migrate::check(&session).await?;
         Ok(Catalog {
@@ -125,7 +124,7 @@ pub async fn finish<T>(session: &Session, result: Result<T>) -> Result<T> {
 /// # Errors
 /// The warehouse cannot be reached, or `dayhaul init` has not been run.
 pub async fn warehouse_session(settings: &Settings) -> Result<Session> {
-    let session = pg::connect(&warehouse_access(settings).await?, Purpose::Warehouse).await?;
+    let session = pg::connect_unpooled(&warehouse_access(settings).await?).await?;
     let owner = &settings.warehouse.owner_role;
     let ready = session
         .query_one(

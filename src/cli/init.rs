@@ -5,8 +5,8 @@ use crate::catalog::init::{Passwords, Plan, Wish, plan};
 use crate::catalog::{masked, migrate, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Result, exit};
+use crate::pg;
 use crate::pg::secret::{SecretRef, Trust};
-use crate::pg::{self, Purpose};
 use crate::report::numbers::counted;
 use secrecy::SecretString;
 use serde::Serialize;
@@ -53,8 +53,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         reader_password: passwords.reader.is_some(),
     };
     let access = warehouse_access(&settings).await?;
-    pg::refuse_transaction_pooling(&access).await?;
-    let session = pg::connect(&access, Purpose::Warehouse).await?;
+    let session = pg::connect_unpooled(&access).await?;
     masked::check(&session, settings.masks.as_ref()).await?;
     let plan = plan(&session, &wish).await?;
     for note in &plan.notes {
@@ -82,8 +81,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
 /// As the command's own.
 pub(super) async fn if_needed(settings: &Settings, context: &Context) -> Result<()> {
     let access = warehouse_access(settings).await?;
-    pg::refuse_transaction_pooling(&access).await?;
-    let session = pg::connect(&access, Purpose::Warehouse).await?;
+    let session = pg::connect_unpooled(&access).await?;
     if migrate::is_there(&session).await? {
         return Ok(());
     }

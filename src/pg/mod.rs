@@ -13,7 +13,7 @@
 //! A tenant may stand behind a pooler that hands each transaction to another server process. On a
 //! [`Purpose::Source`] session nothing is set for the session, and [`Session::batch`], [`Session::simple`],
 //! [`Session::copy_out`] and [`describe`] leave nothing behind once their transaction ends. The warehouse needs a
-//! session of its own; [`refuse_transaction_pooling`] says so.
+//! session of its own; [`connect_unpooled`] makes sure of it.
 
 mod array;
 mod attempt;
@@ -42,7 +42,7 @@ pub use cancel::Canceller;
 pub use connect::{Access, Purpose, connect};
 pub use copy::{CopyIn, CopyOut};
 pub use describe::describe;
-pub use pooling::refuse_transaction_pooling;
+pub use pooling::connect_unpooled;
 pub use raw::Raw;
 pub use session::{Session, SimpleRows};
 pub use tokio_postgres::{

@@ -3,6 +3,7 @@
 //! Our advisory locks belong to a server process. Behind such a pooler they would be taken in one process and released,
 //! or not, in another, and a stranger would inherit them.
 
+use super::connect::for_warehouse;
 use super::{Access, Purpose, Session, connect};
 use crate::error::{At, Error, Result};
 use crate::sql::literal;
@@ -11,12 +12,12 @@ use std::hash::{BuildHasher, RandomState};
 /// A busy pool may hand back the same process by luck; not so often in a row.
 const ROUNDS: u32 = 3;
 
-/// Refuses a warehouse behind a pooler in transaction or statement mode. Two plain sessions are opened and nothing is set
-/// but `dayhaul.probe`: to be called before the first session of [`Purpose::Warehouse`].
+/// Opens the first session of [`Purpose::Warehouse`], unless a pooler in transaction or statement mode stands before it.
+/// Until that is known two sessions are plain ones, in which nothing is set but `dayhaul.probe`.
 ///
 /// # Errors
 /// [`crate::error::Kind::Refused`] behind such a pooler; as [`connect`].
-pub async fn refuse_transaction_pooling(access: &Access) -> Result<()> {
+pub async fn connect_unpooled(access: &Access) -> Result<Session> {
     let (a, b) = tokio::try_join!(
         connect(access, Purpose::Source),
         connect(access, Purpose::Source)
@@ -34,7 +35,7 @@ pub async fn refuse_transaction_pooling(access: &Access) -> Result<()> {
             .at(place()));
         }
     }
-    Ok(())
+    for_warehouse(a, access).await
 }
 
 /// One round: `a` marks its server process, and both look where the mark is.

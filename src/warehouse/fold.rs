@@ -26,6 +26,7 @@ use crate::pg::{Access, Session};
 use crate::sql::{ident, qualified};
 use crate::unit::Day;
 use futures_util::future::try_join_all;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// What a fold needs beside its pair.
@@ -149,8 +150,11 @@ const SESSIONS_A_TABLE: usize = 2;
 /// Rows after which a transaction ends: small days share one.
 const ROWS_A_TRANSACTION: u64 = 20_000;
 
-/// Copies days into the table of a year, in up to `sessions` sessions: each takes a run of days that follow each other, so
-/// that a day's rows still lie together, and so do its neighbours'.
+/// Shares of the rows that a session takes one after the other, so that all end at about the same time.
+const SHARES_A_SESSION: u64 = 4;
+
+/// Copies days into the table of a year, in up to `sessions` sessions. Each takes some days that follow each other, and then
+/// the next that nobody has taken, so that a day's rows still lie together, and so do its neighbours'.
 async fn copy_side_by_side(
     session: &Session,
     place: Place<'_>,
@@ -162,18 +166,43 @@ async fn copy_side_by_side(
     let rows: u64 = days.iter().map(|(_, rows)| rows).sum();
     let worth = usize::try_from(rows / ROWS_A_SESSION).unwrap_or(usize::MAX);
     let sessions = sessions.min(worth).max(1);
-    let runs = days.chunks(days.len().div_ceil(sessions).max(1));
-    let copies = runs.enumerate().map(|(i, days)| async move {
+    let room = match sessions {
+        1 => ROWS_A_TRANSACTION,
+        n => (rows / (n as u64 * SHARES_A_SESSION)).min(ROWS_A_TRANSACTION),
+    };
+    let shares = shares(days, room);
+    let next = AtomicUsize::new(0);
+    let copy_shares = async |session: &Session| {
+        while let Some(days) = shares.get(next.fetch_add(1, Ordering::Relaxed)) {
+            copy_days(session, place, table, days, folding).await?;
+        }
+        Ok(())
+    };
+    let copies = (0..sessions).map(|i| async move {
         if i == 0 {
-            return copy_days(session, place, table, days, folding).await;
+            return copy_shares(session).await;
         }
         let session = open_session(folding.access, folding.owner).await?;
-        copy_days(&session, place, table, days, folding).await
+        copy_shares(&session).await
     });
     try_join_all(copies).await.map(drop)
 }
 
-/// Copies days one after the other, in transactions of some thousand rows.
+/// Runs of days with at least `room` rows each, but for the last.
+fn shares(days: &[(Day, u64)], room: u64) -> Vec<&[(Day, u64)]> {
+    let mut sum = 0;
+    days.chunk_by(|(_, rows), _| {
+        sum += rows;
+        let together = sum < room;
+        if !together {
+            sum = 0;
+        }
+        together
+    })
+    .collect()
+}
+
+/// Copies days one after the other, in one transaction.
 async fn copy_days(
     session: &Session,
     place: Place<'_>,
@@ -181,36 +210,18 @@ async fn copy_days(
     days: &[(Day, u64)],
     folding: Folding<'_>,
 ) -> Result<()> {
-    let template = &place.template.name;
-    let mut left = days;
-    while !left.is_empty() {
-        let (now, later) = left.split_at(days_a_transaction(left));
-        short_transaction(session, folding.lock_timeout, async || {
-            lease::check(session, folding.run, place.tenant, template).await?;
-            for (day, rows) in now {
-                let table = day_table(template, *day);
-                let copy = copy_statement(place, &table, year, "");
-                copied(session.execute_or_cancel(&copy).await?, *rows)
-                    .at(|| format!("table `{}.{table}`", place.schema))?;
-            }
-            Ok(())
-        })
-        .await
-        .at(|| format!("table `{}.{year}`", place.schema))?;
-        left = later;
-    }
-    Ok(())
-}
-
-fn days_a_transaction(days: &[(Day, u64)]) -> usize {
-    let mut sum = 0;
-    days.iter()
-        .take_while(|(_, rows)| {
-            let room = sum < ROWS_A_TRANSACTION;
-            sum += rows;
-            room
-        })
-        .count()
+    short_transaction(session, folding.lock_timeout, async || {
+        lease::check(session, folding.run, place.tenant, &place.template.name).await?;
+        for (day, rows) in days {
+            let table = day_table(&place.template.name, *day);
+            let copy = copy_statement(place, &table, year, "");
+            copied(session.execute_or_cancel(&copy).await?, *rows)
+                .at(|| format!("table `{}.{table}`", place.schema))?;
+        }
+        Ok(())
+    })
+    .await
+    .at(|| format!("table `{}.{year}`", place.schema))
 }
 
 /// Ordered by time, so that a day's rows lie together in their year. `condition` is a WHERE clause or empty.
@@ -351,4 +362,28 @@ async fn show(
     .at(|| format!("tenant view `{}.{template}`", place.schema))?;
     *shape = shown;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_share_a_transaction_until_it_has_rows_enough() {
+        let rows = [5, 0, 5, 20, 3, 3, 3];
+        let first: Day = "2024-03-01".parse().unwrap();
+        let days: Vec<(Day, u64)> = (0..)
+            .zip(rows)
+            .map(|(n, rows)| (first.plus(n), rows))
+            .collect();
+        let rows_of = |room| -> Vec<Vec<u64>> {
+            shares(&days, room)
+                .iter()
+                .map(|days| days.iter().map(|(_, rows)| *rows).collect())
+                .collect()
+        };
+        assert_eq!(rows_of(10), [vec![5, 0, 5], vec![20], vec![3, 3, 3]]);
+        assert_eq!(rows_of(0).len(), 7);
+        assert!(shares(&[], 10).is_empty());
+    }
 }

@@ -203,7 +203,7 @@ fn a_warehouse_is_refused_behind_a_pooler_that_splits_sessions() {
         };
         let db = Database::create("pooled");
         for _ in 0..3 {
-            let found = block_on(pg::refuse_transaction_pooling(&access(&pooler.url(&db))));
+            let found = block_on(pg::connect_unpooled(&access(&pooler.url(&db))));
             let error = found.expect_err(mode);
             assert_eq!(error.kind(), Kind::Refused, "{mode}: {error}");
             assert!(error.hint().unwrap().contains("session mode"), "{error}");
@@ -214,12 +214,12 @@ fn a_warehouse_is_refused_behind_a_pooler_that_splits_sessions() {
 #[test]
 fn a_warehouse_is_taken_behind_a_session_pooler_and_directly() {
     let db = Database::create("direct");
-    block_on(pg::refuse_transaction_pooling(&access(&db.url()))).unwrap();
+    block_on(pg::connect_unpooled(&access(&db.url()))).unwrap();
     let Some(pooler) = Pooler::start("session") else {
         return;
     };
     for _ in 0..3 {
-        block_on(pg::refuse_transaction_pooling(&access(&pooler.url(&db)))).unwrap();
+        block_on(pg::connect_unpooled(&access(&pooler.url(&db)))).unwrap();
     }
     let session = block_on(pg::connect(
         &access(&pooler.url(&db)),
