@@ -104,8 +104,14 @@ pub async fn days_with_shared_keys(
     if overlaps.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let keys: Vec<String> = unique.iter().map(|c| ident(&c.name)).collect();
-    let keys = keys.join(", ");
+    // Their own names might be ours.
+    let keys: Vec<String> = (0..unique.len()).map(|i| format!("k{i}")).collect();
+    let named: Vec<String> = unique
+        .iter()
+        .zip(&keys)
+        .map(|(column, key)| format!("{} AS {key}", ident(&column.name)))
+        .collect();
+    let (keys, named) = (keys.join(", "), named.join(", "));
     let known = known(template);
     let arms: Vec<String> = overlaps
         .iter()
@@ -114,7 +120,7 @@ pub async fn days_with_shared_keys(
             let (table, below) = &shown[at];
             let bound = |column| format!("{}::{}", literal(row.get(column)), first.ty.bare());
             format!(
-                "SELECT {keys}, {} AS day FROM {} WHERE {key} BETWEEN {} AND {} AND {known}{}",
+                "SELECT {named}, {} AS day FROM {} WHERE {key} BETWEEN {} AND {} AND {known}{}",
                 utc_day(template, ""),
                 qualified(schema, table),
                 bound(1),
