@@ -1,6 +1,7 @@
 //! Rows that stand twice when a load is through: their time moved after one of their days was fetched, and before the other
 //! was. A refresh looks each new key up; for a load of millions of rows one question at its end is cheaper.
 
+use super::pair::ReadyPair;
 use super::run::Run;
 use super::shared::{Shared, lock};
 use crate::error::Result;
@@ -17,23 +18,7 @@ impl Run<'_> {
             if shared.stop.is_cancelled() || !pair.has_tenant() || shared.queue().is_down(index) {
                 continue;
             }
-            let owner = &self.settings.warehouse.owner_role;
-            let look = async {
-                let session = warehouse::open_session(self.access, owner).await?;
-                let days = tokio::select! {
-                    days = warehouse::days_with_shared_keys(&session, pair.place(), &tables) => Some(days),
-                    () = self.cancel.cancelled() => None,
-                };
-                match days {
-                    Some(days) => days,
-                    None => {
-                        session.abort().await;
-                        Ok(BTreeSet::new())
-                    }
-                }
-            };
-            let days: Result<BTreeSet<Day>> = look.await;
-            match days {
+            match self.doubled_days(pair, &tables).await {
                 Ok(days) => lock(&pair.waiting).extend(days),
                 Err(error) => {
                     let error = error.at("looking for rows that stand on two days");
@@ -41,5 +26,20 @@ impl Run<'_> {
                 }
             }
         }
+    }
+
+    async fn doubled_days(
+        &self,
+        pair: &ReadyPair,
+        loaded: &BTreeSet<String>,
+    ) -> Result<BTreeSet<Day>> {
+        let owner = &self.settings.warehouse.owner_role;
+        let session = warehouse::open_session(self.access, owner).await?;
+        tokio::select! {
+            days = warehouse::days_with_shared_keys(&session, pair.place(), loaded) => return days,
+            () = self.cancel.cancelled() => {}
+        }
+        session.abort().await;
+        Ok(BTreeSet::new())
     }
 }

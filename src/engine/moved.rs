@@ -84,7 +84,7 @@ impl Haul<'_> {
         };
         // The watchdog must not take it for a COPY that stands still.
         let patience = PATIENCE
-            .min(self.stall_timeout / 2)
+            .min(self.stall_timeout / 4)
             .min(self.statement_timeout);
         let begun = Instant::now();
         let mut rows = 0;
@@ -114,7 +114,8 @@ impl Haul<'_> {
     }
 }
 
-/// The statement took too long, stood in the way of a standby's recovery, or fails on rows of other days. The session goes on.
+/// The statement took too long, stood in the way of a standby's recovery, or fails on rows of other days. The session goes
+/// on.
 fn says_nothing_of_us(error: &Error) -> bool {
     error.sqlstate() == Some("57014")
         || pg::sqlstate::is_recovery_conflict(error)
