@@ -1,7 +1,7 @@
 //! A loopback proxy that makes the way to a server longer, without making it narrower.
 //!
 //! Half of the round trip is waited each way. Bytes are read as they come and handed on when their time has come, so up to
-//! [`IN_FLIGHT`] chunks of 64 KiB are on their way at once: throughput is not limited.
+//! `IN_FLIGHT` chunks of 64 KiB are on their way at once: throughput is not limited.
 
 use crate::error::{Error, Kind, Result};
 use std::net::Ipv4Addr;

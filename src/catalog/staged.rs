@@ -42,7 +42,7 @@ pub async fn stage(
 /// Completes the staged days of the same transaction with what was loaded.
 ///
 /// # Errors
-/// [`Kind::Bug`] when a day was not staged; the warehouse's.
+/// [`Kind::Bug`](crate::error::Kind::Bug) when a day was not staged; the warehouse's.
 pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) -> Result<()> {
     let columns = Columns::of(days);
     let updated = session
@@ -72,7 +72,7 @@ pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) ->
 /// The staged days of a pair, with their tallies, by staging table (`schema.table`).
 ///
 /// # Errors
-/// [`Kind::Bug`] when a digest cannot be read; the warehouse's.
+/// [`Kind::Bug`](crate::error::Kind::Bug) when a digest cannot be read; the warehouse's.
 pub async fn days(
     session: &Session,
     tenant: &TenantName,

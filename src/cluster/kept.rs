@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// How long a server on this machine may take to accept a connection.
 const ACCEPTS: Duration = Duration::from_secs(5);
 
-/// A cluster that stays; see the [module](self).
+/// A cluster that stays; see the module.
 #[derive(Debug)]
 pub struct Kept(Cluster);
 

@@ -1,59 +1,27 @@
 //! A refresh of one window: pull it, compare each day's count and digest with the ledger, and write only what differs.
 //!
-//! Days that are equal write nothing. The others are brought up in one transaction: their rows are read back with their
-//! places and matched by hash; what the source no longer has is deleted, what the warehouse does not have is copied in.
-//!
-//! # Rows that moved
-//!
-//! A row whose time moved leaves one day and comes into another. No reader may see it in neither, so both days are brought
-//! up in one transaction, from one snapshot of the source: where a new row's key stands in a day beyond the window, that
-//! day is taken along. Where a key vanishes and no day of the window has it, another window may: such days wait until the
-//! pair's other days are through, and are then brought up together. A key that nobody has then is looked for at the
-//! source, on all other days that are loaded ([`super::moved`]).
+//! Days that are equal write nothing. Of the others the rows are read back with their places and matched by hash; then they
+//! are brought up ([`super::bring_up`]).
 //!
 //! # Memory usage
 //!
 //! The rows of the window and of the days that are taken along up to the budget, or those of a single larger day that are
-//! new; and
-//! [`MATCH_BYTES_PER_ROW`] for each row of one day. Beyond the budget a day is replaced: DELETE + COPY, streaming.
+//! new; and [`MATCH_BYTES_PER_ROW`] for each row of one day. Beyond the budget a day is replaced: DELETE + COPY, streaming.
 
+use super::bring_up::{ChangedDay, Matched};
 use super::day_buffer::DayBuffer;
 use super::event::Change;
-use super::haul::{Haul, RefreshHints, same_count, unless_failed};
+use super::haul::{Haul, RefreshHints, unless_failed};
 use super::hauled::{Fault, Hauled, Refreshed, landing, source, target};
 use super::land::DayFiles;
 use super::pull::Pulled;
 use crate::catalog::ledger::{self, LoadedDay};
-use crate::copy::{Tally, tuple_hash, tuples};
-use crate::error::{Error, Kind};
+use crate::copy::{tuple_hash, tuples};
 use crate::pg::Session;
 use crate::unit::Day;
-use crate::warehouse::difference::{
-    Keys, MATCH_BYTES_PER_ROW, Standing, Vanished, begin_difference, days_of_keys, delete_rows,
-    finish_difference, standing,
-};
-use crate::warehouse::{self, Destination};
+use crate::warehouse::difference::{MATCH_BYTES_PER_ROW, Standing, begin_difference, standing};
 use futures_util::StreamExt;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// A day of the window whose rows are not as the ledger has them.
-struct ChangedDay {
-    day: Day,
-    destination: Destination,
-    /// What the source gives.
-    tally: Tally,
-    /// What the ledger has; `None` when the day was never loaded.
-    before: Option<Tally>,
-    /// The source's rows: all of them, or those that the warehouse lacks once they were matched.
-    rows: DayBuffer,
-}
-
-/// The rows that matched nothing, and the places of those that nothing matched.
-struct Matched {
-    day: ChangedDay,
-    gone: Vec<crate::copy::Tid>,
-    inserted: u64,
-}
+use std::collections::BTreeMap;
 
 impl Haul<'_> {
     /// Refreshes the window, and the days that `hints` say are to go with it.
@@ -202,7 +170,7 @@ impl Haul<'_> {
                 inserted,
             });
         }
-        self.write(files, from, to, matched, hints).await
+        self.bring_up(files, from, to, matched, hints).await
     }
 
     /// A day whose rows do not fit the budget is pulled a second time, and only what is new is held.
@@ -286,7 +254,7 @@ impl Haul<'_> {
             gone: standing.gone(),
             inserted,
         };
-        self.write(files, from, to, vec![matched], hints).await
+        self.bring_up(files, from, to, vec![matched], hints).await
     }
 
     /// DELETE + COPY, streaming, in one transaction.
@@ -321,122 +289,5 @@ impl Haul<'_> {
         standing(to, self.place, day.destination, day.day)
             .await
             .map_err(target)
-    }
-
-    /// The one transaction, unless rows moved to or from where it does not look.
-    async fn write(
-        &self,
-        files: &mut Option<DayFiles<'_>>,
-        from: &Session,
-        to: &Session,
-        matched: Vec<Matched>,
-        hints: &RefreshHints<'_>,
-    ) -> Result<Hauled, Fault> {
-        let Some(mut keys) = Keys::new(self.place) else {
-            return self.write_all(files, to, matched).await;
-        };
-        for m in &matched {
-            m.day.rows.each(|tuple| keys.push(tuple));
-        }
-        let mut vanished = Vanished::like(&keys);
-        for m in matched.iter().filter(|m| !m.gone.is_empty()) {
-            let at = (m.day.destination, m.day.day);
-            let added = vanished.add(to, self.place, at, &m.gone, &keys);
-            added.await.map_err(target)?;
-        }
-        let changed: BTreeSet<Day> = matched.iter().map(|m| m.day.day).collect();
-        if hints.patient && !vanished.is_empty() {
-            to.batch("ROLLBACK").await.map_err(target)?;
-            return Ok(Hauled::Waiting(Vec::new(), changed));
-        }
-        let with = hints.with.iter().flat_map(|haul| haul.window.days());
-        let pulled: BTreeSet<Day> = self.window.days().chain(with).collect();
-        let brought_up = &pulled | &hints.followed;
-        let mut elsewhere = days_of_keys(to, self.place, &keys).await.map_err(target)?;
-        elsewhere.retain(|day| !changed.contains(day));
-        if hints.apart {
-            elsewhere.retain(|day| !hints.followed.contains(day));
-        }
-        if let Some(day) = elsewhere.intersection(&brought_up).next() {
-            return Err(self.stands_on_two_days(*day));
-        }
-        if !vanished.is_empty() {
-            let moved = self.days_they_moved_to(from, to, &vanished, &brought_up, hints.asking);
-            elsewhere.append(&mut moved.await?);
-        }
-        if !elsewhere.is_empty() {
-            to.batch("ROLLBACK").await.map_err(target)?;
-            return Ok(Hauled::Elsewhere(elsewhere));
-        }
-        self.write_all(files, to, matched).await
-    }
-
-    /// A key that came new stands on `day`, which is as the source has it.
-    fn stands_on_two_days(&self, day: Day) -> Fault {
-        let unique = self.place.template.unique.join(", ");
-        let message = format!("a row with the same `{unique}` stands on {day}, too");
-        Error::new(Kind::Data, message)
-            .with_hint(
-                "what the template calls `unique` must be so across all days: correct the rows at the source, or the template",
-            )
-            .into()
-    }
-
-    /// All deletes before all inserts, so that a row may move between the days.
-    async fn write_all(
-        &self,
-        files: &mut Option<DayFiles<'_>>,
-        to: &Session,
-        matched: Vec<Matched>,
-    ) -> Result<Hauled, Fault> {
-        for m in &matched {
-            delete_rows(to, self.place, m.day.destination, m.day.day, &m.gone)
-                .await
-                .map_err(target)?;
-        }
-        let mut refreshed = Vec::with_capacity(matched.len());
-        let mut days: Vec<LoadedDay> = Vec::with_capacity(matched.len());
-        let mut new_tables = BTreeSet::new();
-        for m in matched {
-            let ChangedDay {
-                day, destination, ..
-            } = m.day;
-            if m.inserted > 0 {
-                let mut table = warehouse::copy_into(to, self.place, destination, day)
-                    .await
-                    .map_err(target)?;
-                for piece in m.day.rows.into_pieces() {
-                    table.send(piece).await.map_err(target)?;
-                }
-                same_count(m.inserted, table.finish().await.map_err(target)?)?;
-            }
-            let loaded = Haul {
-                destination,
-                ..*self
-            }
-            .loaded_day(day, m.day.tally);
-            days.push(loaded.clone());
-            refreshed.push(match m.day.before {
-                None => {
-                    if destination == Destination::DayTable {
-                        new_tables.insert(day);
-                    }
-                    Refreshed::New(loaded)
-                }
-                Some(before) => Refreshed::Changed(
-                    loaded,
-                    Change {
-                        before: before.rows,
-                        deleted: m.gone.len() as u64,
-                        inserted: m.inserted,
-                    },
-                ),
-            });
-        }
-        finish_difference(to, self.place, &self.entry, &days, &new_tables)
-            .await
-            .map_err(target)?;
-        self.publish(to, files).await?;
-        Ok(Hauled::Refreshed(refreshed))
     }
 }

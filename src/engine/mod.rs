@@ -4,6 +4,7 @@ mod account;
 mod after;
 pub mod ask;
 mod blame;
+mod bring_up;
 mod compare;
 mod day_buffer;
 mod doubled;

@@ -1,6 +1,6 @@
 //! A template: one dataset's query with day placeholders, its columns and types, its time column, its indexes.
 //!
-//! A template is one `.sql` file that opens in any SQL editor: a leading comment with TOML ([`front_matter`]), then one
+//! A template is one `.sql` file that opens in any SQL editor: a leading comment with TOML (`front_matter`), then one
 //! query. Everything here is pure: text in, text or findings out.
 
 mod bind;

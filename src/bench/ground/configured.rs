@@ -2,7 +2,7 @@
 //! of the bench's own.
 //!
 //! With `--scratch-schema S` these are `S`, `S_wh` and `S_public`: Dayhaul's processes take the latter two for their catalog and for
-//! `public` ([`elsewhere`]). None of them may be there before; all are dropped after each try and when the bench is interrupted.
+//! `public` ([`elsewhere`](crate::pg::elsewhere)). None of them may be there before; all are dropped after each try and when the bench is interrupted.
 
 use super::{Change, Launch, Place, Work};
 use crate::bench::lane::{Endpoint, Lane, Source};

@@ -55,7 +55,7 @@ pub struct Decoder {
 
 impl Decoder {
     /// # Errors
-    /// [`Kind::Refused`] when a column cannot land: see [`arrow_schema`].
+    /// [`Kind::Refused`] when a column cannot land: see [`arrow_schema`](fn@crate::schema::arrow::arrow_schema).
     pub fn new(columns: &[Column]) -> Result<Decoder> {
         let schema = arrow_schema(columns)?;
         let sinks = columns

@@ -45,7 +45,7 @@ pub struct Encoder {
 
 impl Encoder {
     /// # Errors
-    /// [`Kind::Refused`] when a column cannot land: see [`arrow_schema`].
+    /// [`Kind::Refused`] when a column cannot land: see [`arrow_schema`](fn@crate::schema::arrow::arrow_schema).
     pub fn new(columns: &[Column]) -> Result<Encoder> {
         Ok(Encoder {
             schema: arrow_schema(columns)?,

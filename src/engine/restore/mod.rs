@@ -93,7 +93,7 @@ impl Restoring {
     /// Whether anything of a pair is to come back.
     ///
     /// # Errors
-    /// As [`Restoring::wanted`].
+    /// As `Restoring::wanted`.
     pub fn concerns(&self, pair: &Pair) -> Result<bool> {
         let wanted = self.wanted(pair)?;
         Ok(!wanted.there.is_empty() || !wanted.lacking.is_empty())
@@ -102,7 +102,7 @@ impl Restoring {
     /// The files of a pair, for its workers.
     ///
     /// # Errors
-    /// As [`Restoring::wanted`].
+    /// As `Restoring::wanted`.
     pub(super) fn files(self: &Arc<Self>, pair: &Pair) -> Result<PairFiles> {
         PairFiles::new(Arc::clone(self), pair)
     }
