@@ -28,6 +28,13 @@ pub struct LoadedDay {
     pub relation: String,
 }
 
+/// Days that stand in the first column.
+pub fn days_of(rows: &[Row]) -> BTreeSet<Day> {
+    rows.iter()
+        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
+        .collect()
+}
+
 pub(super) fn dates(days: impl IntoIterator<Item = Day>) -> Vec<NaiveDate> {
     days.into_iter().map(Day::date).collect()
 }
@@ -141,10 +148,7 @@ pub async fn claim(
             ],
         )
         .await?;
-    Ok(rows
-        .iter()
-        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
-        .collect())
+    Ok(days_of(&rows))
 }
 
 /// Completes the claim of the same transaction with what was loaded, and keeps it as an attempt of the run.

@@ -1,7 +1,7 @@
 //! The ledger of staged days: those whose rows are in a hidden table, which no view shows yet.
 
 use super::ledger::{
-    Columns, Entry, LoadedDay, all_touched, dates, loaded_day, tally, with_attempts,
+    self, Columns, Entry, LoadedDay, all_touched, dates, loaded_day, tally, with_attempts,
 };
 use crate::copy::Tally;
 use crate::error::Result;
@@ -200,10 +200,7 @@ pub async fn stale(
             &[&tenant.as_str(), &template.as_str(), &version],
         )
         .await?;
-    Ok(rows
-        .iter()
-        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
-        .collect())
+    Ok(ledger::days_of(&rows))
 }
 
 /// The staged days of a pair that have the digest of the template's own version.
@@ -225,8 +222,5 @@ pub async fn of_version(
             ],
         )
         .await?;
-    Ok(rows
-        .iter()
-        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
-        .collect())
+    Ok(ledger::days_of(&rows))
 }

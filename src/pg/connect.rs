@@ -60,26 +60,22 @@ pub async fn connect(access: &Access, purpose: Purpose) -> Result<Session> {
     let target = Arc::new(Target::resolve(&access.url, &process_env)?);
     let password = explicit_password(access);
     let session = open_any(&target, password.as_ref()).await?;
-    match purpose {
-        Purpose::Source => {
-            let place = || format!("`{}`", session.endpoint());
-            check_version(&session, purpose).at(place)?;
-            Ok(session)
-        }
-        Purpose::Warehouse => for_warehouse(session, access).await,
+    if purpose == Purpose::Warehouse {
+        return for_warehouse(session, &target).await;
     }
+    check_version(&session, purpose).at(|| format!("`{}`", session.endpoint()))?;
+    Ok(session)
 }
 
 /// Makes a plain session one of [`Purpose::Warehouse`].
 ///
 /// # Errors
 /// As [`connect`].
-pub(super) async fn for_warehouse(mut session: Session, access: &Access) -> Result<Session> {
-    let target = Target::resolve(&access.url, &process_env)?;
+pub(super) async fn for_warehouse(mut session: Session, target: &Target) -> Result<Session> {
     session.is_with_the_warehouse();
     let place = || format!("`{}`", session.endpoint());
     check_version(&session, Purpose::Warehouse).at(place)?;
-    limited(&target, prepare_warehouse(&session))
+    limited(target, prepare_warehouse(&session))
         .await
         .at(place)?;
     Ok(session)

@@ -4,6 +4,7 @@
 //! or not, in another, and a stranger would inherit them.
 
 use super::connect::for_warehouse;
+use super::target::{Target, process_env};
 use super::{Access, Purpose, Session, connect};
 use crate::error::{At, Error, Result};
 use crate::sql::literal;
@@ -35,7 +36,7 @@ pub async fn connect_unpooled(access: &Access) -> Result<Session> {
             .at(place()));
         }
     }
-    for_warehouse(a, access).await
+    for_warehouse(a, &Target::resolve(&access.url, &process_env)?).await
 }
 
 /// One round: `a` marks its server process, and both look where the mark is.

@@ -132,6 +132,14 @@ impl Template {
         self.time_index
     }
 
+    /// The columns that are unique together, with their positions.
+    pub fn unique_columns(&self) -> impl Iterator<Item = (usize, &Column)> {
+        self.unique.iter().filter_map(|name| {
+            let mut columns = self.columns.iter().enumerate();
+            columns.find(|(_, column)| column.name == *name)
+        })
+    }
+
     /// Whether the query uses `{day}` and so can only be asked for one day at a time.
     pub fn one_day_windows(&self) -> bool {
         placeholders(&self.query).any(|p| p == Placeholder::Day)

@@ -11,7 +11,6 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::{RawArray, Session, ToSql};
 use crate::sql::{bound, ident, qualified};
 use crate::unit::{Day, Window};
-use chrono::NaiveDate;
 use futures_util::StreamExt;
 use std::collections::BTreeSet;
 
@@ -158,13 +157,11 @@ impl Keys {
     pub fn new(place: Place<'_>) -> Option<Keys> {
         let template = place.template;
         let columns: Vec<(usize, RawArray)> = template
-            .unique
-            .iter()
-            .filter_map(|name| template.columns.iter().position(|c| c.name == *name))
-            .map(|at| (at, RawArray::new(template.columns[at].ty.oid())))
+            .unique_columns()
+            .map(|(at, column)| (at, RawArray::new(column.ty.oid())))
             .collect();
         // An array of arrays would be a matrix: such keys are left to the unique index.
-        let arrays = columns.iter().any(|(at, _)| template.columns[*at].ty.array);
+        let arrays = template.unique_columns().any(|(_, column)| column.ty.array);
         (!columns.is_empty() && !arrays).then_some(Keys { columns })
     }
 
@@ -198,24 +195,27 @@ impl Keys {
     }
 }
 
-/// The tables that the tenant view shows, and of the year that holds the fold line what the view shows of it.
+/// The tables that the tenant view shows, each with the condition, on `v`, on what it shows of it.
 pub(super) async fn shown_now(
     session: &Session,
     place: Place<'_>,
-) -> Result<Vec<(String, Option<String>)>> {
+) -> Result<Vec<(String, String)>> {
     let template = place.template;
     let Some(line) = fold_line::get(session, place.tenant, &template.name).await? else {
         return Ok(Vec::new());
     };
     let owned = relations::of_pair(session, place.tenant, &template.name).await?;
     let below = format!(
-        "{} < {}",
+        "v.{} < {}",
         ident(&template.time_column),
         bound(line.day, template.time_type())
     );
     Ok(shown_tables(template, &Shape::new(line, &owned))
         .into_iter()
-        .map(|(table, holds_line)| (table, holds_line.then(|| below.clone())))
+        .map(|(table, holds_line)| {
+            let shown = if holds_line { &below } else { "true" };
+            (table, shown.to_owned())
+        })
         .collect())
 }
 
@@ -237,12 +237,11 @@ pub async fn days_of_keys(
     let arms: Vec<String> = shown_now(session, place)
         .await?
         .into_iter()
-        .map(|(table, below)| {
+        .map(|(table, shown)| {
             format!(
-                "SELECT {} FROM {rows} JOIN {} AS v ON {equal}{}",
+                "SELECT {} FROM {rows} JOIN {} AS v ON {equal} AND {shown}",
                 utc_day(template, "v."),
                 qualified(place.schema.as_str(), &table),
-                below.map_or_else(String::new, |below| format!(" AND v.{below}")),
             )
         })
         .collect();
@@ -250,10 +249,7 @@ pub async fn days_of_keys(
         return Ok(BTreeSet::new());
     }
     let rows = session.query(&arms.join(" UNION "), &keys.params()).await?;
-    Ok(rows
-        .iter()
-        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
-        .collect())
+    Ok(ledger::days_of(&rows))
 }
 
 /// Keys of rows that are gone from their days, and did not come into others that are at hand.

@@ -6,14 +6,13 @@ use super::Place;
 use super::difference::shown_now;
 use super::staging::YearBuild;
 use super::tables::{staging_table, utc_day};
-use crate::catalog::{lease, staged};
+use crate::catalog::{lease, ledger, staged};
 use crate::error::Result;
-use crate::pg::{Row, Session};
+use crate::pg::Session;
 use crate::schema::Column;
 use crate::sql::{ident, literal, qualified};
 use crate::template::Template;
 use crate::unit::Day;
-use chrono::NaiveDate;
 use std::collections::BTreeSet;
 
 /// Deletes the days of `year`'s staging table that hold a row which the unique index would refuse, from the table and
@@ -34,7 +33,7 @@ pub async fn set_duplicates_aside(
     let rows = session
         .query(&days_with_duplicates(place, year), &[])
         .await?;
-    let days = days_of(&rows);
+    let days = ledger::days_of(&rows);
     staged::forget(
         session,
         place.tenant,
@@ -60,9 +59,8 @@ pub async fn days_with_shared_keys(
 ) -> Result<BTreeSet<Day>> {
     let template = place.template;
     let unique: Vec<&Column> = template
-        .unique
-        .iter()
-        .filter_map(|name| template.columns.iter().find(|c| c.name == *name))
+        .unique_columns()
+        .map(|(_, column)| column)
         .collect();
     let Some(first) = unique.first() else {
         return Ok(BTreeSet::new());
@@ -117,17 +115,14 @@ pub async fn days_with_shared_keys(
         .iter()
         .map(|row| {
             let at = usize::try_from(row.get::<_, i32>(0)).unwrap_or_default();
-            let (table, below) = &shown[at];
+            let (table, shown) = &shown[at];
             let bound = |column| format!("{}::{}", literal(row.get(column)), first.ty.bare());
             format!(
-                "SELECT {named}, {} AS day FROM {} WHERE {key} BETWEEN {} AND {} AND {known}{}",
-                utc_day(template, ""),
+                "SELECT {named}, {} AS day FROM {} AS v WHERE {key} BETWEEN {} AND {} AND {known} AND {shown}",
+                utc_day(template, "v."),
                 qualified(schema, table),
                 bound(1),
                 bound(2),
-                below
-                    .as_ref()
-                    .map_or_else(String::new, |below| format!(" AND {below}")),
             )
         })
         .collect();
@@ -142,13 +137,7 @@ pub async fn days_with_shared_keys(
             &[],
         )
         .await?;
-    Ok(days_of(&rows))
-}
-
-fn days_of(rows: &[Row]) -> BTreeSet<Day> {
-    rows.iter()
-        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
-        .collect()
+    Ok(ledger::days_of(&rows))
 }
 
 /// A null is equal to nothing in a unique index.

@@ -97,10 +97,6 @@ impl Contestant for DayViews {
         Some("dblink")
     }
 
-    fn prepare<'a>(&'a self, _: &'a Lane) -> Work<'a, ()> {
-        Box::pin(async { Ok(()) })
-    }
-
     fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {
         Box::pin(async move {
             self.load(lane).await?;
@@ -149,10 +145,6 @@ impl Contestant for Best {
 
     fn extension(&self) -> Option<&'static str> {
         Some("dblink")
-    }
-
-    fn prepare<'a>(&'a self, _: &'a Lane) -> Work<'a, ()> {
-        Box::pin(async { Ok(()) })
     }
 
     fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {

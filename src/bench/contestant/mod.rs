@@ -44,7 +44,9 @@ pub trait Contestant: Send + Sync {
     }
 
     /// What must be there before, not timed.
-    fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()>;
+    fn prepare<'a>(&'a self, _lane: &'a Lane) -> Work<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// The timed part.
     fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used>;

@@ -313,10 +313,6 @@ impl Contestant for Reader {
         Ok(parts.join("\n"))
     }
 
-    fn prepare<'a>(&'a self, _: &'a Lane) -> Work<'a, ()> {
-        Box::pin(async { Ok(()) })
-    }
-
     fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {
         Box::pin(self.ask(lane))
     }
