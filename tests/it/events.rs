@@ -92,13 +92,23 @@ impl World {
 
     /// A world of the events template whose tenants have `rows` events on each of `days` days from `from` on.
     pub fn with_events(name: &str, tenants: &[&str], from: &str, days: u32, rows: u32) -> World {
-        let world = World::new(name, tenants);
-        for source in &world.tenants {
+        World::new(name, tenants).filled(tenants, TEMPLATE, from, (days, rows))
+    }
+
+    /// A world whose tenants have `rows` events on each of `days` days from `from` on, for the template that is given.
+    pub fn filled(
+        self,
+        tenants: &[&str],
+        template: &str,
+        from: &str,
+        (days, rows): (u32, u32),
+    ) -> World {
+        for source in &self.tenants {
             create(source);
             fill(source, from, days, rows);
         }
-        world.set_up_events(tenants, TEMPLATE);
-        world
+        self.set_up_events(tenants, template);
+        self
     }
 
     /// As [`World::with_events`], with rows that take their time.
@@ -106,16 +116,10 @@ impl World {
         name: &str,
         tenants: &[&str],
         from: &str,
-        (days, rows): (u32, u32),
+        days_and_rows: (u32, u32),
         seconds: f64,
     ) -> World {
-        let world = World::new(name, tenants);
-        for source in &world.tenants {
-            create(source);
-            fill(source, from, days, rows);
-        }
-        world.set_up_events(tenants, &slow(seconds));
-        world
+        World::new(name, tenants).filled(tenants, &slow(seconds), from, days_and_rows)
     }
 
     /// Starts a backfill and lets it run beside the test.

@@ -254,7 +254,7 @@ fn a_long_query_is_waited_for_and_ends_right() {
 fn a_table_that_a_reader_holds_is_dropped_by_the_next_fold() {
     let world = thirty_days("fold_held", &["acme"], 5);
     // Holds the table, but no snapshot: the barrier does not wait for it.
-    let holder = readers::Holder::of(&world, "acme.event_2024_03_07");
+    let holder = readers::hold(&world, "acme.event_2024_03_07");
     let report = world.fold(&["--json"]).ok().json();
     assert_eq!(
         report["pairs"][0]["left"],

@@ -1,6 +1,6 @@
 //! One writer per (tenant, template).
 
-use crate::server;
+use crate::server::Holder;
 use crate::world::{World, wait_until};
 use std::time::{Duration, Instant};
 
@@ -136,12 +136,8 @@ fn what_somebody_else_holds_is_left_to_them_when_so_asked_and_nobody_else_is_nam
     world.backfill(&days).ok();
     // Who has the lock is not in the lease yet, which still names the run that has ended.
     let key = xxhash_rust::xxh3::xxh3_64(b"dayhaul pair acme event").cast_signed();
-    let holder = server::block_on(async {
-        let client = server::connect(&world.warehouse.url()).await.unwrap();
-        let lock = format!("SELECT pg_advisory_lock({key})");
-        client.batch_execute(&lock).await.unwrap();
-        client
-    });
+    let lock = format!("SELECT pg_advisory_xact_lock({key})");
+    let holder = Holder::new(&world.warehouse, &lock);
     let beside = |args: &[&str]| world.backfill(&[&days, args].concat());
     for (args, code) in [
         (&[][..], 1),
@@ -157,6 +153,6 @@ fn what_somebody_else_holds_is_left_to_them_when_so_asked_and_nobody_else_is_nam
         );
         assert_eq!(out.json()["exit_code"], code, "{args:?}");
     }
-    drop(holder);
+    holder.let_go();
     beside(&[]).ok();
 }

@@ -8,10 +8,7 @@ const RANGE: [&str; 4] = ["--from", "2024-02-25", "--to", events::TODAY];
 
 /// Ten days in the year table and sixteen in day tables. A window is a day, and takes a while.
 fn world(name: &str) -> World {
-    let world = World::new(name, &["acme"]);
-    events::create(&world.tenants[0]);
-    events::fill(&world.tenants[0], "2024-02-24", 26, 4);
-    world.set_up_events(&["acme"], &events::slow(0.005));
+    let world = World::with_slow_events(name, &["acme"], "2024-02-24", (26, 4), 0.005);
     world.backfill(&RANGE).ok();
     world
 }
@@ -178,11 +175,9 @@ fn a_row_that_moves_to_a_day_that_nobody_pulls_is_never_missed() {
         ("moved_out_days", events::slow(0.0)),
         ("moved_out_range", events::TEMPLATE.to_owned()),
     ] {
-        let world = World::new(name, &["acme"]);
+        let acme = ["acme"];
+        let world = World::new(name, &acme).filled(&acme, &template, "2023-12-20", (91, 4));
         let source = &world.tenants[0];
-        events::create(source);
-        events::fill(source, "2023-12-20", 91, 4);
-        world.set_up_events(&["acme"], &template);
         let all = ["--from", "2023-12-20", "--to", "2024-03-19"];
         world.backfill(&all).ok();
         world.dayhaul(&LOOKBACK).ok();
@@ -222,17 +217,15 @@ fn a_row_that_moves_to_a_day_that_nobody_pulls_is_never_missed() {
 
 #[test]
 fn keys_of_several_columns_are_found_where_they_went() {
-    let world = World::new("moved_keys", &["acme"]);
-    let source = &world.tenants[0];
-    events::create(source);
-    events::fill(source, "2024-02-01", 49, 4);
-    source.run("UPDATE event SET note = $$it's {a}, \"b\" \\ c $$ || id % 2 WHERE id % 3 = 0; UPDATE event SET note = '' WHERE id % 7 = 0");
     let template = events::TEMPLATE.replace(
         "unique = [\"id\"]",
         "unique = [\"note\", \"id\", \"amount\"]",
     );
     let template = template.replace("varchar(20)", "text");
-    world.set_up_events(&["acme"], &template);
+    let acme = ["acme"];
+    let world = World::new("moved_keys", &acme).filled(&acme, &template, "2024-02-01", (49, 4));
+    let source = &world.tenants[0];
+    source.run("UPDATE event SET note = $$it's {a}, \"b\" \\ c $$ || id % 2 WHERE id % 3 = 0; UPDATE event SET note = '' WHERE id % 7 = 0");
     world
         .backfill(&["--from", "2024-02-01", "--to", "2024-03-19"])
         .ok();
@@ -244,16 +237,13 @@ fn keys_of_several_columns_are_found_where_they_went() {
 
 #[test]
 fn a_source_that_cannot_say_in_time_where_rows_went_is_not_waited_for() {
-    let world = World::new("moved_late", &["acme"]);
-    let source = &world.tenants[0];
-    events::create(source);
-    events::fill(source, "2024-02-01", 49, 4);
     // Only over many days it takes long.
     let template = events::TEMPLATE.replace(
         "WHERE",
         "WHERE ({to} - {from} < interval '20 days' OR pg_sleep(5) IS NOT NULL) AND",
     );
-    world.set_up_events(&["acme"], &template);
+    let acme = ["acme"];
+    let world = World::new("moved_late", &acme).filled(&acme, &template, "2024-02-01", (49, 4));
     for month in [
         ("2024-02-01", "2024-02-15"),
         ("2024-02-16", "2024-03-02"),
@@ -335,18 +325,16 @@ fn a_row_that_moves_into_a_day_that_is_loaded_later_ends_up_once() {
         ("doubled_random", "md5(n::text)", "[\"note\"]"),
         ("doubled_two", "(n % 3)::text", "[\"note\", \"id\"]"),
     ] {
-        let world = World::new(name, &["acme"]);
+        let template = events::TEMPLATE
+            .replace("unique = [\"id\"]", &format!("unique = {unique}"))
+            .replace("varchar(20)", "text");
+        let acme = ["acme"];
+        let world = World::new(name, &acme).filled(&acme, &template, "2023-11-11", (130, 4));
         let source = &world.tenants[0];
-        events::create(source);
-        events::fill(source, "2023-11-11", 130, 4);
         source.run(&format!(
             "UPDATE event SET note = {}",
             key.replace('n', "id")
         ));
-        let template = events::TEMPLATE
-            .replace("unique = [\"id\"]", &format!("unique = {unique}"))
-            .replace("varchar(20)", "text");
-        world.set_up_events(&["acme"], &template);
         let load = |from: &str, to: &str| {
             let backfill = ["--json", "--from", from, "--to", to];
             world.backfill(&backfill).ok().json()

@@ -1,6 +1,6 @@
 //! Readers that look on while something happens: none may see anything but whole totals, get an error, or wait.
 
-use crate::server::{block_on, connect};
+use crate::server::{Holder, block_on, connect};
 use crate::world::World;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -264,20 +264,9 @@ impl Watch {
     }
 }
 
-/// A READ COMMITTED transaction that is idle, and holds a table as readers do, until it is dropped.
-pub struct Holder {
-    _client: Client,
-}
-
-impl Holder {
-    pub fn of(world: &World, table: &str) -> Holder {
-        block_on(async {
-            let client = reader(&world.warehouse.url(), &world.reader).await;
-            client
-                .batch_execute(&format!("BEGIN; LOCK TABLE {table} IN ACCESS SHARE MODE"))
-                .await
-                .unwrap();
-            Holder { _client: client }
-        })
-    }
+/// A READ COMMITTED transaction that is idle, and holds a table as readers do.
+pub fn hold(world: &World, table: &str) -> Holder {
+    let role = &world.reader;
+    let lock = format!("SET LOCAL ROLE \"{role}\"; LOCK TABLE {table} IN ACCESS SHARE MODE");
+    Holder::new(&world.warehouse, &lock)
 }

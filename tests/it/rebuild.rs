@@ -1,8 +1,8 @@
 //! A rebuild loads anew beside what readers see; they keep the old until the new is whole.
 
 use crate::events;
+use crate::server;
 use crate::world::World;
-use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
 
 const ALL: [&str; 6] = [
     "--from",
@@ -218,14 +218,10 @@ fn days_that_are_unfolded_leave_what_a_rebuild_staged() {
 
 #[test]
 fn autovacuum_of_the_old_year_gives_way_to_the_new_one() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut settings = THROW_AWAY.to_vec();
-    settings.push(("autovacuum_naptime", "1s"));
-    let cluster = Cluster::start(&Programs::find().unwrap(), dir.path(), &settings).unwrap();
-    let world = World::new("autovacuum", &["acme"]).with_warehouse(&cluster);
-    events::create(&world.tenants[0]);
-    events::fill(&world.tenants[0], "2023-12-01", 31, 3000);
-    world.set_up_events(&["acme"], events::TEMPLATE);
+    let (_dir, cluster) = server::own(("autovacuum_naptime", "1s"));
+    let acme = ["acme"];
+    let world = World::new("autovacuum", &acme).with_warehouse(&cluster);
+    let world = world.filled(&acme, events::TEMPLATE, "2023-12-01", (31, 3000));
     world
         .backfill(&["--from", "2023-12-01", "--to", "2023-12-31"])
         .ok();

@@ -495,10 +495,7 @@ fn days_are_restored_again_only_when_asked() {
 /// Rows of a day that is much larger than any buffer stream through.
 #[test]
 fn a_large_day_streams() {
-    let world = World::new("large_day", &["acme"]);
-    events::create(&world.tenants[0]);
-    events::fill(&world.tenants[0], "2024-01-01", 1, 60_000);
-    world.set_up_events(&["acme"], events::TEMPLATE);
+    let world = World::with_events("large_day", &["acme"], "2024-01-01", 1, 60_000);
     world
         .backfill(&["--from", "2024-01-01", "--to", "2024-01-01"])
         .ok();

@@ -149,6 +149,14 @@ impl Database {
     }
 }
 
+/// A cluster of the test's own with a setting more; its folder has to outlive it.
+pub fn own(setting: (&'static str, &'static str)) -> (tempfile::TempDir, Cluster) {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = [&THROW_AWAY[..], &[setting]].concat();
+    let cluster = Cluster::start(&Programs::find().unwrap(), dir.path(), &settings).unwrap();
+    (dir, cluster)
+}
+
 /// Holds a lock in a session of its own until it is dropped.
 pub struct Holder(Client);
 

@@ -51,14 +51,12 @@ fn failed_days_and_a_month_of_absence_mend_themselves() {
 
 #[test]
 fn late_deleted_and_updated_rows_and_a_renamed_dimension_arrive() {
-    let world = World::new("dimension", &["acme"]);
-    let source = &world.tenants[0];
-    events::create(source);
-    events::fill(source, "2024-03-01", 20, 6);
-    source.run("CREATE TABLE kind (id bigint PRIMARY KEY, name text); INSERT INTO kind VALUES (0, 'even'), (1, 'odd')");
     let template = events::TEMPLATE.replace("SELECT id, at, note, amount FROM event WHERE",
         "SELECT event.id, at, kind.name AS note, amount FROM event JOIN kind ON kind.id = event.id % 2 WHERE");
-    world.set_up_events(&["acme"], &template);
+    let acme = ["acme"];
+    let world = World::new("dimension", &acme).filled(&acme, &template, "2024-03-01", (20, 6));
+    let source = &world.tenants[0];
+    source.run("CREATE TABLE kind (id bigint PRIMARY KEY, name text); INSERT INTO kind VALUES (0, 'even'), (1, 'odd')");
     world
         .dayhaul(&[
             "backfill",
@@ -110,11 +108,7 @@ fn start_on(host: &'static str, world: &World, args: &[&str]) -> Running {
 /// the other must not load; together they load all. `check` sees how both ended.
 fn two_syncs_at_once(name: &str, tenants: &[&str], locked: &[&str], check: impl Fn([Output; 2])) {
     let world = World::new(name, tenants);
-    for source in &world.tenants {
-        events::create(source);
-        events::fill(source, "2024-02-20", 40, 20);
-    }
-    world.set_up_events(tenants, &events::gated());
+    let world = world.filled(tenants, &events::gated(), "2024-02-20", (40, 20));
     world
         .warehouse
         .run("UPDATE _wh.pair SET first_day = '2024-02-20'");

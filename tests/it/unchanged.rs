@@ -2,9 +2,9 @@
 //! catalog, by the write-ahead log's own account.
 
 use crate::events;
-use crate::server::Database;
+use crate::server::{self, Database};
 use crate::world::World;
-use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
+use dayhaul::cluster::Cluster;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
@@ -19,16 +19,10 @@ type Records = BTreeMap<String, usize>;
 
 impl Fixture {
     fn new(name: &str) -> Fixture {
-        let dir = tempfile::tempdir().unwrap();
-        let mut settings = THROW_AWAY.to_vec();
-        settings.push(("autovacuum", "off"));
-        let cluster = Cluster::start(&Programs::find().unwrap(), dir.path(), &settings).unwrap();
-        let world = World::new(name, &["acme", "beta"]).with_warehouse(&cluster);
-        for source in &world.tenants {
-            events::create(source);
-            events::fill(source, "2024-02-20", 30, 10);
-        }
-        world.set_up_events(&["acme", "beta"], events::TEMPLATE);
+        let (dir, cluster) = server::own(("autovacuum", "off"));
+        let both = ["acme", "beta"];
+        let world = World::new(name, &both).with_warehouse(&cluster);
+        let world = world.filled(&both, events::TEMPLATE, "2024-02-20", (30, 10));
         world
             .backfill(&["--from", "2024-02-20", "--to", events::TODAY])
             .ok();
