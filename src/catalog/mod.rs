@@ -3,33 +3,21 @@
 //! Functions take a [`Session`] of the warehouse; who calls them owns the transaction. A session that
 //! [`warehouse_session`] made acts as the owner role from its first statement, so it never matters who ran a command.
 
-pub mod fold_line;
-pub mod history;
-pub mod init;
-pub mod landed;
-pub mod lease;
 pub mod ledger;
-pub mod life;
-pub mod masked;
-pub mod migrate;
-pub mod pairs;
-pub mod relations;
-pub mod restored;
-mod rights;
+pub mod registry;
 pub mod runs;
+pub mod setup;
 pub mod snapshot;
-pub mod staged;
-pub mod standing;
-mod steps;
-pub mod templates;
-pub mod tenants;
+pub mod views;
 
-pub use pairs::{Pair, pairs};
-pub use tenants::{Selection, Tenant};
+pub use registry::pairs::{Pair, pairs};
+pub use registry::tenants::{Selection, Tenant};
 
+use self::registry::masked;
+use self::setup::migrate;
 use crate::config::{Place, Settings};
 use crate::error::{Error, Result};
-use crate::pg::secret::{SecretRef, Trust};
+use crate::pg::conninfo::secret::{SecretRef, Trust};
 use crate::pg::{self, Access, Session, Url};
 use crate::sql::{ident, literal};
 

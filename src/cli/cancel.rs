@@ -1,7 +1,8 @@
 //! `dayhaul cancel`: ends a run cleanly, from any host.
 
 use super::context::Context;
-use crate::catalog::{Catalog, runs};
+use crate::catalog::Catalog;
+use crate::catalog::runs::run;
 use crate::error::{Result, exit};
 use serde_json::json;
 use std::time::Duration;
@@ -22,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let catalog = Catalog::open(&context.settings()?).await?;
     let session = catalog.session();
-    let before = runs::request_cancel(session, args.run, &runs::this_person()).await?;
+    let before = run::request_cancel(session, args.run, &run::this_person()).await?;
     match &before.asked_by {
         None => context.note(format!("{} was asked to end", before.name)),
         Some(who) => context.note(format!(
@@ -56,7 +57,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
 
 async fn ended(catalog: &Catalog, run: i64) -> Result<String> {
     loop {
-        let standing = runs::standing(catalog.session(), run).await?;
+        let standing = run::standing(catalog.session(), run).await?;
         if standing.outcome != "running" {
             return Ok(standing.outcome);
         }

@@ -1,9 +1,10 @@
 //! `dayhaul history`: runs and how they ended; of one run, what failed.
 
 use super::context::Context;
-use crate::catalog::history::{self, FailedDays, Filter, Run};
-use crate::catalog::{Catalog, Selection, runs};
-use crate::engine::event::Failure;
+use crate::catalog::runs::history::{self, FailedDays, Filter, Run};
+use crate::catalog::runs::run;
+use crate::catalog::{Catalog, Selection};
+use crate::engine::report::event::Failure;
 use crate::error::{Error, Result, exit};
 use crate::report::failure;
 use crate::report::numbers::{count, counted, seconds, utc};
@@ -196,7 +197,7 @@ fn failure_to_json(failed: &FailedDays) -> Value {
     json!({
         "tenant": failed.tenant.as_str(),
         "template": failed.template.as_ref().map(TemplateName::as_str),
-        "days": runs::inclusive(&failure::merged(&failed.days)),
+        "days": run::inclusive(&failure::merged(&failed.days)),
         "not_tried": failed.not_tried,
         "error": failed.error,
         "hint": failed.hint,

@@ -1,12 +1,14 @@
 //! `dayhaul init`: prepares the warehouse.
 
 use super::Context;
-use crate::catalog::init::{Passwords, Plan, Wish, plan};
-use crate::catalog::{masked, migrate, warehouse_access};
+use crate::catalog::registry::masked;
+use crate::catalog::setup::init::{Passwords, Plan, Wish, plan};
+use crate::catalog::setup::migrate;
+use crate::catalog::warehouse_access;
 use crate::config::Settings;
 use crate::error::{Error, Result, exit};
 use crate::pg;
-use crate::pg::secret::{SecretRef, Trust};
+use crate::pg::conninfo::secret::{SecretRef, Trust};
 use crate::report::numbers::counted;
 use secrecy::SecretString;
 use serde::Serialize;

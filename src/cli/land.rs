@@ -4,8 +4,8 @@ use super::context::Context;
 use super::load::{RunArgs, carry_out};
 use super::selection::SelectionArgs;
 use super::signals::cancelled_by_signals;
-use crate::engine::ask::Ask;
-use crate::engine::land::To;
+use crate::engine::run::request::Ask;
+use crate::engine::window::landing::To;
 use crate::error::Result;
 
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,7 @@
 //! Where a load's rows go: `--land`, `--no-land`, `--to warehouse|parquet|both`, or what the configuration says.
 
 use crate::config::Settings;
-use crate::engine::land::To;
+use crate::engine::window::landing::To;
 use crate::error::{Error, Result};
 use std::str::FromStr;
 

@@ -5,7 +5,7 @@ use super::load::{RunArgs, carry_out};
 use super::place::LandArgs;
 use super::selection::SelectionArgs;
 use super::signals::cancelled_by_signals;
-use crate::engine::ask::Ask;
+use crate::engine::run::request::Ask;
 use crate::error::Result;
 
 #[derive(Debug, clap::Args)]

@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::selection::SelectionArgs;
 use crate::catalog::Catalog;
-use crate::catalog::restored::{self, Restored};
-use crate::catalog::standing::{self, PairStanding, standing};
+use crate::catalog::snapshot::restored::{self, Restored};
+use crate::catalog::views::status::{self, PairStanding, standing};
 use crate::error::{Result, exit};
 use crate::report::failure;
 use crate::report::numbers::{count, utc};
@@ -32,7 +32,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let status = Status {
         pairs: standing(session, &resolved.selection, resolved.days).await?,
         restored: restored::latest(session).await?,
-        content: standing::content(session).await?,
+        content: status::content(session).await?,
         days: resolved.days,
         today: resolved.today,
     };
@@ -172,7 +172,7 @@ impl Status {
 }
 
 fn inclusive(windows: &[Window]) -> Vec<[String; 2]> {
-    crate::catalog::runs::inclusive(windows)
+    crate::catalog::runs::run::inclusive(windows)
 }
 
 /// "restored from snapshot 3f2a91c04b7e of 2024-01-15 03:00:00 (UTC), by run 3, done; 2024-01-01 … 2024-01-30 only".

@@ -6,7 +6,7 @@ use super::place::{LandArgs, Place};
 use super::selection::Resolved;
 use super::signals::cancelled_by_signals;
 use crate::catalog::Selection;
-use crate::engine::ask::Ask;
+use crate::engine::run::request::Ask;
 use crate::error::Result;
 use crate::unit::{Day, TemplateName, TenantName};
 

@@ -25,12 +25,12 @@ mod worker;
 
 pub use checked::{Against, Checked, Odd, Sides, Verdict};
 
-use super::ask::DaysByPair;
-use super::event::{Event, Failure, Observer};
-use super::land;
-use super::pair;
-use super::queue::{Limits, Queue};
-use super::retry;
+use super::report::event::{Event, Failure, Observer};
+use super::run::pair;
+use super::run::request::DaysByPair;
+use super::schedule::queue::{Limits, Queue};
+use super::schedule::retry;
+use super::window::landing;
 use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
 use crate::error::{At, Error, Kind, Result};
@@ -99,7 +99,7 @@ pub async fn verify(
 ) -> Result<Verification> {
     let begun = Instant::now();
     let landing = match asked.against.reads_files() {
-        true => Some(land::open(settings)?),
+        true => Some(landing::open(settings)?),
         false => None,
     };
     if let Some(landing) = &landing {

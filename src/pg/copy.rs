@@ -29,11 +29,7 @@ pub struct CopyOut {
 }
 
 impl CopyOut {
-    pub(super) fn new(
-        stream: CopyOutStream,
-        ending: Ending,
-        abandoned: Arc<AtomicBool>,
-    ) -> CopyOut {
+    pub fn new(stream: CopyOutStream, ending: Ending, abandoned: Arc<AtomicBool>) -> CopyOut {
         CopyOut {
             stream: Box::pin(stream),
             ending,
@@ -87,7 +83,7 @@ pub struct CopyIn {
 }
 
 impl CopyIn {
-    pub(super) fn new(sink: CopyInSink<Bytes>, ending: Ending) -> CopyIn {
+    pub fn new(sink: CopyInSink<Bytes>, ending: Ending) -> CopyIn {
         ending.heard().forget();
         CopyIn {
             sink: Box::pin(sink),

@@ -53,7 +53,7 @@ pub fn public_schema() -> &'static str {
 }
 
 /// A statement for the warehouse, as it is to be sent.
-pub(super) fn moved(sql: &str) -> Cow<'_, str> {
+pub fn moved(sql: &str) -> Cow<'_, str> {
     match elsewhere() {
         None => Cow::Borrowed(sql),
         Some(there) => Cow::Owned(replaced(sql, &there.catalog)),

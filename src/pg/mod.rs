@@ -15,38 +15,26 @@
 //! [`Session::copy_out`] and [`describe`] leave nothing behind once their transaction ends. The warehouse needs a
 //! session of its own; [`connect_unpooled`] makes sure of it.
 
-mod array;
-mod attempt;
-mod cancel;
 mod connect;
+pub mod conninfo;
 mod copy;
 mod describe;
 pub mod elsewhere;
-mod gather;
-mod guard;
-mod heard;
-mod pgpass;
-mod pooling;
-mod raw;
-pub mod secret;
+mod net;
+mod params;
 mod session;
-mod socket;
 pub mod sqlstate;
-mod target;
-mod tls;
-mod url;
-mod wire;
 
-pub use array::RawArray;
-pub use cancel::Canceller;
+pub use connect::cancel::Canceller;
+pub use connect::pooling::connect_unpooled;
 pub use connect::{Access, Purpose, connect};
+pub use conninfo::parse::Url;
 pub use copy::{CopyIn, CopyOut};
 pub use describe::describe;
-pub use pooling::connect_unpooled;
-pub use raw::Raw;
+pub use params::array::RawArray;
+pub use params::raw::Raw;
 pub use session::{Session, SimpleRows};
 pub use tokio_postgres::{
     Row,
     types::{ToSql, Type},
 };
-pub use url::Url;

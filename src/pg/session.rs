@@ -1,12 +1,11 @@
 //! A session: one connection, its statements, and the task that carries its bytes.
 
-use super::cancel::Canceller;
+use super::connect::cancel::Canceller;
+use super::conninfo::resolved::{Host, Target};
 use super::copy::{CopyIn, CopyOut};
-use super::elsewhere;
-use super::heard::{Heard, ServerError};
-use super::socket::Address;
-use super::sqlstate;
-use super::target::{Host, Target};
+use super::net::server_errors::{Heard, ServerError};
+use super::net::socket::Address;
+use super::{elsewhere, sqlstate};
 use crate::error::{Error, Kind, Result};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -59,7 +58,7 @@ impl SimpleRows {
 }
 
 impl Session {
-    pub(super) fn start<S, T>(
+    pub fn start<S, T>(
         client: Client,
         connection: Connection<S, T>,
         heard: Arc<Heard>,
@@ -93,7 +92,7 @@ impl Session {
     }
 
     /// From now on its statements are about the warehouse, wherever that is.
-    pub(super) fn is_with_the_warehouse(&mut self) {
+    pub fn is_with_the_warehouse(&mut self) {
         self.warehouse = true;
     }
 
@@ -123,7 +122,7 @@ impl Session {
     }
 
     /// As [`Session::simple`], with the driver's error, which knows the position in the text.
-    pub(super) async fn simple_raw(&self, sql: &str) -> Result<SimpleRows, tokio_postgres::Error> {
+    pub async fn simple_raw(&self, sql: &str) -> Result<SimpleRows, tokio_postgres::Error> {
         let mut found = SimpleRows::default();
         for message in self.client.simple_query(&self.text(sql)).await? {
             match message {
@@ -189,7 +188,7 @@ impl Session {
     }
 
     /// As [`Session::query`] without parameters, through the unnamed statement: nothing to lose behind a pooler.
-    pub(super) async fn query_unnamed(&self, sql: &str) -> Result<Vec<Row>> {
+    pub async fn query_unnamed(&self, sql: &str) -> Result<Vec<Row>> {
         self.told(self.client.query_typed(&self.text(sql), &[]).await)
             .await
     }
@@ -266,7 +265,7 @@ impl Session {
     }
 
     /// A parameter that the server reported when the session began.
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
     }
 
@@ -278,7 +277,7 @@ impl Session {
     }
 
     /// The driver's error in our words.
-    pub(super) async fn explain(&self, e: tokio_postgres::Error) -> Error {
+    pub async fn explain(&self, e: tokio_postgres::Error) -> Error {
         self.ending.clone().explain(e).await
     }
 }

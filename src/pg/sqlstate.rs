@@ -6,7 +6,7 @@
 //!
 //! Source: PostgreSQL's appendix A, "PostgreSQL Error Codes"; its protocol chapter, "Error and Notice Message Fields".
 
-use super::heard::ServerError;
+use super::net::server_errors::ServerError;
 use crate::error::{Error, Kind};
 
 /// Whether the same work may succeed when it is tried again as it is.
@@ -87,7 +87,7 @@ pub fn is_recovery_conflict(error: &Error) -> bool {
 }
 
 /// What went wrong while a connection stands.
-pub(super) fn error(e: &tokio_postgres::Error) -> Error {
+pub fn error(e: &tokio_postgres::Error) -> Error {
     match e.as_db_error() {
         Some(db) => server_error(&db.into(), Kind::Sql),
         None => driver_error(e),
@@ -95,14 +95,14 @@ pub(super) fn error(e: &tokio_postgres::Error) -> Error {
 }
 
 /// What went wrong before a connection stood: whatever the server says, it did not let us in.
-pub(super) fn login_error(e: &tokio_postgres::Error) -> Error {
+pub fn login_error(e: &tokio_postgres::Error) -> Error {
     match e.as_db_error() {
         Some(db) => server_error(&db.into(), Kind::Connect),
         None => driver_error(e),
     }
 }
 
-pub(super) fn server_error(said: &ServerError, otherwise: Kind) -> Error {
+pub fn server_error(said: &ServerError, otherwise: Kind) -> Error {
     let code = said.code.as_str();
     let masked = mask_values(code, &said.message);
     let context = said.context.as_deref();

@@ -1,6 +1,6 @@
 //! What went wrong, each cause once: where, which days, why, what to do.
 
-use crate::engine::event::Failure;
+use crate::engine::report::event::Failure;
 use crate::error::Error;
 use crate::report::numbers::counted;
 use crate::unit::Window;

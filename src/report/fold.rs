@@ -1,7 +1,7 @@
 //! A fold for people and for programs.
 
-use crate::engine::event::Failure;
 use crate::engine::fold::{FoldReport, PairFold, Standing};
+use crate::engine::report::event::Failure;
 use crate::report::RunOutcome;
 use crate::report::json::{Cause, cause};
 use crate::report::numbers::{bytes, count, counted};

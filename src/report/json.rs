@@ -3,7 +3,7 @@
 //! Days are `YYYY-MM-DD`, windows inclusive pairs of them, sizes bytes, times seconds, digests 32 hex digits. Values of
 //! rows never stand in it.
 
-use crate::engine::event::{Change, Failure, Outcome, RunReport, UnitReport};
+use crate::engine::report::event::{Change, Failure, Outcome, RunReport, UnitReport};
 use crate::report::failure::{merged, why};
 use crate::report::fold::{PairJson, pairs_json};
 use crate::report::outcome::RunOutcome;

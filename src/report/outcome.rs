@@ -1,6 +1,6 @@
 //! How a run ended, in one word and one exit code.
 
-use crate::engine::event::{Failure, Outcome, RunReport};
+use crate::engine::report::event::{Failure, Outcome, RunReport};
 use crate::error::{Kind, exit};
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 //!
 //! Events only count; a thread of its own draws, so that workers never wait for a terminal.
 
-use crate::engine::event::{Event, Observer};
+use crate::engine::report::event::{Event, Observer};
 use crate::report::numbers::{count, counted, duration};
 use crate::report::standing::State;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};

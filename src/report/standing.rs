@@ -1,6 +1,6 @@
 //! How far a run is, counted from its events. Pure.
 
-use crate::engine::event::{Event, Outcome};
+use crate::engine::report::event::{Event, Outcome};
 use crate::report::numbers::{bytes, count, counted, seconds};
 use crate::report::rate::Rate;
 use std::collections::BTreeMap;
@@ -162,7 +162,7 @@ fn whole_seconds(d: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::event::UnitReport;
+    use crate::engine::report::event::UnitReport;
     use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
 
     fn unit(outcome: Outcome) -> Event {

@@ -1,7 +1,9 @@
 //! A development warehouse afresh: everything that the catalog owns is dropped, and nothing else.
 
-use super::transaction::short_transaction;
-use crate::catalog::{Selection, lease, pairs, relations};
+use super::tables::transaction::short_transaction;
+use crate::catalog::Selection;
+use crate::catalog::registry::{pairs, relations};
+use crate::catalog::runs::lease;
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
 use crate::sql::qualified;

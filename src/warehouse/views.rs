@@ -1,10 +1,10 @@
 //! Tenant views over year and day tables, public views over tenant views.
 
-use super::shape::year_window;
-use super::tables::{day_table, year_table};
-use super::transaction::{about_locks, patient_transaction, short_transaction};
+use super::tables::definitions::{day_table, year_table};
+use super::tables::shape::year_window;
+use super::tables::transaction::{about_locks, patient_transaction, short_transaction};
 use super::{Place, Shape};
-use crate::catalog::relations::{self, Relation, RelationKind};
+use crate::catalog::registry::relations::{self, Relation, RelationKind};
 use crate::error::{At, Result};
 use crate::pg::Session;
 use crate::pg::elsewhere::public_schema;
@@ -39,7 +39,7 @@ fn view_columns(template: &Template) -> String {
 /// begin at or after the line, and days before it, are hidden whole. The year that holds the line hides what it may hold
 /// beyond; where that is nothing, the view has no condition, in front of which the planner would read the year whole for
 /// `max(time)` and for the latest rows.
-pub(super) fn shown_tables(template: &Template, shape: &Shape) -> Vec<(String, bool)> {
+pub fn shown_tables(template: &Template, shape: &Shape) -> Vec<(String, bool)> {
     let line = shape.fold_line;
     let years = shape
         .years
@@ -58,7 +58,7 @@ pub(super) fn shown_tables(template: &Template, shape: &Shape) -> Vec<(String, b
 }
 
 /// Whether a view over this shape would show nothing at all: PostgreSQL has no view over no table.
-pub(super) fn shows_nothing(template: &Template, shape: &Shape) -> bool {
+pub fn shows_nothing(template: &Template, shape: &Shape) -> bool {
     shown_tables(template, shape).is_empty()
 }
 
@@ -111,7 +111,7 @@ fn public_view(template: &Template, schemas: &[String]) -> String {
 }
 
 /// The relations (`schema.name`) that a view reads; `None` when the view does not exist.
-pub(super) async fn reads(
+pub async fn reads(
     session: &Session,
     schema: &str,
     view: &str,
@@ -139,7 +139,7 @@ pub(super) async fn reads(
 }
 
 /// Replaces the tenant view with one that shows all of `shape`, within a transaction of the caller's. Grants stay.
-pub(super) async fn replace_tenant_view(
+pub async fn replace_tenant_view(
     session: &Session,
     place: Place<'_>,
     shape: &Shape,

@@ -270,7 +270,7 @@ fn inits_at_the_same_time_end_with_one_catalog() {
     }
     assert_eq!(
         world.warehouse.one("SELECT count(*) FROM _wh.migration"),
-        dayhaul::catalog::migrate::newest().to_string()
+        dayhaul::catalog::setup::migrate::newest().to_string()
     );
 }
 

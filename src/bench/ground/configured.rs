@@ -6,7 +6,8 @@
 
 use super::{Change, Launch, Place, Work};
 use crate::bench::lane::{Endpoint, Lane, Source};
-use crate::catalog::{self, Catalog, Tenant, tenants, warehouse_access};
+use crate::catalog::registry::tenants;
+use crate::catalog::{self, Catalog, Tenant, warehouse_access};
 use crate::cluster::Folder;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
@@ -55,7 +56,7 @@ impl Configured {
         let catalog = Catalog::open(settings).await?;
         let session = catalog.session();
         let tenant = tenants::get(session, &asked.tenant).await?;
-        let registered = catalog::templates::get(session, &asked.template).await?;
+        let registered = catalog::registry::templates::get(session, &asked.template).await?;
         let access = warehouse_access(settings).await?;
         let warehouse = Endpoint {
             conninfo: settings.warehouse.url.clone(),

@@ -2,7 +2,7 @@
 
 use super::{KeptPair, KeptTemplate, KeptTenant, Snapshot};
 use crate::catalog::Tenant;
-use crate::catalog::tenants::{self, Selection};
+use crate::catalog::registry::tenants::{self, Selection};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};

@@ -5,10 +5,11 @@
 //! ledger of what is loaded or landed. It holds no secret, no row, and no history of runs.
 
 mod adopt;
+pub mod restored;
 
 pub use adopt::{adopt, go_on_after, restore_tenant};
 
-use super::tenants;
+use super::registry::tenants;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Row, Session};
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};

@@ -2,17 +2,17 @@
 
 use super::Wanted;
 use super::home::{DATABASE, Home};
-use crate::catalog::init::{Passwords, Wish, plan};
-use crate::catalog::{
-    self, Catalog, Pair, Selection, ledger, masked, templates, tenants, warehouse_access,
-};
+use crate::catalog::ledger::units;
+use crate::catalog::registry::{masked, templates, tenants};
+use crate::catalog::setup::init::{Passwords, Wish, plan};
+use crate::catalog::{self, Catalog, Pair, Selection, warehouse_access};
 use crate::cli::Context;
 use crate::config::Settings;
-use crate::engine::ask::Ask;
-use crate::engine::event::RunReport;
 use crate::engine::fold::{Fold, Target, fold};
-use crate::engine::land::To;
+use crate::engine::report::event::RunReport;
+use crate::engine::run::request::Ask;
 use crate::engine::run::{Options, run};
+use crate::engine::window::landing::To;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Access, Purpose, Session, Url};
 use crate::report::{Progress, summary};
@@ -72,7 +72,7 @@ pub async fn make_ready(home: &Home, wanted: &Wanted) -> Result<Ready> {
     let mut has_days = false;
     for pair in &pairs {
         let days =
-            ledger::loaded_versions(catalog.session(), &pair.tenant.name, &pair.template.name);
+            units::loaded_versions(catalog.session(), &pair.tenant.name, &pair.template.name);
         has_days |= !days.await.map_err(place)?.is_empty();
     }
     Ok(Ready {

@@ -1,7 +1,7 @@
 //! `dayhaul template drop`.
 
 use crate::catalog::Catalog;
-use crate::catalog::templates::{self, Belongings};
+use crate::catalog::registry::templates::{self, Belongings};
 use crate::cli::Context;
 use crate::cli::confirm::confirm;
 use crate::error::{Error, Result, exit};

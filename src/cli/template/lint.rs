@@ -1,7 +1,8 @@
 //! `dayhaul template lint`.
 
 use super::{File, source};
-use crate::catalog::{Catalog, Tenant, tenants};
+use crate::catalog::registry::tenants;
+use crate::catalog::{Catalog, Tenant};
 use crate::cli::Context;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result, exit};

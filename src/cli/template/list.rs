@@ -1,7 +1,7 @@
 //! `dayhaul template list`.
 
 use crate::catalog::Catalog;
-use crate::catalog::templates::{self, Registered};
+use crate::catalog::registry::templates::{self, Registered};
 use crate::cli::Context;
 use crate::error::{Result, exit};
 use crate::report::table::Sheet;

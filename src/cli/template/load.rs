@@ -1,9 +1,10 @@
 //! `dayhaul template load`.
 
 use super::File;
-use crate::catalog::relations::{self, Relation, RelationKind};
-use crate::catalog::templates::{self, Loaded};
-use crate::catalog::{Catalog, tenants};
+use crate::catalog::Catalog;
+use crate::catalog::registry::relations::{self, Relation, RelationKind};
+use crate::catalog::registry::templates::{self, Loaded};
+use crate::catalog::registry::tenants;
 use crate::cli::Context;
 use crate::error::{At, Error, Result, exit};
 use crate::report::numbers::counted;

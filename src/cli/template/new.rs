@@ -2,7 +2,8 @@
 
 use super::lint::print_findings;
 use super::{read_text, source};
-use crate::catalog::{Catalog, tenants};
+use crate::catalog::Catalog;
+use crate::catalog::registry::tenants;
 use crate::cli::Context;
 use crate::error::{At, Error, Kind, Result, exit};
 use crate::template::{self, Draft};

@@ -1,7 +1,8 @@
 //! `dayhaul template preview`.
 
 use super::{File, source};
-use crate::catalog::{Catalog, templates, tenants};
+use crate::catalog::Catalog;
+use crate::catalog::registry::{templates, tenants};
 use crate::cli::Context;
 use crate::error::{At, Error, Result, exit};
 use crate::pg::{self, SimpleRows};

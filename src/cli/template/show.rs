@@ -2,7 +2,7 @@
 
 use super::list;
 use crate::catalog::Catalog;
-use crate::catalog::templates::{self, Registered, Version};
+use crate::catalog::registry::templates::{self, Registered, Version};
 use crate::cli::Context;
 use crate::error::{Result, exit};
 use crate::report::numbers::{count, counted};

@@ -3,12 +3,13 @@
 use super::enable::refuse_missing_variables;
 use super::list::object;
 use super::test;
-use crate::catalog::{Catalog, Tenant, tenants};
+use crate::catalog::registry::tenants;
+use crate::catalog::{Catalog, Tenant};
 use crate::cli::Context;
 use crate::config::Settings;
 use crate::error::{Error, Result, exit};
 use crate::pg::Url;
-use crate::pg::secret::SecretRef;
+use crate::pg::conninfo::secret::SecretRef;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
 use serde_json::json;
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
 //! `dayhaul tenant enable` and `disable`.
 
 use super::test::load;
-use crate::catalog::{Catalog, Tenant, tenants};
+use crate::catalog::registry::tenants;
+use crate::catalog::{Catalog, Tenant};
 use crate::cli::Context;
 use crate::error::{Error, Result, exit};
 use crate::template::Template;

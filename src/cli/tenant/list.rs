@@ -1,6 +1,6 @@
 //! `dayhaul tenant list` and `show`.
 
-use crate::catalog::tenants::{self, Enabled};
+use crate::catalog::registry::tenants::{self, Enabled};
 use crate::catalog::{Catalog, Tenant};
 use crate::cli::Context;
 use crate::error::{Result, exit};

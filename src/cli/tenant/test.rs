@@ -1,7 +1,8 @@
 //! `dayhaul tenant test`: connects to tenants and says what it finds.
 
 use super::check::{Check, Days, check};
-use crate::catalog::{Catalog, Selection, Tenant, templates, tenants};
+use crate::catalog::registry::{templates, tenants};
+use crate::catalog::{Catalog, Selection, Tenant};
 use crate::cli::Context;
 use crate::config::Settings;
 use crate::error::{Result, exit};

@@ -4,8 +4,8 @@ mod next;
 
 use super::context::Context;
 use crate::catalog::Catalog;
-use crate::catalog::history::Attempt;
-use crate::catalog::life::{self, Life, Now};
+use crate::catalog::runs::history::Attempt;
+use crate::catalog::views::unit_history::{self, Life, Now};
 use crate::error::{Result, exit};
 use crate::report::numbers::{bytes, count, counted, utc};
 use crate::report::table::Sheet;
@@ -29,7 +29,8 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let catalog = Catalog::open(&context.settings()?).await?;
-    let life = life::read(catalog.session(), &args.tenant, &args.template, args.day).await?;
+    let life =
+        unit_history::read(catalog.session(), &args.tenant, &args.template, args.day).await?;
     let next = next::next(&life, args.today.unwrap_or_else(Day::today));
     context.print(page(&life, &next));
     context.print_json(&to_json(&life, &next));

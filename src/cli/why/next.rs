@@ -1,6 +1,6 @@
 //! What will happen to a unit next, and what makes it happen.
 
-use crate::catalog::life::{Life, Now};
+use crate::catalog::views::unit_history::{Life, Now};
 use crate::unit::Day;
 
 /// One sentence each, the nearest first.
@@ -94,7 +94,7 @@ fn open_day(life: &Life, today: Day) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::catalog::Tenant;
-    use crate::catalog::life::{PairFacts, Rows};
+    use crate::catalog::views::unit_history::{PairFacts, Rows};
     use crate::template::Template;
     use crate::unit::{SchemaName, TemplateName, TenantName};
     use std::collections::BTreeMap;

@@ -17,7 +17,7 @@ pub(super) fn put_null(out: &mut BytesMut) {
 macro_rules! put_fixed {
     ($name:ident, $ty:ty) => {
         #[inline]
-        pub(in crate::copy::encode) fn $name(out: &mut BytesMut, value: $ty) -> Result<(), Fault> {
+        pub fn $name(out: &mut BytesMut, value: $ty) -> Result<(), Fault> {
             const WIDTH: usize = size_of::<$ty>();
             let mut field = [0; LENGTH + WIDTH];
             field[LENGTH - 1] = WIDTH as u8;

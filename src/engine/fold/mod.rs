@@ -5,16 +5,16 @@
 //! ```
 
 mod plan;
-mod report;
 mod steps;
 
+pub use super::report::fold::{FoldReport, PairFold, Standing};
 pub use plan::{Target, dry_run};
-pub use report::{FoldReport, PairFold, Standing};
-pub(super) use steps::{Steps, fold_pairs};
+pub use steps::{Steps, fold_pairs};
 
-use super::event::{Failure, Observer};
-use super::keeper::Keeper;
-use crate::catalog::{Pair, runs::RunHeader, warehouse_access};
+use super::locks::lock_holder::Keeper;
+use super::report::event::{Failure, Observer};
+use crate::catalog::runs::run::RunHeader;
+use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::unit::Day;

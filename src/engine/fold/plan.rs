@@ -1,7 +1,8 @@
 //! Where the fold line is to go, and which days move with it.
 
 use super::{FoldReport, PairFold, Standing, untouched};
-use crate::catalog::{Pair, fold_line, relations};
+use crate::catalog::Pair;
+use crate::catalog::registry::{fold_line, relations};
 use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::unit::Day;
@@ -21,7 +22,7 @@ pub enum Target {
 }
 
 impl Target {
-    pub(super) fn command(self) -> &'static str {
+    pub fn command(self) -> &'static str {
         match self {
             Target::Back { .. } => "unfold",
             _ => "fold",
@@ -37,7 +38,7 @@ impl Target {
     }
 
     /// Refuses an unfold that stops short of the fold line: there is one line, and days before it are in year tables.
-    pub(super) fn check(self, pairs: &[Pair]) -> Result<()> {
+    pub fn check(self, pairs: &[Pair]) -> Result<()> {
         let Target::Back { to: Some(to), .. } = self else {
             return Ok(());
         };
@@ -58,14 +59,14 @@ impl Target {
 }
 
 /// What there is of a pair, and what is to move.
-pub(super) struct Plan {
+pub struct Plan {
     pub shape: Shape,
     pub line: Day,
     pub moving: Option<Moving>,
 }
 
 /// Plans one pair; `None` when it was never loaded.
-pub(super) async fn plan(
+pub async fn plan(
     session: &Session,
     pair: &Pair,
     target: Target,
@@ -98,7 +99,7 @@ impl Plan {
     }
 
     /// Why the pair has to wait, if it has.
-    pub(super) fn obstacle(&self) -> Option<String> {
+    pub fn obstacle(&self) -> Option<String> {
         let years = self.moving.as_ref()?.years();
         // A year that has a table is being built anew beside it: the rebuild finds the days that come meanwhile.
         let new = |year: &&i32| !self.shape.years.contains(year);
@@ -109,13 +110,13 @@ impl Plan {
     }
 
     /// Years that an interrupted rebuild left beside their tables. They keep nothing from going on, but nobody ends them.
-    pub(super) fn unfinished(&self) -> BTreeSet<i32> {
+    pub fn unfinished(&self) -> BTreeSet<i32> {
         let shape = &self.shape;
         shape.staging.intersection(&shape.years).copied().collect()
     }
 }
 
-pub(super) fn place(pair: &Pair) -> Place<'_> {
+pub fn place(pair: &Pair) -> Place<'_> {
     Place {
         tenant: &pair.tenant.name,
         schema: &pair.tenant.schema,

@@ -4,8 +4,8 @@ use super::plan::{Plan, Target, place, plan};
 use super::{PairFold, Standing, failure, interrupted, untouched};
 use crate::catalog::Pair;
 use crate::config::Settings;
-use crate::engine::event::{Event, Failure, Observer};
-use crate::engine::keeper::Keeper;
+use crate::engine::locks::lock_holder::Keeper;
+use crate::engine::report::event::{Event, Failure, Observer};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Access, Session};
 use crate::unit::Day;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What the steps of a fold need.
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct Steps<'a> {
+pub struct Steps<'a> {
     pub settings: &'a Settings,
     pub access: &'a Access,
     pub run: i64,
@@ -47,7 +47,7 @@ impl<'a> Deref for Work<'a> {
 /// Folds `pairs`, whose locks `keeper` holds, and keeps the run alive meanwhile. Ends early, and cleanly, when `cancel` is
 /// cancelled or the locks are lost. Why pairs failed or were not tried is in the failures; a pair that has to wait for
 /// readers is no failure.
-pub(in crate::engine) async fn fold_pairs(
+pub async fn fold_pairs(
     steps: Steps<'_>,
     keeper: &mut Keeper,
     pairs: &[Pair],

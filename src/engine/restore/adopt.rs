@@ -1,8 +1,9 @@
 //! The catalog of a warehouse that has lost it, or never had one: from a snapshot, else from what the files say.
 
 use super::find::{Days, Found};
-use crate::catalog::snapshot::{self, Snapshot};
-use crate::catalog::{Catalog, Selection, Tenant, pairs, restored, templates, tenants};
+use crate::catalog::registry::{pairs, templates, tenants};
+use crate::catalog::snapshot::{self, Snapshot, restored};
+use crate::catalog::{Catalog, Selection, Tenant};
 use crate::error::{At, Error, Result};
 use crate::landing::{Footer, Landing, ObjectPath};
 use crate::template::Template;

@@ -2,7 +2,7 @@
 
 use super::fit::{Fit, Projection};
 use crate::copy::{Encoder, HEADER, Intake, TRAILER, Tally};
-use crate::engine::haul::SEND_BYTES;
+use crate::engine::window::load::SEND_BYTES;
 use crate::error::{At, Error, Kind, Result};
 use crate::landing::{Batches, Footer, LandedFile};
 use crate::template::Template;
@@ -19,7 +19,7 @@ const FIRST_ROWS: usize = 64;
 /// # Memory usage
 ///
 /// A batch of the file, and about [`SEND_BYTES`] of tuples.
-pub(in crate::engine::restore) struct DayFile {
+pub struct DayFile {
     file: LandedFile,
     pub place: usize,
     pub fit: Arc<Fit>,
@@ -39,7 +39,7 @@ pub(in crate::engine::restore) struct DayFile {
 
 /// What a day's file came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine::restore) struct Came {
+pub struct Came {
     /// Rows that were sent.
     pub sent: u64,
     /// What the ledger is to hold.
@@ -47,7 +47,7 @@ pub(in crate::engine::restore) struct Came {
 }
 
 impl DayFile {
-    pub(super) fn new(
+    pub fn new(
         file: LandedFile,
         place: usize,
         fit: Arc<Fit>,

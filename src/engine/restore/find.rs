@@ -21,7 +21,7 @@ impl Found {
         self.units.is_empty()
     }
 
-    pub(super) fn days_of(&self, template: &TemplateName, schema: &SchemaName) -> Option<&Days> {
+    pub fn days_of(&self, template: &TemplateName, schema: &SchemaName) -> Option<&Days> {
         self.units.get(&(template.clone(), schema.clone()))
     }
 }

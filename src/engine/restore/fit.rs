@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// A version of the template as files were written with it, against the template that they are restored into.
 #[derive(Debug)]
-pub(super) struct Fit {
+pub struct Fit {
     /// The template of the file's footer.
     pub written: Template,
     /// For each column of the warehouse its position in the file; `None` for one that came later. `None` as a whole: the
@@ -137,7 +137,7 @@ impl Fit {
 }
 
 /// Gives the rows of a file as tuples of other columns.
-pub(super) struct Projection {
+pub struct Projection {
     pub encoder: Encoder,
     from: Vec<Option<usize>>,
 }

@@ -6,15 +6,14 @@
 //! ```
 
 pub mod adopt;
-mod day_file;
+pub mod day_file;
 mod find;
 mod fit;
-mod haul;
 mod pair_files;
 pub mod snapshots;
 
 pub use find::{Found, check_readable, find};
-pub(super) use pair_files::PairFiles;
+pub use pair_files::PairFiles;
 
 use crate::catalog::Pair;
 use crate::catalog::snapshot::Snapshot;
@@ -51,7 +50,7 @@ impl Restoring {
 
 /// The days of a pair, told apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub struct Wanted {
     /// Days with a file.
     pub there: BTreeSet<Day>,
     /// Days that should have one: the snapshot's ledger has them, or they lie between days that do.
@@ -63,7 +62,7 @@ impl Restoring {
     ///
     /// # Errors
     /// The snapshot holds a day that is none.
-    pub(super) fn wanted(&self, pair: &Pair) -> Result<Wanted> {
+    pub fn wanted(&self, pair: &Pair) -> Result<Wanted> {
         let asked = |day: &Day| self.days.is_none_or(|days| days.contains(*day));
         let none = BTreeMap::new();
         let there: BTreeSet<Day> = self
@@ -103,7 +102,7 @@ impl Restoring {
     ///
     /// # Errors
     /// As `Restoring::wanted`.
-    pub(super) fn files(self: &Arc<Self>, pair: &Pair) -> Result<PairFiles> {
+    pub fn files(self: &Arc<Self>, pair: &Pair) -> Result<PairFiles> {
         PairFiles::new(Arc::clone(self), pair)
     }
 }

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The files of a pair. Shared by its workers.
-pub(in crate::engine) struct PairFiles {
+pub struct PairFiles {
     restoring: Arc<Restoring>,
     template: Arc<Template>,
     schema: SchemaName,
@@ -37,7 +37,7 @@ struct State {
 }
 
 impl PairFiles {
-    pub(super) fn new(restoring: Arc<Restoring>, pair: &Pair) -> Result<PairFiles> {
+    pub fn new(restoring: Arc<Restoring>, pair: &Pair) -> Result<PairFiles> {
         let known = match &restoring.snapshot {
             Some(snapshot) => snapshot.units(&pair.tenant.name, &pair.template.name)?,
             None => BTreeMap::new(),
@@ -131,7 +131,7 @@ impl PairFiles {
     ///
     /// # Errors
     /// Transient when a place that may have the file did not answer; the reasons when no place has a good one.
-    pub(super) async fn open(&self, day: Day) -> Result<DayFile> {
+    pub async fn open(&self, day: Day) -> Result<DayFile> {
         let mut silent = None;
         for place in self.candidates(day) {
             match self.open_at(place, day).await {

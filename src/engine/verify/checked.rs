@@ -84,7 +84,7 @@ pub struct Sides {
 impl Sides {
     /// Compares what `against` asks for, and what is there of it. `loaded`: the warehouse is to hold the unit, not its
     /// file alone.
-    pub(super) fn verdict(&self, against: Against, loaded: bool) -> Verdict {
+    pub fn verdict(&self, against: Against, loaded: bool) -> Verdict {
         if loaded && self.warehouse.is_none() {
             return Verdict::Missing;
         }
@@ -150,7 +150,7 @@ impl Checked {
     }
 
     /// Whether source and warehouse were read, and are not the same.
-    pub(super) fn rows_differ(&self) -> bool {
+    pub fn rows_differ(&self) -> bool {
         let Sides {
             source, warehouse, ..
         } = self.sides;

@@ -1,6 +1,7 @@
 //! Coverage: is every day in the ledger that should be there? Asks no source.
 
-use crate::catalog::{Pair, ledger};
+use crate::catalog::Pair;
+use crate::catalog::ledger::units;
 use crate::error::Result;
 use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName, Window};
@@ -42,7 +43,7 @@ pub async fn coverage(
     let mut found = Vec::with_capacity(pairs.len());
     for pair in pairs {
         let loaded =
-            ledger::loaded_versions(session, &pair.tenant.name, &pair.template.name).await?;
+            units::loaded_versions(session, &pair.tenant.name, &pair.template.name).await?;
         let expected = pair
             .first_day
             .and_then(|first| expected(days, first, today));

@@ -10,8 +10,8 @@ use super::plan::Subject;
 use super::stream;
 use crate::config::Settings;
 use crate::copy::{Digest, fields};
-use crate::engine::haul::begin_source;
-use crate::engine::stall::{Meter, unless_stalled};
+use crate::engine::schedule::watchdog::{Meter, unless_stalled};
+use crate::engine::window::load::begin_source;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Access, Purpose, Raw, Session, ToSql};
 use crate::template::{Template, copy_out_sql};
@@ -85,7 +85,7 @@ struct Unmatched {
 }
 
 /// Finds the rows that differ.
-pub(super) struct Differ<'a> {
+pub struct Differ<'a> {
     settings: &'a Settings,
     warehouse: &'a Access,
     values: bool,

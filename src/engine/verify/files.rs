@@ -1,6 +1,6 @@
 //! A unit's file read back: its rows, as the tuples that they were.
 
-use crate::catalog::ledger::Recorded;
+use crate::catalog::ledger::units::Recorded;
 use crate::copy::{Encoder, Tally};
 use crate::error::{At, Error, Kind, Result};
 use crate::landing::{LandedFile, Landing, ObjectPath};
@@ -12,7 +12,7 @@ use bytes::BytesMut;
 ///
 /// # Errors
 /// A file that is cut short, foreign, or other than its footer says: named by its URL, with the day.
-pub(super) async fn tally(
+pub async fn tally(
     landing: &Landing,
     object: &ObjectPath,
     recorded: &Recorded,

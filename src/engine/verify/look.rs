@@ -1,14 +1,13 @@
 //! One window read on both sides at once.
 
 use super::checked::{Against, Checked, Sides, Verdict};
-use super::files;
 use super::plan::Subject;
-use super::stream;
-use crate::catalog::ledger::{self, Recorded};
+use super::{files, stream};
+use crate::catalog::ledger::units::{self, Recorded};
 use crate::copy::Tally;
-use crate::engine::haul::begin_source;
-use crate::engine::hauled::{self, Fault, source, target};
-use crate::engine::stall::{Meter, unless_stalled};
+use crate::engine::report::window_outcome::{self, Fault, source, target};
+use crate::engine::schedule::watchdog::{Meter, unless_stalled};
+use crate::engine::window::load::begin_source;
 use crate::error::{At, Error, Result};
 use crate::landing::{Landing, ObjectPath};
 use crate::pg::{self, Session};
@@ -21,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What is read, and how.
-pub(super) struct Look<'a> {
+pub struct Look<'a> {
     pub subject: &'a Subject,
     pub window: Window,
     pub against: Against,
@@ -112,7 +111,7 @@ impl Look<'_> {
     async fn snapshot(&self, to: &Session) -> Result<BTreeMap<Day, Recorded>> {
         begin_reading(to).await?;
         let (tenant, template) = self.subject.names();
-        let mut recorded = ledger::recorded(to, tenant, template, Some(self.window)).await?;
+        let mut recorded = units::recorded(to, tenant, template, Some(self.window)).await?;
         recorded.retain(|day, _| self.subject.days.contains(day));
         Ok(recorded)
     }
@@ -156,7 +155,7 @@ impl Look<'_> {
                 day: *day,
             };
             let tally = files::tally(landing, &object, recorded, &moved).await;
-            let tally = tally.map_err(|error| hauled::landing(error.on_day(*day)))?;
+            let tally = tally.map_err(|error| window_outcome::landing(error.on_day(*day)))?;
             read.extend(tally.map(|tally| (*day, tally)));
         }
         Ok(read)

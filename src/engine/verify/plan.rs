@@ -2,11 +2,13 @@
 
 use super::checked::{Checked, Sides, Verdict};
 use super::{Days, Verify};
-use crate::catalog::{Pair, fold_line, ledger, relations};
-use crate::engine::errand::Work;
-use crate::engine::pace::Pace;
-use crate::engine::queue::{PairWork, runs_of};
-use crate::engine::versions::versions;
+use crate::catalog::Pair;
+use crate::catalog::ledger::units;
+use crate::catalog::registry::{fold_line, relations};
+use crate::engine::schedule::queue::{PairWork, runs_of};
+use crate::engine::schedule::task::Work;
+use crate::engine::schedule::window_size::Pace;
+use crate::engine::window::template_versions::versions;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Access, Session};
 use crate::template::{Bindings, Template};
@@ -16,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A pair and its days.
-pub(super) struct Subject {
+pub struct Subject {
     pub pair: Pair,
     /// How to reach the source; `None` when it is not read.
     pub access: Option<Access>,
@@ -54,7 +56,7 @@ impl Subject {
         let (tenant, template) = (&pair.tenant.name, &pair.template.name);
         let wanted = asked.days.of(tenant, template);
         let within = asked.days.within(tenant, template);
-        let mut recorded = ledger::recorded(session, tenant, template, within).await?;
+        let mut recorded = units::recorded(session, tenant, template, within).await?;
         // Without the files nothing can be said of days that are nowhere else.
         let files = asked.against.reads_files();
         recorded.retain(|day, recorded| wanted(*day) && (recorded.loaded || files));

@@ -3,10 +3,10 @@
 use super::Checked;
 use crate::catalog::Pair;
 use crate::config::Settings;
-use crate::engine::ask::{Ask, DaysByPair};
-use crate::engine::event::{Observer, RunReport};
-use crate::engine::land::To;
+use crate::engine::report::event::{Observer, RunReport};
+use crate::engine::run::request::{Ask, DaysByPair};
 use crate::engine::run::{Options, run};
+use crate::engine::window::landing::To;
 use crate::error::Result;
 use crate::unit::Day;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! One COPY read to its end, tuple by tuple, with constant memory.
 
 use crate::copy::{Intake, Tally};
-use crate::engine::haul::SEND_BYTES;
+use crate::engine::window::load::SEND_BYTES;
 use crate::error::Result;
 use crate::pg::Session;
 use crate::template::Template;
@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 ///
 /// # Errors
 /// The server's; those of [`Intake`].
-pub(super) async fn tally(
+pub async fn tally(
     session: &Session,
     sql: &str,
     template: &Template,

@@ -5,12 +5,12 @@ use super::checked::{Checked, Verdict};
 use super::look::Look;
 use super::plan::Subject;
 use crate::config::Settings;
-use crate::engine::after::{After, what_now};
-use crate::engine::event::{Event, Failure, Observer, Outcome, UnitReport};
-use crate::engine::hauled::{Fault, Side};
-use crate::engine::queue::{Job, Next, PairIndex, Queue};
-use crate::engine::retry;
-use crate::engine::sessions::Sessions;
+use crate::engine::report::event::{Event, Failure, Observer, Outcome, UnitReport};
+use crate::engine::report::window_outcome::{Fault, Side};
+use crate::engine::schedule::next_step::{After, what_now};
+use crate::engine::schedule::queue::{Job, Next, PairIndex, Queue};
+use crate::engine::schedule::retry;
+use crate::engine::schedule::sessions::Sessions;
 use crate::error::{Error, Kind};
 use crate::landing::Landing;
 use crate::pg::Access;
@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// What all workers share.
-pub(super) struct Shared {
+pub struct Shared {
     pub settings: Settings,
     pub warehouse: Access,
     pub asked: Verify,
@@ -39,7 +39,7 @@ pub(super) struct Shared {
 
 /// What was found so far.
 #[derive(Default)]
-pub(super) struct Found {
+pub struct Found {
     pub units: Vec<Checked>,
     pub failures: Vec<Failure>,
     pub seconds: BTreeMap<PairIndex, f64>,
@@ -107,7 +107,7 @@ impl Shared {
 
 const INTERRUPTED: &str = "the run was interrupted";
 
-pub(super) struct Worker {
+pub struct Worker {
     shared: Arc<Shared>,
     slot: usize,
     sessions: Sessions,

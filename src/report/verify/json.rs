@@ -4,7 +4,7 @@
 
 use super::{Totals, VerifyOutcome, totals};
 use crate::copy::Tally;
-use crate::engine::event::RunReport;
+use crate::engine::report::event::RunReport;
 use crate::engine::verify::coverage::Coverage;
 use crate::engine::verify::diff::{Change, Diff, Row, Rows, Value};
 use crate::engine::verify::{Against, Checked, Odd, Verdict, Verification};

@@ -1,0 +1,5 @@
+//! The ledger: units, days that are staged, and Parquet objects.
+
+pub mod objects;
+pub mod staged;
+pub mod units;

@@ -1,0 +1,369 @@
+//! The ledger of Parquet objects: where a unit's object is, and which rows it holds.
+//!
+//! A unit is *landed* when the digest of its object's rows is the digest of its rows. A unit whose rows were written and
+//! whose object was not yet (or not any more) is not, and the next run that lands puts that right from the warehouse.
+
+use super::units::{Columns, Entry, KEEP_ATTEMPTS, LoadedDay, count, dates};
+use crate::copy::Digest;
+use crate::error::{Error, Kind, Result};
+use crate::pg::{Row, Session};
+use crate::unit::{Day, TemplateName, TenantName};
+use chrono::NaiveDate;
+use std::collections::BTreeMap;
+
+/// A unit's Parquet object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    pub url: String,
+    /// Of the object, not of the tuples in it.
+    pub bytes: u64,
+    /// Of the rows in it.
+    pub digest: Digest,
+}
+
+/// A unit that has rows somewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether the warehouse holds its rows; otherwise its object alone does.
+    pub loaded: bool,
+    /// Of the template.
+    pub version: String,
+    pub digest: Option<Digest>,
+    /// `None` when it never had one, or is not known to hold what the ledger says.
+    pub object: Option<Object>,
+}
+
+impl Standing {
+    /// Whether its object holds its rows.
+    pub fn is_landed(&self) -> bool {
+        let object = self.object.as_ref().map(|object| object.digest);
+        object.is_some() && object == self.digest
+    }
+}
+
+/// Which ledger a day's object is written into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ledger {
+    Units,
+    /// Of days that are in a staging table.
+    Staged,
+}
+
+impl Ledger {
+    fn table(self) -> &'static str {
+        match self {
+            Ledger::Units => "_wh.unit",
+            Ledger::Staged => "_wh.staged",
+        }
+    }
+}
+
+/// The three columns of an object, from `first` on.
+pub fn object(row: &Row, first: usize) -> Option<Object> {
+    let digest = row.get::<_, Option<&str>>(first + 1)?.parse().ok()?;
+    Some(Object {
+        url: row.get::<_, Option<String>>(first)?,
+        bytes: u64::try_from(row.get::<_, Option<i64>>(first + 2)?).unwrap_or(0),
+        digest,
+    })
+}
+
+/// The units of a pair that are loaded or landed.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn units(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<BTreeMap<Day, Standing>> {
+    let rows = session
+        .query(
+            "SELECT day, state = 'loaded', version, digest, object, object_digest, object_bytes FROM _wh.unit \
+             WHERE tenant = $1 AND template = $2 AND state IN ('loaded', 'landed')",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let standing = Standing {
+                loaded: row.get(1),
+                version: row.get(2),
+                digest: row.get::<_, Option<&str>>(3).and_then(|d| d.parse().ok()),
+                object: object(row, 4),
+            };
+            (Day::from(row.get::<_, NaiveDate>(0)), standing)
+        })
+        .collect())
+}
+
+/// The objects of a pair's staged days that are landed.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn staged(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<BTreeMap<Day, Object>> {
+    let rows = session
+        .query(
+            "SELECT day, object, object_digest, object_bytes FROM _wh.staged \
+             WHERE tenant = $1 AND template = $2 AND object_digest = digest",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .filter_map(|row| Some((Day::from(row.get::<_, NaiveDate>(0)), object(row, 1)?)))
+        .collect())
+}
+
+/// Says, before the objects of days are replaced, that nobody knows what they hold. To be committed before the first of
+/// them is published: whatever breaks then, the ledger does not lie.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn withdraw(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: impl IntoIterator<Item = Day>,
+) -> Result<()> {
+    session
+        .execute(
+            "UPDATE _wh.unit SET object_digest = NULL \
+             WHERE tenant = $1 AND template = $2 AND day = ANY ($3) AND object_digest IS NOT NULL",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &dates(days),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Says of a pair's staged days, but for those of `except`, that nobody knows what their objects hold: files of what the
+/// warehouse shows are about to take their places. Reaches the disk.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn withdraw_staged(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    except: impl IntoIterator<Item = Day>,
+) -> Result<()> {
+    session
+        .batch("BEGIN; SET LOCAL synchronous_commit = on")
+        .await?;
+    let withdrawn = session
+        .execute(
+            "UPDATE _wh.staged SET object_digest = NULL \
+             WHERE tenant = $1 AND template = $2 AND day <> ALL ($3) AND object_digest IS NOT NULL",
+            &[&tenant.as_str(), &template.as_str(), &dates(except)],
+        )
+        .await;
+    crate::catalog::finish(session, withdrawn.map(drop)).await
+}
+
+/// The digests of days, which nobody else can change until this transaction ends.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn hold(
+    session: &Session,
+    entry: &Entry<'_>,
+    ledger: Ledger,
+    days: impl IntoIterator<Item = Day>,
+) -> Result<BTreeMap<Day, Option<Digest>>> {
+    let rows = session
+        .query(
+            &format!(
+                "SELECT day, digest FROM {} WHERE tenant = $1 AND template = $2 AND day = ANY ($3) \
+                 ORDER BY day FOR UPDATE",
+                ledger.table()
+            ),
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &dates(days),
+            ],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let digest = row.get::<_, Option<&str>>(1).and_then(|d| d.parse().ok());
+            (Day::from(row.get::<_, NaiveDate>(0)), digest)
+        })
+        .collect())
+}
+
+/// Writes down which objects days have now, after they were published. Other runs read it to know what is to be done.
+///
+/// # Errors
+/// [`Kind::Bug`] when a day is not in the ledger; the warehouse's.
+pub async fn record(
+    session: &Session,
+    entry: &Entry<'_>,
+    ledger: Ledger,
+    objects: &[(Day, Object)],
+) -> Result<()> {
+    let updated = session
+        .execute(
+            &format!(
+                "UPDATE {} AS u SET object = o.object, object_digest = o.digest, object_bytes = o.bytes \
+                 FROM unnest($3::date[], $4::text[], $5::text[], $6::bigint[]) AS o (day, object, digest, bytes) \
+                 WHERE u.tenant = $1 AND u.template = $2 AND u.day = o.day",
+                ledger.table()
+            ),
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &dates(objects.iter().map(|(day, _)| *day)),
+                &urls(objects),
+                &digests(objects),
+                &sizes(objects),
+            ],
+        )
+        .await?;
+    if updated == objects.len() as u64 {
+        Ok(())
+    } else {
+        Err(Error::new(
+            Kind::Bug,
+            format!(
+                "{updated} of {} landed days were in the ledger",
+                objects.len()
+            ),
+        ))
+    }
+}
+
+fn urls(objects: &[(Day, Object)]) -> Vec<&str> {
+    objects.iter().map(|(_, o)| o.url.as_str()).collect()
+}
+
+fn digests(objects: &[(Day, Object)]) -> Vec<String> {
+    objects.iter().map(|(_, o)| o.digest.to_string()).collect()
+}
+
+fn sizes(objects: &[(Day, Object)]) -> Vec<i64> {
+    objects.iter().map(|(_, o)| count(o.bytes)).collect()
+}
+
+/// Keeps it as an attempt of the run that days were landed; of a day that the run has loaded, too, nothing more is kept.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn keep_attempts(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: impl IntoIterator<Item = Day>,
+) -> Result<()> {
+    session
+        .execute(
+            "INSERT INTO _wh.attempt (tenant, template, day, run, outcome, rows, digest, version, tries) \
+             SELECT tenant, template, day, $3, 'landed', rows, digest, version, $4 FROM _wh.unit \
+             WHERE tenant = $1 AND template = $2 AND day = ANY ($5) \
+             ON CONFLICT (tenant, template, day, run) DO NOTHING",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &entry.run,
+                &entry.tries,
+                &dates(days),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Writes down days that were landed without the warehouse. A day that is loaded stays loaded, with the rows that the
+/// warehouse has of it.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn record_alone(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: &[LoadedDay],
+    objects: &[(Day, Object)],
+) -> Result<()> {
+    let columns = Columns::of(days);
+    session
+        .execute(
+            &format!(
+                "WITH d AS (SELECT * FROM unnest($6::date[], $7::bigint[], $8::text[], $9::bigint[], $10::text[], $11::bigint[]) \
+                       AS d (day, rows, digest, bytes, object, object_bytes)), \
+                 unit AS (INSERT INTO _wh.unit AS u (tenant, template, day, state, rows, digest, bytes, version, \
+                                                     object, object_digest, object_bytes, loaded_at, checked_at, run, tries) \
+                     SELECT $1, $2, day, 'landed', rows, digest, bytes, $3, object, digest, object_bytes, \
+                            clock_timestamp(), clock_timestamp(), $4, $5 FROM d \
+                     ON CONFLICT (tenant, template, day) DO UPDATE SET object = excluded.object, \
+                         object_digest = excluded.object_digest, object_bytes = excluded.object_bytes {}), \
+                 done AS (SELECT d.day, d.rows, d.digest, NULL::text AS error, 'landed' AS outcome FROM d) {KEEP_ATTEMPTS}",
+                UNLESS_LOADED
+                    .map(|column| format!(
+                        ", {column} = CASE u.state WHEN 'loaded' THEN u.{column} ELSE excluded.{column} END"
+                    ))
+                    .concat()
+            ),
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &entry.version,
+                &entry.run,
+                &entry.tries,
+                &columns.days,
+                &columns.rows,
+                &columns.digests,
+                &columns.bytes,
+                &urls(objects),
+                &sizes(objects),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Notes that days that stand alone were compared with their source and found unchanged, as
+/// [`ledger::checked`](super::units::checked) does for those of the warehouse.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn checked(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: impl IntoIterator<Item = Day>,
+) -> Result<()> {
+    session
+        .execute(
+            "UPDATE _wh.unit SET checked_at = clock_timestamp(), version = $3 \
+             WHERE tenant = $1 AND template = $2 AND day = ANY ($4) AND state = 'landed'",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &entry.version,
+                &dates(days),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// What the ledger says of a unit's rows, as long as the warehouse does not hold them.
+const UNLESS_LOADED: [&str; 10] = [
+    "state",
+    "rows",
+    "digest",
+    "bytes",
+    "version",
+    "loaded_at",
+    "checked_at",
+    "run",
+    "tries",
+    "error",
+];

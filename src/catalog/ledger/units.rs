@@ -1,0 +1,358 @@
+//! The ledger: per unit its state, rows, digest, and where they are. A unit that is not in it was never tried. Days on
+//! their way are in [`staged`](super::staged).
+
+use super::objects::{Object, object};
+use crate::copy::Tally;
+use crate::error::{Error, Kind, Result};
+use crate::pg::{Row, Session};
+use crate::unit::{Day, TemplateName, TenantName, Window};
+use chrono::NaiveDate;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a load writes into the ledger beside each day's tally.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    pub tenant: &'a TenantName,
+    pub template: &'a TemplateName,
+    /// Of the template.
+    pub version: &'a str,
+    pub run: i64,
+    pub tries: i32,
+}
+
+/// One loaded day with its tally, and the `schema.table` that holds its rows.
+#[derive(Debug, Clone)]
+pub struct LoadedDay {
+    pub day: Day,
+    pub tally: Tally,
+    pub relation: String,
+}
+
+/// Days that stand in the first column.
+pub fn days_of(rows: &[Row]) -> BTreeSet<Day> {
+    rows.iter()
+        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
+        .collect()
+}
+
+pub fn dates(days: impl IntoIterator<Item = Day>) -> Vec<NaiveDate> {
+    days.into_iter().map(Day::date).collect()
+}
+
+/// Keeps the days of `done` (day, rows, digest, error, outcome) as attempts. `$1` to `$5` are an [`Entry`]'s tenant,
+/// template, version, run and tries.
+pub const KEEP_ATTEMPTS: &str = "INSERT INTO _wh.attempt AS a (tenant, template, version, run, tries, day, rows, digest, error, outcome) \
+     SELECT $1, $2, $3, $4, $5, day, rows, digest, error, outcome FROM done \
+     ON CONFLICT (tenant, template, day, run) DO UPDATE \
+     SET version = excluded.version, tries = excluded.tries, rows = excluded.rows, digest = excluded.digest, \
+         error = excluded.error, outcome = excluded.outcome, at = clock_timestamp()";
+
+/// A change of ledger rows and its attempts as one statement: history costs no round trip.
+pub fn with_attempts(change: &str) -> String {
+    format!("WITH done AS ({change}) {KEEP_ATTEMPTS}")
+}
+
+pub fn count(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// The tallies of days as arrays, one for each column: what `unnest` makes rows of again.
+pub struct Columns {
+    pub days: Vec<NaiveDate>,
+    pub rows: Vec<i64>,
+    /// 32 hex digits each.
+    pub digests: Vec<String>,
+    pub bytes: Vec<i64>,
+}
+
+impl Columns {
+    pub fn of(days: &[LoadedDay]) -> Columns {
+        Columns {
+            days: dates(days.iter().map(|d| d.day)),
+            rows: days.iter().map(|d| count(d.tally.rows)).collect(),
+            digests: days.iter().map(|d| d.tally.digest.to_string()).collect(),
+            bytes: days.iter().map(|d| count(d.tally.bytes)).collect(),
+        }
+    }
+}
+
+/// Days of a pair whose state is loaded, with the template version that each was loaded with.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn loaded_versions(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<BTreeMap<Day, String>> {
+    let rows = session
+        .query(
+            "SELECT day, version FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded'",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| (Day::from(row.get::<_, NaiveDate>(0)), row.get(1)))
+        .collect())
+}
+
+/// Mean bytes of a pair's thirty latest days that had rows; `None` when there is no history.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn bytes_per_day(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<Option<u64>> {
+    let row = session
+        .query_one(
+            "SELECT avg(bytes)::bigint FROM (SELECT bytes FROM _wh.unit WHERE tenant = $1 AND template = $2 \
+             AND state IN ('loaded', 'landed') AND rows > 0 ORDER BY day DESC LIMIT 30) AS latest",
+            &[&tenant.as_str(), &template.as_str()],
+        )
+        .await?;
+    Ok(row
+        .get::<_, Option<i64>>(0)
+        .and_then(|n| u64::try_from(n).ok()))
+}
+
+/// Begins to load `days` in this transaction, and gives those that are to be loaded: a day that is loaded already is not
+/// among them, unless `reload`. A competing transaction's claim of the same day is waited for, so a commit whose answer
+/// was lost is found here rather than done twice.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn claim(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: impl IntoIterator<Item = Day>,
+    reload: bool,
+) -> Result<BTreeSet<Day>> {
+    let rows = session
+        .query(
+            "INSERT INTO _wh.unit AS u (tenant, template, day, state, version, run, tries) \
+             SELECT $1, $2, day, 'loaded', $3, $4, $5 FROM unnest($6::date[]) AS day \
+             ON CONFLICT (tenant, template, day) DO UPDATE \
+             SET state = 'loaded', version = excluded.version, run = excluded.run, tries = excluded.tries, error = NULL \
+             WHERE u.state <> 'loaded' OR $7 RETURNING day",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &entry.version,
+                &entry.run,
+                &entry.tries,
+                &dates(days),
+                &reload,
+            ],
+        )
+        .await?;
+    Ok(days_of(&rows))
+}
+
+/// Completes the claim of the same transaction with what was loaded, and keeps it as an attempt of the run.
+///
+/// # Errors
+/// [`Kind::Bug`] when a day was not claimed; the warehouse's.
+pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) -> Result<()> {
+    let columns = Columns::of(days);
+    let updated = session
+        .execute(
+            &with_attempts(
+                "UPDATE _wh.unit AS u SET rows = d.rows, digest = d.digest, bytes = d.bytes, relation = d.relation, \
+                 loaded_at = clock_timestamp(), checked_at = clock_timestamp() \
+                 FROM unnest($6::date[], $7::bigint[], $8::text[], $9::bigint[], $10::text[]) \
+                      AS d (day, rows, digest, bytes, relation) JOIN _wh.unit AS was \
+                      ON was.tenant = $1 AND was.template = $2 AND was.day = d.day \
+                 WHERE u.tenant = $1 AND u.template = $2 AND u.day = d.day \
+                 RETURNING u.day, u.rows, u.digest, NULL::text AS error, CASE WHEN was.loaded_at IS NULL THEN 'loaded' \
+                     WHEN (was.rows, was.digest) = (d.rows, d.digest) THEN 'reloaded' ELSE 'changed' END AS outcome",
+            ),
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &entry.version,
+                &entry.run,
+                &entry.tries,
+                &columns.days,
+                &columns.rows,
+                &columns.digests,
+                &columns.bytes,
+                &days.iter().map(|d| d.relation.as_str()).collect::<Vec<_>>(),
+            ],
+        )
+        .await?;
+    all_touched(updated, days.len())
+}
+
+/// Notes that days were compared with their source and found unchanged. Their template version becomes the entry's: it
+/// gave the same rows.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn checked(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: impl IntoIterator<Item = Day>,
+) -> Result<()> {
+    session
+        .execute(
+            "UPDATE _wh.unit SET checked_at = clock_timestamp(), version = $3 \
+             WHERE tenant = $1 AND template = $2 AND day = ANY ($4)",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &entry.version,
+                &dates(days),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Writes down why days failed. A day that is loaded or landed stays so.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn fail(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: impl IntoIterator<Item = Day>,
+    error: &str,
+) -> Result<()> {
+    session
+        .execute(
+            &format!(
+                "WITH unit AS ( \
+                 INSERT INTO _wh.unit AS u (tenant, template, day, state, version, run, tries, error) \
+                 SELECT $1, $2, day, 'failed', $3, $4, $5, $7 FROM unnest($6::date[]) AS day \
+                 ON CONFLICT (tenant, template, day) DO UPDATE \
+                 SET version = excluded.version, run = excluded.run, tries = excluded.tries, error = excluded.error \
+                 WHERE u.state = 'failed'), \
+                 done AS (SELECT day, NULL::bigint AS rows, NULL::text AS digest, $7::text AS error, 'failed' AS outcome \
+                          FROM unnest($6::date[]) AS day) {KEEP_ATTEMPTS}"
+            ),
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &entry.version,
+                &entry.run,
+                &entry.tries,
+                &dates(days),
+                &error,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+pub fn all_touched(updated: u64, days: usize) -> Result<()> {
+    if updated == days as u64 {
+        Ok(())
+    } else {
+        Err(Error::new(
+            Kind::Bug,
+            format!("{updated} of {days} ledger rows were there to be completed"),
+        ))
+    }
+}
+
+/// Days of a window that are loaded, with their tallies.
+///
+/// # Errors
+/// [`Kind::Bug`] when a digest cannot be read; the warehouse's.
+pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Result<Vec<LoadedDay>> {
+    let rows = session
+        .query(
+            "SELECT day, rows, digest, bytes, relation FROM _wh.unit \
+             WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 AND state = 'loaded' ORDER BY day",
+            &[
+                &entry.tenant.as_str(),
+                &entry.template.as_str(),
+                &window.from.date(),
+                &window.to.date(),
+            ],
+        )
+        .await?;
+    rows.iter().map(loaded_day).collect()
+}
+
+/// A row of day, rows, digest, bytes and relation.
+pub fn loaded_day(row: &Row) -> Result<LoadedDay> {
+    let day = Day::from(row.get::<_, NaiveDate>(0));
+    Ok(LoadedDay {
+        day,
+        tally: tally(day, row.get(1), row.get(2), row.get(3))?,
+        relation: row.get::<_, Option<String>>(4).unwrap_or_default(),
+    })
+}
+
+/// What the ledger says of a day that is loaded or landed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Whether the warehouse holds its rows; otherwise its object alone does.
+    pub loaded: bool,
+    pub tally: Tally,
+    /// Of the template it was loaded with.
+    pub version: String,
+    /// `schema.table` that holds its rows.
+    pub relation: Option<String>,
+    /// Whether that table exists.
+    pub there: bool,
+    pub object: Option<Object>,
+}
+
+/// The days of a pair that are loaded or landed, within `window` when there is one.
+///
+/// # Errors
+/// [`Kind::Bug`] when a digest cannot be read; the warehouse's.
+pub async fn recorded(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    window: Option<Window>,
+) -> Result<BTreeMap<Day, Recorded>> {
+    let rows = session
+        .query(
+            "SELECT u.day, u.rows, u.digest, u.bytes, u.version, u.relation, c.oid IS NOT NULL, u.state = 'loaded', \
+                    u.object, u.object_digest, u.object_bytes \
+             FROM _wh.unit u \
+             LEFT JOIN pg_namespace n ON n.nspname = split_part(u.relation, '.', 1) \
+             LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = split_part(u.relation, '.', 2) \
+             WHERE u.tenant = $1 AND u.template = $2 AND u.state IN ('loaded', 'landed') \
+               AND u.day >= coalesce($3::date, '-infinity') AND u.day < coalesce($4::date, 'infinity')",
+            &[
+                &tenant.as_str(),
+                &template.as_str(),
+                &window.map(|w| w.from.date()),
+                &window.map(|w| w.to.date()),
+            ],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let day = Day::from(row.get::<_, NaiveDate>(0));
+            let recorded = Recorded {
+                tally: tally(day, row.get(1), row.get(2), row.get(3))?,
+                version: row.get(4),
+                relation: row.get(5),
+                there: row.get(6),
+                loaded: row.get(7),
+                object: object(row, 8),
+            };
+            Ok((day, recorded))
+        })
+        .collect()
+}
+
+pub fn tally(day: Day, rows: i64, digest: Option<&str>, bytes: i64) -> Result<Tally> {
+    let digest = digest
+        .and_then(|d| d.parse().ok())
+        .ok_or_else(|| Error::new(Kind::Bug, format!("day {day} has no digest in the ledger")))?;
+    Ok(Tally {
+        rows: u64::try_from(rows).unwrap_or(0),
+        bytes: u64::try_from(bytes).unwrap_or(0),
+        digest,
+    })
+}

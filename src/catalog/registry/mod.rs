@@ -1,0 +1,8 @@
+//! What is registered: tenants, templates, their pairs, and the relations that are ours.
+
+pub mod fold_line;
+pub mod masked;
+pub mod pairs;
+pub mod relations;
+pub mod templates;
+pub mod tenants;

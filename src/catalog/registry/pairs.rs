@@ -1,0 +1,117 @@
+//! The (tenant, template) pairs that a run works on.
+
+use super::tenants::{Selection, check_selection, tenant_of};
+use crate::catalog::Tenant;
+use crate::error::{At, Error, Result};
+use crate::pg::Session;
+use crate::template::Template;
+use crate::unit::{Day, TemplateName};
+use chrono::NaiveDate;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A template that is hauled for a tenant.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    pub tenant: Tenant,
+    pub template: Arc<Template>,
+    pub enabled: bool,
+    /// The earliest day ever asked for.
+    pub first_day: Option<Day>,
+    /// Days before it live in year tables.
+    pub fold_line: Option<Day>,
+}
+
+/// The enabled pairs of a selection, by tenant and template; each template is parsed once and shared.
+///
+/// # Errors
+/// The selection names a tenant or template that is unknown, or a pair that is not enabled.
+pub async fn pairs(session: &Session, selection: &Selection) -> Result<Vec<Pair>> {
+    let pairs = select(session, selection, true).await?;
+    refuse_nothing_to_do(selection, &pairs)?;
+    Ok(pairs)
+}
+
+/// As [`pairs`], enabled or not.
+///
+/// # Errors
+/// The selection names a tenant or template that is unknown.
+pub async fn all(session: &Session, selection: &Selection) -> Result<Vec<Pair>> {
+    select(session, selection, false).await
+}
+
+async fn select(session: &Session, selection: &Selection, enabled_only: bool) -> Result<Vec<Pair>> {
+    check_selection(session, selection).await?;
+    let rows = session
+        .query(
+            "SELECT t.name, t.schema_name, t.url, t.password_ref, t.vars::text, t.enabled, \
+                    p.enabled, p.first_day, p.fold_line, x.name, x.source \
+             FROM _wh.pair p JOIN _wh.tenant t ON t.name = p.tenant JOIN _wh.template x ON x.name = p.template \
+             WHERE NOT $1 OR t.enabled AND p.enabled \
+             ORDER BY t.name COLLATE \"C\", x.name COLLATE \"C\"",
+            &[&enabled_only],
+        )
+        .await?;
+    let mut parsed: HashMap<String, Arc<Template>> = HashMap::new();
+    let mut pairs = Vec::new();
+    for row in &rows {
+        let tenant = tenant_of(row)?;
+        let name: &str = row.get(9);
+        if !wanted(&selection.tenants, tenant.name.as_str()) || !wanted(&selection.templates, name)
+        {
+            continue;
+        }
+        let template = match parsed.get(name) {
+            Some(template) => Arc::clone(template),
+            None => {
+                let template = Arc::new(
+                    Template::parse(TemplateName::parse(name)?, row.get(10))
+                        .at(|| format!("template `{name}`"))?,
+                );
+                parsed.insert(name.to_owned(), Arc::clone(&template));
+                template
+            }
+        };
+        pairs.push(Pair {
+            tenant,
+            template,
+            enabled: row.get(6),
+            first_day: row.get::<_, Option<NaiveDate>>(7).map(Day::from),
+            fold_line: row.get::<_, Option<NaiveDate>>(8).map(Day::from),
+        });
+    }
+    Ok(pairs)
+}
+
+fn wanted<N: AsRef<str>>(named: &[N], name: &str) -> bool {
+    named.is_empty() || named.iter().any(|n| n.as_ref() == name)
+}
+
+/// A name that was spelt out and selects nothing would otherwise end green.
+fn refuse_nothing_to_do(selection: &Selection, pairs: &[Pair]) -> Result<()> {
+    if let Some(tenant) = selection
+        .tenants
+        .iter()
+        .find(|t| !pairs.iter().any(|p| p.tenant.name == **t))
+    {
+        return Err(Error::refused(format!(
+            "nothing of this selection is enabled for tenant `{tenant}`"
+        ))
+        .with_hint(format!(
+            "enable it with `dayhaul tenant enable {tenant} --template X`"
+        )));
+    }
+    match selection
+        .templates
+        .iter()
+        .find(|t| !pairs.iter().any(|p| p.template.name == **t))
+    {
+        Some(template) => Err(Error::refused(format!(
+            "template `{template}` is enabled for no tenant of this selection"
+        ))
+        .with_hint(format!(
+            "enable it with `dayhaul tenant enable T --template {template}`"
+        ))),
+        None => Ok(()),
+    }
+}

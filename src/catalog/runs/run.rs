@@ -1,0 +1,279 @@
+//! Runs: one row an invocation that loads units; how it begins, lives, is asked to end, and ends.
+//!
+//! A run that is alive says so every few seconds, and its session holds an advisory lock of its own. Either is proof of
+//! life: the lock outlasts a host that is slow, the heartbeat a connection that is being made anew. A run without an end
+//! that has neither has died.
+
+use crate::error::{Error, Result};
+use crate::pg::Session;
+use crate::unit::{TemplateName, TenantName, Window};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How often a run says that it is alive, and looks whether it is asked to end.
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// A run that was silent for so many heartbeats, and holds no lock, has died.
+const SILENT_HEARTBEATS: u64 = 3;
+
+/// First key of the advisory locks that runs hold: "dayh" in ASCII. The second is the run's id.
+const LOCK_CLASS: i32 = 0x6461_7968;
+
+/// Who runs what, as `_wh.run` keeps it.
+#[derive(Debug, Clone)]
+pub struct RunHeader {
+    pub command: String,
+    /// The command line as given, without the program's name. Secrets cannot stand in it.
+    pub arguments: Vec<String>,
+    pub host: String,
+    pub pid: i32,
+}
+
+impl RunHeader {
+    /// This process, running `command`.
+    pub fn of_this_process(command: &str) -> RunHeader {
+        RunHeader {
+            command: command.to_owned(),
+            arguments: std::env::args().skip(1).collect(),
+            host: host_name(),
+            pid: i32::try_from(std::process::id()).unwrap_or(0),
+        }
+    }
+}
+
+/// Who this process is to others: "alice on db1".
+pub fn this_person() -> String {
+    let known = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
+    match known("USER").or_else(|| known("LOGNAME")) {
+        Some(user) => format!("{user} on {}", host_name()),
+        None => format!("somebody on {}", host_name()),
+    }
+}
+
+fn host_name() -> String {
+    let mut buffer = [0u8; 256];
+    // SAFETY: gethostname writes at most `len` bytes into a buffer of that length.
+    let failed = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len()) } != 0;
+    let end = buffer.iter().position(|b| *b == 0).unwrap_or(0);
+    match std::str::from_utf8(&buffer[..end]) {
+        Ok(name) if !failed && !name.is_empty() => name.to_owned(),
+        _ => "unknown".to_owned(),
+    }
+}
+
+/// SQL: a session holds the lock of run `r`.
+pub fn holds_its_lock() -> String {
+    format!(
+        "EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted \
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         AND l.classid = {LOCK_CLASS}::oid AND l.objid = (r.id % 2147483647)::oid)"
+    )
+}
+
+/// SQL: the outcome of run `r`, with `running` and `died` for those that have not said how they ended.
+pub fn outcome() -> String {
+    let silence = HEARTBEAT.as_secs() * SILENT_HEARTBEATS;
+    format!(
+        "coalesce(r.outcome, CASE WHEN r.heartbeat_at > clock_timestamp() - interval '{silence} seconds' OR {} \
+         THEN 'running' ELSE 'died' END)",
+        holds_its_lock()
+    )
+}
+
+/// Begins a run and gives its id.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn begin(session: &Session, run: &RunHeader) -> Result<i64> {
+    let row = session
+        .query_one(
+            "INSERT INTO _wh.run (command, arguments, host, pid, version) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+            &[&run.command, &run.arguments, &run.host, &run.pid, &env!("CARGO_PKG_VERSION")],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+/// Takes the run's own lock for as long as the session lives. One that is still with a former session of the run is left
+/// there: the heartbeat then speaks for the run.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn take_lock(session: &Session, run: i64) -> Result<()> {
+    session
+        .query_one(
+            "SELECT pg_try_advisory_lock($1, ($2::bigint % 2147483647)::integer)",
+            &[&LOCK_CLASS, &run],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Writes down what the run was asked for: its pairs, and the days of each, resolved once.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn select<'a>(
+    session: &Session,
+    run: i64,
+    pairs: impl IntoIterator<Item = (&'a TenantName, &'a TemplateName, Vec<Window>)>,
+) -> Result<()> {
+    let selection: Value = pairs
+        .into_iter()
+        .map(|(tenant, template, days)| {
+            json!({"tenant": tenant.as_str(), "template": template.as_str(), "days": inclusive(&days)})
+        })
+        .collect();
+    session
+        .execute(
+            "UPDATE _wh.run SET selection = $2::text::jsonb WHERE id = $1",
+            &[&run, &selection.to_string()],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Windows as the catalog keeps them: pairs of a first and a last day.
+pub fn inclusive(windows: &[Window]) -> Vec<[String; 2]> {
+    windows
+        .iter()
+        .map(|w| [w.from.to_string(), w.to.plus(-1).to_string()])
+        .collect()
+}
+
+/// Says that the run is alive. Gives who asked it to end, if somebody did.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn heartbeat(session: &Session, run: i64) -> Result<Option<String>> {
+    let row = session
+        .query_opt(
+            "UPDATE _wh.run SET heartbeat_at = clock_timestamp() WHERE id = $1 \
+             RETURNING CASE WHEN cancel_requested_at IS NOT NULL THEN coalesce(cancel_requested_by, 'somebody') END",
+            &[&run],
+        )
+        .await?;
+    Ok(row.and_then(|row| row.get(0)))
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy)]
+pub struct End<'a> {
+    pub outcome: &'a str,
+    pub totals: &'a Value,
+    /// As `_wh.run.failures` documents them.
+    pub failures: &'a Value,
+}
+
+/// Ends a run. Its commit is synchronous, and so flushes every commit of the run before it.
+///
+/// # Errors
+/// The warehouse's; the run's outcome must then not be reported as done.
+pub async fn end(session: &Session, run: i64, end: End<'_>) -> Result<()> {
+    session
+        .batch("BEGIN; SET LOCAL synchronous_commit = on")
+        .await?;
+    session
+        .execute(
+            "UPDATE _wh.run SET ended_at = clock_timestamp(), heartbeat_at = clock_timestamp(), outcome = $2, \
+             totals = $3::text::jsonb, failures = $4::text::jsonb WHERE id = $1",
+            &[
+                &run,
+                &end.outcome,
+                &end.totals.to_string(),
+                &end.failures.to_string(),
+            ],
+        )
+        .await?;
+    session.batch("COMMIT").await
+}
+
+/// A run as one phrase needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// "run 12 (`backfill`, host a, pid 77)".
+    pub name: String,
+    /// `running`, `died`, or how it ended.
+    pub outcome: String,
+    /// When it ended, or was last heard of: "2024-01-15 03:00:00 UTC".
+    pub at: String,
+    /// Who asked it to end.
+    pub asked_by: Option<String>,
+}
+
+/// How a run stands now.
+///
+/// # Errors
+/// There is no such run; the warehouse's.
+pub async fn standing(session: &Session, run: i64) -> Result<Standing> {
+    let row = session
+        .query_opt(
+            &format!(
+                "SELECT format('run %s (`%s`, host %s, pid %s)', r.id, r.command, r.host, r.pid), {}, \
+                        to_char(coalesce(r.ended_at, r.heartbeat_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"'), \
+                        r.cancel_requested_by FROM _wh.run r WHERE r.id = $1",
+                outcome()
+            ),
+            &[&run],
+        )
+        .await?
+        .ok_or_else(|| unknown(run))?;
+    Ok(Standing {
+        name: row.get(0),
+        outcome: row.get(1),
+        at: row.get(2),
+        asked_by: row.get(3),
+    })
+}
+
+/// There is no such run.
+pub fn unknown(run: i64) -> Error {
+    Error::refused(format!("there is no run {run}")).with_hint("see them with `dayhaul history`")
+}
+
+/// Asks a run to end; it looks every few seconds. Gives how it stood before: who asked first, if somebody had.
+///
+/// # Errors
+/// There is no such run, it has ended, or it died; the warehouse's.
+pub async fn request_cancel(session: &Session, run: i64, by: &str) -> Result<Standing> {
+    let standing = standing(session, run).await?;
+    let name = &standing.name;
+    match standing.outcome.as_str() {
+        "running" => {}
+        "died" => {
+            return Err(Error::refused(format!(
+                "{name} died; it was last heard of at {}",
+                standing.at
+            ))
+            .with_hint("there is nothing to cancel: run its command again to go on"));
+        }
+        outcome => {
+            return Err(Error::refused(format!(
+                "{name} has ended already, as {outcome} at {}",
+                standing.at
+            )));
+        }
+    }
+    session
+        .execute(
+            "UPDATE _wh.run SET cancel_requested_at = clock_timestamp(), cancel_requested_by = $2 \
+             WHERE id = $1 AND ended_at IS NULL AND cancel_requested_at IS NULL",
+            &[&run, &by],
+        )
+        .await?;
+    Ok(standing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_kept_as_first_and_last() {
+        let day: crate::unit::Day = "2024-02-28".parse().unwrap();
+        assert_eq!(
+            inclusive(&[Window::new(day, day.plus(2)), Window::single(day)]),
+            [["2024-02-28", "2024-02-29"], ["2024-02-28", "2024-02-28"]]
+        );
+    }
+}

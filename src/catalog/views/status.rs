@@ -1,0 +1,184 @@
+//! How the pairs stand: how much of each is in the warehouse, how much lies as files, what failed.
+
+use crate::catalog::registry::tenants::{Selection, check_selection};
+use crate::catalog::snapshot::Content;
+use crate::error::Result;
+use crate::pg::{Row, Session};
+use crate::unit::{Day, TemplateName, TenantName, Window};
+use chrono::{DateTime, NaiveDate, Utc};
+use std::collections::BTreeSet;
+
+/// What the ledger says of one pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairStanding {
+    pub tenant: TenantName,
+    pub template: TemplateName,
+    /// The pair and its tenant.
+    pub enabled: bool,
+    /// The earliest day ever asked for.
+    pub first_day: Option<Day>,
+    pub fold_line: Option<Day>,
+    /// Days in the warehouse.
+    pub loaded: BTreeSet<Day>,
+    /// Days with a file that holds the rows of the ledger.
+    pub landed: BTreeSet<Day>,
+    /// Days whose latest try failed, and that are nowhere.
+    pub failed: BTreeSet<Day>,
+    pub rows: u64,
+    pub last_run: Option<LastRun>,
+}
+
+/// The run that wrote last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastRun {
+    pub id: i64,
+    pub command: String,
+    /// `running`, `died`, or how it ended.
+    pub outcome: String,
+    pub at: DateTime<Utc>,
+}
+
+impl PairStanding {
+    /// Runs of days that should be there by `today`, and are neither in the warehouse, nor a file, nor failed.
+    pub fn missing(&self, days: Option<Window>, today: Day) -> Vec<Window> {
+        let Some(first) = self.first_day else {
+            return Vec::new();
+        };
+        let from = days.map_or(first, |days| days.from.max(first));
+        let to = days.map_or(today, |days| days.to.min(today));
+        if from >= to {
+            return Vec::new();
+        }
+        let there = |day: &Day| {
+            [&self.loaded, &self.landed, &self.failed]
+                .iter()
+                .any(|days| days.contains(day))
+        };
+        Window::runs(Window::new(from, to).days().filter(|day| !there(day)))
+    }
+}
+
+/// The pairs of a selection, enabled or not, by tenant and template; of their days those of `days`.
+///
+/// # Errors
+/// The selection names what is unknown; the warehouse's.
+pub async fn standing(
+    session: &Session,
+    selection: &Selection,
+    days: Option<Window>,
+) -> Result<Vec<PairStanding>> {
+    check_selection(session, selection).await?;
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|n| (*n).to_owned())
+            .collect::<Vec<String>>()
+    };
+    let tenants: Vec<&str> = selection.tenants.iter().map(TenantName::as_str).collect();
+    let templates: Vec<&str> = selection
+        .templates
+        .iter()
+        .map(TemplateName::as_str)
+        .collect();
+    let rows = session
+        .query(
+            &format!(
+                "SELECT p.tenant, p.template, p.enabled AND t.enabled, p.first_day, p.fold_line, \
+                        r.id, r.command, {}, coalesce(r.ended_at, r.heartbeat_at) \
+                 FROM _wh.pair p JOIN _wh.tenant t ON t.name = p.tenant \
+                 LEFT JOIN _wh.lease l ON l.tenant = p.tenant AND l.template = p.template \
+                 LEFT JOIN _wh.run r ON r.id = l.run \
+                 WHERE (cardinality($1::text[]) = 0 OR p.tenant = ANY ($1)) \
+                   AND (cardinality($2::text[]) = 0 OR p.template = ANY ($2)) \
+                 ORDER BY p.tenant COLLATE \"C\", p.template COLLATE \"C\"",
+                crate::catalog::runs::run::outcome()
+            ),
+            &[&names(&tenants), &names(&templates)],
+        )
+        .await?;
+    let mut pairs = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let mut pair = pair_of(row)?;
+        add_days(session, &mut pair, days).await?;
+        pairs.push(pair);
+    }
+    Ok(pairs)
+}
+
+fn pair_of(row: &Row) -> Result<PairStanding> {
+    let day = |i: usize| row.get::<_, Option<NaiveDate>>(i).map(Day::from);
+    let last_run = row.get::<_, Option<i64>>(5).map(|id| LastRun {
+        id,
+        command: row.get(6),
+        outcome: row.get(7),
+        at: row.get(8),
+    });
+    Ok(PairStanding {
+        tenant: TenantName::parse(row.get(0))?,
+        template: TemplateName::parse(row.get(1))?,
+        enabled: row.get(2),
+        first_day: day(3),
+        fold_line: day(4),
+        loaded: BTreeSet::new(),
+        landed: BTreeSet::new(),
+        failed: BTreeSet::new(),
+        rows: 0,
+        last_run,
+    })
+}
+
+async fn add_days(session: &Session, pair: &mut PairStanding, days: Option<Window>) -> Result<()> {
+    let rows = session
+        .query(
+            "SELECT day, state, coalesce(object IS NOT NULL AND object_digest = digest, false), rows FROM _wh.unit \
+             WHERE tenant = $1 AND template = $2 \
+               AND day >= coalesce($3::date, '-infinity') AND day < coalesce($4::date, 'infinity')",
+            &[
+                &pair.tenant.as_str(),
+                &pair.template.as_str(),
+                &days.map(|w| w.from.date()),
+                &days.map(|w| w.to.date()),
+            ],
+        )
+        .await?;
+    for row in &rows {
+        let day = Day::from(row.get::<_, NaiveDate>(0));
+        let (state, landed): (&str, bool) = (row.get(1), row.get(2));
+        if landed {
+            pair.landed.insert(day);
+        }
+        match state {
+            "loaded" => {
+                pair.loaded.insert(day);
+                pair.rows += u64::try_from(row.get::<_, i64>(3)).unwrap_or(0);
+            }
+            "failed" => {
+                pair.failed.insert(day);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The fingerprint of everything that the ledger has, as a snapshot taken now would have it.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn content(session: &Session) -> Result<String> {
+    let rows = session
+        .query(
+            "SELECT tenant, template, day, rows, digest FROM _wh.unit \
+             WHERE state IN ('loaded', 'landed') AND digest IS NOT NULL \
+             ORDER BY tenant COLLATE \"C\", template COLLATE \"C\", day",
+            &[],
+        )
+        .await?;
+    let mut content = Content::default();
+    for row in &rows {
+        let day = Day::from(row.get::<_, NaiveDate>(2)).to_string();
+        let rows = u64::try_from(row.get::<_, i64>(3)).unwrap_or(0);
+        content.add(row.get(0), row.get(1), &day, rows, row.get(4));
+    }
+    Ok(content.id())
+}

@@ -1,0 +1,229 @@
+//! One unit's life, put together from all that the catalog and its table know of it.
+
+use crate::catalog::Tenant;
+use crate::catalog::ledger::objects::{self, Object};
+use crate::catalog::registry::{templates, tenants};
+use crate::catalog::runs::history::{self, Attempt, unsigned};
+use crate::catalog::runs::lease;
+use crate::error::Result;
+use crate::pg::{Row, Session, ToSql};
+use crate::sql::{ident, qualified, within};
+use crate::template::Template;
+use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
+use chrono::{DateTime, NaiveDate, Utc};
+
+/// What is known of a unit.
+#[derive(Debug, Clone)]
+pub struct Life {
+    pub tenant: Tenant,
+    pub template: Template,
+    pub day: Day,
+    /// `None` when the template was never enabled for the tenant.
+    pub pair: Option<PairFacts>,
+    pub now: Now,
+    /// Its Parquet file, and whether that holds just its rows.
+    pub object: Option<(Object, bool)>,
+    /// Where its rows are; `None` when it has none to be found.
+    pub place: Option<Found>,
+    /// What runs did to it, in order.
+    pub attempts: Vec<Attempt>,
+    /// The run that holds the pair now.
+    pub held_by: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PairFacts {
+    pub enabled: bool,
+    pub first_day: Option<Day>,
+    pub fold_line: Option<Day>,
+}
+
+/// How the unit stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Now {
+    NeverTried,
+    Failed {
+        error: String,
+        tries: i32,
+    },
+    /// In a staging table, which no view shows yet.
+    Staged(Rows),
+    Loaded {
+        rows: Rows,
+        loaded_at: Option<DateTime<Utc>>,
+        /// When it was last compared with its source.
+        checked_at: Option<DateTime<Utc>>,
+    },
+    /// In its file alone.
+    Landed {
+        rows: Rows,
+        landed_at: Option<DateTime<Utc>>,
+        checked_at: Option<DateTime<Utc>>,
+    },
+}
+
+/// The rows of a unit, as the ledger knows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rows {
+    pub rows: u64,
+    pub bytes: u64,
+    pub digest: Option<String>,
+    /// Of the template.
+    pub version: String,
+    /// `schema.table`.
+    pub relation: Option<String>,
+}
+
+/// A relation, and how many rows of the day it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub relation: String,
+    /// `None` when the relation is not there.
+    pub rows: Option<u64>,
+}
+
+impl Now {
+    /// Its rows, shown or not.
+    pub fn rows(&self) -> Option<&Rows> {
+        match self {
+            Now::Staged(rows) | Now::Loaded { rows, .. } | Now::Landed { rows, .. } => Some(rows),
+            Now::NeverTried | Now::Failed { .. } => None,
+        }
+    }
+
+    /// In one word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Now::NeverTried => "never_tried",
+            Now::Failed { .. } => "failed",
+            Now::Staged(_) => "staged",
+            Now::Loaded { .. } => "loaded",
+            Now::Landed { .. } => "landed",
+        }
+    }
+}
+
+/// Reads a unit's life.
+///
+/// # Errors
+/// The tenant or the template is unknown, and the nearest is suggested; the warehouse's.
+pub async fn read(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    day: Day,
+) -> Result<Life> {
+    let tenant = tenants::get(session, tenant).await?;
+    let template = templates::get(session, template).await?.template;
+    let unit = Unit {
+        tenant: tenant.name.clone(),
+        template: template.name.clone(),
+        day,
+    };
+    let (now, object) = now(session, &unit).await?;
+    let place = match now.rows().and_then(|rows| rows.relation.as_deref()) {
+        Some(relation) => Some(find(session, relation, &template, day).await?),
+        None => None,
+    };
+    Ok(Life {
+        pair: pair(session, &unit).await?,
+        attempts: history::attempts(session, &unit).await?,
+        held_by: lease::holder_now(session, &unit.tenant, &unit.template).await?,
+        tenant,
+        template,
+        day,
+        now,
+        object,
+        place,
+    })
+}
+
+async fn pair(session: &Session, unit: &Unit) -> Result<Option<PairFacts>> {
+    let row = session
+        .query_opt(
+            "SELECT enabled, first_day, fold_line FROM _wh.pair WHERE tenant = $1 AND template = $2",
+            &[&unit.tenant.as_str(), &unit.template.as_str()],
+        )
+        .await?;
+    Ok(row.map(|row| PairFacts {
+        enabled: row.get(0),
+        first_day: row.get::<_, Option<NaiveDate>>(1).map(Day::from),
+        fold_line: row.get::<_, Option<NaiveDate>>(2).map(Day::from),
+    }))
+}
+
+async fn now(session: &Session, unit: &Unit) -> Result<(Now, Option<(Object, bool)>)> {
+    let key: [&(dyn ToSql + Sync); 3] = [
+        &unit.tenant.as_str(),
+        &unit.template.as_str(),
+        &unit.day.date(),
+    ];
+    let ledger = session
+        .query_opt(
+            "SELECT rows, bytes, digest, version, relation, state, loaded_at, checked_at, error, tries, \
+                    object, object_digest, object_bytes, object_digest IS NOT DISTINCT FROM digest \
+             FROM _wh.unit WHERE tenant = $1 AND template = $2 AND day = $3",
+            &key,
+        )
+        .await?;
+    let staged = session
+        .query_opt(
+            "SELECT rows, bytes, digest, version, relation \
+             FROM _wh.staged WHERE tenant = $1 AND template = $2 AND day = $3",
+            &key,
+        )
+        .await?;
+    let object = ledger
+        .as_ref()
+        .and_then(|row| Some((objects::object(row, 10)?, row.get(13))));
+    let rows = |row: &Row| Rows {
+        rows: unsigned(row.get(0)),
+        bytes: unsigned(row.get(1)),
+        digest: row.get(2),
+        version: row.get(3),
+        relation: row.get(4),
+    };
+    let now = match (ledger, staged) {
+        (Some(row), _) if row.get::<_, &str>(5) == "loaded" => Now::Loaded {
+            rows: rows(&row),
+            loaded_at: row.get(6),
+            checked_at: row.get(7),
+        },
+        (_, Some(row)) => Now::Staged(rows(&row)),
+        (Some(row), None) if row.get::<_, &str>(5) == "landed" => Now::Landed {
+            rows: rows(&row),
+            landed_at: row.get(6),
+            checked_at: row.get(7),
+        },
+        (Some(row), None) => Now::Failed {
+            error: row.get::<_, Option<String>>(8).unwrap_or_default(),
+            tries: row.get(9),
+        },
+        (None, None) => Now::NeverTried,
+    };
+    Ok((now, object))
+}
+
+async fn find(session: &Session, relation: &str, template: &Template, day: Day) -> Result<Found> {
+    let (schema, name) = relation.split_once('.').unwrap_or(("", relation));
+    let (time, ty) = (ident(&template.time_column), template.time_type());
+    let counted = session
+        .query_one(
+            &format!(
+                "SELECT count(*) FROM {} WHERE {}",
+                qualified(schema, name),
+                within(&time, Window::single(day), ty)
+            ),
+            &[],
+        )
+        .await;
+    let rows = match counted {
+        Ok(row) => Some(unsigned(row.get(0))),
+        Err(error) if matches!(error.sqlstate(), Some("42P01" | "3F000")) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(Found {
+        relation: relation.to_owned(),
+        rows,
+    })
+}

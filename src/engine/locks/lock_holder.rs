@@ -1,0 +1,178 @@
+//! The run's own session: it holds the pairs' locks. Beside it beats the run's [`Pulse`].
+
+use super::heartbeat::Pulse;
+use crate::catalog::Pair;
+use crate::catalog::runs::lease;
+use crate::catalog::runs::run::{self, HEARTBEAT};
+use crate::config::Settings;
+use crate::engine::report::event::Failure;
+use crate::error::{Error, Kind, Result};
+use crate::pg::{Access, Session};
+use crate::unit::{TemplateName, TenantName, Window};
+use crate::warehouse::open_session;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+/// Tries, a heartbeat apart, to get the locks back after the session was lost.
+const RECOVERIES: u32 = 12;
+
+/// Holds the locks of a run.
+pub struct Keeper {
+    session: Session,
+    access: Access,
+    owner: String,
+    run: i64,
+    held: Vec<(TenantName, TemplateName)>,
+    pulse: Pulse,
+}
+
+impl Keeper {
+    /// Begins a run. When somebody asks it to end, from whatever host, `cancel` is cancelled.
+    ///
+    /// # Errors
+    /// The warehouse's.
+    pub async fn begin(
+        access: &Access,
+        settings: &Settings,
+        header: &run::RunHeader,
+        cancel: &CancellationToken,
+    ) -> Result<Keeper> {
+        let owner = settings.warehouse.owner_role.clone();
+        let session = open_session(access, &owner).await?;
+        let run = run::begin(&session, header).await?;
+        Ok(Keeper {
+            pulse: Pulse::start(access, &owner, run, cancel),
+            session,
+            access: access.clone(),
+            owner,
+            run,
+            held: Vec::new(),
+        })
+    }
+
+    pub fn run(&self) -> i64 {
+        self.run
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Who asked the run to end by `dayhaul cancel`.
+    pub fn cancelled_by(&self) -> Option<String> {
+        self.pulse.cancelled_by()
+    }
+
+    /// Writes down what the run was asked for: its pairs, and the days of each.
+    ///
+    /// # Errors
+    /// The warehouse's.
+    pub async fn select<'a>(
+        &self,
+        pairs: impl IntoIterator<Item = (&'a TenantName, &'a TemplateName, Vec<Window>)>,
+    ) -> Result<()> {
+        run::select(&self.session, self.run, pairs).await
+    }
+
+    /// Takes the lock of a pair, waiting for it when `wait`.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] naming who holds it; the warehouse's.
+    pub async fn take(&mut self, pair: &Pair, wait: bool) -> Result<()> {
+        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+        if wait {
+            lease::wait_and_take(&self.session, self.run, tenant, template).await?;
+        } else if !lease::try_take(&self.session, self.run, tenant, template).await? {
+            let holder = lease::holder(&self.session, tenant, template).await?;
+            return Err(Error::new(Kind::Locked, format!("held by {holder}"))
+                .with_hint("wait for it with `--wait`"));
+        }
+        self.held.push((tenant.clone(), template.clone()));
+        Ok(())
+    }
+
+    /// Sees every few seconds that the session is there; comes back only when the locks are lost for good.
+    pub async fn keep(&mut self) -> Error {
+        loop {
+            tokio::time::sleep(HEARTBEAT).await;
+            if let Err(error) = self.session.batch("SELECT").await {
+                tracing::warn!(%error, "the session that holds the locks was lost");
+                if let Err(error) = self.recover().await {
+                    return error;
+                }
+            }
+        }
+    }
+
+    /// Takes the locks back with a new session. Rows are safe meanwhile: the lease fences every publishing transaction.
+    async fn recover(&mut self) -> Result<()> {
+        let mut last = Error::new(Kind::Bug, "no try was made");
+        for _ in 0..RECOVERIES {
+            match self.take_back().await {
+                Ok(session) => {
+                    self.session = session;
+                    return Ok(());
+                }
+                Err(error) if error.is_transient() => last = error,
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(HEARTBEAT).await;
+        }
+        Err(last)
+    }
+
+    async fn take_back(&self) -> Result<Session> {
+        let session = open_session(&self.access, &self.owner).await?;
+        for (tenant, template) in &self.held {
+            if !lease::try_take_back(&session, self.run, tenant, template).await? {
+                let holder = lease::holder(&session, tenant, template).await?;
+                return Err(Error::new(
+                    Kind::Locked,
+                    format!("`{template}` of tenant `{tenant}` was taken over: {holder}"),
+                ));
+            }
+        }
+        Ok(session)
+    }
+
+    /// Makes sure of a session for the end of the run.
+    ///
+    /// # Errors
+    /// The warehouse's.
+    pub async fn reconnect(&mut self) -> Result<()> {
+        if self.session.is_closed() {
+            self.session = open_session(&self.access, &self.owner).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the run with a synchronous commit, and lets the locks go. In the session that has looked into the ledger: one
+    /// that outlived a crash does not exist, so what the ledger had then is on the disk now.
+    ///
+    /// # Errors
+    /// The warehouse's: the outcome must then not be reported as done.
+    pub async fn end(self, outcome: &str, totals: &Value, failures: &[Failure]) -> Result<()> {
+        let failures = failures.iter().map(kept).collect();
+        let end = run::End {
+            outcome,
+            totals,
+            failures: &failures,
+        };
+        run::end(&self.session, self.run, end).await?;
+        // Who waits for the locks need not wait for the session's end. Should this fail, the session has ended.
+        let _ = self.session.batch("SELECT pg_advisory_unlock_all()").await;
+        Ok(())
+    }
+}
+
+/// A failure as the catalog keeps it: without values of rows, as all that it keeps.
+fn kept(failure: &Failure) -> Value {
+    json!({
+        "tenant": failure.tenant.as_str(),
+        "template": failure.template.as_ref().map(TemplateName::as_str),
+        "days": run::inclusive(&failure.windows),
+        "not_tried": failure.not_tried,
+        "error": failure.error.to_string(),
+        "hint": failure.error.hint(),
+    })
+}

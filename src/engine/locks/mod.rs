@@ -1,0 +1,4 @@
+//! The session that holds a run's locks, and the run's heartbeat.
+
+pub mod heartbeat;
+pub mod lock_holder;

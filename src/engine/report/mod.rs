@@ -1,0 +1,5 @@
+//! What the engine reports: events while it works, and how windows, folds and runs ended. The engine prints nothing.
+
+pub mod event;
+pub mod fold;
+pub mod window_outcome;

@@ -1,0 +1,140 @@
+//! A run without servers: which windows it would fetch, in which order, when nothing is loaded yet.
+//!
+//! The same questions are asked as in a run (the days of each pair, where each day's rows go, the next window of the queue)
+//! and answered by the same code; only the rows are missing. What a run decides from its servers' answers (years that are
+//! there already, failures) does not come in.
+
+use super::request::Ask;
+use crate::catalog::Pair;
+use crate::catalog::registry::fold_line::FoldLine;
+use crate::config::Load;
+use crate::engine::schedule::queue::{Job, Limits, Next, PairIndex, PairWork, Queue, runs_of};
+use crate::engine::schedule::task::Work;
+use crate::engine::schedule::window_size::Pace;
+use crate::engine::window::landing::To;
+use crate::error::Result;
+use crate::pg::Url;
+use crate::unit::{Day, Window};
+use crate::warehouse::Shape;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Every window of a first run over `pairs`, with its pair's position, when each day holds `bytes_per_day`.
+///
+/// # Errors
+/// A tenant's URL makes no sense; a pair that is to be synced has no first day.
+pub fn windows(
+    pairs: &[Pair],
+    ask: &Ask,
+    today: Day,
+    load: &Load,
+    bytes_per_day: u64,
+) -> Result<Vec<(PairIndex, Window)>> {
+    let work = pairs.iter().map(|pair| work(pair, ask, today));
+    let mut queue = Queue::new(limits(load), work.collect::<Result<_>>()?);
+    let mut windows = Vec::new();
+    while let Next::Job(job) = queue.next() {
+        match job {
+            Job::Window { pair, window, .. } => {
+                windows.push((pair, window));
+                queue.loaded(pair, window, bytes_per_day * window.len() as u64);
+            }
+            Job::Year { .. } => queue.year_done(),
+        }
+    }
+    Ok(windows)
+}
+
+/// Where the rows would come from; a tenant that was restored without its URL has no server to share.
+fn server(pair: &Pair) -> Result<String> {
+    match &pair.tenant.url {
+        Some(url) => Ok(Url::parse(url)?.endpoint()),
+        None => Ok(pair.tenant.name.to_string()),
+    }
+}
+
+/// A pair's share, as if it had just been enabled.
+fn work(pair: &Pair, ask: &Ask, today: Day) -> Result<PairWork> {
+    let days = ask.days(pair, &BTreeMap::new(), To::Warehouse, today)?;
+    let fold_line = Shape::first_fold_line(today, pair.template.open_days);
+    let shape = Shape::new(
+        FoldLine {
+            day: fold_line,
+            hides: false,
+        },
+        &[],
+    );
+    let runs = runs_of(days.all(), |day| Work::Load.on(shape.destination(day)));
+    let years = runs.iter().filter_map(|(errand, _)| errand.staged_year());
+    Ok(PairWork {
+        tenant: pair.tenant.name.to_string(),
+        server: server(pair)?,
+        years: years.collect(),
+        runs,
+        pace: Pace::new(None),
+        one_day_windows: pair.template.one_day_windows(),
+        running: BTreeMap::new(),
+        pulled: BTreeSet::new(),
+        replaced_years: BTreeSet::new(),
+        postponed: BTreeSet::new(),
+    })
+}
+
+fn limits(load: &Load) -> Limits {
+    Limits {
+        jobs: load.jobs,
+        per_server: load.per_server,
+        window_bytes: load.window_bytes,
+        lands: false,
+        max_failures: load.max_failures,
+        max_failures_per_tenant: load.max_failures_per_tenant,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Tenant;
+    use crate::template::Template;
+    use crate::unit::{TemplateName, TenantName};
+    use std::sync::Arc;
+
+    fn pair(name: &str) -> Pair {
+        let source = "/*\ntime_column = \"at\"\n[columns]\nat = \"timestamptz\"\n*/\n\
+                      SELECT at FROM t WHERE at >= {from} AND at < {to}\n";
+        let name = TenantName::parse(name).unwrap();
+        Pair {
+            template: Arc::new(Template::parse(TemplateName::parse("t").unwrap(), source).unwrap()),
+            tenant: Tenant {
+                schema: name.default_schema().unwrap(),
+                name,
+                url: Some("postgres://reader@localhost/x".into()),
+                password: None,
+                vars: BTreeMap::new(),
+                enabled: true,
+            },
+            enabled: true,
+            first_day: None,
+            fold_line: None,
+        }
+    }
+
+    #[test]
+    fn every_day_of_every_pair_comes_once() {
+        let today = Day::from_ymd(2024, 6, 1).unwrap();
+        let days = Window::new(today.plus(-200), today);
+        let pairs = [pair("acme"), pair("zenith")];
+        let ask = Ask::Backfill {
+            days,
+            reload: false,
+        };
+        let windows = windows(&pairs, &ask, today, &Load::default(), 1 << 20).unwrap();
+        for index in 0..pairs.len() {
+            let of = windows.iter().filter(|(pair, _)| *pair == index);
+            let came: Vec<Day> = of.flat_map(|(_, window)| window.days()).collect();
+            let once: BTreeSet<Day> = came.iter().copied().collect();
+            assert_eq!(once, days.days().collect::<BTreeSet<Day>>());
+            assert_eq!(came.len(), once.len());
+        }
+        assert!(windows.len() < 2 * days.len() / 4, "{}", windows.len());
+    }
+}

@@ -1,0 +1,34 @@
+//! When to try again, and how long to wait before.
+
+use crate::error::Result;
+use backon::{BackoffBuilder, ExponentialBuilder};
+use std::time::Duration;
+
+/// Waits between the tries of a window: enough for a server to restart.
+pub fn of_window() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(250))
+        .with_max_delay(Duration::from_secs(10))
+        .with_max_times(6)
+        .with_jitter()
+        .build()
+}
+
+/// Runs `work`, and again after short waits when its error may pass: for the first contact, where a server that cannot
+/// be reached is more likely misspelt than restarting.
+pub async fn a_few_times<T>(work: impl AsyncFn() -> Result<T>) -> Result<T> {
+    let mut waits = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_times(2)
+        .with_jitter()
+        .build();
+    loop {
+        match work().await {
+            Err(error) if error.is_transient() => match waits.next() {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(error),
+            },
+            result => return result,
+        }
+    }
+}

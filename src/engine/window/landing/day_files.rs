@@ -1,0 +1,320 @@
+//! The files of days that are hauled together, all of them open at once.
+//!
+//! # Memory usage
+//!
+//! Rows that wait to be encoded: at most [`DECODED_BYTES`], over all days together. Encoded rows of open files: at most
+//! [`ENCODED_BYTES`]; past it the fullest file ends its row group. A file is opened with its first full batch.
+
+use super::Landed;
+use crate::copy::{Decoder, Digest, Encoder, Tally, tuples};
+use crate::engine::window::day_buffer::DayBuffer;
+use crate::error::{Error, Result};
+use crate::landing::{Finished, Landing, Origin, Writer};
+use crate::schema::Column;
+use crate::schema::arrow::is_exact;
+use crate::template::Template;
+use crate::unit::{Day, SchemaName, TenantName};
+use arrow_array::RecordBatch;
+use bytes::BytesMut;
+use futures_util::StreamExt;
+
+/// Rows of all days of a window that wait to be encoded.
+const DECODED_BYTES: usize = 16 << 20;
+
+/// Encoded rows of all open files of a window.
+const ENCODED_BYTES: usize = 16 << 20;
+
+/// Rows of a day after which they are encoded.
+const BATCH_ROWS: usize = 16 << 10;
+
+/// Memory of a day's rows after which they are encoded.
+const BATCH_BYTES: usize = 2 << 20;
+
+/// Files completed at once.
+const FINISHED_AT_ONCE: usize = 8;
+
+/// Bytes of tuples between two looks at how much is held.
+const LOOK_BYTES: usize = 128 << 10;
+
+/// Days on their way into files. Nothing of it can be seen before it is published; dropped before, nothing of
+/// it is left.
+pub struct DayFiles<'a> {
+    landing: &'a Landing,
+    tenant: &'a TenantName,
+    schema: &'a SchemaName,
+    template: &'a Template,
+    pub landed: &'a Landed,
+    run: i64,
+    days: Vec<Day>,
+    /// One for each day.
+    open: Vec<Open>,
+    /// Emptied, to be used for the next day.
+    spare: Option<Decoder>,
+    /// `None` when files give back the very bytes that came.
+    restored: Option<Restored>,
+    /// Since the last look.
+    pushed: usize,
+    /// What is wrong with a row that passed.
+    fault: Option<Error>,
+    pub finished: Vec<Aside>,
+}
+
+/// A day's rows that were not encoded yet, and its file.
+#[derive(Default)]
+struct Open {
+    decoder: Option<Decoder>,
+    writer: Option<Writer>,
+    restored: Digest,
+}
+
+/// A day whose file is complete and not yet published.
+pub struct Aside {
+    pub day: Day,
+    pub tally: Tally,
+    pub file: Finished,
+}
+
+/// Finds out what the rows are when they are read back.
+struct Restored {
+    encoder: Encoder,
+    tuples: BytesMut,
+}
+
+impl Restored {
+    fn new(columns: &[Column]) -> Result<Option<Restored>> {
+        if is_exact(columns) {
+            return Ok(None);
+        }
+        Ok(Some(Restored {
+            encoder: Encoder::new(columns)?,
+            tuples: BytesMut::new(),
+        }))
+    }
+
+    fn add(&mut self, batch: &RecordBatch, digest: &mut Digest) -> Result<()> {
+        self.tuples.clear();
+        self.encoder
+            .encode(batch, &mut self.tuples, |tuple| digest.add(tuple))
+    }
+}
+
+/// Where files go, and what they say of themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct Lake<'a> {
+    pub landing: &'a Landing,
+    pub tenant: &'a TenantName,
+    pub schema: &'a SchemaName,
+    pub landed: &'a Landed,
+    pub run: i64,
+}
+
+impl<'a> DayFiles<'a> {
+    /// # Errors
+    /// Refused when a column cannot land.
+    pub fn new(
+        lake: Lake<'a>,
+        template: &'a Template,
+        days: impl IntoIterator<Item = Day>,
+    ) -> Result<DayFiles<'a>> {
+        let days: Vec<Day> = days.into_iter().collect();
+        Ok(DayFiles {
+            landing: lake.landing,
+            tenant: lake.tenant,
+            schema: lake.schema,
+            template,
+            landed: lake.landed,
+            run: lake.run,
+            open: days.iter().map(|_| Open::default()).collect(),
+            days,
+            spare: Some(Decoder::new(&template.columns)?),
+            restored: Restored::new(&template.columns)?,
+            pushed: 0,
+            fault: None,
+            finished: Vec::new(),
+        })
+    }
+
+    /// Takes a tuple of a day, by the day's index. What is wrong with it, [`DayFiles::settle`] says.
+    pub fn push(&mut self, day: usize, tuple: &[u8]) {
+        if self.fault.is_some() {
+            return;
+        }
+        if let Err(error) = self.decode(day, tuple) {
+            self.fault = Some(error.on_day(self.days[day]));
+        }
+        self.pushed += tuple.len();
+    }
+
+    fn decode(&mut self, day: usize, tuple: &[u8]) -> Result<()> {
+        let open = &mut self.open[day];
+        if open.decoder.is_none() {
+            let new = match self.spare.take() {
+                Some(spare) => spare,
+                None => Decoder::new(&self.template.columns)?,
+            };
+            open.decoder = Some(new);
+        }
+        match &mut open.decoder {
+            Some(decoder) => decoder.push(tuple),
+            None => Ok(()),
+        }
+    }
+
+    /// Encodes what is enough for it, and what is too much to hold. To be called often.
+    ///
+    /// # Errors
+    /// A row that no file can hold, with its day; a file that cannot be written.
+    pub async fn settle(&mut self) -> Result<()> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        if self.pushed < LOOK_BYTES {
+            return Ok(());
+        }
+        self.pushed = 0;
+        let mut held = 0;
+        for day in 0..self.open.len() {
+            let bytes = self.decoded(day);
+            if bytes >= BATCH_BYTES || self.rows(day) >= BATCH_ROWS {
+                self.encode(day).await?;
+            } else {
+                held += bytes;
+            }
+        }
+        while held > DECODED_BYTES {
+            let Some(largest) = (0..self.open.len()).max_by_key(|day| self.decoded(*day)) else {
+                break;
+            };
+            held = held.saturating_sub(self.decoded(largest).max(1));
+            self.encode(largest).await?;
+        }
+        self.free().await
+    }
+
+    fn decoded(&self, day: usize) -> usize {
+        self.open[day].decoder.as_ref().map_or(0, Decoder::bytes)
+    }
+
+    fn rows(&self, day: usize) -> usize {
+        self.open[day].decoder.as_ref().map_or(0, Decoder::rows)
+    }
+
+    fn encoded(&self, day: usize) -> usize {
+        self.open[day].writer.as_ref().map_or(0, Writer::memory)
+    }
+
+    /// Ends row groups until the open files hold little enough.
+    async fn free(&mut self) -> Result<()> {
+        loop {
+            let days = 0..self.open.len();
+            if days.clone().map(|day| self.encoded(day)).sum::<usize>() <= ENCODED_BYTES {
+                return Ok(());
+            }
+            let fullest = days.max_by_key(|day| self.encoded(*day));
+            match fullest.and_then(|day| self.open[day].writer.as_mut()) {
+                Some(writer) => writer.flush_row_group().await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Encodes the rows of a day that wait for it.
+    async fn encode(&mut self, day: usize) -> Result<()> {
+        let Some(decoder) = &mut self.open[day].decoder else {
+            return Ok(());
+        };
+        if decoder.rows() == 0 {
+            return Ok(());
+        }
+        let batch = decoder.finish().map_err(|e| e.on_day(self.days[day]))?;
+        if let Some(restored) = &mut self.restored {
+            restored.add(&batch, &mut self.open[day].restored)?;
+        }
+        self.writer(day).await?.write(&batch).await
+    }
+
+    async fn writer(&mut self, day: usize) -> Result<&mut Writer> {
+        if self.open[day].writer.is_none() {
+            let origin = Origin::new(self.tenant, self.schema, self.template, self.days[day]);
+            let schema = match &self.open[day].decoder {
+                Some(decoder) => decoder.schema().clone(),
+                None => crate::schema::arrow::arrow_schema(&self.template.columns)?,
+            };
+            self.open[day].writer = Some(self.landing.create(origin, schema).await?);
+        }
+        self.open[day]
+            .writer
+            .as_mut()
+            .ok_or_else(|| Error::new(crate::error::Kind::Bug, "a file that was opened is gone"))
+    }
+
+    /// All rows of a day, by its index, on their way into its file.
+    ///
+    /// # Errors
+    /// As [`DayFiles::settle`].
+    pub async fn take_day(&mut self, day: usize, rows: &DayBuffer) -> Result<()> {
+        for piece in rows.pieces() {
+            tuples(piece).for_each(|tuple| self.push(day, tuple));
+            self.settle().await?;
+        }
+        self.encode_rest(day).await
+    }
+
+    /// Encodes what is left of a day, and gives its decoder to the next.
+    async fn encode_rest(&mut self, day: usize) -> Result<()> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        self.encode(day).await?;
+        self.writer(day).await?;
+        let decoder = self.open[day].decoder.take();
+        self.spare = decoder.or(self.spare.take());
+        self.free().await
+    }
+
+    /// Completes the files of days, by their indices: aside, where nobody sees them, and safe there. A day without rows
+    /// gets a file without rows: it was looked at, and is not missing. `each` is called after every one.
+    ///
+    /// # Errors
+    /// As [`DayFiles::settle`].
+    pub async fn finish(
+        &mut self,
+        tallies: impl IntoIterator<Item = (usize, Tally)>,
+        mut each: impl FnMut(),
+    ) -> Result<()> {
+        let mut writers = Vec::new();
+        for (day, tally) in tallies {
+            self.encode_rest(day).await?;
+            let open = std::mem::take(&mut self.open[day]);
+            let restored = self.restored.as_ref().map(|_| open.restored);
+            if let Some(writer) = open.writer {
+                writers.push((self.days[day], tally, restored, writer));
+            }
+        }
+        let run = self.run;
+        // A disk takes its time to say that a file is safe: meanwhile the next one is encoded.
+        let mut finished = futures_util::stream::iter(writers)
+            .map(|(day, tally, restored, writer)| async move {
+                let file = writer.finish(&tally, restored, run).await;
+                file.map(|file| Aside { day, tally, file })
+            })
+            .buffered(FINISHED_AT_ONCE);
+        while let Some(aside) = finished.next().await {
+            self.finished.push(aside?);
+            each();
+        }
+        Ok(())
+    }
+
+    /// Gives up, and waits until nothing is left of it.
+    pub async fn abort(self) {
+        for open in self.open {
+            if let Some(writer) = open.writer {
+                writer.abort().await;
+            }
+        }
+        for aside in self.finished {
+            aside.file.abort().await;
+        }
+    }
+}

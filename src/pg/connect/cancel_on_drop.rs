@@ -1,0 +1,44 @@
+//! A statement that ends with the future that waits for it.
+
+use crate::error::Result;
+use crate::pg::{Canceller, Session};
+use tokio::runtime::Handle;
+
+/// Sends a cancel request when it is dropped armed. Otherwise the server would go on computing for a client that is
+/// gone, with all its locks, until it looks for it (`client_connection_check_interval`).
+struct CancelOnDrop(Option<Canceller>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let (Some(canceller), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(async move {
+                // The server's own look for its client is what remains when this fails.
+                let _ = canceller.cancel().await;
+            });
+        }
+    }
+}
+
+impl Session {
+    /// As [`Session::batch`]; dropped before the answer, it cancels the statements at the server.
+    ///
+    /// # Errors
+    /// The server's, in the first statement that fails.
+    pub async fn batch_or_cancel(&self, sql: &str) -> Result<()> {
+        let mut guard = CancelOnDrop(Some(self.canceller()));
+        let result = self.batch(sql).await;
+        guard.0 = None;
+        result
+    }
+
+    /// As [`Session::execute`] without parameters; dropped before the answer, it cancels the statement at the server.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn execute_or_cancel(&self, sql: &str) -> Result<u64> {
+        let mut guard = CancelOnDrop(Some(self.canceller()));
+        let result = self.execute(sql, &[]).await;
+        guard.0 = None;
+        result
+    }
+}

@@ -1,0 +1,263 @@
+//! From a connection string to a [`Session`]: every host and address in turn, then what the purpose needs.
+
+mod attempt;
+pub mod cancel;
+pub mod cancel_on_drop;
+pub mod pooling;
+
+use super::Url;
+use super::conninfo::passfile;
+use super::conninfo::resolved::{Host, SessionAttrs, Target, process_env};
+use super::conninfo::secret::{SecretRef, Trust};
+use super::net::socket::addresses;
+use super::session::Session;
+use crate::error::{At, Error, Kind, Result};
+use attempt::{Attempt, unreachable_error};
+use secrecy::SecretString;
+use std::sync::Arc;
+
+/// What [`connect`] needs: the connection string, and the password if a reference led to one.
+#[derive(Debug, Clone)]
+pub struct Access {
+    pub url: Url,
+    pub password: Option<SecretString>,
+}
+
+impl Access {
+    /// Reads the password where the reference says.
+    ///
+    /// # Errors
+    /// As [`SecretRef::parse`] and [`SecretRef::resolve`].
+    pub async fn new(url: Url, reference: Option<&str>, trust: Trust<'_>) -> Result<Access> {
+        let password = match reference {
+            Some(text) => SecretRef::parse(text)?.resolve(trust).await?,
+            None => None,
+        };
+        Ok(Access { url, password })
+    }
+}
+
+/// What a session is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Reads a tenant. Nothing is set for the session: a pooler may stand between.
+    Source,
+    /// Writes the warehouse: UTF-8, settings and keepalives for the session.
+    Warehouse,
+}
+
+/// What each session of the warehouse runs under.
+const WAREHOUSE_SETTINGS: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; \
+    SET IntervalStyle = 'postgres'; SET extra_float_digits = 1; SET search_path = pg_catalog; \
+    SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+
+/// Lets the server notice a client that vanished while it computes; PostgreSQL 14 or newer, and not on every system.
+const CONNECTION_CHECK: &str = "SET client_connection_check_interval = '10s'";
+
+const OLDEST_SOURCE: u32 = 12;
+const OLDEST_WAREHOUSE: u32 = 14;
+
+/// Opens a session.
+///
+/// # Errors
+/// [`Kind::Connect`]: unreachable (transient), or not let in. [`Kind::Refused`]: a server too old, a warehouse that is not
+/// UTF-8, a password file that others can read. [`Kind::Config`]: a certificate that cannot be used.
+pub async fn connect(access: &Access, purpose: Purpose) -> Result<Session> {
+    let target = Arc::new(Target::resolve(&access.url, &process_env)?);
+    let password = explicit_password(access);
+    let session = open_any(&target, password.as_ref()).await?;
+    if purpose == Purpose::Warehouse {
+        return for_warehouse(session, &target).await;
+    }
+    check_version(&session, purpose).at(|| format!("`{}`", session.endpoint()))?;
+    Ok(session)
+}
+
+/// Makes a plain session one of [`Purpose::Warehouse`].
+///
+/// # Errors
+/// As [`connect`].
+pub async fn for_warehouse(mut session: Session, target: &Target) -> Result<Session> {
+    session.is_with_the_warehouse();
+    let place = || format!("`{}`", session.endpoint());
+    check_version(&session, Purpose::Warehouse).at(place)?;
+    limited(target, prepare_warehouse(&session))
+        .await
+        .at(place)?;
+    Ok(session)
+}
+
+fn explicit_password(access: &Access) -> Option<SecretString> {
+    access
+        .password
+        .clone()
+        .or_else(|| access.url.password().cloned())
+        .or_else(|| process_env("PGPASSWORD").map(SecretString::from))
+}
+
+/// Tries the hosts in turn. A host that answers and says no ends the search, as for libpq.
+async fn open_any(target: &Arc<Target>, password: Option<&SecretString>) -> Result<Session> {
+    let mut hosts = target.hosts.clone();
+    if target.shuffle {
+        shuffle(&mut hosts);
+    }
+    let passes: &[SessionAttrs] = match target.session {
+        SessionAttrs::PreferStandby => &[SessionAttrs::Standby, SessionAttrs::Any],
+        _ => std::slice::from_ref(&target.session),
+    };
+    let mut failures: Vec<Error> = Vec::new();
+    for wanted in passes {
+        failures.clear();
+        for host in &hosts {
+            match open_host(target, host, password, *wanted).await {
+                Ok(session) => return Ok(session),
+                Err(e) if e.is_transient() => failures.push(e),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    Err(all_failed(failures))
+}
+
+fn all_failed(mut failures: Vec<Error>) -> Error {
+    if failures.len() > 1 {
+        let all: Vec<String> = failures.iter().map(ToString::to_string).collect();
+        return Error::new(Kind::Connect, all.join("; ")).with_transient(true);
+    }
+    failures
+        .pop()
+        .unwrap_or_else(|| Error::new(Kind::Bug, "no host to connect to"))
+}
+
+/// Tries a host's addresses in turn.
+async fn open_host(
+    target: &Arc<Target>,
+    host: &Host,
+    password: Option<&SecretString>,
+    wanted: SessionAttrs,
+) -> Result<Session> {
+    let place = || format!("connecting to `{host}` as `{}`", target.user);
+    let password = match password {
+        Some(password) => Some(password.clone()),
+        None => passfile::find(target, host).at(place)?,
+    };
+    let unreachable = |e: std::io::Error| unreachable_error(&e).at(place());
+    let mut addresses = limited(target, async { addresses(host).await.map_err(unreachable) })
+        .await
+        .at(place)?;
+    if target.shuffle {
+        shuffle(&mut addresses);
+    }
+    let mut failures = Vec::new();
+    for address in addresses {
+        let attempt = Attempt {
+            target,
+            host,
+            address,
+            password: password.as_ref(),
+        };
+        let opened = limited(target, async {
+            let session = attempt.open().await?;
+            check_attributes(&session, wanted).await?;
+            Ok(session)
+        });
+        match opened.await.at(place) {
+            Ok(session) => return Ok(session),
+            Err(e) if e.is_transient() => failures.push(e),
+            Err(e) => return Err(e),
+        }
+    }
+    // One address more or less is nothing a person cares for: the last reason stands for all.
+    Err(failures.pop().unwrap_or_else(|| all_failed(Vec::new())))
+}
+
+/// Bounds everything up to the usable session, so that a server which accepts and says nothing does not hold us.
+async fn limited<T>(target: &Target, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(limit) = target.connect_timeout else {
+        return work.await;
+    };
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        Err(Error::new(
+            Kind::Connect,
+            format!("no answer within {} s", limit.as_secs()),
+        )
+        .with_transient(true)
+        .with_hint("raise `connect_timeout` in the connection URL if the server is only slow"))
+    })
+}
+
+async fn check_attributes(session: &Session, wanted: SessionAttrs) -> Result<()> {
+    if wanted == SessionAttrs::Any {
+        return Ok(());
+    }
+    let found = session
+        .simple(
+            "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only') = 'on'",
+        )
+        .await?;
+    let is = |column: usize| found.value(0, column) == Some("t");
+    let (standby, read_only) = (is(0), is(1));
+    let (fits, what) = match wanted {
+        SessionAttrs::ReadWrite => (!read_only, "accept writes"),
+        SessionAttrs::ReadOnly => (read_only, "refuse writes"),
+        SessionAttrs::Primary => (!standby, "be a primary"),
+        SessionAttrs::Standby => (standby, "be a standby"),
+        SessionAttrs::Any | SessionAttrs::PreferStandby => (true, ""),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Connect,
+        format!("the server does not {what}, as `target_session_attrs` demands"),
+    )
+    .with_transient(true))
+}
+
+fn check_version(session: &Session, purpose: Purpose) -> Result<()> {
+    let (what, oldest) = match purpose {
+        Purpose::Source => ("tenant", OLDEST_SOURCE),
+        Purpose::Warehouse => ("warehouse", OLDEST_WAREHOUSE),
+    };
+    let major = session.server_version() / 10_000;
+    if major < oldest {
+        return Err(Error::refused(format!(
+            "the server is PostgreSQL {major}; a {what} needs {oldest} or newer"
+        )));
+    }
+    Ok(())
+}
+
+async fn prepare_warehouse(session: &Session) -> Result<()> {
+    let encoding = match session.parameter("server_encoding") {
+        Some(encoding) => encoding.to_owned(),
+        None => {
+            let shown = session.simple("SHOW server_encoding").await?;
+            shown.value(0, 0).unwrap_or_default().to_owned()
+        }
+    };
+    if encoding != "UTF8" {
+        return Err(Error::refused(format!(
+            "the warehouse database is encoded as {encoding}; it must be UTF8"
+        ))
+        .with_hint("create it with `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`"));
+    }
+    session.batch(WAREHOUSE_SETTINGS).await?;
+    if let Err(e) = session.batch(CONNECTION_CHECK).await
+        && session.is_closed()
+    {
+        return Err(e);
+    }
+    Ok(())
+}
+
+/// Fisher-Yates, seeded by the standard library's own randomness: enough to spread clients over hosts.
+fn shuffle<T>(items: &mut [T]) {
+    use std::hash::{BuildHasher, RandomState};
+    let seed = RandomState::new();
+    for i in (1..items.len()).rev() {
+        let modulus = u64::try_from(i + 1).unwrap_or(1);
+        let j = usize::try_from(seed.hash_one(i) % modulus).unwrap_or(0);
+        items.swap(i, j);
+    }
+}

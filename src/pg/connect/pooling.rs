@@ -1,0 +1,72 @@
+//! Whether a pooler stands before the warehouse that hands each transaction to another server process.
+//!
+//! Our advisory locks belong to a server process. Behind such a pooler they would be taken in one process and released,
+//! or not, in another, and a stranger would inherit them.
+
+use super::for_warehouse;
+use crate::error::{At, Error, Result};
+use crate::pg::conninfo::resolved::{Target, process_env};
+use crate::pg::{Access, Purpose, Session, connect};
+use crate::sql::literal;
+use std::hash::{BuildHasher, RandomState};
+
+/// A busy pool may hand back the same process by luck; not so often in a row.
+const ROUNDS: u32 = 3;
+
+/// Opens the first session of [`Purpose::Warehouse`], unless a pooler in transaction or statement mode stands before it.
+/// Until that is known two sessions are plain ones, in which nothing is set but `dayhaul.probe`.
+///
+/// # Errors
+/// [`crate::error::Kind::Refused`] behind such a pooler; as [`connect`].
+pub async fn connect_unpooled(access: &Access) -> Result<Session> {
+    let (a, b) = tokio::try_join!(
+        connect(access, Purpose::Source),
+        connect(access, Purpose::Source)
+    )?;
+    let place = || format!("`{}`", a.endpoint());
+    for _ in 0..ROUNDS {
+        if shares_a_process(&a, &b).await.at(place)? {
+            return Err(Error::refused(
+                "a pooler stands before the warehouse that hands each transaction to another server process; \
+                 Dayhaul's locks need a session of their own",
+            )
+            .with_hint(
+                "connect to PostgreSQL directly, or to a pool in session mode (PgBouncer: `pool_mode = session`)",
+            )
+            .at(place()));
+        }
+    }
+    for_warehouse(a, &Target::resolve(&access.url, &process_env)?).await
+}
+
+/// One round: `a` marks its server process, and both look where the mark is.
+async fn shares_a_process(a: &Session, b: &Session) -> Result<bool> {
+    let mark = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+    a.simple(&format!(
+        "SELECT pg_catalog.set_config('dayhaul.probe', {}, false)",
+        literal(&mark)
+    ))
+    .await?;
+    if sees(b, &mark).await? {
+        return Ok(true);
+    }
+    // `b` keeps a process to itself for a transaction. A pool of transactions must now serve `a` from what is left.
+    match b.batch("BEGIN READ ONLY").await {
+        Ok(()) => {}
+        // PgBouncer's statement mode, in its own words.
+        Err(e) if e.message().contains("statement pooling") => return Ok(true),
+        Err(e) => return Err(e),
+    }
+    let shares = sees(b, &mark).await? || !sees(a, &mark).await?;
+    b.batch("ROLLBACK").await?;
+    a.simple("SELECT pg_catalog.set_config('dayhaul.probe', '', false)")
+        .await?;
+    Ok(shares)
+}
+
+async fn sees(session: &Session, mark: &str) -> Result<bool> {
+    let found = session
+        .simple("SELECT pg_catalog.current_setting('dayhaul.probe', true)")
+        .await?;
+    Ok(found.value(0, 0) == Some(mark))
+}

@@ -1,0 +1,4 @@
+//! Parameter types that the driver does not have.
+
+pub mod array;
+pub mod raw;

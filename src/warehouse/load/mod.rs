@@ -1,0 +1,5 @@
+//! Rows into the warehouse: a window's transaction, a day's difference, the build of a year.
+
+pub mod copy_in;
+pub mod difference;
+pub mod staging;

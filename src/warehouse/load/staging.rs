@@ -1,0 +1,285 @@
+//! The build of a year that is not there yet: rows come into a hidden table without indexes; then indexes side by side,
+//! checks against the ledger, and the reveal.
+
+use crate::catalog::ledger::staged;
+use crate::catalog::registry::relations;
+use crate::catalog::runs::lease;
+use crate::copy::{Intake, Tally};
+use crate::error::{At, Error, Kind, Result};
+use crate::pg::{Access, Session};
+use crate::sql::{ident, qualified};
+use crate::unit::{Day, Window};
+use crate::warehouse::moves::rebuild::drop_staging;
+use crate::warehouse::read::read_back::read_back_sql;
+use crate::warehouse::tables::barrier::{Barrier, barrier};
+use crate::warehouse::tables::definitions::{retired_table, staging_table, year_table};
+use crate::warehouse::tables::indexes::{build_indexes, rename};
+use crate::warehouse::tables::shape::Shape;
+use crate::warehouse::tables::transaction::{ahead_of_autovacuum, open_session, short_transaction};
+use crate::warehouse::views::replace_tenant_view;
+use crate::warehouse::{Place, count_by_day_sql};
+use chrono::NaiveDate;
+use futures_util::StreamExt;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+/// What the build of a year needs beside its pair.
+#[derive(Clone, Copy)]
+pub struct YearBuild<'a> {
+    pub access: &'a Access,
+    pub owner: &'a str,
+    pub reader: &'a str,
+    pub run: i64,
+    /// Indexes that may be built side by side.
+    pub jobs: usize,
+    pub lock_timeout: Duration,
+    /// How long to wait for older snapshots before a year takes another's place.
+    pub barrier_timeout: Duration,
+    pub stop: &'a CancellationToken,
+}
+
+/// Turns the staging table of `year` into its year table, shown by the tenant view. May be repeated after any failure.
+/// Gives the days that became visible.
+///
+/// # Errors
+/// [`Kind::Data`] when the table does not hold what the ledger says; the warehouse's.
+pub async fn build_year(
+    session: &Session,
+    place: Place<'_>,
+    shape: &Mutex<Shape>,
+    year: i32,
+    build: YearBuild<'_>,
+    stage: impl Fn(&str),
+) -> Result<BTreeMap<Day, Tally>> {
+    let staging = staging_table(&place.template.name, year);
+    let relation = format!("{}.{staging}", place.schema);
+    let expected = staged::days(session, place.tenant, &place.template.name)
+        .await?
+        .remove(&relation)
+        .unwrap_or_default();
+    if expected.is_empty() {
+        drop_staging(session, place, year, build.run).await?;
+        shape.lock().await.staging.remove(&year);
+        return Ok(expected);
+    }
+    let table = qualified(place.schema.as_str(), &staging);
+    stage("vacuuming");
+    // Before the indexes, so that it need not look at them, and what reads the table after it is spared the commit log.
+    session.batch_or_cancel(&format!("VACUUM {table}")).await?;
+    stage("building indexes");
+    let login = (build.access, build.owner);
+    build_indexes(session, place, &staging, login, build.jobs).await?;
+    stage("checking rows");
+    let current = staged::of_version(session, place.tenant, place.template).await?;
+    let readable = |(day, _): &(&Day, &Tally)| current.contains(day);
+    let sampled = expected
+        .iter()
+        .filter(readable)
+        .map(|(d, t)| (*d, *t))
+        .collect();
+    // Of about the same length, for two cores of the server. Neither is left half done.
+    let analyze = format!("ANALYZE {table}");
+    let (analyzed, checked) = tokio::join!(
+        session.batch_or_cancel(&analyze),
+        check(place, &staging, build, &expected, &sampled),
+    );
+    analyzed.and(checked).at(|| format!("table `{relation}`"))?;
+    if shape.lock().await.years.contains(&year) {
+        stage("waiting for readers with older snapshots");
+        pass_barrier(build).await?;
+    }
+    stage("revealing");
+    // Two reveals of one pair at once would each show only their own year.
+    let mut shape = shape.lock().await;
+    *shape = reveal(session, place, &shape, year, build).await?;
+    Ok(expected)
+}
+
+/// A reader with a snapshot older than the new rows would find neither them nor the old table in the view.
+async fn pass_barrier(build: YearBuild<'_>) -> Result<()> {
+    match barrier(build.access, build.owner, build.barrier_timeout, build.stop).await? {
+        Barrier::Passed => Ok(()),
+        Barrier::NotYet => Err(Error::new(
+            Kind::Locked,
+            format!(
+                "readers held older snapshots for {} s",
+                build.barrier_timeout.as_secs_f64()
+            ),
+        )
+        .with_hint("nothing changed for them; run the same command again, or raise `barrier_timeout` in [load]")),
+        Barrier::Interrupted => Err(Error::new(Kind::Interrupted, "the run was interrupted")),
+    }
+}
+
+/// Compares the table with the ledger.
+async fn check(
+    place: Place<'_>,
+    staging: &str,
+    build: YearBuild<'_>,
+    expected: &BTreeMap<Day, Tally>,
+    sampled: &BTreeMap<Day, Tally>,
+) -> Result<()> {
+    let session = open_session(build.access, build.owner).await?;
+    check_counts(&session, place, staging, expected).await?;
+    check_digests(&session, place, staging, sampled).await
+}
+
+/// Compares the number of rows of every day with the ledger: what the server counts, against what was sent.
+async fn check_counts(
+    session: &Session,
+    place: Place<'_>,
+    staging: &str,
+    expected: &BTreeMap<Day, Tally>,
+) -> Result<()> {
+    let table = qualified(place.schema.as_str(), staging);
+    let rows = session
+        .query(&count_by_day_sql(place.template, &table, "true"), &[])
+        .await?;
+    let mut found: BTreeMap<Day, i64> = rows
+        .iter()
+        .map(|row| (Day::from(row.get::<_, NaiveDate>(0)), row.get(1)))
+        .collect();
+    for (day, tally) in expected {
+        let stored = found.remove(day).unwrap_or(0);
+        if u64::try_from(stored) != Ok(tally.rows) {
+            return Err(differs(
+                *day,
+                &format!("{stored} rows"),
+                &format!("{} rows", tally.rows),
+            ));
+        }
+    }
+    match found.pop_first() {
+        Some((day, stored)) => Err(differs(day, &format!("{stored} rows"), "none")),
+        None => Ok(()),
+    }
+}
+
+/// Reads some days back, evenly spread, and compares their digests: what the warehouse gives back must be what was sent.
+///
+/// All days would cost as much as the load itself; a wrong assumption about a type shows in any day that has rows, and
+/// `verify` reads everything at any time. Days that were restored with another version's columns have another digest.
+async fn check_digests(
+    session: &Session,
+    place: Place<'_>,
+    staging: &str,
+    expected: &BTreeMap<Day, Tally>,
+) -> Result<()> {
+    for (day, tally) in sample(expected) {
+        let window = Window::single(day);
+        let mut rows = session
+            .copy_out(&read_back_sql(
+                place.schema.as_str(),
+                staging,
+                place.template,
+                window,
+            ))
+            .await?;
+        let mut intake = Intake::new(&place.template.columns, place.template.time_index(), window);
+        while let Some(chunk) = rows.next().await {
+            intake.push(&chunk?, |_, _| {})?;
+            intake.discard();
+        }
+        let found = intake.finish()?[0];
+        if found != tally {
+            return Err(differs(
+                day,
+                &format!("{} rows with digest {}", found.rows, found.digest),
+                &format!("{} rows with digest {}", tally.rows, tally.digest),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of tuples that are read back at most, beyond one day.
+const SAMPLE_BYTES: u64 = 16 << 20;
+
+/// Days with rows, evenly spread over the year, as many as [`SAMPLE_BYTES`] allows.
+fn sample(expected: &BTreeMap<Day, Tally>) -> Vec<(Day, Tally)> {
+    let days: Vec<(Day, Tally)> = expected
+        .iter()
+        .filter(|(_, tally)| tally.rows > 0)
+        .map(|(day, tally)| (*day, *tally))
+        .collect();
+    let bytes: u64 = days.iter().map(|(_, tally)| tally.bytes).sum();
+    let step = usize::try_from(bytes.div_ceil(SAMPLE_BYTES)).unwrap_or(usize::MAX);
+    days.into_iter().step_by(step.max(1)).collect()
+}
+
+fn differs(day: Day, found: &str, wanted: &str) -> Error {
+    Error::new(
+        Kind::Data,
+        format!("{day} holds {found}, but {wanted} were loaded"),
+    )
+    .with_hint("nothing was published; somebody else wrote into the table, or a disk lies")
+}
+
+async fn reveal(
+    session: &Session,
+    place: Place<'_>,
+    shape: &Shape,
+    year: i32,
+    build: YearBuild<'_>,
+) -> Result<Shape> {
+    let (schema, template) = (place.schema.as_str(), &place.template.name);
+    let (staging, table) = (staging_table(template, year), year_table(template, year));
+    let mut shown = shape.clone();
+    shown.staging.remove(&year);
+    shown.years.insert(year);
+    shown.rebuilding.remove(&year);
+    let retired = shape
+        .years
+        .contains(&year)
+        .then(|| retired_table(template, year));
+    let mut statements = Vec::new();
+    if let Some(retired) = &retired {
+        // Locks go top down, as readers take them: the view before its table. This changes nothing but takes the lock.
+        statements.push(format!(
+            "ALTER VIEW {} OWNER TO {}",
+            qualified(schema, template.as_str()),
+            ident(build.owner)
+        ));
+        statements.extend(rename(place, &table, retired));
+    }
+    statements.extend(becomes_year(place, year, build.reader));
+    let replaced = retired.is_some().then(|| qualified(schema, &table));
+    let staged = qualified(schema, &staging);
+    short_transaction(session, build.lock_timeout, async || {
+        lease::check(session, build.run, place.tenant, template).await?;
+        relations::refuse_foreign(session, schema, std::slice::from_ref(&table)).await?;
+        ahead_of_autovacuum(session, &staged, replaced.as_deref(), build.lock_timeout).await?;
+        session.batch(&statements.join(";")).await?;
+        if let Some(retired) = &retired {
+            relations::year_retired(session, schema, &table, retired).await?;
+        }
+        relations::staging_became_year(session, schema, &staging, &table).await?;
+        staged::reveal(
+            session,
+            build.run,
+            place.tenant,
+            template,
+            &format!("{schema}.{staging}"),
+            &format!("{schema}.{table}"),
+        )
+        .await?;
+        replace_tenant_view(session, place, &shown, build.reader).await
+    })
+    .await?;
+    Ok(shown)
+}
+
+/// Statements that give the staging table of a year, with its indexes, the year's name, and readers their right.
+pub fn becomes_year(place: Place<'_>, year: i32, reader: &str) -> Vec<String> {
+    let template = &place.template.name;
+    let (staging, table) = (staging_table(template, year), year_table(template, year));
+    let mut statements = rename(place, &staging, &table);
+    statements.push(format!(
+        "GRANT SELECT ON {} TO {}",
+        qualified(place.schema.as_str(), &table),
+        ident(reader)
+    ));
+    statements
+}

@@ -1,0 +1,161 @@
+//! What a rebuild needs beyond the build of a new year: what an earlier try staged too long ago, tables that are lost,
+//! and year tables whose place another took.
+
+use crate::catalog::ledger::staged;
+use crate::catalog::registry::relations::{self, RelationKind};
+use crate::catalog::runs::lease;
+use crate::error::Result;
+use crate::pg::Session;
+use crate::sql::qualified;
+use crate::unit::{Day, Window};
+use crate::warehouse::tables::definitions::staging_table;
+use crate::warehouse::tables::transaction::{
+    AUTOVACUUM_GIVES_WAY, about_locks, patient_transaction, short_transaction,
+};
+use crate::warehouse::{Place, Shape, in_window};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long one try to drop a retired table may wait for readers; the next run tries again.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Takes out of the staging tables what must not be revealed any more: days from the fold line on, which live in day
+/// tables; and of `years`, which are to be built anew, days whose published rows are newer, or that were staged with
+/// another version of the template. Tables that hold no day then are dropped, and leave `shape`.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn drop_stale_days(
+    session: &Session,
+    place: Place<'_>,
+    shape: &mut Shape,
+    years: &BTreeSet<i32>,
+    run: i64,
+    lock_timeout: Duration,
+) -> Result<()> {
+    if shape.staging.is_empty() {
+        return Ok(());
+    }
+    let (tenant, template) = (place.tenant, place.template);
+    let mut stale = beyond_the_line(session, place, shape).await?;
+    let older = staged::stale(session, tenant, &template.name, template.version()).await?;
+    stale.extend(older.iter().filter(|day| years.contains(&day.year())));
+    unstage(session, place, &stale, run, lock_timeout).await?;
+    for year in empty_staging(session, place, shape).await? {
+        drop_staging(session, place, year, run).await?;
+        shape.staging.remove(&year);
+    }
+    Ok(())
+}
+
+/// Staged days from the fold line on.
+pub async fn beyond_the_line(
+    session: &Session,
+    place: Place<'_>,
+    shape: &Shape,
+) -> Result<BTreeSet<Day>> {
+    let staged = staged::days(session, place.tenant, &place.template.name).await?;
+    let days = staged.values().flat_map(BTreeMap::keys);
+    Ok(days
+        .filter(|day| **day >= shape.fold_line)
+        .copied()
+        .collect())
+}
+
+/// Deletes days from their staging tables, each year's in one transaction.
+pub async fn unstage(
+    session: &Session,
+    place: Place<'_>,
+    days: &BTreeSet<Day>,
+    run: i64,
+    lock_timeout: Duration,
+) -> Result<()> {
+    let template = place.template;
+    let years: BTreeSet<i32> = days.iter().map(|day| day.year()).collect();
+    for year in years {
+        let of_year: BTreeSet<Day> = days.iter().copied().filter(|d| d.year() == year).collect();
+        let rows: Vec<String> = Window::runs(of_year.iter().copied())
+            .into_iter()
+            .map(|window| in_window(template, window))
+            .collect();
+        let table = qualified(place.schema.as_str(), &staging_table(&template.name, year));
+        short_transaction(session, lock_timeout, async || {
+            lease::check(session, run, place.tenant, &template.name).await?;
+            staged::forget(
+                session,
+                place.tenant,
+                &template.name,
+                of_year.iter().copied(),
+            )
+            .await?;
+            session
+                .batch(&format!("DELETE FROM {table} WHERE {}", rows.join(" OR ")))
+                .await
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// The years whose staging table holds no day.
+pub async fn empty_staging(session: &Session, place: Place<'_>, shape: &Shape) -> Result<Vec<i32>> {
+    let staged = staged::days(session, place.tenant, &place.template.name).await?;
+    let held: BTreeSet<i32> = staged
+        .values()
+        .flat_map(BTreeMap::keys)
+        .map(|d| d.year())
+        .collect();
+    Ok(shape.staging.difference(&held).copied().collect())
+}
+
+/// Drops a staging table in which no day is.
+pub async fn drop_staging(session: &Session, place: Place<'_>, year: i32, run: i64) -> Result<()> {
+    let (schema, name) = (
+        place.schema.as_str(),
+        staging_table(&place.template.name, year),
+    );
+    short_transaction(session, AUTOVACUUM_GIVES_WAY, async || {
+        lease::check(session, run, place.tenant, &place.template.name).await?;
+        relations::remove(session, schema, std::slice::from_ref(&name)).await?;
+        session
+            .batch(&format!(
+                "DROP TABLE IF EXISTS {}",
+                qualified(schema, &name)
+            ))
+            .await
+    })
+    .await
+}
+
+/// Drops the tables whose place others took, those that no reader holds. Gives those that stay for the next run.
+///
+/// # Errors
+/// The warehouse's, except about locks.
+pub async fn drop_retired(
+    session: &Session,
+    place: Place<'_>,
+    run: i64,
+    lock_timeout: Duration,
+) -> Result<Vec<String>> {
+    let schema = place.schema.as_str();
+    let owned = relations::of_pair(session, place.tenant, &place.template.name).await?;
+    let mut left = Vec::new();
+    for relation in owned.iter().filter(|r| r.kind == RelationKind::Retired) {
+        let dropped = patient_transaction(session, lock_timeout, PATIENCE, None, async || {
+            lease::check(session, run, place.tenant, &place.template.name).await?;
+            relations::remove(session, schema, std::slice::from_ref(&relation.name)).await?;
+            session
+                .batch(&format!("DROP TABLE {}", qualified(schema, &relation.name)))
+                .await
+        })
+        .await;
+        match dropped {
+            Ok(()) => {}
+            Err(error) if about_locks(&error) => {
+                left.push(relation.name.clone());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(left)
+}

@@ -1,0 +1,4 @@
+//! Reading the warehouse back: days, rows outside the ledger, duplicates.
+
+pub mod duplicates;
+pub mod read_back;

@@ -1,0 +1,113 @@
+//! The indexes of a template's tables: names, statements, builds.
+
+use super::transaction::open_session;
+use crate::error::{At, Result};
+use crate::pg::{Access, Session};
+use crate::schema::Scalar;
+use crate::sql::{ident, qualified};
+use crate::template::Template;
+use crate::warehouse::Place;
+use futures_util::{StreamExt, TryStreamExt};
+
+/// The name of a table's index, counted from 1.
+pub fn index_name(table: &str, index: usize) -> String {
+    format!("{table}_i{}", index + 1)
+}
+
+/// Number of indexes of each table of the template.
+pub fn index_count(template: &Template) -> usize {
+    template.indexes.len() + usize::from(!template.unique.is_empty())
+}
+
+/// One statement an index, for `table`, with a unique one when the template declares unique columns. Nothing happens where
+/// an index exists.
+///
+/// Side by side, the last should not be waited for alone: text takes longest to sort; the time, and most keys, are nearly
+/// in order.
+pub fn index_statements(schema: &str, table: &str, template: &Template) -> Vec<String> {
+    let unique = (!template.unique.is_empty()).then_some(("UNIQUE ", &template.unique));
+    let plain = template.indexes.iter().map(|columns| ("", columns));
+    let mut indexes: Vec<_> = unique.into_iter().chain(plain).enumerate().collect();
+    let is_text = |name: &String| {
+        let column = template.columns.iter().find(|c| c.name == *name);
+        column.is_some_and(|c| matches!(c.ty.scalar, Scalar::Text | Scalar::Varchar))
+    };
+    indexes.sort_by_key(|(_, (unique, columns))| {
+        let in_order = !unique.is_empty() || columns.first() == Some(&template.time_column);
+        (!columns.iter().any(is_text), in_order)
+    });
+    indexes
+        .into_iter()
+        .map(|(i, (unique, columns))| {
+            let columns: Vec<_> = columns.iter().map(|c| ident(c)).collect();
+            format!(
+                "CREATE {unique}INDEX IF NOT EXISTS {} ON {} ({})",
+                ident(&index_name(table, i)),
+                qualified(schema, table),
+                columns.join(", "),
+            )
+        })
+        .collect()
+}
+
+/// Makes the indexes of a table that do not exist yet. Blocks writers of that table, not readers.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn create_indexes(session: &Session, place: Place<'_>, table: &str) -> Result<()> {
+    session
+        .batch(&index_statements(place.schema.as_str(), table, place.template).join(";"))
+        .await
+}
+
+/// As [`create_indexes`], in sessions of their own: of up to `jobs` indexes side by side.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn build_indexes(
+    session: &Session,
+    place: Place<'_>,
+    table: &str,
+    (access, owner): (&Access, &str),
+    jobs: usize,
+) -> Result<()> {
+    let statements = index_statements(place.schema.as_str(), table, place.template);
+    let lanes = session.side_by_side(jobs);
+    // Parallel workers cost more than they bring where every lane has an index of its own: measured, a seventh of the CPU.
+    let one_each = statements.len() >= lanes;
+    futures_util::stream::iter(statements)
+        .map(|statement| async move {
+            let session = open_session(access, owner).await?;
+            if one_each {
+                session
+                    .batch("SET max_parallel_maintenance_workers = 0")
+                    .await?;
+            }
+            session.batch_or_cancel(&statement).await
+        })
+        .buffer_unordered(lanes)
+        .try_collect::<()>()
+        .await
+        .at(|| format!("table `{}.{table}`", place.schema))
+}
+
+/// Statements that rename a table and its indexes.
+pub fn rename(place: Place<'_>, from: &str, to: &str) -> Vec<String> {
+    let schema = place.schema.as_str();
+    let table = format!(
+        "ALTER TABLE {} RENAME TO {}",
+        qualified(schema, from),
+        ident(to)
+    );
+    // Who drops an index by hand has said that it is not needed.
+    let index = |i| {
+        format!(
+            "ALTER INDEX IF EXISTS {} RENAME TO {}",
+            qualified(schema, &index_name(from, i)),
+            ident(&index_name(to, i))
+        )
+    };
+    std::iter::once(table)
+        .chain((0..index_count(place.template)).map(index))
+        .collect()
+}
