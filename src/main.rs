@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    ExitCode::from(dayhaul::cli::run(std::env::args_os()).await)
+fn main() -> ExitCode {
+    dayhaul::cli::main()
 }

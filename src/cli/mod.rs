@@ -33,8 +33,11 @@ pub use context::Context;
 
 use crate::error::{Error, Kind, Result, exit};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use futures_util::future::BoxFuture;
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// Hauls each tenant's day from its own PostgreSQL database into one PostgreSQL warehouse.
 #[derive(Debug, Parser)]
@@ -132,8 +135,23 @@ enum Command {
     Template(template::Command),
 }
 
-/// Parses the arguments, runs the command and returns the exit code (see [`exit`]). Prints the error, if there is one.
-pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+/// The program, from its arguments to its exit code (see [`exit`]). Not generic and not `async`: whoever calls it compiles
+/// none of the library's code again.
+pub fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            // Before there are arguments, nothing says how errors are shown.
+            let _ = writeln!(std::io::stderr(), "error: failed to start: {e}");
+            return ExitCode::from(exit::FAILED);
+        }
+    };
+    let run: BoxFuture<'_, u8> = Box::pin(run(std::env::args_os().collect()));
+    ExitCode::from(runtime.block_on(run))
+}
+
+/// Parses the arguments, runs the command and returns the exit code. Prints the error, if there is one.
+async fn run(arguments: Vec<OsString>) -> u8 {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(e) => {
