@@ -1,0 +1,18 @@
+//! What the tests stand on: a server, worlds on it, and things that look on or get in the way.
+
+pub mod digests;
+pub mod events;
+pub mod killer;
+pub mod lake;
+pub mod landed_files;
+#[cfg(feature = "s3")]
+pub mod proxy;
+pub mod python;
+pub mod random;
+pub mod readers;
+#[cfg(feature = "s3")]
+pub mod s3_server;
+pub mod server;
+pub mod sessions;
+#[allow(dead_code)] // until every command has its tests
+pub mod world;
