@@ -5,7 +5,7 @@
 //! value or a secret in its message: PostgreSQL's DETAIL and CONTEXT, which may carry values, are kept apart in
 //! [`Error::detail`] and shown only on request.
 
-use crate::unit::Day;
+use crate::day::{Day, ParseDayError};
 use std::fmt;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -41,6 +41,30 @@ pub enum Kind {
     Bug,
 }
 
+/// Where an error came from: the tenant's server, the warehouse, or the landed files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    Source,
+    Warehouse,
+    Landing,
+}
+
+impl Side {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Side::Source => "source",
+            Side::Warehouse => "warehouse",
+            Side::Landing => "landing",
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// An error on its way to the user.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
@@ -52,6 +76,8 @@ struct Inner {
     hint: Option<String>,
     /// Innermost first.
     context: Vec<String>,
+    /// The side, and how many entries of `context` are inside it.
+    side: Option<(Side, usize)>,
     sqlstate: Option<String>,
     detail: Option<String>,
     transient: bool,
@@ -66,6 +92,7 @@ impl Error {
             message: message.into(),
             hint: None,
             context: Vec::new(),
+            side: None,
             sqlstate: None,
             detail: None,
             transient: matches!(kind, Kind::Stalled),
@@ -98,6 +125,22 @@ impl Error {
     pub fn at(mut self, place: impl Into<String>) -> Error {
         self.0.context.push(place.into());
         self
+    }
+
+    /// The side it came from. Printed as the outermost of the places added so far: `warehouse: table …: message`.
+    ///
+    /// An error keeps the first side it was given. Setting one again only moves the place where the side is printed
+    /// outwards, so a session can set its side and a caller that adds places can move it to the front.
+    #[must_use]
+    pub fn on(mut self, side: Side) -> Error {
+        let side = self.side().unwrap_or(side);
+        self.0.side = Some((side, self.0.context.len()));
+        self
+    }
+
+    /// The side it came from; `None` for errors about the rows themselves, the usage, or Dayhaul's own mistakes.
+    pub fn side(&self) -> Option<Side> {
+        self.0.side.map(|(side, _)| side)
     }
 
     /// The five characters of PostgreSQL's SQLSTATE, and whether the SQLSTATE table says a retry may help.
@@ -187,7 +230,17 @@ impl Error {
 impl fmt::Display for Error {
     /// `place: message`, the outermost place first. The cause comes through `source()`, the hint through [`Error::hint`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for place in self.0.context.iter().rev() {
+        let (inside, outside) = match self.0.side {
+            Some((_, inside)) => self.0.context.split_at(inside),
+            None => (self.0.context.as_slice(), [].as_slice()),
+        };
+        for place in outside.iter().rev() {
+            write!(f, "{place}: ")?;
+        }
+        if let Some(side) = self.side() {
+            write!(f, "{side}: ")?;
+        }
+        for place in inside.iter().rev() {
             write!(f, "{place}: ")?;
         }
         f.write_str(&self.0.message)
@@ -200,6 +253,12 @@ impl std::error::Error for Error {
             .source
             .as_ref()
             .map(|e| e.as_ref() as &(dyn std::error::Error + 'static))
+    }
+}
+
+impl From<ParseDayError> for Error {
+    fn from(wrong: ParseDayError) -> Error {
+        Error::usage(wrong.to_string())
     }
 }
 
@@ -230,4 +289,28 @@ pub mod exit {
     pub const LOCKED: u8 = 4;
     /// Ended by Ctrl-C, SIGTERM or `cancel`.
     pub const INTERRUPTED: u8 = 130;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_side_is_printed_around_the_places_it_was_set_after() {
+        let error = Error::refused("too short").at("table `t`");
+        assert_eq!(error.side(), None);
+        let error = error.on(Side::Warehouse).at("tenant `acme`");
+        assert_eq!(
+            error.to_string(),
+            "tenant `acme`: warehouse: table `t`: too short"
+        );
+    }
+
+    #[test]
+    fn an_error_keeps_its_first_side() {
+        let error = Error::refused("gone").on(Side::Source).at("column `c`");
+        let error = error.on(Side::Warehouse);
+        assert_eq!(error.side(), Some(Side::Source));
+        assert_eq!(error.to_string(), "source: column `c`: gone");
+    }
 }

@@ -3,7 +3,7 @@
 //! Data flows one way, and so do the modules: nothing imports upwards, siblings do not see each other.
 //!
 //! ```text
-//! error, unit → schema → copy
+//! day → error → unit → schema → copy
 //! config, template, cluster → pg → catalog, warehouse, landing, demo → engine → report → bench → cli
 //! ```
 
@@ -13,6 +13,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod copy;
+pub mod day;
 pub mod demo;
 pub mod engine;
 pub mod error;

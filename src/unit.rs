@@ -1,7 +1,8 @@
-//! The words of the trade: tenant, template, day, window, unit.
+//! The names Dayhaul works with (tenant, schema, template) and the unit they form with a day.
+
+pub use crate::day::{DAY_MICROS, Day, Window};
 
 use crate::error::{Error, Result};
-use chrono::{Datelike, NaiveDate};
 use std::fmt;
 use std::str::FromStr;
 
@@ -172,185 +173,6 @@ macro_rules! show_name {
 }
 show_name!(TenantName, SchemaName, TemplateName);
 
-/// One UTC calendar date, counted in days since 2000-01-01 (PostgreSQL's epoch).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Day(i32);
-
-/// Microseconds of one UTC day.
-pub const DAY_MICROS: i64 = 86_400_000_000;
-
-/// Days between 0001-01-01 (day 1 of the proleptic Gregorian calendar) and 2000-01-01.
-const EPOCH_FROM_CE: i32 = 730_120;
-
-impl Day {
-    pub fn from_pg_days(days: i32) -> Day {
-        Day(days)
-    }
-
-    /// Days since 2000-01-01.
-    pub fn pg_days(self) -> i32 {
-        self.0
-    }
-
-    /// The day of a timestamp in microseconds since 2000-01-01 00:00 UTC.
-    pub fn of_micros(micros: i64) -> Day {
-        // i64 microseconds span ±106,751,991 days: fits an i32.
-        #[allow(clippy::cast_possible_truncation)]
-        Day(micros.div_euclid(DAY_MICROS) as i32)
-    }
-
-    /// Midnight at the start of the day, in microseconds since 2000-01-01 00:00 UTC.
-    pub fn micros(self) -> i64 {
-        i64::from(self.0) * DAY_MICROS
-    }
-
-    pub fn from_ymd(year: i32, month: u32, day: u32) -> Option<Day> {
-        NaiveDate::from_ymd_opt(year, month, day).map(Day::from)
-    }
-
-    pub fn first_of_year(year: i32) -> Day {
-        Day::from(NaiveDate::from_yo_opt(year, 1).unwrap_or(NaiveDate::MIN))
-    }
-
-    /// Today by the clock of this machine, in UTC.
-    pub fn today() -> Day {
-        Day::from(chrono::Utc::now().date_naive())
-    }
-
-    pub fn date(self) -> NaiveDate {
-        NaiveDate::from_num_days_from_ce_opt(self.0 + EPOCH_FROM_CE).unwrap_or(NaiveDate::MAX)
-    }
-
-    pub fn year(self) -> i32 {
-        self.date().year()
-    }
-
-    #[must_use]
-    pub fn next(self) -> Day {
-        Day(self.0 + 1)
-    }
-
-    #[must_use]
-    pub fn plus(self, days: i32) -> Day {
-        Day(self.0.saturating_add(days))
-    }
-
-    /// How a day table's name ends: `2024_01_15`.
-    pub fn suffix(self) -> String {
-        self.date().format("%Y_%m_%d").to_string()
-    }
-}
-
-impl From<NaiveDate> for Day {
-    fn from(date: NaiveDate) -> Day {
-        Day(date.num_days_from_ce() - EPOCH_FROM_CE)
-    }
-}
-
-impl fmt::Display for Day {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.date().format("%Y-%m-%d"))
-    }
-}
-
-impl FromStr for Day {
-    type Err = Error;
-
-    /// `YYYY-MM-DD`, years 1 to 9999.
-    fn from_str(s: &str) -> Result<Day> {
-        let wrong = || Error::usage(format!("`{s}` is not a day: write it as YYYY-MM-DD"));
-        if s.len() != 10 {
-            return Err(wrong());
-        }
-        let date = NaiveDate::parse_from_str(s, "%Y-%m-%d").map_err(|_| wrong())?;
-        if date.year() < 1 {
-            return Err(wrong());
-        }
-        Ok(Day::from(date))
-    }
-}
-
-/// A run of consecutive days, `[from, to)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Window {
-    pub from: Day,
-    /// The first day that is *not* in the window.
-    pub to: Day,
-}
-
-impl Window {
-    pub fn new(from: Day, to: Day) -> Window {
-        debug_assert!(from < to, "a window holds at least a day");
-        Window { from, to }
-    }
-
-    pub fn single(day: Day) -> Window {
-        Window::new(day, day.next())
-    }
-
-    pub fn contains(&self, day: Day) -> bool {
-        self.from <= day && day < self.to
-    }
-
-    /// Number of days.
-    pub fn len(&self) -> usize {
-        usize::try_from(self.to.0 - self.from.0).unwrap_or(0)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub fn days(&self) -> impl Iterator<Item = Day> + use<> {
-        (self.from.0..self.to.0).map(Day)
-    }
-
-    /// Days in ascending order as the runs they form.
-    pub fn runs(days: impl IntoIterator<Item = Day>) -> Vec<Window> {
-        let mut runs: Vec<Window> = Vec::new();
-        for day in days {
-            match runs.last_mut() {
-                Some(run) if run.to == day => run.to = day.next(),
-                _ => runs.push(Window::single(day)),
-            }
-        }
-        runs
-    }
-
-    /// The window without `day`, and `day` by itself, in order.
-    pub fn around(&self, day: Day) -> Vec<Window> {
-        let mut pieces = Vec::with_capacity(3);
-        if self.from < day {
-            pieces.push(Window::new(self.from, day));
-        }
-        pieces.push(Window::single(day));
-        if day.next() < self.to {
-            pieces.push(Window::new(day.next(), self.to));
-        }
-        pieces
-    }
-
-    /// Both halves, the first no shorter than the second; `None` for a single day.
-    pub fn halves(&self) -> Option<(Window, Window)> {
-        let n = i32::try_from(self.len()).unwrap_or(i32::MAX);
-        if n < 2 {
-            return None;
-        }
-        let middle = self.from.plus((n + 1) / 2);
-        Some((Window::new(self.from, middle), Window::new(middle, self.to)))
-    }
-}
-
-impl fmt::Display for Window {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.len() == 1 {
-            write!(f, "{}", self.from)
-        } else {
-            write!(f, "{} … {}", self.from, self.to.plus(-1))
-        }
-    }
-}
-
 /// The smallest thing that is loaded, verified, retried, reported.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Unit {
@@ -370,32 +192,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_counts_from_2000_and_back() {
-        let day: Day = "2000-01-01".parse().unwrap();
-        assert_eq!(day.pg_days(), 0);
-        let day: Day = "2024-02-29".parse().unwrap();
-        assert_eq!(day.to_string(), "2024-02-29");
-        assert_eq!(Day::of_micros(day.micros()), day);
-        assert_eq!(Day::of_micros(day.micros() - 1), day.plus(-1));
-        assert_eq!(day.suffix(), "2024_02_29");
-        assert_eq!(Day::first_of_year(2024).to_string(), "2024-01-01");
-    }
-
-    #[test]
-    fn a_day_is_refused_unless_it_is_written_whole() {
-        for wrong in [
-            "2024-2-29",
-            "2023-02-29",
-            "yesterday",
-            "",
-            "0000-01-01",
-            "2024/01/01",
-        ] {
-            assert!(wrong.parse::<Day>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn names_that_would_need_quoting_or_be_cut_are_refused() {
         for wrong in [
             "", "Acme", "a.b", "a\"b", "a'b", "1a", "pg_x", "public", "_wh",
@@ -410,20 +206,5 @@ mod tests {
         assert!(TemplateName::parse("log_24").is_ok());
         let tenant = TenantName::parse("acme-prod").unwrap();
         assert_eq!(tenant.default_schema().unwrap().as_str(), "acme_prod");
-    }
-
-    #[test]
-    fn days_form_runs_that_break_at_gaps() {
-        let runs = Window::runs([1, 2, 4].map(Day));
-        assert_eq!(runs, [Window::new(Day(1), Day(3)), Window::single(Day(4))]);
-    }
-
-    #[test]
-    fn a_window_splits_into_halves_that_cover_it() {
-        let window = Window::new(Day(0), Day(5));
-        let (a, b) = window.halves().unwrap();
-        assert_eq!((a.len(), b.len()), (3, 2));
-        assert_eq!((a.from, a.to, b.to), (window.from, b.from, window.to));
-        assert!(Window::single(Day(3)).halves().is_none());
     }
 }

@@ -51,7 +51,7 @@ impl FromStr for Until {
     fn from_str(text: &str) -> Result<Until> {
         match text.parse() {
             Ok(place) => Ok(Until::Place(place)),
-            Err(_) => text.parse().map(Until::Day),
+            Err(_) => Ok(Until::Day(text.parse()?)),
         }
     }
 }
