@@ -53,7 +53,7 @@ LEFT JOIN phood_actionreason AS reason ON reason.id = log.action_reason_id
 JOIN phood_inventoryitem AS item ON item.id = log.inventory_item_id
 LEFT JOIN phood_foodcategory AS category ON category.id = item.food_category_id
 LEFT JOIN phood_pan AS pan ON pan.id = log.pan_id
--- An item stands on several menus, often at one station: a join with the menu itself would double log rows.
+-- An item is on several menus, often at one station; joining the menu itself would duplicate log rows.
 LEFT JOIN (
     SELECT inventory_item_id, string_agg(station, ', ' ORDER BY station COLLATE "C") AS station
     FROM (SELECT DISTINCT inventory_item_id, station FROM phood_menuitem) AS stations
