@@ -13,6 +13,7 @@ mod fold;
 mod history;
 mod indexes;
 mod init;
+mod json_docs;
 mod killed;
 #[cfg(feature = "s3")]
 mod lake_s3;
