@@ -9,18 +9,18 @@
 //!
 //! Everything here blocks; from async code call it in `spawn_blocking`.
 
-mod account;
-mod folder;
-mod kept;
+mod os_account;
+mod persistent;
 mod postmaster;
 mod programs;
+mod scratch_folder;
 
 use crate::error::{Error, Kind, Result};
-use account::Account;
-pub use folder::Folder;
-pub use kept::Kept;
-use postmaster::{Ended, Postmaster};
+use os_account::OsAccount;
+pub use persistent::PersistentCluster;
+use postmaster::{Postmaster, StartFailure};
 pub use programs::{OLDEST, OVERRIDE, Programs};
+pub use scratch_folder::ScratchFolder;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt;
@@ -60,7 +60,7 @@ pub enum Stop {
 #[derive(Debug)]
 pub struct Cluster {
     programs: Programs,
-    account: Account,
+    account: OsAccount,
     folder: PathBuf,
     data: PathBuf,
     port: u16,
@@ -75,7 +75,7 @@ impl Cluster {
     /// # Errors
     /// When the folder cannot be made, or `initdb` or the server fails; the message ends with what they said last.
     pub fn start(programs: &Programs, dir: &Path, settings: &[(&str, &str)]) -> Result<Cluster> {
-        let account = Account::choose()?;
+        let account = OsAccount::choose()?;
         let dir = fs::canonicalize(dir).map_err(|e| {
             Error::new(Kind::Io, format!("cannot use folder `{}`", dir.display())).with_source(e)
         })?;
@@ -277,7 +277,7 @@ impl Cluster {
                 self.server = Some(server);
                 Ok(())
             }
-            Err(Ended(why)) => Err(Error::new(
+            Err(StartFailure(why)) => Err(Error::new(
                 Kind::Connect,
                 format!("PostgreSQL did not start ({why}): {}", self.log_tail()),
             )),

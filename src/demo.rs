@@ -30,7 +30,7 @@ pub struct FoodLog {
 
 /// What a food log, or the view that shows it, adds up to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Totals {
+pub struct FoodLogTotals {
     /// UTC days with rows.
     pub days: u64,
     pub rows: u64,
@@ -95,7 +95,7 @@ pub fn late_rows(day: Day, rows: u64) -> String {
 ///
 /// # Errors
 /// The server's.
-pub async fn source_totals(session: &Session) -> Result<Totals> {
+pub async fn source_totals(session: &Session) -> Result<FoodLogTotals> {
     let found = session
         .simple(
             "SELECT count(DISTINCT (log.logged_time AT TIME ZONE 'UTC')::date), count(*), \
@@ -106,12 +106,12 @@ pub async fn source_totals(session: &Session) -> Result<Totals> {
     Ok(totals(&found.rows.into_iter().next().unwrap_or_default()))
 }
 
-/// Totals from a row that ends in days, rows and weight.
-pub fn totals(row: &[Option<String>]) -> Totals {
+/// FoodLogTotals from a row that ends in days, rows and weight.
+pub fn totals(row: &[Option<String>]) -> FoodLogTotals {
     let mut values = row[row.len().saturating_sub(3)..].iter().flatten();
     let mut number = || values.next().and_then(|v| v.parse().ok()).unwrap_or(0);
     let (days, rows) = (number(), number());
-    Totals {
+    FoodLogTotals {
         days,
         rows,
         weight: values.next().cloned().unwrap_or_default(),
@@ -146,7 +146,7 @@ mod tests {
         let row = ["acme", "60", "120000", "7.125"].map(|v| Some(v.to_owned()));
         assert_eq!(
             totals(&row),
-            Totals {
+            FoodLogTotals {
                 days: 60,
                 rows: 120_000,
                 weight: "7.125".into()

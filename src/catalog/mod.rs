@@ -15,7 +15,7 @@ pub use registry::tenants::{Selection, Tenant};
 
 use self::registry::masked;
 use self::setup::migrate;
-use crate::config::{Place, Settings};
+use crate::config::{SettingOrigin, Settings};
 use crate::error::{Error, Result};
 use crate::pg::conninfo::secret::{SecretRef, Trust};
 use crate::pg::{self, Access, Session, Url};
@@ -154,7 +154,7 @@ pub async fn warehouse_session(settings: &Settings) -> Result<Session> {
 pub async fn warehouse_access(settings: &Settings) -> Result<Access> {
     let warehouse = &settings.warehouse;
     let url = Url::parse(&warehouse.url).map_err(|e| e.at(warehouse.url_place.to_string()))?;
-    if let Place::File(..) = warehouse.url_place
+    if let SettingOrigin::File(..) = warehouse.url_place
         && url.has_password()
     {
         return Err(Error::refused("`warehouse.url` holds a password")

@@ -11,7 +11,7 @@ use crate::bench::machine::{Machine, Server};
 use crate::bench::result::{Data, Report, Servers};
 use crate::bench::scenario::{SCENARIOS, Scenario};
 use crate::bench::{Ground, Observer, hold, show};
-use crate::cluster::{Folder, Programs};
+use crate::cluster::{Programs, ScratchFolder};
 use crate::demo;
 use crate::error::{Error, Kind, Result};
 use crate::template::Template;
@@ -215,7 +215,7 @@ async fn configured(elsewhere: Elsewhere, args: &Args, context: &Context) -> Res
         tenant: elsewhere.tenant,
         template: elsewhere.template,
         scratch: elsewhere.scratch,
-        folder: Folder::create(&args.dir(), "dayhaul-bench")?,
+        folder: ScratchFolder::create(&args.dir(), "dayhaul-bench")?,
     };
     let (place, template) = Configured::find(asked).await?;
     let task = Task {

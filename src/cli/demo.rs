@@ -4,7 +4,7 @@ mod stage;
 
 use super::Context;
 use super::signals::cancelled_by_signals;
-use crate::demo::{self, FoodLog, Totals, source_totals};
+use crate::demo::{self, FoodLog, FoodLogTotals, source_totals};
 use crate::error::{Error, Kind, Result, exit};
 use crate::pg::{self, Access, Purpose, Session, Url};
 use crate::report::table::Sheet;
@@ -179,7 +179,7 @@ async fn command(stage: &Stage, context: &Context, arguments: &[&str]) -> Result
 }
 
 /// Per tenant, what the public view adds up to, read as the reader role.
-async fn read_totals(stage: &Stage) -> Result<Vec<(String, Totals)>> {
+async fn read_totals(stage: &Stage) -> Result<Vec<(String, FoodLogTotals)>> {
     let session = connect(&stage.url(Side::Warehouse, "warehouse")).await?;
     let found = session
         .simple(&format!("SET ROLE {}; {READERS_QUERY}", stage::READER))
@@ -194,7 +194,7 @@ async fn read_totals(stage: &Stage) -> Result<Vec<(String, Totals)>> {
         .collect())
 }
 
-fn table(totals: &[(String, Totals)]) -> String {
+fn table(totals: &[(String, FoodLogTotals)]) -> String {
     let mut sheet = Sheet::new(&["tenant", ">days", ">rows", ">weight"]);
     for (tenant, t) in totals {
         sheet.row([

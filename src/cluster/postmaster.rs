@@ -11,7 +11,7 @@ const START: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
 /// The postmaster did not come up; why.
-pub struct Ended(pub String);
+pub struct StartFailure(pub String);
 
 /// A running postmaster, leashed to this process or not.
 #[derive(Debug)]
@@ -60,12 +60,12 @@ impl Postmaster {
 
     /// Waits until the server accepts connections: it writes `ready` on the eighth line of `postmaster.pid`, which is
     /// what `pg_ctl --wait` looks at, too.
-    pub fn wait_until_ready(&mut self, data: &Path) -> Result<(), Ended> {
+    pub fn wait_until_ready(&mut self, data: &Path) -> Result<(), StartFailure> {
         let started = Instant::now();
         let pid = self.pid().to_string();
         while started.elapsed() < START {
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(Ended(status.to_string()));
+                return Err(StartFailure(status.to_string()));
             }
             let text = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
             let mut lines = text.lines().map(str::trim);
@@ -75,7 +75,10 @@ impl Postmaster {
             std::thread::sleep(POLL);
         }
         self.end(libc::SIGQUIT, START);
-        Err(Ended(format!("not ready after {} s", START.as_secs())))
+        Err(StartFailure(format!(
+            "not ready after {} s",
+            START.as_secs()
+        )))
     }
 
     pub fn signal(&self, signal: libc::c_int) {

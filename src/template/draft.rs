@@ -1,9 +1,9 @@
 //! A template file for a query that has none yet.
 
-use super::bind::{self, Bindings};
 use super::finding::Finding;
 use super::lexer::{lex, line_of};
-use super::lint::hidden_placeholders;
+use super::lint::quoted_placeholders;
+use super::placeholders::{self, Bindings};
 use crate::error::{Error, Kind, Result};
 use crate::schema::{PgType, SourceColumn};
 use crate::unit::TemplateName;
@@ -23,11 +23,11 @@ pub struct Draft {
 /// It is no single statement, never closes a literal, quotes a placeholder, or uses a placeholder or variable nobody
 /// knows.
 pub fn bind_query(query: &str, bindings: &Bindings<'_>) -> Result<String> {
-    let mut findings = bind::check(query, |at| line_of(query, at));
-    findings.extend(hidden_placeholders(query, 0, &lex(query)));
+    let mut findings = placeholders::check(query, |at| line_of(query, at));
+    findings.extend(quoted_placeholders(query, 0, &lex(query)));
     match findings.into_iter().find(Finding::is_error) {
         Some(error) => Err(error.into()),
-        None => bind::bind(query, bindings),
+        None => placeholders::bind(query, bindings),
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Change, Launch, Place, Work};
 use crate::bench::lane::{Endpoint, Lane, Source};
 use crate::catalog::registry::tenants;
 use crate::catalog::{self, Catalog, Tenant, warehouse_access};
-use crate::cluster::Folder;
+use crate::cluster::ScratchFolder;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
@@ -32,11 +32,11 @@ pub struct Asked {
     pub template: TemplateName,
     pub scratch: SchemaName,
     /// For files; goes with the place.
-    pub folder: Folder,
+    pub folder: ScratchFolder,
 }
 
 pub struct Configured {
-    folder: Folder,
+    folder: ScratchFolder,
     file: Option<PathBuf>,
     owner: String,
     tenant: Tenant,

@@ -3,7 +3,7 @@
 use super::{Change, Launch, Place, Work, client};
 use crate::bench::lane::{Endpoint, Lane, Source};
 use crate::bench::proxy::Proxy;
-use crate::cluster::{Cluster, Folder, Programs};
+use crate::cluster::{Cluster, Programs, ScratchFolder};
 use crate::demo::{self, FoodLog};
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
@@ -50,7 +50,7 @@ pub struct Private {
     sources: Cluster,
     warehouse: Cluster,
     /// Last: the servers' folders are in it.
-    folder: Folder,
+    folder: ScratchFolder,
 }
 
 impl Private {
@@ -63,7 +63,7 @@ impl Private {
         let dir = wish.dir.clone();
         let started = spawn_blocking(move || {
             let programs = Programs::find()?;
-            let folder = Folder::create(&dir, "dayhaul-bench")?;
+            let folder = ScratchFolder::create(&dir, "dayhaul-bench")?;
             let settings: Vec<(&str, &str)> = settings
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str()))

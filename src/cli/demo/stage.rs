@@ -1,6 +1,6 @@
 //! What the demo plays on: a folder with two private servers and a configuration.
 
-use crate::cluster::{Cluster, Folder, Programs, THROW_AWAY};
+use crate::cluster::{Cluster, Programs, ScratchFolder, THROW_AWAY};
 use crate::demo::TEMPLATE;
 use crate::error::{Error, Kind, Result};
 use std::ffi::OsString;
@@ -28,7 +28,7 @@ pub struct Stage {
     tenants: Cluster,
     warehouse: Cluster,
     /// Last: the servers' folders are in it.
-    folder: Folder,
+    folder: ScratchFolder,
 }
 
 /// `DAYHAUL_WAREHOUSE_URL` or `PGHOSTADDR` would send the demo to somebody's real warehouse. Where such variables are
@@ -73,7 +73,7 @@ impl Stage {
     pub async fn set_up(dir: PathBuf) -> Result<Stage> {
         blocking(move || {
             let programs = Programs::find()?;
-            let folder = Folder::create(&dir, "dayhaul-demo")?;
+            let folder = ScratchFolder::create(&dir, "dayhaul-demo")?;
             let (tenants, warehouse) = std::thread::scope(|scope| {
                 let start = || Cluster::start(&programs, folder.path(), &THROW_AWAY);
                 let other = scope.spawn(start);

@@ -8,7 +8,7 @@
 //!     postgres/      the cluster
 //! ```
 
-use crate::cluster::{Kept, Programs, THROW_AWAY};
+use crate::cluster::{PersistentCluster, Programs, THROW_AWAY};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::schema::Salt;
@@ -59,7 +59,7 @@ pub enum Found {
 /// A laptop's folder and server.
 pub struct Home {
     dir: PathBuf,
-    cluster: Kept,
+    cluster: PersistentCluster,
     port: u16,
     salt: Salt,
     /// It stays when the command ends.
@@ -125,7 +125,7 @@ impl Home {
             .with_hint("name a folder that is empty, or not there yet"));
         };
         let whole = dir.join("dayhaul.toml").is_file();
-        Ok(match Kept::open(&dir.join("postgres"))? {
+        Ok(match PersistentCluster::open(&dir.join("postgres"))? {
             Some(cluster) if whole => Found::Laptop(Box::new(Home {
                 port: 0,
                 dir,
@@ -171,7 +171,8 @@ impl Home {
             false => THROW_AWAY.to_vec(),
         };
         settings.push(ROOM_FOR_LOCKS);
-        let cluster = Kept::make(programs, &dir.join("postgres"), &password, &settings)?;
+        let cluster =
+            PersistentCluster::make(programs, &dir.join("postgres"), &password, &settings)?;
         Ok(Home {
             dir: dir.to_owned(),
             cluster,

@@ -1,7 +1,7 @@
 //! Comparisons with a time placeholder, as far as they can be told from the tokens alone.
 
-use crate::template::bind::Placeholder;
 use crate::template::lexer::{Token, TokenKind};
+use crate::template::placeholders::Placeholder;
 
 /// Key words and punctuation that a comparison cannot reach across.
 const BOUNDARIES: &str = " where and or on not when then else end case having select from group order limit union except \

@@ -1,12 +1,12 @@
 //! What a template file would be told in a review: wrong, slow, or not meant so.
 
 mod comparison;
-mod hidden;
-mod reading;
-mod window;
-mod zone;
+mod quoted_placeholders;
+mod time_zone;
+mod token_groups;
+mod window_bounds;
 
-pub use hidden::hidden_placeholders;
+pub use quoted_placeholders::quoted_placeholders;
 
 use super::finding::Finding;
 use super::lexer::{Token, lex, line_of};
@@ -81,7 +81,7 @@ impl<'a> Review<'a> {
     fn findings(&self) -> Vec<Finding> {
         let comparisons = comparison::comparisons(&self.code);
         let mut findings = Vec::new();
-        findings.extend(hidden_placeholders(
+        findings.extend(quoted_placeholders(
             self.source,
             self.query_start,
             self.tokens,

@@ -11,30 +11,30 @@ const ACCOUNTS: [&str; 3] = ["postgres", "_postgres", "nobody"];
 
 /// The account a server of ours runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account(Option<Lent>);
+pub struct OsAccount(Option<UnprivilegedAccount>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Lent {
+struct UnprivilegedAccount {
     name: String,
     uid: u32,
     gid: u32,
 }
 
-impl Account {
+impl OsAccount {
     /// Our own account; as root, `postgres` or `nobody`.
     ///
     /// # Errors
     /// When we are root and there is no unprivileged account.
-    pub fn choose() -> Result<Account> {
+    pub fn choose() -> Result<OsAccount> {
         // SAFETY: geteuid has no preconditions and cannot fail.
         if unsafe { libc::geteuid() } != 0 {
-            return Ok(Account(None));
+            return Ok(OsAccount(None));
         }
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         ACCOUNTS
             .iter()
             .find_map(|name| entry(&passwd, name))
-            .map(|lent| Account(Some(lent)))
+            .map(|lent| OsAccount(Some(lent)))
             .ok_or_else(|| {
                 Error::config("PostgreSQL does not run as root, and there is no account `postgres` or `nobody`")
                     .with_hint("run it as another user")
@@ -102,11 +102,11 @@ impl Account {
 }
 
 /// The account in the text of `/etc/passwd`: `name:password:uid:gid:…`; macOS writes -2 for `nobody`.
-fn entry(passwd: &str, name: &str) -> Option<Lent> {
+fn entry(passwd: &str, name: &str) -> Option<UnprivilegedAccount> {
     let line = passwd.lines().find(|l| l.split(':').next() == Some(name))?;
     let mut fields = line.split(':').skip(2);
     let mut id = || Some(fields.next()?.parse::<i64>().ok()? as u32);
-    Some(Lent {
+    Some(UnprivilegedAccount {
         name: name.to_owned(),
         uid: id()?,
         gid: id()?,

@@ -3,7 +3,7 @@
 //! What stays needs a better lock than `trust`: clients need the password of `postgres` (scram-sha-256), on TCP and on the
 //! socket. It listens on 127.0.0.1 alone.
 
-use super::{Account, Cluster, FAST, IMMEDIATE, Programs, Stop, io_error};
+use super::{Cluster, FAST, IMMEDIATE, OsAccount, Programs, Stop, io_error};
 use crate::error::{Error, Kind, Result};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -18,15 +18,15 @@ const ACCEPTS: Duration = Duration::from_secs(5);
 
 /// A cluster that stays; see the module.
 #[derive(Debug)]
-pub struct Kept(Cluster);
+pub struct PersistentCluster(Cluster);
 
 /// A server that somebody started.
-struct Found {
+struct RunningServer {
     pid: libc::pid_t,
     port: u16,
 }
 
-impl Kept {
+impl PersistentCluster {
     /// Makes a cluster in `folder`, which is not there yet, without starting it. Its superuser `postgres` has this
     /// password. As root the server runs as `postgres` or `nobody`, and the folder above becomes passable for others.
     ///
@@ -37,8 +37,8 @@ impl Kept {
         folder: &Path,
         password: &str,
         settings: &[(&str, &str)],
-    ) -> Result<Kept> {
-        let account = Account::choose()?;
+    ) -> Result<PersistentCluster> {
+        let account = OsAccount::choose()?;
         if let Some(above) = folder.parent() {
             account.open_the_way(above)?;
         }
@@ -47,7 +47,7 @@ impl Kept {
             .create(folder)
             .map_err(|e| io_error("make", folder, e))?;
         account.own(folder)?;
-        let kept = Kept::of(programs.clone(), account, folder.to_owned());
+        let kept = PersistentCluster::of(programs.clone(), account, folder.to_owned());
         let secret = folder.join("password");
         fs::File::options()
             .write(true)
@@ -72,21 +72,21 @@ impl Kept {
     ///
     /// # Errors
     /// There are no server programs of its version on this machine.
-    pub fn open(folder: &Path) -> Result<Option<Kept>> {
+    pub fn open(folder: &Path) -> Result<Option<PersistentCluster>> {
         let Ok(version) = fs::read_to_string(folder.join("data/PG_VERSION")) else {
             return Ok(None);
         };
         let version = version.trim().parse().unwrap_or(0);
         let programs = Programs::find_version(version)?;
-        Ok(Some(Kept::of(
+        Ok(Some(PersistentCluster::of(
             programs,
-            Account::choose()?,
+            OsAccount::choose()?,
             folder.to_owned(),
         )))
     }
 
-    fn of(programs: Programs, account: Account, folder: PathBuf) -> Kept {
-        Kept(Cluster {
+    fn of(programs: Programs, account: OsAccount, folder: PathBuf) -> PersistentCluster {
+        PersistentCluster(Cluster {
             programs,
             account,
             data: folder.join("data"),
@@ -166,7 +166,7 @@ impl Kept {
     }
 
     /// Sends the signal, and waits until the server has taken its `postmaster.pid` away.
-    fn end(&self, found: &Found, signal: libc::c_int, patience: Duration) -> bool {
+    fn end(&self, found: &RunningServer, signal: libc::c_int, patience: Duration) -> bool {
         // SAFETY: plain numbers; `found` made sure that this is our server.
         unsafe { libc::kill(found.pid, signal) };
         let began = Instant::now();
@@ -181,7 +181,7 @@ impl Kept {
 
     /// The server that runs on this data. `postmaster.pid` alone does not say so: it stays when the machine loses power,
     /// and its number may belong to another process by now.
-    fn found(&self) -> Option<Found> {
+    fn found(&self) -> Option<RunningServer> {
         let noted = self.noted()?;
         // SAFETY: plain numbers; signal 0 only asks whether the process is there.
         let there = unsafe { libc::kill(noted.pid, 0) } == 0;
@@ -193,10 +193,10 @@ impl Kept {
     }
 
     /// What `postmaster.pid` says: the process id on its first line, the port on its fourth.
-    fn noted(&self) -> Option<Found> {
+    fn noted(&self) -> Option<RunningServer> {
         let text = fs::read_to_string(self.0.data.join("postmaster.pid")).ok()?;
         let mut lines = text.lines().map(str::trim);
-        Some(Found {
+        Some(RunningServer {
             pid: lines.next()?.parse().ok().filter(|pid| *pid > 1)?,
             port: lines.nth(2)?.parse().ok()?,
         })

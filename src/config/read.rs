@@ -1,5 +1,6 @@
 //! The configuration as it was written: which keys, with which values, and where they stand.
 
+use super::keys::{KEYS, OTHER_VARIABLES, SWITCHES, all_variables, prefix, variable};
 use crate::error::{Error, Result};
 use crate::nearest::nearest;
 use std::fmt;
@@ -7,40 +8,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-/// Every key there is, by section.
-const KEYS: [(&str, &[&str]); 5] = [
-    (
-        "warehouse",
-        &["url", "password", "owner_role", "reader_role"],
-    ),
-    (
-        "load",
-        &[
-            "jobs",
-            "per_server",
-            "window_bytes",
-            "statement_timeout",
-            "stall_timeout",
-            "lock_timeout",
-            "barrier_timeout",
-            "max_failures",
-            "max_failures_per_tenant",
-        ],
-    ),
-    ("landing", &["url", "enabled"]),
-    ("secrets", &["allow"]),
-    ("laptop", &["salt_file"]),
-];
-
-/// Keys that are true or false.
-const SWITCHES: [(&str, &str); 1] = [("landing", "enabled")];
-
-/// Variables of this name that are no configuration keys.
-const OTHER_VARIABLES: [&str; 3] = ["DAYHAUL_CONFIG", "DAYHAUL_PG_BIN", "DAYHAUL_LOG"];
-
 /// Where a value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum SettingOrigin {
     /// A file, and the line in it, from 1.
     File(PathBuf, usize),
     /// An environment variable.
@@ -49,28 +19,28 @@ pub enum Place {
     Argument,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::File(path, line) => write!(f, "{}:{line}", path.display()),
-            Place::Variable(name) => f.write_str(name),
-            Place::Argument => f.write_str("the command line"),
+            SettingOrigin::File(path, line) => write!(f, "{}:{line}", path.display()),
+            SettingOrigin::Variable(name) => f.write_str(name),
+            SettingOrigin::Argument => f.write_str("the command line"),
         }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub enum RawValue {
     Text(String),
     List(Vec<String>),
 }
 
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct RawSetting {
     pub section: &'static str,
     pub key: &'static str,
-    pub value: Value,
-    pub place: Place,
+    pub value: RawValue,
+    pub place: SettingOrigin,
 }
 
 /// Reads a configuration file.
@@ -78,8 +48,8 @@ pub struct Entry {
 /// # Errors
 /// What is not TOML, an unknown section or key, or a value that is neither text, a whole number nor a list of texts;
 /// all with their line. The text of the file is never quoted: it may hold what should not be there.
-pub fn from_file(path: &Path, text: &str) -> Result<Vec<Entry>> {
-    let at = |offset: usize| Place::File(path.to_owned(), line_of(text, offset));
+pub fn from_file(path: &Path, text: &str) -> Result<Vec<RawSetting>> {
+    let at = |offset: usize| SettingOrigin::File(path.to_owned(), line_of(text, offset));
     let table = DeTable::parse(text).map_err(|e| {
         let place = at(e.span().map_or(0, |span| span.start));
         Error::config(format!("not TOML: {}", e.message())).at(place.to_string())
@@ -113,7 +83,7 @@ pub fn from_file(path: &Path, text: &str) -> Result<Vec<Entry>> {
                 )
                 .at(place.to_string())
             })?;
-            entries.push(Entry {
+            entries.push(RawSetting {
                 section: known.0,
                 key,
                 value: value_of(known.0, key, value).ok_or_else(|| {
@@ -137,7 +107,7 @@ pub fn from_file(path: &Path, text: &str) -> Result<Vec<Entry>> {
 /// A variable of a known section whose key is unknown.
 pub fn from_environment(
     variables: impl IntoIterator<Item = (String, String)>,
-) -> Result<Vec<Entry>> {
+) -> Result<Vec<RawSetting>> {
     let mut entries = Vec::new();
     for (name, text) in variables {
         if OTHER_VARIABLES.contains(&name.as_str()) {
@@ -159,13 +129,13 @@ pub fn from_environment(
         if text.is_empty() {
             continue;
         }
-        let place = Place::Variable(name);
+        let place = SettingOrigin::Variable(name);
         let value = if *section == "secrets" {
-            Value::List(list_of(&text).map_err(|e| e.at(place.to_string()))?)
+            RawValue::List(list_of(&text).map_err(|e| e.at(place.to_string()))?)
         } else {
-            Value::Text(text)
+            RawValue::Text(text)
         };
-        entries.push(Entry {
+        entries.push(RawSetting {
             section,
             key,
             value,
@@ -173,20 +143,6 @@ pub fn from_environment(
         });
     }
     Ok(entries)
-}
-
-/// The variable that overrides a key.
-pub fn variable(section: &str, key: &str) -> String {
-    format!("{}{}", prefix(section), key.to_ascii_uppercase())
-}
-
-fn all_variables(section: &str, keys: &[&str]) -> String {
-    let names: Vec<_> = keys.iter().map(|k| variable(section, k)).collect();
-    names.join(", ")
-}
-
-fn prefix(section: &str) -> String {
-    format!("DAYHAUL_{}_", section.to_ascii_uppercase())
 }
 
 fn takes(section: &str, key: &str) -> &'static str {
@@ -210,14 +166,14 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Cl
     }
 }
 
-fn value_of(section: &str, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Value> {
+fn value_of(section: &str, key: &str, value: &Spanned<DeValue<'_>>) -> Option<RawValue> {
     match value.get_ref() {
         DeValue::Boolean(on) if SWITCHES.contains(&(section, key)) => {
-            Some(Value::Text(on.to_string()))
+            Some(RawValue::Text(on.to_string()))
         }
-        DeValue::String(text) => Some(Value::Text(text.to_string())),
-        DeValue::Integer(number) => Some(Value::Text(number.as_str().to_owned())),
-        DeValue::Array(items) => texts(items).map(Value::List),
+        DeValue::String(text) => Some(RawValue::Text(text.to_string())),
+        DeValue::Integer(number) => Some(RawValue::Text(number.as_str().to_owned())),
+        DeValue::Array(items) => texts(items).map(RawValue::List),
         _ => None,
     }
 }

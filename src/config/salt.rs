@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// The file cannot be read, or holds something else; what it holds is not repeated.
-pub(super) fn salt(path: &Path) -> Result<Salt> {
+pub(super) fn read_salt(path: &Path) -> Result<Salt> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         Error::config(format!("cannot read the salt in `{}`", path.display()))
             .at("`laptop.salt_file`")

@@ -2,10 +2,10 @@
 
 use super::Review;
 use super::comparison::Comparison;
-use super::reading::without_parentheses;
-use crate::template::bind::Placeholder;
+use super::token_groups::without_parentheses;
 use crate::template::finding::Finding;
 use crate::template::lexer::{Token, TokenKind};
+use crate::template::placeholders::Placeholder;
 
 impl<'a> Review<'a> {
     pub(super) fn missing_placeholders(&self) -> Option<Finding> {

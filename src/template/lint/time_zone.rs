@@ -1,7 +1,7 @@
 //! Times and days that depend on when, or in which time zone, the query runs.
 
 use super::Review;
-use super::reading::{count_arguments, inside, says_zone};
+use super::token_groups::{count_arguments, inside, says_zone};
 use crate::template::finding::Finding;
 use crate::template::lexer::Token;
 

@@ -4,7 +4,7 @@ use crate::template::finding::Finding;
 use crate::template::lexer::{Token, TokenKind, line_of};
 
 /// Placeholders in literals and comments, which are left as they are.
-pub fn hidden_placeholders(source: &str, query_start: usize, tokens: &[Token<'_>]) -> Vec<Finding> {
+pub fn quoted_placeholders(source: &str, query_start: usize, tokens: &[Token<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for token in tokens {
         let (TokenKind::String | TokenKind::QuotedWord | TokenKind::Comment) = token.kind else {

@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 
 /// A folder, closed to all others, that goes with us unless it is kept.
 #[derive(Debug)]
-pub struct Folder {
+pub struct ScratchFolder {
     path: PathBuf,
     keep: bool,
 }
 
-impl Folder {
+impl ScratchFolder {
     /// Makes `<dir>/<name>-<our process id>`.
     ///
     /// # Errors
     /// It cannot be made there.
-    pub fn create(dir: &Path, name: &str) -> Result<Folder> {
+    pub fn create(dir: &Path, name: &str) -> Result<ScratchFolder> {
         let failed = |e| {
             Error::new(
                 Kind::Io,
@@ -31,7 +31,7 @@ impl Folder {
             .mode(0o700)
             .create(&path)
             .map_err(failed)?;
-        Ok(Folder { path, keep: false })
+        Ok(ScratchFolder { path, keep: false })
     }
 
     pub fn path(&self) -> &Path {
@@ -44,7 +44,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for ScratchFolder {
     fn drop(&mut self) {
         if !self.keep {
             let _ = fs::remove_dir_all(&self.path);

@@ -1,0 +1,143 @@
+//! Checks the values of single settings and puts them together.
+
+use super::quantity::{duration, size};
+use super::read::{RawSetting, RawValue, SettingOrigin};
+use super::sections::{LandingSettings, Load, Secrets, Warehouse};
+use super::{DEFAULT_FILE, Settings, keys, salt};
+use crate::error::{Error, Result};
+use crate::unit::IDENTIFIER_BYTES;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longest timeout PostgreSQL takes: its settings are 32-bit milliseconds.
+const LONGEST_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
+
+/// Settings on their way: what has been said so far, over the defaults.
+pub(super) struct SettingsBuilder {
+    url: Option<(String, SettingOrigin)>,
+    password: Option<String>,
+    owner_role: String,
+    reader_role: String,
+    load: Load,
+    landing: LandingSettings,
+    secrets: Secrets,
+    salt_file: Option<PathBuf>,
+}
+
+impl Default for SettingsBuilder {
+    fn default() -> SettingsBuilder {
+        SettingsBuilder {
+            url: None,
+            password: None,
+            owner_role: "wh_admin".into(),
+            reader_role: "wh_reader".into(),
+            load: Load::default(),
+            landing: LandingSettings::default(),
+            secrets: Secrets::default(),
+            salt_file: None,
+        }
+    }
+}
+
+impl SettingsBuilder {
+    pub(super) fn take(&mut self, entry: RawSetting) -> Result<(), String> {
+        let text = match entry.value {
+            RawValue::List(items) if entry.section == "secrets" => {
+                self.secrets.allow = items;
+                return Ok(());
+            }
+            RawValue::Text(text) if entry.section != "secrets" => text,
+            RawValue::List(_) => return Err("takes one value, not a list".into()),
+            RawValue::Text(_) => return Err("takes a list of texts, as in `[\"cmd:…\"]`".into()),
+        };
+        if entry.section == "landing" {
+            return self.landing.take(entry.key, text);
+        }
+        let load = &mut self.load;
+        match entry.key {
+            "url" => self.url = Some((text, entry.place)),
+            "password" => self.password = Some(text),
+            "owner_role" => self.owner_role = role(text)?,
+            "reader_role" => self.reader_role = role(text)?,
+            "jobs" => load.jobs = count(&text, 64)?,
+            "per_server" => load.per_server = count(&text, 64)?,
+            "window_bytes" => load.window_bytes = window_bytes(&text)?,
+            "statement_timeout" => load.statement_timeout = timeout(&text, Duration::ZERO)?,
+            "stall_timeout" => load.stall_timeout = timeout(&text, Duration::from_secs(1))?,
+            "lock_timeout" => load.lock_timeout = timeout(&text, Duration::from_millis(1))?,
+            "barrier_timeout" => load.barrier_timeout = timeout(&text, Duration::from_millis(1))?,
+            "max_failures" => load.max_failures = count(&text, usize::MAX)?,
+            "salt_file" => self.salt_file = Some(PathBuf::from(text)),
+            "max_failures_per_tenant" => load.max_failures_per_tenant = count(&text, usize::MAX)?,
+            other => return Err(format!("`{other}` is not read anywhere")),
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Result<Settings> {
+        let (url, url_place) = self.url.ok_or_else(|| {
+            Error::config("no warehouse is configured").with_hint(format!(
+                "write `[warehouse]` with `url = \"postgresql://…\"` into {DEFAULT_FILE}, or set {}",
+                keys::variable("warehouse", "url")
+            ))
+        })?;
+        if self.owner_role == self.reader_role {
+            return Err(Error::config(format!(
+                "`{}` cannot be both `warehouse.owner_role` and `warehouse.reader_role`: readers would own what they read",
+                self.owner_role
+            )));
+        }
+        Ok(Settings {
+            warehouse: Warehouse {
+                url,
+                url_place,
+                password: self.password,
+                owner_role: self.owner_role,
+                reader_role: self.reader_role,
+            },
+            load: self.load,
+            // A laptop lands nothing, whatever the environment says for the warehouse.
+            landing: match self.salt_file {
+                None => self.landing.check()?,
+                Some(_) => LandingSettings::default(),
+            },
+            secrets: self.secrets,
+            masks: self.salt_file.as_deref().map(salt::read_salt).transpose()?,
+        })
+    }
+}
+
+fn role(text: String) -> Result<String, String> {
+    if text.is_empty() || text.len() > IDENTIFIER_BYTES || text.contains('\0') {
+        return Err(format!("a role's name has 1 to {IDENTIFIER_BYTES} bytes"));
+    }
+    if text.starts_with("pg_") || ["public", "none"].contains(&text.as_str()) {
+        return Err(format!("PostgreSQL reserves the role name `{text}`"));
+    }
+    Ok(text)
+}
+
+fn count(text: &str, most: usize) -> Result<usize, String> {
+    match text.trim().parse() {
+        Ok(n) if (1..=most).contains(&n) => Ok(n),
+        _ if most == usize::MAX => Err(format!("`{text}` is not a whole number from 1 up")),
+        _ => Err(format!("`{text}` is not a whole number from 1 to {most}")),
+    }
+}
+
+fn window_bytes(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        n if (1 << 16..=1 << 30).contains(&n) => Ok(n),
+        _ => Err(format!("`{text}` is not between 64kB and 1GB")),
+    }
+}
+
+fn timeout(text: &str, least: Duration) -> Result<Duration, String> {
+    match duration(text)? {
+        d if d > LONGEST_TIMEOUT => Err(format!(
+            "`{text}` is longer than the 24 days PostgreSQL takes"
+        )),
+        d if d < least => Err(format!("`{text}` is shorter than {least:?}")),
+        d => Ok(d),
+    }
+}
