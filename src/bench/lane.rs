@@ -72,7 +72,7 @@ impl Endpoint {
             url: Url::parse(&self.conninfo)?,
             password: self.password.clone(),
         };
-        let session = pg::connect(&access, Purpose::Source).await?;
+        let session = pg::connect(&access, Purpose::Plain).await?;
         let name = literal(&Endpoint::application_name());
         session
             .batch(&format!("SET application_name = {name}"))

@@ -233,5 +233,5 @@ async fn connect(url: &str) -> Result<Session> {
         url: Url::parse(url)?,
         password: None,
     };
-    pg::connect(&access, Purpose::Source).await
+    pg::connect(&access, Purpose::Plain).await
 }

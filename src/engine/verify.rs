@@ -33,7 +33,7 @@ use super::schedule::retry;
 use super::window::landing;
 use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
-use crate::error::{At, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::landing::Landing;
 use crate::pg::{self, Access, Purpose, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
@@ -320,8 +320,7 @@ async fn contact(subject: &Subject, settings: &Settings) -> Result<Access> {
     let access = pair::access(&subject.pair.tenant, settings).await?;
     if !subject.days.is_empty() {
         retry::a_few_times(async || pg::connect(&access, Purpose::Source).await)
-            .await
-            .at(|| "source".to_owned())?;
+            .await?;
     }
     Ok(access)
 }

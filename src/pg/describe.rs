@@ -4,7 +4,8 @@
 //! server types it and never reads a row. Every statement is a simple query or the unnamed statement, so a pooler may
 //! stand between.
 
-use super::{Session, sqlstate};
+use super::session::Session;
+use super::sqlstate;
 use crate::error::{Error, Kind, Result};
 use crate::schema::{PgType, SourceColumn};
 use crate::sql::ident;
@@ -18,6 +19,11 @@ use tokio_postgres::error::ErrorPosition;
 /// The server's, with the line of the query; a query without columns, or with two of one name ([`Kind::Drift`]). A
 /// transaction has failed then, and is the caller's to roll back.
 pub async fn describe(session: &Session, query: &str) -> Result<Vec<SourceColumn>> {
+    let found = columns(session, query).await;
+    found.map_err(|error| session.on_side(error))
+}
+
+async fn columns(session: &Session, query: &str) -> Result<Vec<SourceColumn>> {
     let names = names(session, query).await?;
     let oids = oids(session, query, &names).await?;
     let modifiers = modifiers(session, query, &names, &oids).await?;

@@ -17,7 +17,6 @@
 
 mod connect;
 pub mod conninfo;
-mod copy;
 mod describe;
 pub mod elsewhere;
 mod net;
@@ -25,14 +24,14 @@ mod params;
 mod session;
 pub mod sqlstate;
 
-pub use connect::cancel::Canceller;
 pub use connect::pooling::connect_unpooled;
 pub use connect::{Access, Purpose, connect};
 pub use conninfo::parse::Url;
-pub use copy::{CopyIn, CopyOut};
 pub use describe::describe;
 pub use params::array::RawArray;
 pub use params::raw::Raw;
+pub use session::cancel::Canceller;
+pub use session::copy::{CopyIn, CopyOut};
 pub use session::{Session, SimpleRows};
 pub use tokio_postgres::{
     Row,

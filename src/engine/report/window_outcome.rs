@@ -2,7 +2,7 @@
 
 use super::event::Change;
 use crate::catalog::ledger::units::LoadedDay;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::unit::{Day, Window};
 use std::collections::BTreeSet;
 
@@ -36,21 +36,21 @@ impl From<Error> for Fault {
 pub fn source(error: Error) -> Fault {
     Fault {
         side: Side::Source,
-        error: error.at("source"),
+        error: error.on(error::Side::Source),
     }
 }
 
 pub fn target(error: Error) -> Fault {
     Fault {
         side: Side::Warehouse,
-        error: error.at("warehouse"),
+        error: error.on(error::Side::Warehouse),
     }
 }
 
 pub fn landing(error: Error) -> Fault {
     Fault {
         side: Side::Landing,
-        error: error.at("landing"),
+        error: error.on(error::Side::Landing),
     }
 }
 

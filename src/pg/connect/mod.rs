@@ -1,17 +1,15 @@
 //! From a connection string to a [`Session`]: every host and address in turn, then what the purpose needs.
 
 mod attempt;
-pub mod cancel;
-pub mod cancel_on_drop;
 pub mod pooling;
 
-use super::Url;
+use super::conninfo::parse::Url;
 use super::conninfo::passfile;
 use super::conninfo::resolved::{Host, SessionAttrs, Target, process_env};
 use super::conninfo::secret::{SecretRef, Trust};
 use super::net::socket::addresses;
 use super::session::Session;
-use crate::error::{At, Error, Kind, Result};
+use crate::error::{At, Error, Kind, Result, Side};
 use attempt::{Attempt, unreachable_error};
 use secrecy::SecretString;
 use std::sync::Arc;
@@ -40,10 +38,12 @@ impl Access {
 /// What a session is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Reads a tenant. Nothing is set for the session: a pooler may stand between.
+    /// Reads a tenant. Nothing is set for the session: a pooler may stand between. Its errors name the source.
     Source,
-    /// Writes the warehouse: UTF-8, settings and keepalives for the session.
+    /// Writes the warehouse: UTF-8, settings and keepalives for the session. Its errors name the warehouse.
     Warehouse,
+    /// As [`Purpose::Source`], with a server that is neither, or both: a demo's, a bench's. Its errors name no side.
+    Plain,
 }
 
 /// What each session of the warehouse runs under.
@@ -63,13 +63,25 @@ const OLDEST_WAREHOUSE: u32 = 14;
 /// [`Kind::Connect`]: unreachable (transient), or not let in. [`Kind::Refused`]: a server too old, a warehouse that is not
 /// UTF-8, a password file that others can read. [`Kind::Config`]: a certificate that cannot be used.
 pub async fn connect(access: &Access, purpose: Purpose) -> Result<Session> {
+    let on_side = |error: Error| match purpose {
+        Purpose::Source => error.on(Side::Source),
+        Purpose::Warehouse => error.on(Side::Warehouse),
+        Purpose::Plain => error,
+    };
+    open(access, purpose).await.map_err(on_side)
+}
+
+async fn open(access: &Access, purpose: Purpose) -> Result<Session> {
     let target = Arc::new(Target::resolve(&access.url, &process_env)?);
     let password = explicit_password(access);
-    let session = open_any(&target, password.as_ref()).await?;
+    let mut session = open_any(&target, password.as_ref()).await?;
     if purpose == Purpose::Warehouse {
         return for_warehouse(session, &target).await;
     }
-    check_version(&session, purpose).at(|| format!("`{}`", session.endpoint()))?;
+    if purpose == Purpose::Source {
+        session.set_side(Side::Source);
+    }
+    check_version(&session, "tenant", OLDEST_SOURCE).at(|| format!("`{}`", session.endpoint()))?;
     Ok(session)
 }
 
@@ -78,9 +90,9 @@ pub async fn connect(access: &Access, purpose: Purpose) -> Result<Session> {
 /// # Errors
 /// As [`connect`].
 pub async fn for_warehouse(mut session: Session, target: &Target) -> Result<Session> {
-    session.is_with_the_warehouse();
+    session.set_side(Side::Warehouse);
     let place = || format!("`{}`", session.endpoint());
-    check_version(&session, Purpose::Warehouse).at(place)?;
+    check_version(&session, "warehouse", OLDEST_WAREHOUSE).at(place)?;
     limited(target, prepare_warehouse(&session))
         .await
         .at(place)?;
@@ -214,11 +226,7 @@ async fn check_attributes(session: &Session, wanted: SessionAttrs) -> Result<()>
     .with_transient(true))
 }
 
-fn check_version(session: &Session, purpose: Purpose) -> Result<()> {
-    let (what, oldest) = match purpose {
-        Purpose::Source => ("tenant", OLDEST_SOURCE),
-        Purpose::Warehouse => ("warehouse", OLDEST_WAREHOUSE),
-    };
+fn check_version(session: &Session, what: &str, oldest: u32) -> Result<()> {
     let major = session.server_version() / 10_000;
     if major < oldest {
         return Err(Error::refused(format!(

@@ -3,10 +3,10 @@
 //! Our advisory locks belong to a server process. Behind such a pooler they would be taken in one process and released,
 //! or not, in another, and a stranger would inherit them.
 
-use super::for_warehouse;
-use crate::error::{At, Error, Result};
+use super::{Access, Purpose, connect, for_warehouse};
+use crate::error::{At, Error, Result, Side};
 use crate::pg::conninfo::resolved::{Target, process_env};
-use crate::pg::{Access, Purpose, Session, connect};
+use crate::pg::session::Session;
 use crate::sql::literal;
 use std::hash::{BuildHasher, RandomState};
 
@@ -19,9 +19,14 @@ const ROUNDS: u32 = 3;
 /// # Errors
 /// [`crate::error::Kind::Refused`] behind such a pooler; as [`connect`].
 pub async fn connect_unpooled(access: &Access) -> Result<Session> {
+    let opened = open_unpooled(access).await;
+    opened.map_err(|error| error.on(Side::Warehouse))
+}
+
+async fn open_unpooled(access: &Access) -> Result<Session> {
     let (a, b) = tokio::try_join!(
-        connect(access, Purpose::Source),
-        connect(access, Purpose::Source)
+        connect(access, Purpose::Plain),
+        connect(access, Purpose::Plain)
     )?;
     let place = || format!("`{}`", a.endpoint());
     for _ in 0..ROUNDS {

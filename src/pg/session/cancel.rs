@@ -2,9 +2,9 @@
 //!
 //! Source: PostgreSQL's protocol chapter, "Canceling Requests in Progress".
 
+use super::route::Route;
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::net::socket::Socket;
-use crate::pg::session::Route;
 use crate::pg::sqlstate;
 use std::io;
 use std::pin::Pin;

@@ -1,31 +1,27 @@
 //! A session: one connection, its statements, and the task that carries its bytes.
 
-use super::connect::cancel::Canceller;
-use super::conninfo::resolved::{Host, Target};
-use super::copy::{CopyIn, CopyOut};
-use super::net::server_errors::{Heard, ServerError};
-use super::net::socket::Address;
-use super::{elsewhere, sqlstate};
-use crate::error::{Error, Kind, Result};
+pub mod cancel;
+mod cancel_on_drop;
+pub mod copy;
+mod ending;
+pub mod route;
+
+use super::elsewhere;
+use super::net::server_errors::Heard;
+use crate::error::{Error, Kind, Result, Side};
+use cancel::Canceller;
+use copy::{CopyIn, CopyOut};
+use ending::Ending;
+use route::Route;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Connection, Row, SimpleQueryMessage};
-use tokio_postgres_rustls::MakeRustlsConnect;
-
-/// How a connection was made, so that a cancel request can go the same way.
-pub struct Route {
-    pub target: Arc<Target>,
-    pub host: Host,
-    pub address: Address,
-    pub tls: Option<MakeRustlsConnect>,
-}
 
 /// One connection to a server. Its statements run one after the other.
 ///
@@ -80,7 +76,7 @@ impl Session {
         });
         Session {
             client,
-            ending: Ending { ended, heard },
+            ending: Ending::new(ended, heard),
             task: task.abort_handle(),
             abandoned: Arc::new(AtomicBool::new(false)),
             endpoint: route.host.to_string(),
@@ -91,9 +87,15 @@ impl Session {
         }
     }
 
-    /// From now on its statements are about the warehouse, wherever that is.
-    pub fn is_with_the_warehouse(&mut self) {
-        self.warehouse = true;
+    /// Sets the side that its errors name.
+    pub fn set_side(&mut self, side: Side) {
+        self.warehouse = side == Side::Warehouse;
+        self.ending.set_side(side);
+    }
+
+    /// An error that this session's answers caused, with its side.
+    pub fn on_side(&self, error: Error) -> Error {
+        self.ending.on_side(error)
     }
 
     /// A statement as it is to be sent.
@@ -156,7 +158,7 @@ impl Session {
     pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row> {
         self.query_opt(sql, params)
             .await?
-            .ok_or_else(|| Error::new(Kind::Sql, "the query returned no row"))
+            .ok_or_else(|| self.on_side(Error::new(Kind::Sql, "the query returned no row")))
     }
 
     /// As [`Session::query`], for at most one row.
@@ -170,10 +172,8 @@ impl Session {
     ) -> Result<Option<Row>> {
         let mut rows = self.query(sql, params).await?;
         if rows.len() > 1 {
-            return Err(Error::new(
-                Kind::Sql,
-                format!("the query returned {} rows, not one", rows.len()),
-            ));
+            let message = format!("the query returned {} rows, not one", rows.len());
+            return Err(self.on_side(Error::new(Kind::Sql, message)));
         }
         Ok(rows.pop())
     }
@@ -278,7 +278,7 @@ impl Session {
 
     /// The driver's error in our words.
     pub async fn explain(&self, e: tokio_postgres::Error) -> Error {
-        self.ending.clone().explain(e).await
+        self.ending.explain(e).await
     }
 }
 
@@ -293,39 +293,6 @@ impl Drop for Session {
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Session({})", self.endpoint)
-    }
-}
-
-type End = Option<Option<Arc<tokio_postgres::Error>>>;
-
-/// Knows why a connection ended: whoever waits for an answer is told only that it did.
-#[derive(Clone)]
-pub struct Ending {
-    ended: watch::Receiver<End>,
-    heard: Arc<Heard>,
-}
-
-impl Ending {
-    pub async fn explain(mut self, e: tokio_postgres::Error) -> Error {
-        if !e.is_closed() {
-            return sqlstate::error(&e);
-        }
-        if let Some(said) = self.heard.last().filter(ServerError::is_last_word) {
-            return sqlstate::server_error(&said, Kind::Connect);
-        }
-        // The task that carries the bytes ends right after it let its waiters go.
-        let ended = self.ended.wait_for(Option::is_some);
-        if let Ok(Ok(end)) = tokio::time::timeout(Duration::from_secs(1), ended).await
-            && let Some(Some(reason)) = end.as_ref()
-        {
-            return sqlstate::error(reason);
-        }
-        sqlstate::error(&e)
-    }
-
-    /// What the server said against what is being sent to it.
-    pub fn heard(&self) -> &Heard {
-        &self.heard
     }
 }
 

@@ -1,7 +1,8 @@
 //! A statement that ends with the future that waits for it.
 
+use super::Session;
+use super::cancel::Canceller;
 use crate::error::Result;
-use crate::pg::{Canceller, Session};
 use tokio::runtime::Handle;
 
 /// Sends a cancel request when it is dropped armed. Otherwise the server would go on computing for a client that is

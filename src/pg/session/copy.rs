@@ -1,6 +1,6 @@
 //! COPY streams: bytes out of a server, bytes into one, never looked at.
 
-use super::session::Ending;
+use super::ending::Ending;
 use crate::error::Result;
 use bytes::Bytes;
 use futures_util::{SinkExt, Stream};
@@ -60,7 +60,8 @@ impl Stream for CopyOut {
             }
             Some(Err(e)) => {
                 self.done = true;
-                self.reason = Some(Box::pin(self.ending.clone().explain(e)));
+                let ending = self.ending.clone();
+                self.reason = Some(Box::pin(async move { ending.explain(e).await }));
                 self.poll_next(cx)
             }
         }
@@ -104,7 +105,7 @@ impl CopyIn {
             }
             let slice = bytes.split_to(bytes.len().min(SLICE));
             if let Err(e) = self.sink.feed(slice).await {
-                return Err(self.ending.clone().explain(e).await);
+                return Err(self.ending.explain(e).await);
             }
         }
         Ok(())
@@ -121,7 +122,7 @@ impl CopyIn {
     async fn end(&mut self) -> Result<u64> {
         match self.sink.as_mut().finish().await {
             Ok(rows) => Ok(rows),
-            Err(e) => Err(self.ending.clone().explain(e).await),
+            Err(e) => Err(self.ending.explain(e).await),
         }
     }
 }
