@@ -33,7 +33,7 @@ pub use context::Context;
 
 use crate::error::{Error, Kind, Result, exit};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use futures_util::future::BoxFuture;
+use futures_util::future::LocalBoxFuture;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -146,7 +146,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(exit::FAILED);
         }
     };
-    let run: BoxFuture<'_, u8> = Box::pin(run(std::env::args_os().collect()));
+    let run: LocalBoxFuture<'_, u8> = Box::pin(run(std::env::args_os().collect()));
     ExitCode::from(runtime.block_on(run))
 }
 
