@@ -1,13 +1,13 @@
 //! Private PostgreSQL clusters: for the demo, laptops, the tests and the benchmarks.
 //!
-//! A [`Cluster`] is a server of our own in a folder of its own, on a free port of 127.0.0.1, with `trust` for everybody
-//! on this machine: a throw-away, never a place for data that matters. It ends with us. [`Drop`] stops it and removes
-//! its folder; should the process be killed before that, Linux sends the server SIGQUIT (`PR_SET_PDEATHSIG`), which is
-//! an immediate shutdown. On other systems a killed process leaves the server running.
+//! A [`Cluster`] is a private server in its own folder, on a free port of 127.0.0.1. Every user of this machine can
+//! connect (`trust`), so it is only for throw-away data. It ends with this process: [`Drop`] stops it and removes its
+//! folder. If the process is killed before that, Linux sends the server SIGQUIT (`PR_SET_PDEATHSIG`), an immediate
+//! shutdown. On other systems a killed process leaves the server running.
 //!
-//! A [`Kept`] cluster is one that stays, behind a password.
+//! A [`PersistentCluster`] outlives the process and requires a password.
 //!
-//! Everything here blocks; from async code call it in `spawn_blocking`.
+//! Everything here blocks. In async code, call it in `spawn_blocking`.
 
 mod os_account;
 mod persistent;
@@ -30,33 +30,33 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Settings for data that may be lost: several times faster on slow disks.
+/// Settings for data that may be lost; several times faster on slow disks.
 pub const THROW_AWAY: [(&str, &str); 3] = [
     ("fsync", "off"),
     ("synchronous_commit", "off"),
     ("full_page_writes", "off"),
 ];
 
-/// How many ports are tried: another process may take one between our finding it free and the server's binding it.
+/// How many ports are tried: another process may take a free port before the server binds it.
 const PORTS_TRIED: u32 = 5;
 
-/// Longest path of a Unix socket that every system takes (macOS: 103 bytes, Linux: 107).
+/// The longest path of a Unix socket that every system allows (macOS: 103 bytes, Linux: 107).
 const SOCKET_PATH_BYTES: usize = 103;
 
-/// How long a fast shutdown may take before an immediate one follows.
+/// How long a fast shutdown may take before an immediate shutdown follows.
 const FAST: Duration = Duration::from_secs(30);
 const IMMEDIATE: Duration = Duration::from_secs(10);
 
-/// How a server is told to end.
+/// How a server is shut down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// Ends sessions, writes a checkpoint.
     Fast,
-    /// As in a crash: nothing is written, the next start recovers.
+    /// Like a crash: nothing is written, and the next start recovers.
     Immediate,
 }
 
-/// A PostgreSQL server of our own; see the [module](self).
+/// A private PostgreSQL server; see the [module](self).
 #[derive(Debug)]
 pub struct Cluster {
     programs: Programs,
@@ -69,15 +69,20 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes a cluster in a new folder below `dir` and starts it; the superuser is `postgres`. As root the server
-    /// runs as `postgres` or `nobody`, and `dir` becomes passable for others. `settings` go to `postgresql.conf`.
+    /// Creates a cluster in a new folder below `dir` and starts it. The superuser is `postgres`. If this process runs as root,
+    /// the server runs as `postgres` or `nobody`, and other users get permission to pass through `dir`. `settings` are
+    /// written to `postgresql.conf`.
     ///
     /// # Errors
-    /// When the folder cannot be made, or `initdb` or the server fails; the message ends with what they said last.
+    /// The folder cannot be created, or `initdb` or the server fails; the message ends with their last output.
     pub fn start(programs: &Programs, dir: &Path, settings: &[(&str, &str)]) -> Result<Cluster> {
         let account = OsAccount::choose()?;
         let dir = fs::canonicalize(dir).map_err(|e| {
-            Error::new(Kind::Io, format!("cannot use folder `{}`", dir.display())).with_source(e)
+            Error::new(
+                Kind::Io,
+                format!("failed to use folder `{}`", dir.display()),
+            )
+            .with_source(e)
         })?;
         account.open_the_way(&dir)?;
         let folder = new_folder(&dir)?;
@@ -121,7 +126,7 @@ impl Cluster {
         &self.folder
     }
 
-    /// All that the server wrote to its log.
+    /// The server's whole log.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.log_file()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -132,11 +137,11 @@ impl Cluster {
         self.server.as_ref().map(Postmaster::pid)
     }
 
-    /// Adds settings to `postgresql.conf`; they count from the next [`reload`](Cluster::reload) or
-    /// [`restart`](Cluster::restart). The last of a name wins.
+    /// Adds settings to `postgresql.conf`. They take effect with the next [`reload`](Cluster::reload) or
+    /// [`restart`](Cluster::restart). The last value of a setting wins.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// The file cannot be written.
     pub fn configure(&self, settings: &[(&str, &str)]) -> Result<()> {
         let path = self.data.join("postgresql.conf");
         let mut text = fs::read_to_string(&path).map_err(|e| io_error("read", &path, e))?;
@@ -149,7 +154,7 @@ impl Cluster {
     /// Gives a file (a TLS key, say) to the account that runs the server.
     ///
     /// # Errors
-    /// When it cannot be given.
+    /// The owner cannot be changed.
     pub fn own(&self, path: &Path) -> Result<()> {
         self.account.own(path)
     }
@@ -161,10 +166,10 @@ impl Cluster {
         }
     }
 
-    /// Stops the server; nothing happens when it is not running.
+    /// Stops the server, if it is running.
     ///
     /// # Errors
-    /// When it does not end in time.
+    /// It does not stop in time.
     pub fn stop(&mut self, mode: Stop) -> Result<()> {
         let Some(mut server) = self.server.take() else {
             return Ok(());
@@ -176,30 +181,30 @@ impl Cluster {
         if !ended {
             self.server = Some(server);
             return Err(
-                Error::new(Kind::Stalled, "PostgreSQL does not stop").with_detail(self.log_tail())
+                Error::new(Kind::Stalled, "failed to stop PostgreSQL").with_detail(self.log_tail())
             );
         }
         Ok(())
     }
 
-    /// Starts the server again on the same port; stops it first when it runs.
+    /// Starts the server again on the same port; stops it first if it is running.
     ///
     /// # Errors
-    /// When it does not stop or start.
+    /// It does not stop or start.
     pub fn restart(&mut self) -> Result<()> {
         self.stop(Stop::Fast)?;
         self.launch(true)
     }
 
-    /// From now on dropping leaves the folder; the server still ends with us.
+    /// Keeps the folder when this is dropped. The server still ends with this process.
     pub fn keep(&mut self) {
         self.keep = true;
     }
 
-    /// Leaves the server running after us, and its folder: it is restarted without the leash.
+    /// Lets the server outlive this process, and keeps its folder. It is restarted without the leash.
     ///
     /// # Errors
-    /// When it does not stop or start.
+    /// It does not stop or start.
     pub fn detach(mut self) -> Result<()> {
         self.keep();
         self.stop(Stop::Fast)?;
@@ -210,7 +215,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// `auth`: how clients prove who they are.
+    /// `auth`: `initdb`'s options for client authentication.
     fn initdb(&self, auth: &[&str]) -> Result<()> {
         let mut command = self.command("initdb");
         command
@@ -227,7 +232,7 @@ impl Cluster {
             .arg(&self.data);
         let out = command
             .output()
-            .map_err(|e| Error::new(Kind::Io, "cannot run `initdb`").with_source(e))?;
+            .map_err(|e| Error::new(Kind::Io, "failed to run `initdb`").with_source(e))?;
         if !out.status.success() {
             let said = String::from_utf8_lossy(&out.stderr).into_owned();
             return Err(Error::new(
@@ -252,7 +257,7 @@ impl Cluster {
         }
     }
 
-    /// Starts the postmaster and waits until it accepts connections. `leashed`: it dies when we die.
+    /// Starts the postmaster and waits until it accepts connections. `leashed`: it ends when this process ends.
     fn launch(&mut self, leashed: bool) -> Result<()> {
         let log_path = self.log_file();
         let log = fs::File::options()
@@ -279,13 +284,13 @@ impl Cluster {
             }
             Err(StartFailure(why)) => Err(Error::new(
                 Kind::Connect,
-                format!("PostgreSQL did not start ({why}): {}", self.log_tail()),
+                format!("failed to start PostgreSQL ({why}): {}", self.log_tail()),
             )),
         }
     }
 
-    /// A server program as the right account, in our folder, with nothing of the caller's `PG*` variables, and in a
-    /// process group of its own: a Ctrl-C is meant for us, who then end the server in good order.
+    /// A server program, run as the right account in our folder, without the caller's `PG*` variables. It gets its own process
+    /// group, so that Ctrl-C reaches only this process, which then shuts the server down properly.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.program(program));
         for (name, _) in std::env::vars_os() {
@@ -303,7 +308,7 @@ impl Cluster {
         command
     }
 
-    /// Our folder, or nothing (no socket at all) where its path is too long for one.
+    /// Our folder, or an empty path (no socket) if the folder's path is too long for a socket.
     fn socket_folder(&self) -> PathBuf {
         let longest = self.folder.join(".s.PGSQL.65535.lock");
         if longest.as_os_str().len() <= SOCKET_PATH_BYTES {
@@ -333,7 +338,7 @@ impl Drop for Cluster {
     }
 }
 
-/// A folder of our own below `dir`, closed to all others.
+/// Creates a folder below `dir` that other users cannot enter.
 fn new_folder(dir: &Path) -> Result<PathBuf> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -342,7 +347,7 @@ fn new_folder(dir: &Path) -> Result<PathBuf> {
         match fs::DirBuilder::new().mode(0o700).create(&folder) {
             Ok(()) => return Ok(folder),
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(io_error("make", &folder, e)),
+            Err(e) => return Err(io_error("create", &folder, e)),
         }
     }
 }
@@ -351,11 +356,11 @@ fn free_port() -> Result<u16> {
     TcpListener::bind(("127.0.0.1", 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
-        .map_err(|e| Error::new(Kind::Io, "no free port on 127.0.0.1").with_source(e))
+        .map_err(|e| Error::new(Kind::Io, "failed to find a free port on 127.0.0.1").with_source(e))
 }
 
 fn io_error(verb: &str, path: &Path, e: std::io::Error) -> Error {
-    Error::new(Kind::Io, format!("cannot {verb} `{}`", path.display())).with_source(e)
+    Error::new(Kind::Io, format!("failed to {verb} `{}`", path.display())).with_source(e)
 }
 
 /// The last lines of a program's output, on one line.

@@ -1,4 +1,4 @@
-//! What Dayhaul was told to do: `dayhaul.toml` and the environment, validated.
+//! The configuration: `dayhaul.toml` and environment variables, validated.
 //!
 //! ```toml
 //! [warehouse]
@@ -15,14 +15,14 @@
 //! enabled = true
 //!
 //! [secrets]
-//! allow = ["cmd:pass show acme/db"]      # references of tenants that this host may follow
+//! allow = ["cmd:pass show acme/db"]      # tenants' references that this host may resolve
 //!
 //! [laptop]
-//! salt_file = "/home/me/wh/salt"         # only in what `dayhaul laptop` writes
+//! salt_file = "/home/me/wh/salt"         # only in files that `dayhaul laptop` writes
 //! ```
 //!
 //! Every key can be overridden by an environment variable, `DAYHAUL_<SECTION>_<KEY>`: `DAYHAUL_WAREHOUSE_URL`,
-//! `DAYHAUL_LOAD_JOBS`. A key or a variable nobody knows is an error, since a misspelt limit would be no limit.
+//! `DAYHAUL_LOAD_JOBS`. An unknown key or variable is an error, since a misspelled limit would not be applied.
 
 mod builder;
 mod keys;
@@ -40,28 +40,28 @@ use crate::schema::Salt;
 use builder::SettingsBuilder;
 use std::path::{Path, PathBuf};
 
-/// The file looked for when neither `--config` nor `$DAYHAUL_CONFIG` names one.
+/// The file that is read when neither `--config` nor `$DAYHAUL_CONFIG` is set.
 pub const DEFAULT_FILE: &str = "dayhaul.toml";
 
-/// Everything the configuration says.
+/// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     pub warehouse: Warehouse,
     pub load: Load,
     pub landing: LandingSettings,
     pub secrets: Secrets,
-    /// `[laptop]` `salt_file`: the warehouse is somebody's laptop. What is read from tenants is masked as the templates say,
+    /// `[laptop]` `salt_file`: the warehouse is on a laptop. Values read from tenants are masked as the templates declare,
     /// with the salt in this file. Default: none; nothing is masked.
     pub masks: Option<Salt>,
 }
 
 impl Settings {
-    /// Reads the file (`path`, else `$DAYHAUL_CONFIG`, else `./dayhaul.toml` if it is there), then the environment,
+    /// Reads the file (`path`, else `$DAYHAUL_CONFIG`, else `./dayhaul.toml` if it exists), then the environment,
     /// which overrides it.
     ///
     /// # Errors
-    /// A named file that cannot be read; unknown keys, values that make no sense, each with its place; no
-    /// `warehouse.url` anywhere.
+    /// A named file cannot be read; a key is unknown or a value is invalid, each with its location; `warehouse.url` is not
+    /// set.
     pub fn load(path: Option<&Path>) -> Result<Settings> {
         Settings::load_over(path, &[])
     }
@@ -73,7 +73,7 @@ impl Settings {
                 .map(PathBuf::from)
         });
         let file = read_file(named.as_deref())?;
-        // A variable that is not UTF-8 cannot be one of ours, or not with a meaning.
+        // A variable that is not UTF-8 cannot hold a valid setting.
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
@@ -87,25 +87,24 @@ impl Settings {
         )
     }
 
-    /// For what a laptop, which holds masked values only, does not do.
+    /// Refuses a command that a laptop, which holds only masked values, cannot run.
     ///
     /// # Errors
-    /// The configuration is a laptop's; `why` it is refused.
+    /// The configuration is a laptop's; `why` gives the reason.
     pub fn refuse_masked(&self, why: &str) -> Result<()> {
         match self.masks {
             None => Ok(()),
             Some(_) => Err(Error::refused(format!(
-                "the configuration is a laptop's (`laptop.salt_file`): {why}"
+                "this is a laptop's configuration (`laptop.salt_file`): {why}"
             ))
-            .with_hint("name the warehouse's configuration with `--config`")),
+            .with_hint("use the warehouse's configuration: `--config FILE`")),
         }
     }
 
-    /// As [`Settings::load`], with another warehouse than the one that is configured: its URL, and a reference to its
-    /// password.
+    /// Like [`Settings::load`], but with the URL of another warehouse and a reference to its password.
     ///
     /// # Errors
-    /// As there.
+    /// As in [`Settings::load`].
     pub fn load_with_warehouse(
         path: Option<&Path>,
         url: &str,
@@ -117,10 +116,10 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The same from texts; no file is read but the salt's, where one is named.
+    /// Like [`Settings::load`], from texts. The only file that is read is the salt file, if one is set.
     ///
     /// # Errors
-    /// As [`Settings::load`].
+    /// As in [`Settings::load`].
     pub fn from_parts(
         file: Option<(&Path, &str)>,
         variables: impl IntoIterator<Item = (String, String)>,
@@ -148,7 +147,7 @@ fn read_file(named: Option<&Path>) -> Result<Option<(PathBuf, String)>> {
         Ok(text) => Ok(Some((path.to_owned(), text))),
         Err(e) if named.is_none() && e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::config(format!(
-            "the configuration file `{}` cannot be read",
+            "failed to read the configuration file `{}`",
             path.display()
         ))
         .with_source(e)),
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn no_file_is_needed_when_the_environment_says_it_all() {
+    fn no_file_is_needed_when_the_environment_sets_everything() {
         let variables = [
             ("DAYHAUL_WAREHOUSE_URL", "host=w dbname=wh"),
             ("DAYHAUL_SECRETS_ALLOW", "[\"cmd:a, b\", \"file:/c\"]"),

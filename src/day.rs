@@ -24,7 +24,7 @@ impl Day {
         self.0
     }
 
-    /// The day of a timestamp in microseconds since 2000-01-01 00:00 UTC.
+    /// The day that contains a timestamp, in microseconds since 2000-01-01 00:00 UTC.
     pub fn of_micros(micros: i64) -> Day {
         // i64 microseconds span ±106,751,991 days: fits an i32.
         #[allow(clippy::cast_possible_truncation)]
@@ -44,7 +44,7 @@ impl Day {
         Day::from(NaiveDate::from_yo_opt(year, 1).unwrap_or(NaiveDate::MIN))
     }
 
-    /// Today by the clock of this machine, in UTC.
+    /// Today in UTC, by this machine's clock.
     pub fn today() -> Day {
         Day::from(chrono::Utc::now().date_naive())
     }
@@ -67,7 +67,7 @@ impl Day {
         Day(self.0.saturating_add(days))
     }
 
-    /// How a day table's name ends: `2024_01_15`.
+    /// The suffix of a day table's name: `2024_01_15`.
     pub fn suffix(self) -> String {
         self.date().format("%Y_%m_%d").to_string()
     }
@@ -114,7 +114,7 @@ impl fmt::Display for ParseDayError {
 
 impl std::error::Error for ParseDayError {}
 
-/// A run of consecutive days, `[from, to)`.
+/// Consecutive days, `[from, to)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Window {
     pub from: Day,
@@ -124,7 +124,7 @@ pub struct Window {
 
 impl Window {
     pub fn new(from: Day, to: Day) -> Window {
-        debug_assert!(from < to, "a window holds at least a day");
+        debug_assert!(from < to, "a window has at least one day");
         Window { from, to }
     }
 
@@ -136,7 +136,7 @@ impl Window {
         self.from <= day && day < self.to
     }
 
-    /// Number of days.
+    /// The number of days.
     pub fn len(&self) -> usize {
         usize::try_from(self.to.0 - self.from.0).unwrap_or(0)
     }
@@ -149,7 +149,7 @@ impl Window {
         (self.from.0..self.to.0).map(Day)
     }
 
-    /// Days in ascending order as the runs they form.
+    /// Groups days, in ascending order, into windows of consecutive days.
     pub fn runs(days: impl IntoIterator<Item = Day>) -> Vec<Window> {
         let mut runs: Vec<Window> = Vec::new();
         for day in days {
@@ -161,7 +161,7 @@ impl Window {
         runs
     }
 
-    /// The window without `day`, and `day` by itself, in order.
+    /// Splits the window into the days before `day`, `day` itself, and the days after it.
     pub fn around(&self, day: Day) -> Vec<Window> {
         let mut pieces = Vec::with_capacity(3);
         if self.from < day {
@@ -174,7 +174,7 @@ impl Window {
         pieces
     }
 
-    /// Both halves, the first no shorter than the second; `None` for a single day.
+    /// Both halves; the first is never shorter. `None` for a single day.
     pub fn halves(&self) -> Option<(Window, Window)> {
         let n = i32::try_from(self.len()).unwrap_or(i32::MAX);
         if n < 2 {

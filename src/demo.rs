@@ -1,7 +1,6 @@
-//! Data to try Dayhaul on: the food log of kitchens, made up but the same every time.
+//! Sample data for trying Dayhaul: the food log of kitchens, made up but the same every time.
 //!
-//! The server fills its own tables (`demo/foodlogstats_fill.sql`), so a year of 4,000 rows a day takes seconds and nothing
-//! travels.
+//! The server generates its own rows (`demo/foodlogstats_fill.sql`), so a year with 4,000 rows a day takes seconds.
 
 use crate::error::Result;
 use crate::pg::Session;
@@ -21,28 +20,28 @@ const FILL: &str = include_str!("demo/foodlogstats_fill.sql");
 /// One tenant's food log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoodLog {
-    /// Another seed, another tenant; also its client number.
+    /// Different for each tenant; also its client number.
     pub seed: u16,
     pub days: Window,
-    /// Rows of an ordinary day; two in thirteen are a third quieter or busier.
+    /// Rows of a normal day. Of thirteen days, one has 30 % fewer rows and one 30 % more.
     pub rows: u32,
 }
 
-/// What a food log, or the view that shows it, adds up to.
+/// Totals of a food log, or of the view that shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoodLogTotals {
     /// UTC days with rows.
     pub days: u64,
     pub rows: u64,
-    /// Sum of `weight`, exactly as PostgreSQL writes it.
+    /// Sum of `weight`, exactly as PostgreSQL prints it.
     pub weight: String,
 }
 
 impl FoodLog {
-    /// Makes the tables in an empty database and fills them, as a superuser.
+    /// Creates and fills the tables in an empty database, as a superuser.
     ///
     /// # Errors
-    /// The server's.
+    /// The server reports an error.
     pub async fn create(&self, session: &Session) -> Result<()> {
         session.batch(TABLES).await?;
         session.batch(&self.fill()).await
@@ -55,7 +54,7 @@ impl FoodLog {
             .replace(":rows", &self.rows.to_string())
     }
 
-    /// Rows that a day holds.
+    /// The number of rows of a day.
     pub fn rows_of(&self, day: Day) -> u64 {
         let tenths = match day.pg_days() % 13 {
             4 => 7,
@@ -65,20 +64,20 @@ impl FoodLog {
         u64::from(self.rows) * tenths / 10
     }
 
-    /// All rows.
+    /// The number of all rows.
     pub fn rows(&self) -> u64 {
         self.days.days().map(|day| self.rows_of(day)).sum()
     }
 }
 
-/// The first id of rows that were not there from the beginning.
+/// The first id of late rows.
 const LATE: i64 = 9_000_000_000_000_000;
 
-/// Takes away what [`late_rows`] brought.
+/// Removes the rows of [`late_rows`].
 pub const NO_LATE_ROWS: &str = "DELETE FROM phood_foodlogsum WHERE id >= 9000000000000000";
 
-/// A statement that lets rows appear on a day, as many as `rows` or as the day has: copies of its first ones, logged within
-/// its last second.
+/// A statement that adds late rows to a day: copies of its first `rows` rows (or all, if it has fewer), logged in its last
+/// second.
 pub fn late_rows(day: Day, rows: u64) -> String {
     let bound = |day| sql::bound(day, Scalar::Timestamptz);
     let (from, to) = (bound(day), bound(day.next()));
@@ -91,10 +90,10 @@ pub fn late_rows(day: Day, rows: u64) -> String {
     )
 }
 
-/// What a tenant's own tables add up to, computed there and without the template.
+/// Totals of a tenant's tables, computed on its server without the template.
 ///
 /// # Errors
-/// The server's.
+/// The server reports an error.
 pub async fn source_totals(session: &Session) -> Result<FoodLogTotals> {
     let found = session
         .simple(
@@ -106,7 +105,7 @@ pub async fn source_totals(session: &Session) -> Result<FoodLogTotals> {
     Ok(totals(&found.rows.into_iter().next().unwrap_or_default()))
 }
 
-/// FoodLogTotals from a row that ends in days, rows and weight.
+/// Totals from a row whose last columns are days, rows and weight.
 pub fn totals(row: &[Option<String>]) -> FoodLogTotals {
     let mut values = row[row.len().saturating_sub(3)..].iter().flatten();
     let mut number = || values.next().and_then(|v| v.parse().ok()).unwrap_or(0);

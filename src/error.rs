@@ -1,43 +1,43 @@
-//! What can go wrong, and what that means for the unit, the run and the exit code.
+//! Errors: their kind, their message, and the exit code they lead to.
 //!
-//! An [`Error`] is a *kind* (whose fault, and what to do), a message in a lowercase fragment, an optional hint (what
-//! the user does next), the places it passed through (tenant, template, day), and the cause. It never holds a row's
-//! value or a secret in its message: PostgreSQL's DETAIL and CONTEXT, which may carry values, are kept apart in
-//! [`Error::detail`] and shown only on request.
+//! An [`Error`] has a *kind*, a message (a lowercase fragment), an optional hint (what the user does next), the side it
+//! came from, the places it passed through (tenant, template, day), and a cause. Its message never holds a row's value
+//! or a secret: PostgreSQL's DETAIL and CONTEXT, which may contain values, are kept separately in [`Error::detail`] and
+//! shown only on request.
 
 use crate::day::{Day, ParseDayError};
 use std::fmt;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Whose fault it is, and so what the program does next.
+/// The category of an error. It decides the exit code and whether other work continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The command line does not make sense.
+    /// The command line is invalid.
     Usage,
-    /// A configuration file, an environment variable, a template file or a connection URL does not make sense.
+    /// A configuration file, an environment variable, a template file or a connection URL is invalid.
     Config,
-    /// Dayhaul will not do it: it would lose, cut, overwrite or expose something.
+    /// Dayhaul refuses, because data would be lost, truncated, overwritten or exposed.
     Refused,
-    /// A server cannot be reached, or will not let us in.
+    /// A server cannot be reached, or rejects the login.
     Connect,
     /// A server answered a statement with an error.
     Sql,
     /// A row's value does not fit what the template declares.
     Data,
-    /// What came over the wire is not what the protocol promises.
+    /// The bytes received do not follow the protocol.
     Protocol,
     /// Columns of the source and of the template do not match.
     Drift,
-    /// Another run holds the pair.
+    /// Another run has locked the pair.
     Locked,
-    /// Nothing moved for too long.
+    /// No data arrived or was accepted for too long.
     Stalled,
-    /// The user, or another host, asked the run to end.
+    /// The user, or another host, stopped the run.
     Interrupted,
     /// A file could not be read or written.
     Io,
-    /// Dayhaul's own mistake.
+    /// A bug in Dayhaul.
     Bug,
 }
 
@@ -113,14 +113,14 @@ impl Error {
         Error::new(Kind::Refused, message)
     }
 
-    /// What the user does next, as a whole sentence or a line to run.
+    /// What the user does next: a sentence, or a command to run.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Error {
         self.0.hint = Some(hint.into());
         self
     }
 
-    /// Where it happened, from the inside out: "template `flights`", then "tenant `jfk`".
+    /// Where it happened, innermost first: "template `flights`", then "tenant `jfk`".
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Error {
         self.0.context.push(place.into());
@@ -143,7 +143,7 @@ impl Error {
         self.0.side.map(|(side, _)| side)
     }
 
-    /// The five characters of PostgreSQL's SQLSTATE, and whether the SQLSTATE table says a retry may help.
+    /// PostgreSQL's five-character SQLSTATE, and whether a retry may help.
     #[must_use]
     pub fn with_sqlstate(mut self, code: impl Into<String>, transient: bool) -> Error {
         self.0.sqlstate = Some(code.into());
@@ -157,7 +157,7 @@ impl Error {
         self
     }
 
-    /// DETAIL and CONTEXT of the server: may hold values of rows, shown only with `--show-values`.
+    /// The server's DETAIL and CONTEXT. They may contain row values, so they are shown only with `--show-values`.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Error {
         self.0.detail = Some(detail.into());
@@ -173,7 +173,7 @@ impl Error {
         self
     }
 
-    /// The one day of a window that is to blame: the others can be loaded without it.
+    /// The day of the window that caused it. The other days can be loaded without it.
     #[must_use]
     pub fn on_day(mut self, day: Day) -> Error {
         self.0.day = Some(day);
@@ -204,12 +204,12 @@ impl Error {
         self.0.detail.as_deref()
     }
 
-    /// Whether the same work may succeed when it is tried again as it is.
+    /// Whether the same work may succeed on a retry.
     pub fn is_transient(&self) -> bool {
         self.0.transient
     }
 
-    /// The process's exit code when this error ends the command (the codes of section 8 of the design).
+    /// The process's exit code when this error ends the command.
     pub fn exit_code(&self) -> u8 {
         match self.0.kind {
             Kind::Usage | Kind::Config | Kind::Refused => exit::WRONG_USE,
@@ -228,7 +228,7 @@ impl Error {
 }
 
 impl fmt::Display for Error {
-    /// `place: message`, the outermost place first. The cause comes through `source()`, the hint through [`Error::hint`].
+    /// `place: message`, the outermost place first. `source()` gives the cause, [`Error::hint`] the hint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (inside, outside) = match self.0.side {
             Some((_, inside)) => self.0.context.split_at(inside),
@@ -262,7 +262,7 @@ impl From<ParseDayError> for Error {
     }
 }
 
-/// Adds the place to an error as it passes: `read(path).at(|| format!("template `{name}`"))?`.
+/// Adds a place to the error of a result: `read(path).at(|| format!("template `{name}`"))?`.
 pub trait At<T> {
     /// # Errors
     /// The same error, with the place added.
@@ -277,17 +277,17 @@ impl<T> At<T> for Result<T> {
 
 /// Every exit code of the program.
 pub mod exit {
-    /// All done.
+    /// Everything succeeded.
     pub const OK: u8 = 0;
-    /// Some units failed, or a check found something.
+    /// Some units failed, or a check has findings.
     pub const FAILED: u8 = 1;
-    /// Wrong use, wrong configuration, refused.
+    /// Invalid arguments or configuration, or a refusal.
     pub const WRONG_USE: u8 = 2;
-    /// The warehouse, or every tenant, cannot be reached.
+    /// The warehouse or every tenant is unreachable.
     pub const UNREACHABLE: u8 = 3;
     /// Every pair was locked by another run.
     pub const LOCKED: u8 = 4;
-    /// Ended by Ctrl-C, SIGTERM or `cancel`.
+    /// Stopped by Ctrl-C, SIGTERM or `cancel`.
     pub const INTERRUPTED: u8 = 130;
 }
 

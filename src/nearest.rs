@@ -1,9 +1,9 @@
-//! The known name a person probably meant.
+//! "Did you mean …?": the known name closest to a misspelled one.
 
 use strsim::osa_distance;
 
-/// The candidate closest to `word`, when it is close enough to be a slip: at most a third of its letters differ, or its
-/// end is missing.
+/// The candidate closest to `word`, if it is close enough to be a typo: at most a third of its letters differ, or `word`
+/// is its beginning.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (word.chars().count() / 3).max(1);
     known
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_understood_and_a_stranger_is_not() {
+    fn a_typo_is_recognized_and_an_unrelated_word_is_not() {
         let known = ["jobs", "per_server", "window_bytes"];
         assert_eq!(nearest("job", known), Some("jobs"));
         assert_eq!(nearest("windows_byte", known), Some("window_bytes"));

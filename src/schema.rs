@@ -1,10 +1,10 @@
-//! Columns: what a template may declare, and which source types reach it without loss. Pure, no I/O.
+//! Columns: what a template can declare, and which source types convert to it without loss. No I/O.
 //!
 //! # Type support
 //!
-//! The allow-list is [`Scalar`], and one-dimensional arrays of each. Only types whose binary COPY representation is the
-//! same bytes on every server are on it, so that rows can be forwarded without being re-encoded and their digest holds
-//! on both sides. Refused, with what to write instead: `char(n)`, `bit(n)`, time types and intervals with precision or
+//! The supported types are those in [`Scalar`] and one-dimensional arrays of each. Their binary COPY representation is
+//! the same on every server, so rows are forwarded without re-encoding and have the same digest on both sides. These are
+//! refused with an alternative: `char(n)`, `bit(n)`, time types and intervals with precision or
 //! fields, numeric with a negative scale, length or precision inside arrays, money, reg*, xml, composites, user types.
 
 pub mod arrow;
@@ -20,31 +20,31 @@ pub use pg_type::{Modifier, PgType, Scalar};
 pub struct Column {
     pub name: String,
     pub ty: PgType,
-    /// The source may round to the declared scale: the cast carries precision and scale.
+    /// Whether the source may round to the declared scale: the cast then has precision and scale.
     pub round: bool,
-    /// How a numeric without precision lands as Parquet. What the warehouse holds does not depend on it, so it is no
-    /// part of a template's version.
+    /// How a numeric without precision lands as Parquet. Rows in the warehouse do not depend on it, so it is not part of
+    /// the template's version.
     pub land: Option<LandAs>,
-    /// How its values are masked where they leave for a laptop. The warehouse itself holds the true ones, so it is no part
-    /// of a template's version.
+    /// How its values are masked when they are copied to a laptop. The warehouse holds the real values, so it is not part
+    /// of the template's version.
     pub mask: Option<Mask>,
 }
 
 impl Column {
-    /// The type the source casts to: without modifier, unless the column says `round = true`.
+    /// The type the source casts to: without modifier, unless the column has `round = true`.
     pub fn cast(&self) -> PgType {
         if self.round { self.ty } else { self.ty.bare() }
     }
 }
 
-/// One column of a query, as a tenant's server describes it.
+/// A column of a query, as the tenant's server describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceColumn {
     pub name: String,
-    /// As PostgreSQL's `format_type` spells it, with length and precision.
+    /// As PostgreSQL's `format_type` prints it, with length and precision.
     pub type_name: String,
-    /// The type without modifier; `None` when it is not on the allow-list.
+    /// The type without modifier; `None` when it is not supported.
     pub ty: Option<PgType>,
-    /// The type with its length or precision, when that was asked for and there is one.
+    /// The type with its length or precision, when requested and present.
     pub modifier: Option<PgType>,
 }

@@ -1,9 +1,9 @@
-//! The text of SQL that every room needs: one function quotes identifiers, one quotes literals, one renders bounds.
+//! SQL text: quotes identifiers and literals, and writes day bounds.
 
 use crate::schema::Scalar;
 use crate::unit::{Day, Window};
 
-/// `"name"`, with quotes inside doubled.
+/// `"name"`, with inner quotes doubled.
 pub fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -13,7 +13,7 @@ pub fn qualified(schema: &str, name: &str) -> String {
     format!("{}.{}", ident(schema), ident(name))
 }
 
-/// `'text'`, or `E'text'` where a backslash would otherwise depend on `standard_conforming_strings`.
+/// `'text'`, or `E'text'` when it contains a backslash, whose meaning would depend on `standard_conforming_strings`.
 pub fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') {
@@ -23,8 +23,8 @@ pub fn literal(text: &str) -> String {
     }
 }
 
-/// Midnight at the start of `day` as a constant of the time column's own type, never an expression: only so do CHECKs,
-/// view filters and indexes compare like with like, whatever the session's time zone.
+/// Midnight at the start of `day`, as a constant of the time column's type. It must not be an expression: CHECKs, view
+/// filters and indexes then compare the same type, whatever the session's time zone.
 pub fn bound(day: Day, time: Scalar) -> String {
     match time {
         Scalar::Date => format!("'{day}'::date"),
@@ -33,7 +33,7 @@ pub fn bound(day: Day, time: Scalar) -> String {
     }
 }
 
-/// The condition that the time column lies in the days of `window`. `time` is the column, quoted.
+/// The condition that the time column is within `window`. `time` is the quoted column.
 pub fn within(time: &str, window: Window, ty: Scalar) -> String {
     format!(
         "{time} >= {} AND {time} < {}",

@@ -6,10 +6,10 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest identifier PostgreSQL keeps whole, in bytes (NAMEDATALEN - 1).
+/// The longest identifier PostgreSQL does not truncate, in bytes (NAMEDATALEN - 1).
 pub const IDENTIFIER_BYTES: usize = 63;
 
-/// One customer, as the catalog names it: lowercase letters, digits, `-`, `_`; starts with a letter.
+/// A tenant's name in the catalog: lowercase letters, digits, `-`, `_`; starts with a letter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantName(String);
 
@@ -17,15 +17,15 @@ pub struct TenantName(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SchemaName(String);
 
-/// One dataset definition's name: like [`SchemaName`], and not ending in `_YYYY` or `_YYYY_MM_DD`.
+/// A template's name: like [`SchemaName`], and not ending in `_YYYY` or `_YYYY_MM_DD`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TemplateName(String);
 
-/// Schemas that are never a tenant's.
+/// Schemas that no tenant can use.
 const RESERVED_SCHEMAS: [&str; 4] = ["_wh", "public", "information_schema", "pg_catalog"];
 
-/// PostgreSQL's reserved key words (appendix C of its manual, column "reserved"): a schema or template of such a name
-/// would have to be quoted in every query a person writes.
+/// PostgreSQL's reserved key words (appendix C of its manual, column "reserved"). A schema or template with such a name
+/// would need quotes in every query.
 const RESERVED_WORDS: &str = " all analyse analyze and any array as asc asymmetric authorization binary both case cast \
     check collate collation column concurrently constraint create cross current_catalog current_date current_role \
     current_schema current_time current_timestamp current_user default deferrable desc distinct do else end except \
@@ -34,7 +34,7 @@ const RESERVED_WORDS: &str = " all analyse analyze and any array as asc asymmetr
     overlaps placing primary references returning right select session_user similar some symmetric system_user table \
     tablesample then to trailing true union unique user using variadic verbose when where window with ";
 
-/// The longest thing appended to a template's name: a year being built, and its index 99.
+/// The longest suffix of a template's name: index 99 of a year table's staging table.
 pub const LONGEST_SUFFIX: &str = "_2024_staging_i99";
 
 fn check_identifier(what: &str, name: &str, extra: &[char]) -> Result<()> {
@@ -47,10 +47,10 @@ fn check_identifier(what: &str, name: &str, extra: &[char]) -> Result<()> {
         .find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_' || extra.contains(c)))
     {
         let what = match c {
-            '.' => "has a dot".into(),
-            '"' | '\'' => "has a quote".into(),
-            c if c.is_ascii_uppercase() => "has upper case".into(),
-            c => format!("has the character {c:?}"),
+            '.' => "contains a dot".into(),
+            '"' | '\'' => "contains a quote".into(),
+            c if c.is_ascii_uppercase() => "contains an uppercase letter".into(),
+            c => format!("contains the character {c:?}"),
         };
         return refuse(format!("{what}: use lowercase letters, digits and `_`"));
     }
@@ -59,7 +59,7 @@ fn check_identifier(what: &str, name: &str, extra: &[char]) -> Result<()> {
     }
     if name.len() > IDENTIFIER_BYTES {
         return refuse(format!(
-            "is {} bytes long; PostgreSQL keeps {IDENTIFIER_BYTES}",
+            "is {} bytes long; PostgreSQL allows {IDENTIFIER_BYTES}",
             name.len()
         ));
     }
@@ -69,7 +69,7 @@ fn check_identifier(what: &str, name: &str, extra: &[char]) -> Result<()> {
 fn check_word(what: &str, name: &str) -> Result<()> {
     if RESERVED_WORDS.contains(&format!(" {name} ")) {
         return Err(Error::refused(format!(
-            "{what} name `{name}` is a reserved word of SQL and would have to be quoted everywhere"
+            "{what} name `{name}` is a reserved word in SQL and would need quotes in every query"
         )));
     }
     Ok(())
@@ -77,16 +77,16 @@ fn check_word(what: &str, name: &str) -> Result<()> {
 
 impl TenantName {
     /// # Errors
-    /// Refused with the offending character.
+    /// The name is refused, with the offending character.
     pub fn parse(name: &str) -> Result<TenantName> {
         check_identifier("tenant", name, &['-'])?;
         Ok(TenantName(name.to_owned()))
     }
 
-    /// The schema a tenant gets when none is named: `acme-prod` → `acme_prod`.
+    /// The tenant's schema when none is given: `acme-prod` → `acme_prod`.
     ///
     /// # Errors
-    /// Refused when that would be a reserved name.
+    /// That name is reserved.
     pub fn default_schema(&self) -> Result<SchemaName> {
         SchemaName::parse(&self.0.replace('-', "_"))
     }
@@ -98,7 +98,7 @@ impl TenantName {
 
 impl SchemaName {
     /// # Errors
-    /// Refused with the offending character, or because PostgreSQL or Dayhaul reserves the name.
+    /// The name contains an invalid character, or PostgreSQL or Dayhaul reserves it.
     pub fn parse(name: &str) -> Result<SchemaName> {
         if RESERVED_SCHEMAS.contains(&name) || name.starts_with("pg_") {
             return Err(Error::refused(format!("schema name `{name}` is reserved")));
@@ -115,13 +115,13 @@ impl SchemaName {
 
 impl TemplateName {
     /// # Errors
-    /// Refused with the offending character, for its length, or because it looks like a day or year table.
+    /// The name contains an invalid character, is too long, or looks like a day or year table.
     pub fn parse(name: &str) -> Result<TemplateName> {
         check_identifier("template", name, &[])?;
         check_word("template", name)?;
         if name.len() + LONGEST_SUFFIX.len() > IDENTIFIER_BYTES {
             return Err(Error::refused(format!(
-                "template name `{name}` is {} bytes long; at most {} leave room for `{LONGEST_SUFFIX}`",
+                "template name `{name}` is {} bytes long; it can be at most {}, to leave room for `{LONGEST_SUFFIX}`",
                 name.len(),
                 IDENTIFIER_BYTES - LONGEST_SUFFIX.len()
             )));
@@ -173,7 +173,7 @@ macro_rules! show_name {
 }
 show_name!(TenantName, SchemaName, TemplateName);
 
-/// The smallest thing that is loaded, verified, retried, reported.
+/// The smallest piece that is loaded, verified, retried and reported.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Unit {
     pub tenant: TenantName,

@@ -1,4 +1,5 @@
-//! Who the server runs as. PostgreSQL refuses root, so root lends it an unprivileged account.
+//! The operating system account that the server runs as. PostgreSQL refuses to run as root, so under root another account
+//! is used.
 
 use crate::error::{Error, Kind, Result};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -9,7 +10,7 @@ use std::process::Command;
 /// Tried in this order.
 const ACCOUNTS: [&str; 3] = ["postgres", "_postgres", "nobody"];
 
-/// The account a server of ours runs as.
+/// The account that a private server runs as; `None` for the current one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OsAccount(Option<UnprivilegedAccount>);
 
@@ -21,10 +22,10 @@ struct UnprivilegedAccount {
 }
 
 impl OsAccount {
-    /// Our own account; as root, `postgres` or `nobody`.
+    /// The current account; under root, `postgres` or `nobody`.
     ///
     /// # Errors
-    /// When we are root and there is no unprivileged account.
+    /// This process runs as root and there is no unprivileged account.
     pub fn choose() -> Result<OsAccount> {
         // SAFETY: geteuid has no preconditions and cannot fail.
         if unsafe { libc::geteuid() } != 0 {
@@ -36,8 +37,10 @@ impl OsAccount {
             .find_map(|name| entry(&passwd, name))
             .map(|lent| OsAccount(Some(lent)))
             .ok_or_else(|| {
-                Error::config("PostgreSQL does not run as root, and there is no account `postgres` or `nobody`")
-                    .with_hint("run it as another user")
+                Error::config(
+                    "PostgreSQL cannot run as root, and there is no account `postgres` or `nobody`",
+                )
+                .with_hint("run the command as another user")
             })
     }
 
@@ -52,28 +55,32 @@ impl OsAccount {
     /// Gives a file or folder to this account.
     ///
     /// # Errors
-    /// When it cannot be given.
+    /// The owner cannot be changed.
     pub fn own(&self, path: &Path) -> Result<()> {
         let Some(lent) = &self.0 else { return Ok(()) };
         chown(path, Some(lent.uid), Some(lent.gid)).map_err(|e| {
             Error::new(
                 Kind::Io,
-                format!("cannot give `{}` to `{}`", path.display(), lent.name),
+                format!(
+                    "failed to change the owner of `{}` to `{}`",
+                    path.display(),
+                    lent.name
+                ),
             )
             .with_source(e)
         })
     }
 
-    /// Lets this account pass through `folder` (ours, just made, usually closed to all others) to what it owns below.
+    /// Lets this account pass through `folder`, which other users usually cannot enter, to its files below.
     ///
     /// # Errors
-    /// When a folder above cannot be entered by others.
+    /// Other users cannot enter a folder above it.
     pub fn open_the_way(&self, folder: &Path) -> Result<()> {
         let Some(lent) = &self.0 else { return Ok(()) };
         let io = |path: &Path, e: std::io::Error| {
             Error::new(
                 Kind::Io,
-                format!("cannot read the permissions of `{}`", path.display()),
+                format!("failed to read the permissions of `{}`", path.display()),
             )
             .with_source(e)
         };
@@ -90,11 +97,11 @@ impl OsAccount {
                 .mode();
             if mode & 0o001 == 0 {
                 return Err(Error::config(format!(
-                    "`{}`, which runs PostgreSQL because root may not, cannot enter `{}`",
+                    "account `{}`, which runs PostgreSQL in place of root, cannot enter `{}`",
                     lent.name,
                     above.display()
                 ))
-                .with_hint("choose a folder that everybody may enter, such as one below `/tmp`"));
+                .with_hint("choose a folder that every user can enter, such as one below `/tmp`"));
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
-//! A cluster that stays: in a folder of a known name, found again, started and stopped by whoever comes by.
+//! A cluster that outlives the process: it is in a known folder, where any later process can find, start and stop it.
 //!
-//! What stays needs a better lock than `trust`: clients need the password of `postgres` (scram-sha-256), on TCP and on the
-//! socket. It listens on 127.0.0.1 alone.
+//! It needs more protection than `trust`: clients need the password of `postgres` (scram-sha-256), on TCP and on the
+//! socket. It listens on 127.0.0.1 only.
 
 use super::{Cluster, FAST, IMMEDIATE, OsAccount, Programs, Stop, io_error};
 use crate::error::{Error, Kind, Result};
@@ -16,22 +16,23 @@ const POLL: Duration = Duration::from_millis(20);
 /// How long a server on this machine may take to accept a connection.
 const ACCEPTS: Duration = Duration::from_secs(5);
 
-/// A cluster that stays; see the module.
+/// A cluster that outlives the process; see the module.
 #[derive(Debug)]
 pub struct PersistentCluster(Cluster);
 
-/// A server that somebody started.
+/// A server that is running, whoever started it.
 struct RunningServer {
     pid: libc::pid_t,
     port: u16,
 }
 
 impl PersistentCluster {
-    /// Makes a cluster in `folder`, which is not there yet, without starting it. Its superuser `postgres` has this
-    /// password. As root the server runs as `postgres` or `nobody`, and the folder above becomes passable for others.
+    /// Creates a cluster in `folder`, which must not exist, without starting it. Its superuser `postgres` has this password.
+    /// Under root the server runs as `postgres` or `nobody`, and other users get permission to pass through the parent
+    /// folder.
     ///
     /// # Errors
-    /// When the folder cannot be made, or `initdb` fails.
+    /// The folder cannot be created, or `initdb` fails.
     pub fn make(
         programs: &Programs,
         folder: &Path,
@@ -45,7 +46,7 @@ impl PersistentCluster {
         fs::DirBuilder::new()
             .mode(0o700)
             .create(folder)
-            .map_err(|e| io_error("make", folder, e))?;
+            .map_err(|e| io_error("create", folder, e))?;
         account.own(folder)?;
         let kept = PersistentCluster::of(programs.clone(), account, folder.to_owned());
         let secret = folder.join("password");
@@ -71,7 +72,7 @@ impl PersistentCluster {
     /// The cluster in `folder`; `None` when there is none.
     ///
     /// # Errors
-    /// There are no server programs of its version on this machine.
+    /// This machine has no server programs of its version.
     pub fn open(folder: &Path) -> Result<Option<PersistentCluster>> {
         let Ok(version) = fs::read_to_string(folder.join("data/PG_VERSION")) else {
             return Ok(None);
@@ -115,11 +116,11 @@ impl PersistentCluster {
         }
     }
 
-    /// Starts the server, unless it runs already, on the port it had the last time, if that is free. `leashed`: it ends
-    /// with us. Gives the port.
+    /// Starts the server, unless it is already running, on its last port if that is free. `leashed`: it ends with this
+    /// process. Returns the port.
     ///
     /// # Errors
-    /// When it does not start.
+    /// It does not start.
     pub fn start(&mut self, leashed: bool) -> Result<u16> {
         if let Some(port) = self.port() {
             return Ok(port);
@@ -145,10 +146,10 @@ impl PersistentCluster {
         Ok(port)
     }
 
-    /// Stops the server; whether it ran.
+    /// Stops the server. Returns whether it was running.
     ///
     /// # Errors
-    /// When it does not end in time.
+    /// It does not stop in time.
     pub fn stop(&mut self) -> Result<bool> {
         if self.0.server.is_some() {
             self.0.stop(Stop::Fast)?;
@@ -159,15 +160,16 @@ impl PersistentCluster {
         };
         let ended =
             self.end(&found, libc::SIGINT, FAST) || self.end(&found, libc::SIGQUIT, IMMEDIATE);
-        match ended {
-            true => Ok(true),
-            false => Err(Error::new(Kind::Stalled, "PostgreSQL does not stop")),
+        if ended {
+            Ok(true)
+        } else {
+            Err(Error::new(Kind::Stalled, "failed to stop PostgreSQL"))
         }
     }
 
-    /// Sends the signal, and waits until the server has taken its `postmaster.pid` away.
+    /// Sends the signal and waits until the server has removed its `postmaster.pid`.
     fn end(&self, found: &RunningServer, signal: libc::c_int, patience: Duration) -> bool {
-        // SAFETY: plain numbers; `found` made sure that this is our server.
+        // SAFETY: plain numbers; `found` checked that this is our server.
         unsafe { libc::kill(found.pid, signal) };
         let began = Instant::now();
         while self.noted().is_some_and(|noted| noted.pid == found.pid) {
@@ -179,20 +181,20 @@ impl PersistentCluster {
         true
     }
 
-    /// The server that runs on this data. `postmaster.pid` alone does not say so: it stays when the machine loses power,
-    /// and its number may belong to another process by now.
+    /// The server that is running on this data. `postmaster.pid` alone is no proof: it remains after a power failure, and its
+    /// process id may belong to another process by now.
     fn found(&self) -> Option<RunningServer> {
         let noted = self.noted()?;
-        // SAFETY: plain numbers; signal 0 only asks whether the process is there.
-        let there = unsafe { libc::kill(noted.pid, 0) } == 0;
+        // SAFETY: plain numbers; signal 0 only checks whether the process exists.
+        let exists = unsafe { libc::kill(noted.pid, 0) } == 0;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, noted.port));
-        (there
+        (exists
             && works_in(noted.pid, &self.0.data)
             && TcpStream::connect_timeout(&address, ACCEPTS).is_ok())
         .then_some(noted)
     }
 
-    /// What `postmaster.pid` says: the process id on its first line, the port on its fourth.
+    /// The contents of `postmaster.pid`: the process id on its first line, the port on its fourth.
     fn noted(&self) -> Option<RunningServer> {
         let text = fs::read_to_string(self.0.data.join("postmaster.pid")).ok()?;
         let mut lines = text.lines().map(str::trim);
@@ -203,7 +205,8 @@ impl PersistentCluster {
     }
 }
 
-/// Whether a process works in a folder, as a postmaster does in its data directory. Where the system does not tell, it may.
+/// Whether a process's working directory is `folder`, as for a postmaster in its data directory. True if the system cannot
+/// tell.
 fn works_in(pid: libc::pid_t, folder: &Path) -> bool {
     match fs::read_link(format!("/proc/{pid}/cwd")) {
         Ok(cwd) => fs::canonicalize(folder).is_ok_and(|folder| folder == cwd),

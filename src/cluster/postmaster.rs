@@ -1,4 +1,4 @@
-//! The server's first process, as our child.
+//! The server's first process, as a child of this process.
 
 use crate::error::{Error, Kind, Result};
 use std::path::Path;
@@ -6,47 +6,47 @@ use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// How long a start may take; a recovery after an immediate stop included.
+/// How long a start may take, including recovery after an immediate shutdown.
 const START: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
-/// The postmaster did not come up; why.
+/// Why the postmaster did not start.
 pub struct StartFailure(pub String);
 
-/// A running postmaster, leashed to this process or not.
+/// A running postmaster. If leashed, it ends with this process.
 #[derive(Debug)]
 pub struct Postmaster {
     child: Child,
-    /// Dropped when the server has ended: lets the thread that spawned it go.
+    /// Dropped when the server has ended; this ends the thread that spawned it.
     _spawner: mpsc::Sender<()>,
 }
 
 impl Postmaster {
     /// Spawns the command.
     ///
-    /// Linux sends the parent-death signal when the *thread* that spawned the child ends, so a thread that does nothing
-    /// else spawns it and lives as long as it does.
+    /// Linux sends the parent-death signal when the *thread* that spawned the child ends. A separate thread therefore spawns
+    /// it and lives as long as the server.
     ///
     /// # Errors
-    /// When the program cannot be started.
+    /// The program cannot be started.
     pub fn spawn(mut command: Command, leashed: bool) -> Result<Postmaster> {
         if leashed {
             die_with_us(&mut command);
         }
         let failed =
-            |e: std::io::Error| Error::new(Kind::Io, "cannot start `postgres`").with_source(e);
+            |e: std::io::Error| Error::new(Kind::Io, "failed to start `postgres`").with_source(e);
         let (spawner, end) = mpsc::channel::<()>();
-        let (tell, told) = mpsc::sync_channel(1);
+        let (sender, receiver) = mpsc::sync_channel(1);
         std::thread::Builder::new()
             .name("postmaster".into())
             .spawn(move || {
-                let _ = tell.send(command.spawn());
+                let _ = sender.send(command.spawn());
                 let _ = end.recv();
             })
             .map_err(failed)?;
-        let child = told
+        let child = receiver
             .recv()
-            .map_err(|_| Error::new(Kind::Bug, "the thread that starts `postgres` is gone"))?
+            .map_err(|_| Error::new(Kind::Bug, "the thread that starts `postgres` ended"))?
             .map_err(failed)?;
         Ok(Postmaster {
             child,
@@ -58,8 +58,8 @@ impl Postmaster {
         self.child.id()
     }
 
-    /// Waits until the server accepts connections: it writes `ready` on the eighth line of `postmaster.pid`, which is
-    /// what `pg_ctl --wait` looks at, too.
+    /// Waits until the server accepts connections. It then writes `ready` on the eighth line of `postmaster.pid`, which
+    /// `pg_ctl --wait` reads, too.
     pub fn wait_until_ready(&mut self, data: &Path) -> Result<(), StartFailure> {
         let started = Instant::now();
         let pid = self.pid().to_string();
@@ -85,11 +85,11 @@ impl Postmaster {
         let Ok(pid) = libc::pid_t::try_from(self.child.id()) else {
             return;
         };
-        // SAFETY: kill takes plain numbers; the child is ours and not yet reaped, so its id is still its own.
+        // SAFETY: kill takes plain numbers; the child is ours and not reaped yet, so no other process has its id.
         unsafe { libc::kill(pid, signal) };
     }
 
-    /// Sends the signal and waits for the end; whether it came in time.
+    /// Sends the signal and waits for the server to end. Returns whether it ended in time.
     pub fn end(&mut self, signal: libc::c_int, patience: Duration) -> bool {
         let started = Instant::now();
         if matches!(self.child.try_wait(), Ok(None)) {
@@ -104,11 +104,11 @@ impl Postmaster {
         true
     }
 
-    /// Forgets the server without ending it; only sensible when it is not leashed.
+    /// Drops the handle without stopping the server; only for a server that is not leashed.
     pub fn release(self) {}
 }
 
-/// Asks Linux to send the child SIGQUIT (PostgreSQL's immediate shutdown) when we die, however we die.
+/// Makes Linux send the child SIGQUIT (PostgreSQL's immediate shutdown) when this process ends, for whatever reason.
 #[cfg(target_os = "linux")]
 fn die_with_us(command: &mut Command) {
     use std::os::unix::process::CommandExt;

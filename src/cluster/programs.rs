@@ -1,17 +1,17 @@
-//! Where PostgreSQL's server programs are on this machine.
+//! Finds PostgreSQL's server programs on this machine.
 
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The oldest major version that is looked for.
+/// The oldest supported major version.
 pub const OLDEST: u32 = 14;
 
-/// Overrides the search: the folder that holds `postgres` and `initdb`.
+/// Overrides the search: the folder with `postgres` and `initdb`.
 pub const OVERRIDE: &str = "DAYHAUL_PG_BIN";
 
-/// Folders whose children are installations, as (parent, what a child's name starts with, what follows it).
+/// Parent folders of installations, as (parent, prefix of the child's name, path below the child).
 const USUAL: [(&str, &str, &str); 10] = [
     ("/usr/lib/postgresql", "", "bin"), // Debian, Ubuntu
     ("/usr", "pgsql-", "bin"),          // PGDG on Fedora, RHEL
@@ -25,7 +25,7 @@ const USUAL: [(&str, &str, &str); 10] = [
     ("/usr/local", "pgsql", "bin"), // built from source
 ];
 
-/// PostgreSQL's server programs, of one version.
+/// PostgreSQL's server programs of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Programs {
     bin: PathBuf,
@@ -33,11 +33,11 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Finds the newest server programs: `$DAYHAUL_PG_BIN` alone when it is set, else `PATH`, `pg_config --bindir` and
+    /// Finds the newest server programs: only `$DAYHAUL_PG_BIN` if it is set, otherwise `PATH`, `pg_config --bindir` and
     /// the folders that distributions and Homebrew use.
     ///
     /// # Errors
-    /// When there are none, or only ones older than [`OLDEST`]; the message says where it looked.
+    /// There are none, or only ones older than [`OLDEST`]; the message lists the places that were searched.
     pub fn find() -> Result<Programs> {
         if let Some(bin) = std::env::var_os(OVERRIDE) {
             let bin = PathBuf::from(bin);
@@ -45,7 +45,7 @@ impl Programs {
                 .filter(|p| p.version >= OLDEST)
                 .ok_or_else(|| {
                     Error::config(format!(
-                        "`${OVERRIDE}` is `{}`, which holds no `postgres` and `initdb` of version {OLDEST} or newer",
+                        "`${OVERRIDE}` is `{}`, which does not contain `postgres` and `initdb` of version {OLDEST} or newer",
                         bin.display()
                     ))
                 });
@@ -62,7 +62,7 @@ impl Programs {
     /// Finds the server programs of one major version, in the same places.
     ///
     /// # Errors
-    /// When there are none.
+    /// There are none.
     pub fn find_version(version: u32) -> Result<Programs> {
         let named = std::env::var_os(OVERRIDE).map(PathBuf::from);
         let folders = named.into_iter().chain(candidates());
@@ -71,13 +71,13 @@ impl Programs {
             .find(|programs| programs.version == version)
             .ok_or_else(|| {
                 Error::config(format!(
-                    "no server programs of PostgreSQL {version} are here any more, which made this cluster"
+                    "this cluster needs PostgreSQL {version}, whose server programs are no longer installed"
                 ))
-                .with_hint(format!("install them, or point `{OVERRIDE}` at their folder"))
+                .with_hint(format!("install them, or set `{OVERRIDE}` to their folder"))
             })
     }
 
-    /// The programs in this folder, when `postgres` and `initdb` are there and run.
+    /// The programs in this folder, if it has `postgres` and `initdb` and `postgres` runs.
     fn in_folder(bin: &Path) -> Option<Programs> {
         if !bin.join("initdb").is_file() {
             return None;
@@ -92,7 +92,7 @@ impl Programs {
         })
     }
 
-    /// The folder that holds them.
+    /// Their folder.
     pub fn bin(&self) -> &Path {
         &self.bin
     }
@@ -108,7 +108,7 @@ impl Programs {
     }
 }
 
-/// Every folder worth a look, each once.
+/// All folders to search, each once.
 fn candidates() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = std::env::var_os("PATH")
         .map(|path| std::env::split_paths(&path).collect())
@@ -142,20 +142,20 @@ fn not_found(folders: &[PathBuf]) -> Error {
         .map(|f| format!("`{}`", f.display()))
         .collect();
     let looked = if with_postgres.is_empty() {
-        "looked in `PATH`, `pg_config --bindir`, `/usr/lib/postgresql/*/bin`, `/usr/pgsql-*/bin`, `/usr/libexec/postgresql*` \
+        "searched `PATH`, `pg_config --bindir`, `/usr/lib/postgresql/*/bin`, `/usr/pgsql-*/bin`, `/usr/libexec/postgresql*` \
          and Homebrew's folders"
             .to_owned()
     } else {
         format!(
-            "found only older or incomplete ones in {}",
+            "found only older or incomplete installations in {}",
             with_postgres.join(", ")
         )
     };
     Error::config(format!(
-        "no PostgreSQL server programs of version {OLDEST} or newer (`postgres`, `initdb`): {looked}"
+        "no PostgreSQL server programs (`postgres`, `initdb`) of version {OLDEST} or newer: {looked}"
     ))
     .with_hint(format!(
-        "run it as `scripts/with-postgres dayhaul …`, which installs them, or point `{OVERRIDE}` at their folder"
+        "run `scripts/with-postgres dayhaul …`, which installs them, or set `{OVERRIDE}` to their folder"
     ))
 }
 

@@ -1,11 +1,11 @@
-//! A folder of our own for private servers and what goes with them.
+//! A temporary folder for private servers and their files.
 
 use crate::error::{Error, Kind, Result};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// A folder, closed to all others, that goes with us unless it is kept.
+/// A folder that other users cannot enter. It is removed on drop unless it is kept.
 #[derive(Debug)]
 pub struct ScratchFolder {
     path: PathBuf,
@@ -13,15 +13,15 @@ pub struct ScratchFolder {
 }
 
 impl ScratchFolder {
-    /// Makes `<dir>/<name>-<our process id>`.
+    /// Creates `<dir>/<name>-<process id>`.
     ///
     /// # Errors
-    /// It cannot be made there.
+    /// It cannot be created there.
     pub fn create(dir: &Path, name: &str) -> Result<ScratchFolder> {
         let failed = |e| {
             Error::new(
                 Kind::Io,
-                format!("cannot make a folder in `{}`", dir.display()),
+                format!("failed to create a folder in `{}`", dir.display()),
             )
             .with_source(e)
         };
@@ -38,7 +38,7 @@ impl ScratchFolder {
         &self.path
     }
 
-    /// It stays when this is dropped.
+    /// Keeps the folder when this is dropped.
     pub fn keep(&mut self) {
         self.keep = true;
     }

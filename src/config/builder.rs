@@ -1,4 +1,4 @@
-//! Checks the values of single settings and puts them together.
+//! Checks each setting's value and builds the [`Settings`].
 
 use super::quantity::{duration, size};
 use super::read::{RawSetting, RawValue, SettingOrigin};
@@ -9,10 +9,10 @@ use crate::unit::IDENTIFIER_BYTES;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Longest timeout PostgreSQL takes: its settings are 32-bit milliseconds.
+/// The longest timeout PostgreSQL accepts: its settings are 32-bit milliseconds.
 const LONGEST_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
-/// Settings on their way: what has been said so far, over the defaults.
+/// The settings read so far, over the defaults.
 pub(super) struct SettingsBuilder {
     url: Option<(String, SettingOrigin)>,
     password: Option<String>,
@@ -47,8 +47,10 @@ impl SettingsBuilder {
                 return Ok(());
             }
             RawValue::Text(text) if entry.section != "secrets" => text,
-            RawValue::List(_) => return Err("takes one value, not a list".into()),
-            RawValue::Text(_) => return Err("takes a list of texts, as in `[\"cmd:…\"]`".into()),
+            RawValue::List(_) => return Err("expected one value, not a list".into()),
+            RawValue::Text(_) => {
+                return Err("expected a list of strings, as in `[\"cmd:…\"]`".into());
+            }
         };
         if entry.section == "landing" {
             return self.landing.take(entry.key, text);
@@ -69,7 +71,7 @@ impl SettingsBuilder {
             "max_failures" => load.max_failures = count(&text, usize::MAX)?,
             "salt_file" => self.salt_file = Some(PathBuf::from(text)),
             "max_failures_per_tenant" => load.max_failures_per_tenant = count(&text, usize::MAX)?,
-            other => return Err(format!("`{other}` is not read anywhere")),
+            other => return Err(format!("unknown key `{other}`")),
         }
         Ok(())
     }
@@ -77,7 +79,7 @@ impl SettingsBuilder {
     pub(super) fn finish(self) -> Result<Settings> {
         let (url, url_place) = self.url.ok_or_else(|| {
             Error::config("no warehouse is configured").with_hint(format!(
-                "write `[warehouse]` with `url = \"postgresql://…\"` into {DEFAULT_FILE}, or set {}",
+                "set `url = \"postgresql://…\"` in `[warehouse]` of {DEFAULT_FILE}, or set {}",
                 keys::variable("warehouse", "url")
             ))
         })?;
@@ -96,7 +98,7 @@ impl SettingsBuilder {
                 reader_role: self.reader_role,
             },
             load: self.load,
-            // A laptop lands nothing, whatever the environment says for the warehouse.
+            // A laptop lands nothing, even if the environment enables landing for the warehouse.
             landing: match self.salt_file {
                 None => self.landing.check()?,
                 Some(_) => LandingSettings::default(),
@@ -109,7 +111,9 @@ impl SettingsBuilder {
 
 fn role(text: String) -> Result<String, String> {
     if text.is_empty() || text.len() > IDENTIFIER_BYTES || text.contains('\0') {
-        return Err(format!("a role's name has 1 to {IDENTIFIER_BYTES} bytes"));
+        return Err(format!(
+            "a role name must have 1 to {IDENTIFIER_BYTES} bytes"
+        ));
     }
     if text.starts_with("pg_") || ["public", "none"].contains(&text.as_str()) {
         return Err(format!("PostgreSQL reserves the role name `{text}`"));
@@ -120,7 +124,7 @@ fn role(text: String) -> Result<String, String> {
 fn count(text: &str, most: usize) -> Result<usize, String> {
     match text.trim().parse() {
         Ok(n) if (1..=most).contains(&n) => Ok(n),
-        _ if most == usize::MAX => Err(format!("`{text}` is not a whole number from 1 up")),
+        _ if most == usize::MAX => Err(format!("`{text}` is not a whole number of at least 1")),
         _ => Err(format!("`{text}` is not a whole number from 1 to {most}")),
     }
 }
@@ -135,7 +139,7 @@ fn window_bytes(text: &str) -> Result<usize, String> {
 fn timeout(text: &str, least: Duration) -> Result<Duration, String> {
     match duration(text)? {
         d if d > LONGEST_TIMEOUT => Err(format!(
-            "`{text}` is longer than the 24 days PostgreSQL takes"
+            "`{text}` is longer than PostgreSQL's limit of 24 days"
         )),
         d if d < least => Err(format!("`{text}` is shorter than {least:?}")),
         d => Ok(d),

@@ -1,6 +1,6 @@
 //! Every configuration key, and the environment variable that overrides it.
 
-/// Every key there is, by section.
+/// All keys, by section.
 pub const KEYS: [(&str, &[&str]); 5] = [
     (
         "warehouse",
@@ -25,10 +25,10 @@ pub const KEYS: [(&str, &[&str]); 5] = [
     ("laptop", &["salt_file"]),
 ];
 
-/// Keys that are true or false.
+/// Boolean keys.
 pub const SWITCHES: [(&str, &str); 1] = [("landing", "enabled")];
 
-/// Variables of this name that are no configuration keys.
+/// `DAYHAUL_…` variables that are not configuration keys.
 pub const OTHER_VARIABLES: [&str; 3] = ["DAYHAUL_CONFIG", "DAYHAUL_PG_BIN", "DAYHAUL_LOG"];
 
 /// The variable that overrides a key.

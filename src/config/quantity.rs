@@ -1,11 +1,11 @@
-//! Durations and sizes as PostgreSQL's own settings write them: `100ms`, `5 min`, `16MB`.
+//! Durations and sizes in the notation of PostgreSQL's settings: `100ms`, `5 min`, `16MB`.
 
 use std::time::Duration;
 
 /// Reads a duration with its unit: `us`, `ms`, `s`, `min`, `h` or `d`. A bare `0` needs none.
 ///
 /// # Errors
-/// Says what to write.
+/// The text is not a duration or size; the message shows the notation.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || {
         format!(
@@ -32,7 +32,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Reads a size in bytes: `kB`/`KiB`, `MB`/`MiB`, `GB`/`GiB`, all powers of 1024 as in PostgreSQL, or plain bytes with `B`.
 ///
 /// # Errors
-/// Says what to write.
+/// The text is not a duration or size; the message shows the notation.
 pub fn size(text: &str) -> Result<usize, String> {
     let wrong =
         || format!("`{text}` is not a size: write a number and B, kB, MB or GB, as in `16MB`");

@@ -1,4 +1,4 @@
-//! The configuration as it was written: which keys, with which values, and where they stand.
+//! Reads keys and values from the file and the environment, with the location of each.
 
 use super::keys::{KEYS, OTHER_VARIABLES, SWITCHES, all_variables, prefix, variable};
 use crate::error::{Error, Result};
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-/// Where a value stands.
+/// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettingOrigin {
-    /// A file, and the line in it, from 1.
+    /// A file and a line number, from 1.
     File(PathBuf, usize),
     /// An environment variable.
     Variable(String),
@@ -46,13 +46,13 @@ pub struct RawSetting {
 /// Reads a configuration file.
 ///
 /// # Errors
-/// What is not TOML, an unknown section or key, or a value that is neither text, a whole number nor a list of texts;
-/// all with their line. The text of the file is never quoted: it may hold what should not be there.
+/// The file is not TOML, a section or key is unknown, or a value has the wrong type; each with its line. The file's
+/// text is never quoted, because it may contain a password by mistake.
 pub fn from_file(path: &Path, text: &str) -> Result<Vec<RawSetting>> {
     let at = |offset: usize| SettingOrigin::File(path.to_owned(), line_of(text, offset));
     let table = DeTable::parse(text).map_err(|e| {
         let place = at(e.span().map_or(0, |span| span.start));
-        Error::config(format!("not TOML: {}", e.message())).at(place.to_string())
+        Error::config(format!("invalid TOML: {}", e.message())).at(place.to_string())
     })?;
     let mut entries = Vec::new();
     for (section, keys) in table.get_ref() {
@@ -68,7 +68,7 @@ pub fn from_file(path: &Path, text: &str) -> Result<Vec<RawSetting>> {
         })?;
         let DeValue::Table(keys) = keys.get_ref() else {
             return Err(
-                Error::config(format!("`{name}` is a section: write `[{name}]`"))
+                Error::config(format!("`{name}` is a section: write it as `[{name}]`"))
                     .at(place.to_string()),
             );
         };
@@ -88,7 +88,7 @@ pub fn from_file(path: &Path, text: &str) -> Result<Vec<RawSetting>> {
                 key,
                 value: value_of(known.0, key, value).ok_or_else(|| {
                     Error::config(format!(
-                        "`{key}` is a {} here; it takes {}",
+                        "`{key}` is of type {}; expected {}",
                         value.get_ref().type_str(),
                         takes(known.0, key)
                     ))
@@ -101,10 +101,10 @@ pub fn from_file(path: &Path, text: &str) -> Result<Vec<RawSetting>> {
     Ok(entries)
 }
 
-/// Reads the `DAYHAUL_<SECTION>_<KEY>` variables; an empty one counts as not set.
+/// Reads the `DAYHAUL_<SECTION>_<KEY>` variables. An empty one counts as unset.
 ///
 /// # Errors
-/// A variable of a known section whose key is unknown.
+/// A variable names a known section and an unknown key.
 pub fn from_environment(
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Vec<RawSetting>> {
@@ -123,7 +123,7 @@ pub fn from_environment(
                 Some(meant) => {
                     error.with_hint(format!("did you mean `{}`?", variable(section, meant)))
                 }
-                None => error.with_hint(format!("known are: {}", all_variables(section, keys))),
+                None => error.with_hint(format!("known names: {}", all_variables(section, keys))),
             }
         })?;
         if text.is_empty() {
@@ -147,11 +147,11 @@ pub fn from_environment(
 
 fn takes(section: &str, key: &str) -> &'static str {
     if section == "secrets" {
-        "a list of texts"
+        "a list of strings"
     } else if SWITCHES.contains(&(section, key)) {
         "true or false"
     } else {
-        "a text in quotes or a whole number"
+        "a quoted string or a whole number"
     }
 }
 
@@ -160,7 +160,7 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Cl
     match nearest(name, known.clone()) {
         Some(meant) => error.with_hint(format!("did you mean `{meant}`?")),
         None => error.with_hint(format!(
-            "known are: {}",
+            "known names: {}",
             known.collect::<Vec<_>>().join(", ")
         )),
     }
@@ -185,7 +185,7 @@ fn texts(items: &DeArray<'_>) -> Option<Vec<String>> {
         .collect()
 }
 
-/// A list in a variable: TOML's `["a", "b"]`, or one text as it stands.
+/// A list in a variable: TOML's `["a", "b"]`, or a single item without brackets.
 fn list_of(text: &str) -> Result<Vec<String>> {
     if !text.trim_start().starts_with('[') {
         return Ok(vec![text.to_owned()]);

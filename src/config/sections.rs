@@ -5,24 +5,24 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::time::Duration;
 
-/// `[warehouse]`: the one database that everything is hauled into.
+/// `[warehouse]`: the database that all tenants are loaded into.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Warehouse {
     /// A libpq connection string, URL or `key=value`. Required; has no default.
     pub url: String,
-    /// Where `url` stands: in a file it may hold no password.
+    /// Where `url` was set. In a file it must not contain a password.
     pub url_place: SettingOrigin,
-    /// A reference to the password (`env:NAME`, `file:PATH`, `cmd:COMMAND`, `pgpass`), not the password. Default: none;
-    /// `PGPASSWORD` and `.pgpass` are then looked at, as libpq does.
+    /// A reference to the password (`env:NAME`, `file:PATH`, `cmd:COMMAND`, `pgpass`), not the password itself. Default:
+    /// none; `PGPASSWORD` and `.pgpass` are then used, as libpq does.
     pub password: Option<String>,
-    /// The role that owns schemas, tables, views and the catalog. Default `wh_admin`. May equal the login.
+    /// The role that owns schemas, tables, views and the catalog. Default `wh_admin`. Can be the login role.
     pub owner_role: String,
-    /// The role that readers are members of. Default `wh_reader`.
+    /// The role that all readers are members of. Default `wh_reader`.
     pub reader_role: String,
 }
 
 impl fmt::Debug for Warehouse {
-    /// Without what may hold a password, by right (a URL in the environment) or by mistake.
+    /// Leaves out fields that may contain a password, on purpose (a URL in the environment) or by mistake.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Warehouse")
             .field("url_place", &self.url_place)
@@ -32,42 +32,42 @@ impl fmt::Debug for Warehouse {
     }
 }
 
-/// `[load]`: how hard to pull, and when to give up.
+/// `[load]`: concurrency, buffer sizes and limits of a load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Load {
-    /// Windows in flight at once, over all tenants; each takes one connection to a source and one to the warehouse.
+    /// Windows loaded at once, over all tenants. Each takes one connection to a source and one to the warehouse.
     /// Default 4: enough to hide the sources' planning time, few enough for a small warehouse.
     pub jobs: usize,
-    /// Windows in flight at once per source server (`host:port`), since tenants share servers that have other work.
+    /// Windows loaded at once per source server (`host:port`): tenants share servers, and those serve other work, too.
     /// Default 2.
     pub per_server: usize,
-    /// Bytes of tuples that one window aims at and may buffer; `jobs` × this is the memory of all buffers.
+    /// Target size of one window in bytes of tuples, and the limit of its buffer. All buffers together take `jobs` × this.
     /// Default 16 MiB.
     pub window_bytes: usize,
-    /// How long one window's query may run at the source. Default 1 h: longer than any sane window, short enough that a
-    /// query waiting behind a forgotten lock ends the same night. `0` is no limit, as in PostgreSQL.
+    /// How long one window's query may run at the source. Default 1 h: longer than any reasonable window, short enough that
+    /// a query waiting for a forgotten lock ends the same night. `0` means no limit, as in PostgreSQL.
     pub statement_timeout: Duration,
-    /// A COPY that moved no byte for so long is given up and retried. Default 5 min: first bytes of a sorted or
-    /// aggregated query take a while.
+    /// A COPY that moves no bytes for this long is canceled and retried. Default 5 min: a query that sorts or aggregates
+    /// takes a while to return its first bytes.
     pub stall_timeout: Duration,
-    /// How long DDL in the warehouse waits for a lock before it steps back and tries again. Default 100 ms, because
-    /// readers queue behind a waiting ACCESS EXCLUSIVE request.
+    /// How long DDL in the warehouse waits for a lock before it backs off and retries. Default 100 ms, because readers queue
+    /// behind a waiting ACCESS EXCLUSIVE request.
     pub lock_timeout: Duration,
-    /// How long a fold waits for readers whose snapshot is older than what it is about to reveal; then it leaves
-    /// everything as it is, and the next run tries again. Default 60 s: most queries are over by then, and a run that
-    /// waits holds its pairs.
+    /// How long a fold waits for readers whose snapshot is older than the tables it is about to reveal. Then it changes
+    /// nothing, and the next run tries again. Default 60 s: most queries end within that time, and a waiting run keeps
+    /// its pairs locked.
     pub barrier_timeout: Duration,
-    /// Failed units in a row, over all tenants, after which the rest is not tried. Default 100: the warehouse, or the
-    /// network, is at fault then.
+    /// Consecutive failed units, over all tenants, after which the rest is not tried. Default 100: by then the warehouse or
+    /// the network is the likely cause.
     pub max_failures: usize,
-    /// Failed units in a row of one tenant after which its rest is not tried. Default 20.
+    /// Consecutive failed units of one tenant after which its remaining units are not tried. Default 20.
     pub max_failures_per_tenant: usize,
 }
 
-/// `[secrets]`: which references that stand in the catalog this host follows.
+/// `[secrets]`: which of the catalog's references this host resolves.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Secrets {
-    /// `cmd:` and `file:` references of tenants, written exactly as in the catalog. Default: none. Whoever can write the
+    /// `cmd:` and `file:` references of tenants, exactly as in the catalog. Default: none, since anyone who can write to the
     /// catalog could otherwise run a command here.
     pub allow: Vec<String>,
 }
@@ -88,13 +88,13 @@ impl Default for Load {
     }
 }
 
-/// `[landing]`: where days are kept as Parquet, and whether every load keeps them. Credentials of object stores are not
-/// configuration: they come from the environment variables that the stores' own tools read.
+/// `[landing]`: where days are stored as Parquet, and whether every load stores them. Object store credentials are not set
+/// here: they come from the environment variables that the stores' own tools read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LandingSettings {
     /// `file:///…`, `s3://…`, `gs://…` or `az://…`. Default: none.
     pub url: Option<String>,
-    /// Land what `backfill`, `sync` and `refresh` load, without being told by `--land`. Default false.
+    /// Whether `backfill`, `sync` and `refresh` land the days they load without `--land`. Default false.
     pub enabled: bool,
 }
 
@@ -109,18 +109,18 @@ impl LandingSettings {
                     _ => return Err(format!("`{text}` is neither true nor false")),
                 }
             }
-            other => return Err(format!("`{other}` is not read anywhere")),
+            other => return Err(format!("unknown key `{other}`")),
         }
         Ok(())
     }
 
     /// # Errors
-    /// Landing is switched on without a place.
+    /// Landing is enabled without a URL.
     pub(super) fn check(self) -> Result<LandingSettings> {
         if self.enabled && self.url.is_none() {
             return Err(
-                Error::config("`landing.enabled` is true, and `landing.url` is not set").with_hint(
-                    "write `url = \"file:///…\"` (or s3://, gs://, az://) into `[landing]`, or set DAYHAUL_LANDING_URL",
+                Error::config("`landing.enabled` is true, but no landing URL is configured").with_hint(
+                    "set `url = \"file:///…\"` (or s3://, gs://, az://) in `[landing]`, or set DAYHAUL_LANDING_URL",
                 ),
             );
         }

@@ -1,12 +1,12 @@
--- Fills foodlogstats_source.sql's tables with data that look like a chain of kitchens, the same for the same arguments.
+-- Fills the tables of foodlogstats_source.sql with data like that of a chain of kitchens. The same arguments give the same data.
 -- Dayhaul's demo runs it; so does
 --   psql -v seed=1 -v first_day=2024-01-01 -v days=366 -v rows=4180 -f foodlogstats_fill.sql
--- A row is made of its day, its number in that day and the seed alone: more days or an earlier start change no day that
--- is there. Kitchens five hours behind UTC serve from noon to eleven at night, so a service crosses midnight UTC.
+-- A row depends only on its day, its number within the day and the seed, so more days or an earlier start do not change
+-- existing days. Kitchens five hours behind UTC serve from noon to eleven at night, so a service crosses midnight UTC.
 
 BEGIN;
 
--- Five foreign keys for each of a million rows take longer than the rows; what is made here holds them.
+-- Checking five foreign keys for each of a million rows takes longer than inserting them. The generated rows are valid.
 SET LOCAL session_replication_role = replica;
 
 INSERT INTO phood_region
@@ -49,7 +49,7 @@ INSERT INTO phood_pan
 SELECT n, 'Pan ' || n, (180 + n * 145)::numeric / 1000
 FROM generate_series(1, 25) AS n;
 
--- Each item stands on three menus, at one station or two.
+-- Each item is on three menus, at one or two stations.
 INSERT INTO phood_menuitem
 SELECT (item - 1) * 3 + menu, (ARRAY['Breakfast', 'Lunch', 'Dinner'])[menu], item,
        (ARRAY['Grill', 'Salad bar', 'Deli', 'Soup', 'Dessert', 'Main line'])[1 + (item + CASE WHEN menu = 3 AND item % 3 = 0 THEN 1 ELSE 0 END) % 6]
@@ -82,7 +82,7 @@ FROM (
     FROM (
         SELECT day::bigint * 10000000 + number AS id, number, timestamptz '2000-01-01 00:00:00+00' + day * interval '24 hours' AS midnight
         FROM generate_series(date :'first_day' - date '2000-01-01', date :'first_day' - date '2000-01-01' + :days - 1) AS day,
-             -- Two days in thirteen are a third quieter or busier.
+             -- Of thirteen days, one has 30 % fewer rows and one 30 % more.
              generate_series(0::bigint, :rows * CASE day % 13 WHEN 4 THEN 7 WHEN 9 THEN 13 ELSE 10 END / 10 - 1) AS number
     ) AS numbered
 ) AS hashed;

@@ -1,4 +1,4 @@
--- A kitchen's food waste log as a web application keeps it: the source that templates/foodlogstats.sql reads.
+-- A kitchen's food waste log as a web application stores it: the source of templates/foodlogstats.sql.
 
 CREATE TABLE phood_region (
     id   bigint PRIMARY KEY,

@@ -1,4 +1,4 @@
-//! How a column lands: PostgreSQL type → Arrow type, without loss or not at all.
+//! How a column lands: PostgreSQL types as Arrow types, without loss. A type that would lose something is refused.
 //!
 //! | PostgreSQL | Arrow | Parquet's logical type |
 //! |---|---|---|
@@ -7,7 +7,7 @@
 //! | real, double precision | Float32, Float64 | |
 //! | numeric(p,s), p ≤ 38 | Decimal128(p,s) | DECIMAL |
 //! | numeric(p,s), p ≤ 76 | Decimal256(p,s) | DECIMAL |
-//! | numeric | what the column says: `land = "decimal(p,s)"`, `"text"`, `"double"` | DECIMAL, STRING, none |
+//! | numeric | as the column declares: `land = "decimal(p,s)"`, `"text"`, `"double"` | DECIMAL, STRING, none |
 //! | text, varchar, name | Utf8 | STRING |
 //! | bytea | Binary | |
 //! | date | Date32 | DATE |
@@ -20,10 +20,11 @@
 //! | inet, cidr | Utf8, as PostgreSQL prints it | STRING |
 //! | one-dimensional array of these | List, item nullable | LIST |
 //!
-//! Every column is nullable. An interval has three parts because none of them can be told from another: a month has no
-//! fixed number of days, nor a day of hours. Parquet's own INTERVAL holds milliseconds only, and Spark does not read it.
+//! Every column is nullable. An interval has three parts because none can be computed from another: a month has no fixed
+//! number of days, nor a day a fixed number of hours. Parquet's own INTERVAL has only milliseconds, and Spark cannot read
+//! it.
 //!
-//! Not supported: timetz, macaddr, macaddr8, numeric(p,s) with p > 76. They are refused with the cast to write.
+//! Not supported: timetz, macaddr, macaddr8, numeric(p,s) with p > 76. They are refused with a cast to use instead.
 
 use super::{Column, Modifier, PgType, Scalar};
 use crate::error::{Error, Kind, Result};
@@ -32,23 +33,23 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use std::fmt;
 use std::sync::Arc;
 
-/// Most digits of a Decimal128.
+/// Maximum digits of a Decimal128.
 pub const DECIMAL128_DIGITS: u8 = 38;
 
-/// Most digits of a Decimal256, and so of any decimal that lands.
+/// Maximum digits of a Decimal256, and of any decimal that lands.
 pub const DECIMAL256_DIGITS: u8 = 76;
 
-/// What a list's values are called: Parquet's own word, which every engine knows.
+/// The field name of a list's values. It is Parquet's standard name, which every engine knows.
 const LIST_ITEM: &str = "element";
 
-/// How a numeric without precision lands: its digits have no bound, so the template must say.
+/// How a numeric without precision lands. Its digits are unlimited, so the template must declare it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LandAs {
-    /// A value that does not fit is an error. The number of zeros behind its last digit is lost.
+    /// A value that does not fit is an error. Trailing zeros are lost.
     Decimal {
-        /// Digits in all, 1 to 76.
+        /// Total digits, 1 to 76.
         precision: u8,
-        /// Digits behind the point, 0 to `precision`.
+        /// Digits after the decimal point, 0 to `precision`.
         scale: i8,
     },
     /// Every digit as PostgreSQL prints it, `NaN` and `Infinity` too.
@@ -61,7 +62,7 @@ impl LandAs {
     /// Reads `decimal(p,s)`, `text` or `double`.
     ///
     /// # Errors
-    /// Anything else, and what may be written.
+    /// The text is anything else.
     pub fn parse(text: &str) -> Result<LandAs> {
         let compact: String = text.split_whitespace().collect();
         let land = match compact.to_ascii_lowercase().as_str() {
@@ -74,7 +75,7 @@ impl LandAs {
         };
         land.ok_or_else(|| {
             Error::config(format!(
-                "`land = \"{text}\"` is not known: write \"decimal(p,s)\" with 1 ≤ p ≤ {DECIMAL256_DIGITS} and \
+                "`land = \"{text}\"` is invalid: write \"decimal(p,s)\" with 1 ≤ p ≤ {DECIMAL256_DIGITS} and \
                  0 ≤ s ≤ p, \"text\" or \"double\""
             ))
         })
@@ -93,7 +94,7 @@ fn decimal(arguments: &str) -> Option<LandAs> {
 }
 
 impl fmt::Display for LandAs {
-    /// As [`LandAs::parse`] takes it.
+    /// As [`LandAs::parse`] reads it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LandAs::Decimal { precision, scale } => write!(f, "decimal({precision},{scale})"),
@@ -112,7 +113,7 @@ struct Refusal {
 /// The Arrow schema of a template's columns, in their order.
 ///
 /// # Errors
-/// [`Kind::Refused`], naming every column that cannot land and what to write for the first of them.
+/// [`Kind::Refused`], with every column that cannot land and what to write for the first of them.
 pub fn arrow_schema(columns: &[Column]) -> Result<SchemaRef> {
     let mut fields = Vec::with_capacity(columns.len());
     let mut refused = Vec::new();
@@ -137,10 +138,9 @@ pub fn arrow_schema(columns: &[Column]) -> Result<SchemaRef> {
     .with_hint(first.instead.clone()))
 }
 
-/// Whether the landed columns hold everything the warehouse's do, so that restored rows have the digest of the original.
+/// Whether the landed columns keep everything, so that restored rows have the original digest.
 ///
-/// False when a numeric without precision lands as decimal or double: how many zeros stood behind its last digit is
-/// lost.
+/// False when a numeric without precision lands as decimal or double, which loses trailing zeros.
 pub fn is_exact(columns: &[Column]) -> bool {
     columns.iter().all(|column| {
         !(is_unbounded(column.ty)
@@ -148,7 +148,7 @@ pub fn is_exact(columns: &[Column]) -> bool {
     })
 }
 
-/// Whether a type is numeric without precision, or an array of it: only then a column says how it lands.
+/// Whether a type is numeric without precision, or an array of it. Only such a column has `land`.
 pub(crate) fn is_unbounded(ty: PgType) -> bool {
     ty.scalar == Scalar::Numeric && ty.modifier == Modifier::None
 }
@@ -220,7 +220,7 @@ fn numeric(column: &Column) -> Result<DataType, Refusal> {
                 _ => Err(Refusal {
                     why: column.ty.to_string(),
                     instead: format!(
-                        "a decimal has at most {DECIMAL256_DIGITS} digits: declare fewer, or \
+                        "a decimal has at most {DECIMAL256_DIGITS} digits: declare fewer, or write \
                          `{name} = {{ type = \"numeric\", land = \"text\" }}`"
                     ),
                 }),
@@ -232,8 +232,8 @@ fn numeric(column: &Column) -> Result<DataType, Refusal> {
         (_, None) => Err(Refusal {
             why: format!("{} without precision", column.ty),
             instead: format!(
-                "say how it lands: `{name} = {{ type = \"{}\", land = \"decimal(20,6)\" }}`, or `land = \"text\"` \
-                 (every digit), or `land = \"double\"` (the nearest)",
+                "declare how it lands: `{name} = {{ type = \"{}\", land = \"decimal(20,6)\" }}`, or `land = \"text\"` \
+                 (every digit), or `land = \"double\"` (the nearest double)",
                 column.ty
             ),
         }),

@@ -1,5 +1,5 @@
-//! How a column is masked where its rows leave for somebody's laptop: which masks there are, and which types they take.
-//! Pure; the SQL of each mask is the template's business.
+//! How a column is masked when its rows are copied to a laptop: the masks, and the types each supports. The SQL of each
+//! mask is in `template`.
 
 use super::{Modifier, PgType, Scalar};
 use crate::error::{Error, Result};
@@ -9,17 +9,17 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Hexadecimal digits of a hash in a text column.
 pub const HASH_DIGITS: u32 = 32;
 
-/// Fewer digits than these (64 bits) would make two values one.
+/// With fewer digits (64 bits), different values could get the same hash.
 const LEAST_DIGITS: u32 = 16;
 
-/// What stands in the place of a column's values.
+/// What replaces a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mask {
-    /// The same for the same value, another one for another value, and of the same type.
+    /// Equal values stay equal, different values stay different; the type stays the same.
     Hash,
-    /// Nothing.
+    /// NULL.
     Null,
-    /// Something of the same kind: a name, a number of as many digits, a day of the same year.
+    /// A value of the same kind: a name, a number with as many digits, a day in the same year.
     Fake,
 }
 
@@ -27,16 +27,17 @@ impl Mask {
     /// # Errors
     /// Anything but `hash`, `null` and `fake`.
     pub fn parse(text: &str) -> Result<Mask> {
-        match text {
-            "hash" => Ok(Mask::Hash),
-            "null" => Ok(Mask::Null),
-            "fake" => Ok(Mask::Fake),
-            _ => Err(Error::config(format!("`{text}` is no mask"))
-                .with_hint("the masks are \"hash\", \"null\" and \"fake\"")),
-        }
+        let known = [Mask::Hash, Mask::Null, Mask::Fake];
+        known
+            .into_iter()
+            .find(|mask| mask.as_str() == text)
+            .ok_or_else(|| {
+                Error::config(format!("`{text}` is not a mask"))
+                    .with_hint("the masks are \"hash\", \"null\" and \"fake\"")
+            })
     }
 
-    /// As it stands in a template.
+    /// As written in a template.
     pub fn as_str(self) -> &'static str {
         match self {
             Mask::Hash => "hash",
@@ -45,12 +46,12 @@ impl Mask {
         }
     }
 
-    /// Whether two different values stay two different values.
+    /// Whether different values stay different.
     pub fn keeps_apart(self) -> bool {
         self == Mask::Hash
     }
 
-    /// Why a type cannot be masked so, with what to write instead; `None` when it can.
+    /// What to write instead, when a type cannot have this mask; `None` when it can.
     pub fn refusal(self, ty: PgType) -> Option<&'static str> {
         use Scalar::{
             Bool, Bytea, Date, Float4, Float8, Inet, Int2, Int4, Int8, Json, Jsonb, Name, Numeric,
@@ -60,15 +61,15 @@ impl Mask {
             return None;
         }
         if ty.array {
-            return Some("an array is masked as a whole: write `mask = \"null\"`");
+            return Some("an array can only be masked as a whole: write `mask = \"null\"`");
         }
         match (self, ty.scalar) {
             (Mask::Hash, Varchar) if too_short(ty) => {
-                Some("a hash needs 16 characters: declare `varchar(16)`, longer or `text`")
+                Some("a hash needs 16 characters: declare at least `varchar(16)`, or `text`")
             }
             (Mask::Hash, Text | Varchar | Name | Bytea | Uuid | Int2 | Int4 | Int8) => None,
             (Mask::Hash, Numeric) => Some(
-                "a hash is made of text, bytes, uuid or integers: declare `bigint` or `text`, or write `mask = \"fake\"`",
+                "only text, bytes, uuid and integers can be hashed: declare `bigint` or `text`, or write `mask = \"fake\"`",
             ),
             (Mask::Hash, Float4 | Float8 | Date | Time | Timestamp | Timestamptz | Inet) => {
                 Some("write `mask = \"fake\"` or `mask = \"null\"`")
@@ -79,9 +80,9 @@ impl Mask {
                 | Timestamp | Timestamptz | Inet,
             ) => None,
             (Mask::Fake, Uuid | Bytea | Name) => Some("write `mask = \"hash\"`"),
-            (_, Bool) => Some("of two values either tells the other: write `mask = \"null\"`"),
+            (_, Bool) => Some("a mask of a boolean reveals the value: write `mask = \"null\"`"),
             (_, Json | Jsonb) => Some(
-                "what is in a document is for the query to pick out (`doc->>'city'`); as a whole, write `mask = \"null\"`",
+                "extract fields in the query (`doc->>'city'`), or write `mask = \"null\"` for the whole document",
             ),
             _ => Some("write `mask = \"null\"`"),
         }
@@ -98,18 +99,18 @@ fn too_short(ty: PgType) -> bool {
     matches!(ty.modifier, Modifier::Length(n) if n < LEAST_DIGITS)
 }
 
-/// What is mixed into every hash, so that nobody finds a value by hashing guesses. 32 random bytes, kept in a file of
-/// their own; never in a database, and never shown.
+/// 32 random bytes that are mixed into every hash, so that nobody can find a value by hashing guesses. They are stored in
+/// a separate file, never in a database, and never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Salt([u8; 32]);
 
 impl Salt {
-    /// `bytes` come from a source that nobody can guess.
+    /// `bytes` must be random.
     pub fn new(bytes: [u8; 32]) -> Salt {
         Salt(bytes)
     }
 
-    /// Reads 64 hexadecimal digits; what is not that is not repeated.
+    /// Reads 64 hexadecimal digits. There is no error message, since it could quote the salt.
     pub fn parse(text: &str) -> Option<Salt> {
         let mut bytes = [0; 32];
         if text.len() != 64 || !text.is_ascii() {
@@ -121,12 +122,12 @@ impl Salt {
         Some(Salt(bytes))
     }
 
-    /// 64 hexadecimal digits: for its file, and for the query that is sent to a tenant.
+    /// 64 hexadecimal digits, for the salt file and for the query that is sent to a tenant.
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// 16 hexadecimal digits that tell one salt from another, and no more.
+    /// 16 hexadecimal digits that identify a salt without revealing it.
     pub fn fingerprint(&self) -> String {
         format!("{:016x}", xxh3_64(&self.0))
     }
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mask_that_makes_no_sense_for_a_type_is_refused_with_what_to_write() {
+    fn a_mask_that_does_not_fit_a_type_is_refused_with_an_alternative() {
         let refusal = |mask: Mask, ty: &str| mask.refusal(PgType::parse(ty).unwrap());
         for ty in [
             "text",
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_salt_reads_as_it_was_written_and_is_never_shown() {
+    fn a_salt_is_read_as_written_and_never_shown() {
         let salt = Salt::new(std::array::from_fn(|i| i as u8 * 7));
         assert_eq!(Salt::parse(&salt.hex()), Some(salt.clone()));
         assert_ne!(Salt::new([0; 32]).fingerprint(), salt.fingerprint());

@@ -1,11 +1,11 @@
-//! The types a template may declare, and which source types reach them without loss.
+//! The types a template can declare, and which source types convert to them without loss.
 
 use crate::error::{Error, Result};
 use std::fmt;
 
 macro_rules! scalars {
     ($($variant:ident $sql:literal $oid:literal $array_oid:literal $aliases:expr;)*) => {
-        /// A built-in type that may stand in a template, alone or as the element of an array.
+        /// A built-in type that a template can declare, alone or as the element of an array.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Scalar {
             $(#[doc = $sql] $variant,)*
@@ -14,7 +14,7 @@ macro_rules! scalars {
         impl Scalar {
             pub const ALL: &'static [Scalar] = &[$(Scalar::$variant,)*];
 
-            /// The name written into SQL, without modifier.
+            /// The name in SQL, without modifier.
             pub fn sql(self) -> &'static str {
                 match self { $(Scalar::$variant => $sql,)* }
             }
@@ -63,20 +63,42 @@ scalars! {
     Macaddr8 "macaddr8" 774 775 [];
 }
 
-/// What stands in parentheses behind a type.
+/// The part in parentheses after a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Modifier {
     None,
-    /// `varchar(n)`: at most so many characters.
+    /// `varchar(n)`: at most `n` characters.
     Length(u32),
-    /// `numeric(p,s)`: `precision` digits in all, `scale` of them behind the point.
+    /// `numeric(p,s)`: `precision` digits in total, `scale` of them after the decimal point.
     Numeric {
         precision: u16,
         scale: u16,
     },
 }
 
-/// A column's type: an allowed scalar or an array of it, and its modifier.
+impl Modifier {
+    /// Reads the `arguments` in parentheses after `scalar`, or returns what to write instead.
+    fn parse(scalar: Scalar, arguments: &str) -> Result<Modifier, &'static str> {
+        match scalar {
+            Scalar::Varchar => match arguments.parse::<u32>() {
+                Ok(n) if (1..=10_485_760).contains(&n) => Ok(Modifier::Length(n)),
+                _ => Err("the length must be from 1 to 10485760"),
+            },
+            Scalar::Numeric => numeric_modifier(arguments)
+                .ok_or("write `numeric(p,s)` with 1 ≤ p ≤ 1000 and 0 ≤ s ≤ p, or `numeric`"),
+            Scalar::Time
+            | Scalar::Timetz
+            | Scalar::Timestamp
+            | Scalar::Timestamptz
+            | Scalar::Interval => {
+                Err("a precision would round values silently: write the type without it")
+            }
+            _ => Err("this type has no modifier"),
+        }
+    }
+}
+
+/// A column's type: a supported scalar or an array of it, and its modifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PgType {
     pub scalar: Scalar,
@@ -93,10 +115,10 @@ impl PgType {
         }
     }
 
-    /// Reads a type as a person writes it: `numeric(10,2)`, `character varying(20)`, `int4[]`.
+    /// Reads a type in any common spelling: `numeric(10,2)`, `character varying(20)`, `int4[]`.
     ///
     /// # Errors
-    /// A type outside the allow-list, named with what to write instead.
+    /// The type is not supported; the message says what to write instead.
     pub fn parse(text: &str) -> Result<PgType> {
         let lower = text.trim().to_ascii_lowercase();
         let words = lower.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -105,10 +127,13 @@ impl PgType {
             None => (words, false),
         };
         if words.ends_with(']') {
-            return Err(refuse(text, "one-dimensional arrays are written `type[]`"));
+            return Err(refuse(
+                text,
+                "only one-dimensional arrays are supported: write `type[]`",
+            ));
         }
         let (base, arguments, tail) =
-            split_modifier(&words).ok_or_else(|| refuse(text, "the parentheses do not close"))?;
+            split_modifier(&words).ok_or_else(|| refuse(text, "a parenthesis is not closed"))?;
         let base = if tail.is_empty() {
             base.to_owned()
         } else {
@@ -119,38 +144,17 @@ impl PgType {
             .copied()
             .find(|s| s.sql() == base || s.aliases().contains(&base.as_str()))
             .ok_or_else(|| refuse(text, instead_of(&base)))?;
-        let modifier = match (arguments, scalar) {
-            (None, _) => Modifier::None,
-            (Some(_), _) if array => {
+        let modifier = match arguments {
+            None => Modifier::None,
+            Some(_) if array => {
                 return Err(refuse(
                     text,
-                    "PostgreSQL forwards no length or precision inside arrays: write it without",
+                    "length and precision are not supported in arrays: write it without",
                 ));
             }
-            (Some(a), Scalar::Varchar) => match a.parse::<u32>() {
-                Ok(n) if (1..=10_485_760).contains(&n) => Modifier::Length(n),
-                _ => return Err(refuse(text, "the length is a number from 1 to 10485760")),
-            },
-            (Some(a), Scalar::Numeric) => numeric_modifier(a).ok_or_else(|| {
-                refuse(
-                    text,
-                    "write `numeric(p,s)` with 1 ≤ p ≤ 1000 and 0 ≤ s ≤ p, or `numeric`",
-                )
-            })?,
-            (
-                Some(_),
-                Scalar::Time
-                | Scalar::Timetz
-                | Scalar::Timestamp
-                | Scalar::Timestamptz
-                | Scalar::Interval,
-            ) => {
-                return Err(refuse(
-                    text,
-                    "a precision would round silently: write the type without it",
-                ));
+            Some(arguments) => {
+                Modifier::parse(scalar, arguments).map_err(|why| refuse(text, why))?
             }
-            (Some(_), _) => return Err(refuse(text, "this type takes no modifier")),
         };
         Ok(PgType {
             scalar,
@@ -175,7 +179,7 @@ impl PgType {
         })
     }
 
-    /// The OID that stands for this type in `pg_type` and in binary arrays.
+    /// This type's OID in `pg_type` and in binary arrays.
     pub fn oid(&self) -> u32 {
         if self.array {
             self.scalar.array_oid()
@@ -184,7 +188,7 @@ impl PgType {
         }
     }
 
-    /// The type without length or precision, as casts and views spell it.
+    /// The type without length or precision, as used in casts and views.
     pub fn bare(&self) -> PgType {
         PgType {
             modifier: Modifier::None,
@@ -192,8 +196,9 @@ impl PgType {
         }
     }
 
-    /// Whether every value of a source column of type `from` reaches this type unchanged. Values are still checked as
-    /// they pass where a modifier narrows them; any other pair must be cast in the template, where a person sees it.
+    /// Whether every value of a source column of type `from` converts to this type unchanged. Where a modifier narrows
+    /// them, values are still checked as they are loaded. Any other pair needs a cast in the template, where it is
+    /// visible.
     pub fn takes(&self, from: &PgType) -> bool {
         use Scalar::{Cidr, Float4, Float8, Inet, Int2, Int4, Int8, Name, Numeric, Text, Varchar};
         if from.array != self.array {
@@ -214,7 +219,7 @@ impl PgType {
         )
     }
 
-    /// Whether the type can be a time column: it names a UTC day exactly.
+    /// Whether the type can be a time column: each value belongs to exactly one UTC day.
     pub fn is_time(&self) -> bool {
         !self.array
             && matches!(
@@ -225,7 +230,7 @@ impl PgType {
 }
 
 impl fmt::Display for PgType {
-    /// As `CREATE TABLE` takes it.
+    /// As written in `CREATE TABLE`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.scalar.sql())?;
         match self.modifier {
@@ -266,14 +271,14 @@ fn numeric_modifier(arguments: &str) -> Option<Modifier> {
 }
 
 fn refuse(ty: &str, instead: &str) -> Error {
-    Error::refused(format!("type `{}` cannot be hauled: {instead}", ty.trim()))
+    Error::refused(format!("type `{}` is not supported: {instead}", ty.trim()))
 }
 
-/// What to write instead of a type outside the allow-list.
+/// What to write instead of an unsupported type.
 fn instead_of(base: &str) -> &'static str {
     match base {
         "char" | "character" | "bpchar" => {
-            "it pads with spaces: cast it in the query (`c::text`) and declare `text`"
+            "it pads values with spaces: cast it in the query (`c::text`) and declare `text`"
         }
         "bit" | "bit varying" | "varbit" => "cast it in the query (`c::text`) and declare `text`",
         "money" => {
@@ -288,11 +293,13 @@ fn instead_of(base: &str) -> &'static str {
         "smallserial" | "serial2" => "declare `smallint`",
         "timestamp tz" => "declare `timestamptz`",
         b if b.starts_with("reg") => {
-            "its number means another thing on another server: cast it (`c::text`) and declare `text`"
+            "its OIDs differ between servers: cast it (`c::text`) and declare `text`"
         }
-        b if b.starts_with("interval ") => "fields would cut silently: declare `interval`",
+        b if b.starts_with("interval ") => {
+            "fields would truncate values silently: declare `interval`"
+        }
         _ => {
-            "enums, domains, composites and types of extensions are cast in the query (`c::text`) and declared `text`"
+            "cast enums, domains, composites and extension types in the query (`c::text`) and declare `text`"
         }
     }
 }
@@ -302,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_reads_as_a_person_writes_it() {
+    fn a_type_is_read_in_any_common_spelling() {
         for (text, sql) in [
             ("int4", "integer"),
             ("INTEGER", "integer"),

@@ -1,4 +1,4 @@
-//! A template file for a query that has none yet.
+//! Drafts a template file for a bare query.
 
 use super::finding::Finding;
 use super::lexer::{lex, line_of};
@@ -9,7 +9,7 @@ use crate::schema::{PgType, SourceColumn};
 use crate::unit::TemplateName;
 use std::fmt::Write;
 
-/// A query's file in the making.
+/// A template file being drafted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     query: String,
@@ -17,11 +17,11 @@ pub struct Draft {
     time_column: String,
 }
 
-/// A bare query, bound so that it can be described at a tenant.
+/// Binds a bare query so that a tenant's server can describe it.
 ///
 /// # Errors
-/// It is no single statement, never closes a literal, quotes a placeholder, or uses a placeholder or variable nobody
-/// knows.
+/// It is not a single statement, has an unclosed literal or a quoted placeholder, or uses an unknown placeholder or
+/// variable.
 pub fn bind_query(query: &str, bindings: &Bindings<'_>) -> Result<String> {
     let mut findings = placeholders::check(query, |at| line_of(query, at));
     findings.extend(quoted_placeholders(query, 0, &lex(query)));
@@ -32,11 +32,12 @@ pub fn bind_query(query: &str, bindings: &Bindings<'_>) -> Result<String> {
 }
 
 impl Draft {
-    /// Columns as a tenant describes them, with length and precision, and the time column: the one that was named, or
-    /// the only one it can be.
+    /// Takes the columns as a tenant describes them, with length and precision, and the time column: the given one, or the
+    /// only candidate.
     ///
     /// # Errors
-    /// A type that cannot be hauled, naming the column and the cast to write; no time column, or several and none named.
+    /// A type is not supported (the message has the column and a cast), or there is no time column, or several and none was
+    /// chosen.
     pub fn new(query: &str, source: &[SourceColumn], time_column: Option<&str>) -> Result<Draft> {
         let mut columns = Vec::new();
         let mut refused = Vec::new();
@@ -54,11 +55,11 @@ impl Draft {
             let why = PgType::parse(&first.type_name).err();
             let why = why.map_or_else(String::new, |e| format!("; {}", e.message()));
             return Err(Error::refused(format!(
-                "the query returns columns whose types cannot be hauled: {}",
+                "the query returns columns of unsupported types: {}",
                 all.join(", ")
             ))
             .with_hint(format!(
-                "cast it in the query, for instance `{0}::text AS {0}`{why}",
+                "cast it in the query, for example `{0}::text AS {0}`{why}",
                 first.name
             )));
         }
@@ -73,13 +74,13 @@ impl Draft {
     /// The file's text.
     ///
     /// # Errors
-    /// A column has a name that no table of the warehouse can have.
+    /// A column has a name that a warehouse table cannot have.
     pub fn to_source(&self, name: &TemplateName) -> Result<String> {
         let mut text = String::from("/*\ndescription = \"\"\n");
         // Writing to a String cannot fail.
         let _ = writeln!(text, "time_column = {}", toml_string(&self.time_column));
-        text.push_str("# unique = [\"…\"]          columns that together name one row\n");
-        text.push_str("# indexes = [\"…\", […]]    besides the one on the time column\n");
+        text.push_str("# unique = [\"…\"]          columns that together identify a row\n");
+        text.push_str("# indexes = [\"…\", […]]    in addition to the one on the time column\n");
         text.push_str("\n[columns]\n");
         for (column, ty) in &self.columns {
             let _ = writeln!(text, "{} = \"{ty}\"", toml_key(column));
@@ -108,17 +109,15 @@ fn choose_time(columns: &[(String, PgType)], named: Option<&str>) -> Result<Stri
         (None, [only]) => Ok((*only).to_owned()),
         (_, []) => Err(Error::new(
             Kind::Refused,
-            "the query returns no column that says which day a row belongs to",
+            "the query returns no column that can be the time column",
         )
-        .with_hint("return one of type timestamptz, timestamp (read as UTC) or date")),
+        .with_hint("return a column of type timestamptz, timestamp (read as UTC) or date")),
         (Some(named), _) => Err(Error::usage(format!(
-            "`--time-column {named}` is no date or time column of the query"
+            "`--time-column {named}` is not a date or timestamp column of the query"
         ))
-        .with_hint(format!("the query has {}", candidates()))),
-        (None, _) => Err(
-            Error::usage("several columns could say which day a row belongs to")
-                .with_hint(format!("name one with `--time-column`: {}", candidates())),
-        ),
+        .with_hint(format!("choose one of {}", candidates()))),
+        (None, _) => Err(Error::usage("several columns can be the time column")
+            .with_hint(format!("choose one with `--time-column`: {}", candidates()))),
     }
 }
 
@@ -131,7 +130,7 @@ fn toml_key(name: &str) -> String {
     }
 }
 
-/// A basic TOML string that can stand in an SQL comment: a `/` that could open or close one is escaped.
+/// A basic TOML string that is safe inside an SQL comment: a `/`, which could open or close a comment, is escaped.
 fn toml_string(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
@@ -193,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_cannot_be_hauled_is_named_with_the_cast() {
+    fn an_unsupported_type_is_named_with_the_cast() {
         let e = Draft::new("q", &[column("t", "date"), column("m", "mood")], None).unwrap_err();
         assert!(e.message().contains("`m` (mood)"), "{e}");
         assert!(e.hint().unwrap().contains("`m::text AS m`"));
     }
 
     #[test]
-    fn the_time_column_is_the_only_one_or_the_one_that_is_named() {
+    fn the_time_column_is_the_only_candidate_or_the_chosen_one() {
         let source = [
             column("a", "date"),
             column("b", "timestamp"),

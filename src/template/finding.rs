@@ -1,13 +1,13 @@
-//! What is wrong with a template file, where, and what to write instead.
+//! A problem in a template file: its line, its severity, and what to write instead.
 
 use crate::error::Error;
 use std::fmt::Write;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// The template cannot work as it is.
+    /// The template cannot be used.
     Error,
-    /// It works, but not as well, or not as meant.
+    /// It works, but slowly, or perhaps not as intended.
     Warning,
 }
 
@@ -20,7 +20,7 @@ impl Severity {
     }
 }
 
-/// One remark about one line of a template file.
+/// One problem in one line of a template file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// Line in the file, from 1.
@@ -59,7 +59,7 @@ impl Finding {
         self.severity == Severity::Error
     }
 
-    /// `file:12: error: …`, the line itself, and the help below it.
+    /// `file:12: error: …`, then the line itself and the help.
     pub fn render(&self, file: &str, source: &str) -> String {
         let mut text = format!(
             "{file}:{}: {}: {}\n",

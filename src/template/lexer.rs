@@ -1,10 +1,10 @@
-//! PostgreSQL's lexical rules, as far as telling code from literals and comments needs them.
+//! PostgreSQL's lexical rules, as far as they are needed to tell code from literals and comments.
 //!
-//! Tokens cover the input without a gap: their texts, concatenated, are the input. The rules are those of section 4.1
+//! Tokens cover the input without gaps: their texts, concatenated, are the input. The rules are those of section 4.1
 //! of PostgreSQL's manual with `standard_conforming_strings` on: nested block comments, `E''`, `U&''`, `B''` and `X''`
-//! strings, strings that go on after a line break, dollar quotes with tags, quoted identifiers.
+//! strings, strings that continue after a line break, dollar quotes with tags, quoted identifiers.
 //!
-//! A `{…}` on one line is no SQL at all; it lexes as [`TokenKind::Placeholder`].
+//! A `{…}` on one line is not SQL; it lexes as [`TokenKind::Placeholder`].
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
@@ -19,9 +19,9 @@ pub enum TokenKind {
     Placeholder,
     /// One or more operator characters, or `::`.
     Operator,
-    /// One character: `( ) [ ] , ; . :`, or one that PostgreSQL would refuse.
+    /// One character: `( ) [ ] , ; . :`, or one that PostgreSQL would reject.
     Other,
-    /// A literal, identifier or comment that the input ends in the middle of.
+    /// A literal, identifier or comment that is never closed.
     Unterminated,
 }
 
@@ -34,22 +34,22 @@ pub struct Token<'a> {
 }
 
 impl Token<'_> {
-    /// Neither white space nor a comment.
+    /// Whether it is neither white space nor a comment.
     pub fn is_code(&self) -> bool {
         !matches!(self.kind, TokenKind::Space | TokenKind::Comment)
     }
 
-    /// The given key word, in any case.
+    /// Whether it is the given key word, in any case.
     pub fn is_word(&self, word: &str) -> bool {
         self.kind == TokenKind::Word && self.text.eq_ignore_ascii_case(word)
     }
 
-    /// The given operator or punctuation.
+    /// Whether it is the given operator or punctuation.
     pub fn is(&self, text: &str) -> bool {
         matches!(self.kind, TokenKind::Operator | TokenKind::Other) && self.text == text
     }
 
-    /// The name an identifier stands for: folded to lower case, or as it is between its quotes.
+    /// An identifier's name: folded to lower case, or the text between its quotes.
     pub fn name(&self) -> Option<String> {
         match self.kind {
             TokenKind::Word => Some(self.text.to_ascii_lowercase()),
@@ -75,13 +75,13 @@ pub fn lex(sql: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// Line of a byte offset, from 1.
+/// The line of a byte offset, from 1.
 pub fn line_of(text: &str, offset: usize) -> usize {
     let before = &text.as_bytes()[..offset.min(text.len())];
     before.split(|&b| b == b'\n').count()
 }
 
-/// Kind and length of the token that `rest`, not empty, begins with.
+/// Kind and length of the first token of `rest`, which is not empty.
 fn next(rest: &str) -> (TokenKind, usize) {
     let bytes = rest.as_bytes();
     let prefix = |p: &str| {
@@ -120,7 +120,7 @@ fn next(rest: &str) -> (TokenKind, usize) {
     }
 }
 
-/// The token, or all of the rest when it never closes.
+/// The token, or all of the rest when it is never closed.
 fn closed(kind: TokenKind, length: Option<usize>, rest: &str) -> (TokenKind, usize) {
     match length {
         Some(length) => (kind, length),
@@ -132,7 +132,7 @@ fn is_space(b: u8) -> bool {
     matches!(b, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
 
-/// Bytes above ASCII are letters to PostgreSQL, whatever they mean.
+/// PostgreSQL treats all bytes above ASCII as letters.
 fn is_word_start(b: u8) -> bool {
     b.is_ascii_alphabetic() || b == b'_' || b >= 0x80
 }
@@ -175,7 +175,7 @@ fn block_comment(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-/// A quoted thing whose opening quote stands at `open`: its end, behind the closing quote.
+/// The end, after the closing quote, of a quoted text whose opening quote is at `open`.
 fn quoted(bytes: &[u8], open: usize, quote: u8, backslash: bool) -> Option<usize> {
     let mut at = open + 1;
     while at < bytes.len() {
@@ -192,8 +192,8 @@ fn quoted(bytes: &[u8], open: usize, quote: u8, backslash: bool) -> Option<usize
     None
 }
 
-/// A string literal and its continuations: after a line break the next `'…'` belongs to the same literal and keeps its
-/// escape rules.
+/// The end of a string literal and its continuations: after a line break, the next `'…'` belongs to the same literal and
+/// keeps its escape rules.
 fn string(bytes: &[u8], open: usize, backslash: bool) -> Option<usize> {
     let mut end = quoted(bytes, open, b'\'', backslash)?;
     while let Some(gap) = continuation(&bytes[end..]) {
@@ -202,7 +202,7 @@ fn string(bytes: &[u8], open: usize, backslash: bool) -> Option<usize> {
     Some(end)
 }
 
-/// Length of white space and line comments, with a line break among them, up to a `'`.
+/// Length of the white space and line comments, including a line break, before a `'`.
 fn continuation(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -216,7 +216,7 @@ fn continuation(bytes: &[u8]) -> Option<usize> {
     (broken && bytes.get(at) == Some(&b'\'')).then_some(at)
 }
 
-/// Length of the `$tag$` that `bytes` begins with.
+/// Length of the `$tag$` at the start of `bytes`.
 fn dollar_tag(bytes: &[u8]) -> Option<usize> {
     let tag = count(&bytes[1..], |b| b != b'$' && is_word(b));
     let well_named = tag == 0 || is_word_start(bytes[1]);
@@ -247,7 +247,7 @@ fn number(bytes: &[u8]) -> usize {
     at
 }
 
-/// Operator characters up to the start of a comment.
+/// Length of the operator characters before a comment.
 fn operator(rest: &str) -> usize {
     let length = count(rest.as_bytes(), is_operator);
     let run = &rest[..length];
@@ -289,14 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn what_never_closes_is_said() {
+    fn an_unclosed_literal_is_unterminated() {
         for sql in ["'a", "E'a\\'", "\"a", "$t$ $$", "/* /* */"] {
             assert_eq!(code(sql), [(TokenKind::Unterminated, sql)]);
         }
     }
 
     #[test]
-    fn neighbours_are_told_apart() {
+    fn adjacent_tokens_are_separated() {
         let texts = |sql| code(sql).into_iter().map(|t| t.1).collect::<Vec<_>>();
         assert_eq!(texts("a::date<-1.5e3"), ["a", "::", "date", "<-", "1.5e3"]);
         assert_eq!(texts("a$b$c"), ["a$b$c"]);

@@ -1,22 +1,22 @@
-//! The SQL of a mask: an expression in the place of a column, which the tenant's server works out, so that the true value
-//! never leaves it. Only what stands in `pg_catalog` since PostgreSQL 11 is used: sha256, since servers under FIPS have no
-//! md5.
+//! The SQL of a mask: an expression that replaces a column. The tenant's server evaluates it, so the real value never
+//! leaves that server. Only functions of `pg_catalog` since PostgreSQL 11 are used, and sha256 rather than md5, which
+//! servers in FIPS mode do not have.
 //!
 //! # What a mask does
 //!
-//! | mask | type | gives |
+//! | mask | type | result |
 //! |---|---|---|
-//! | hash | text, varchar, name | 32 hexadecimal digits of SHA-256; as many as a `varchar(n)` takes, at least 16 |
+//! | hash | text, varchar, name | 32 hexadecimal digits of SHA-256; as many as fit into a `varchar(n)`, at least 16 |
 //! | hash | uuid, bytea | 128 bits, 256 bits of SHA-256 |
-//! | hash | smallint, integer, bigint | another number of the type and sign: a permutation, so no two become one |
+//! | hash | smallint, integer, bigint | another number of the same type and sign: a permutation, so different values stay different |
 //! | fake | text, varchar | a first and a last name, cut to `n` |
-//! | fake | integers, numeric, real, double precision | a number with its sign, its digits before the point, its decimals; 0 stays |
-//! | fake | date, timestamp, timestamptz | a day, a second, of the same year |
-//! | fake | time | a second of the day |
+//! | fake | integers, numeric, real, double precision | a number with the same sign, number of digits before the decimal point, and decimals; 0 stays 0 |
+//! | fake | date, timestamp, timestamptz | another day and second of the same year |
+//! | fake | time | another second of the day |
 //! | fake | inet | an address in 10.0.0.0/8 |
 //!
-//! Null stays null under each. All of it hangs on the value, its type and the salt alone: the same value gives the same mask
-//! in every column, tenant and day, so that joins work.
+//! Null stays null. The result depends only on the value, its type and the salt: equal values have the same mask in every
+//! column, tenant and day, so joins work.
 //!
 //! # Integers
 //!
@@ -26,25 +26,25 @@
 //!                     right ^= f2(left)   twice: a Feistel network of four rounds, f = SHA-256(salt, round, half)
 //! ```
 //!
-//! Each step stands in a sub-select with OFFSET 0: the planner would otherwise write it out wherever it is used, twice as
-//! often with every round.
+//! Each step is a sub-select with OFFSET 0. Otherwise the planner would inline it wherever it is used, which doubles the
+//! expression with every round.
 
 use crate::schema::{Column, HASH_DIGITS, Mask, Modifier, PgType, Salt, Scalar};
 
-/// Names of no one in particular; 32 each, for five bits.
+/// Made-up names; 32 of each, for five bits.
 const FIRST_NAMES: &str = "{Ada,Ben,Cleo,Dan,Eva,Finn,Gina,Hugo,Ida,Jon,Kim,Leo,Mia,Noah,Olga,Paul,Quinn,Rosa,Sam,Tara,Uwe,Vera,\
 Will,Xenia,Yara,Zoe,Anna,Bruno,Clara,David,Ella,Fritz}";
 const LAST_NAMES: &str = "{Adler,Baker,Carter,Dietz,Evans,Fisher,Gruber,Hill,Ivanov,Jensen,Keller,Lopez,Meyer,Novak,Olsen,\
 Palmer,Quist,Rossi,Silva,Taylor,Unger,Vogel,Weber,Xu,Young,Ziegler,Brandt,Costa,Dubois,Fuchs,Green,Hansen}";
 
-/// What stands for the column's value. `value` is an expression of the column's type; what comes out has that type, or one
-/// that reaches it unchanged.
+/// The expression that replaces a column's value. `value` is an expression of the column's type; the result has that type,
+/// or one that converts to it unchanged.
 pub(super) fn masked(mask: Mask, column: &Column, value: &str, salt: &Salt) -> String {
     let ty = column.ty;
     let hash = Hash { salt };
     match (mask, ty.scalar) {
         (Mask::Null, _) => "NULL".to_owned(),
-        // A mask that the front matter refuses cannot come here; if it did, nothing must get out.
+        // The front matter refuses such masks. If one got here anyway, no value must leak.
         _ if mask.refusal(ty).is_some() => "NULL".to_owned(),
         (Mask::Hash, Scalar::Int2) => permuted(value, 7, 8, hash),
         (Mask::Hash, Scalar::Int4) => permuted(value, 15, 16, hash),
@@ -76,7 +76,7 @@ pub(super) fn masked(mask: Mask, column: &Column, value: &str, salt: &Salt) -> S
     }
 }
 
-/// SHA-256 of the salt, what it is for, and a value.
+/// SHA-256 of the salt, a purpose, and a value.
 #[derive(Clone, Copy)]
 struct Hash<'a> {
     salt: &'a Salt,
@@ -92,25 +92,25 @@ impl Hash<'_> {
         )
     }
 
-    /// The first hexadecimal digits, a text.
+    /// The first `digits` hexadecimal digits, as text.
     fn hex(self, purpose: &str, bytes: &str, digits: u32) -> String {
         let hash = self.bytes(purpose, bytes);
         format!("pg_catalog.left(pg_catalog.encode({hash}, 'hex'), {digits})")
     }
 
-    /// `digits` × 4 bits as a bigint, not negative: at most 15 digits.
+    /// `digits` × 4 bits as a non-negative bigint. `digits` is at most 15.
     fn number(self, purpose: &str, bytes: &str, digits: u32) -> String {
         let hex = self.hex(purpose, bytes, digits);
         format!("('x' || {hex})::bit({})::bigint", digits * 4)
     }
 }
 
-/// A text expression's bytes, whatever the encoding of the server.
+/// An expression's text as UTF-8 bytes, whatever the server's encoding.
 fn utf8(value: &str) -> String {
     format!("pg_catalog.convert_to(({value})::text, 'UTF8')")
 }
 
-/// A number that takes the place of another of its sign and so many bits, and no other number's.
+/// Permutes the numbers of one sign with `left` + `right` bits, so different numbers stay different.
 fn permuted(value: &str, left: u32, right: u32, hash: Hash<'_>) -> String {
     let (left_mask, right_mask) = ((1_u64 << left) - 1, (1_u64 << right) - 1);
     let mut rows = format!("SELECT ({value})::bigint AS x OFFSET 0");
@@ -135,7 +135,7 @@ fn permuted(value: &str, left: u32, right: u32, hash: Hash<'_>) -> String {
     format!("(SELECT CASE WHEN n THEN ~v ELSE v END FROM ({rows}) AS a)")
 }
 
-/// `expression` over `h`, a bigint of 60 bits that hangs on the value, and `x`, the value.
+/// `expression` over `x`, the value, and `h`, a hash of the value as a bigint of 60 bits.
 fn from_number(value: &str, hash: Hash<'_>, expression: &str) -> String {
     let h = hash.number("fake", &utf8("x"), 15);
     let rows = format!("SELECT {value} AS x OFFSET 0");
@@ -154,7 +154,7 @@ fn name(value: &str, ty: PgType, hash: Hash<'_>) -> String {
     from_number(value, hash, &name)
 }
 
-/// Another day, and second, of the same year; ±infinity stays.
+/// Another day and second of the same year; ±infinity is kept.
 fn instant(value: &str, hash: Hash<'_>) -> String {
     from_number(
         value,
@@ -164,7 +164,7 @@ fn instant(value: &str, hash: Hash<'_>) -> String {
     )
 }
 
-/// As many digits before the point, as many decimals, the same sign. Zero, NaN and ±infinity stay.
+/// The same sign, and as many digits before and after the decimal point. Zero, NaN and ±infinity are kept.
 fn number(value: &str, ty: PgType, hash: Hash<'_>) -> String {
     let limit = match ty.scalar {
         Scalar::Int2 => Some("32767"),
@@ -183,7 +183,7 @@ fn number(value: &str, ty: PgType, hash: Hash<'_>) -> String {
     let rows = format!(
         "SELECT x, h, pg_catalog.trunc(pg_catalog.abs(x)) AS w FROM ({rows}) AS a OFFSET 0"
     );
-    // The smallest number of as many digits.
+    // `b` is the smallest number with as many digits.
     let rows = format!(
         "SELECT x, h, CASE WHEN w = 0 THEN 0 ELSE ('1e' || (pg_catalog.length(w::text) - 1)::text)::numeric END AS b \
          FROM ({rows}) AS a OFFSET 0"
@@ -197,7 +197,7 @@ fn number(value: &str, ty: PgType, hash: Hash<'_>) -> String {
     let fake = format!(
         "(SELECT CASE WHEN x = 0 THEN x ELSE pg_catalog.sign(x) * ({sum}) END FROM ({rows}) AS a)"
     );
-    // NaN and ±infinity are the numbers whose difference to themselves is not 0.
+    // Only NaN and ±infinity minus themselves are not 0.
     format!(
         "CASE WHEN {value} - {value} <> 0 THEN {value} ELSE {fake}::{} END",
         ty.bare()

@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::schema::{PgType, SourceColumn};
 use crate::sql::ident;
 
-/// One way in which a query's columns and a template's differ.
+/// A difference between a query's columns and a template's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mismatch {
     /// The template declares it, the query does not return it.
@@ -14,7 +14,7 @@ pub enum Mismatch {
     Extra { name: String, type_name: String },
     /// The query returns it more than once.
     Twice(String),
-    /// The source's type does not reach the declared one unchanged.
+    /// The source's type does not convert to the declared one unchanged.
     Lossy {
         name: String,
         type_name: String,
@@ -38,22 +38,22 @@ impl Mismatch {
         match self {
             Mismatch::Missing(name) => {
                 format!(
-                    "return it from the query (`… AS {}`), or take it out of `[columns]`",
+                    "return it from the query (`… AS {}`), or remove it from `[columns]`",
                     shown(name)
                 )
             }
             Mismatch::Extra { name, type_name } => match PgType::parse(type_name) {
                 Ok(ty) => format!(
-                    "declare `{} = \"{ty}\"`, or take it out of the query",
+                    "declare `{} = \"{ty}\"`, or remove it from the query",
                     shown(name)
                 ),
-                Err(e) => format!("take it out of the query, or declare it: {}", e.message()),
+                Err(e) => format!("remove it from the query, or declare it: {}", e.message()),
             },
             Mismatch::Twice(name) => {
-                format!("give one of them another name: `… AS {}_2`", shown(name))
+                format!("rename one of them: `… AS {}_2`", shown(name))
             }
             Mismatch::Lossy { name, declared, .. } => format!(
-                "cast it in the query, where a person can see it: `({name})::{} AS {}`",
+                "cast it in the query, where the change is visible: `({name})::{} AS {}`",
                 declared.bare(),
                 shown(name)
             ),
@@ -81,7 +81,7 @@ impl std::fmt::Display for Mismatch {
     }
 }
 
-/// A name as it is written in SQL: quoted only where it must be.
+/// A name as written in SQL: quoted only where necessary.
 fn shown(name: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
@@ -91,7 +91,7 @@ fn shown(name: &str) -> String {
     }
 }
 
-/// Every difference, by column name: the declared columns first, in their order, then those nobody declared.
+/// All differences, by column name: first the declared columns in their order, then undeclared ones.
 pub fn mismatches(template: &Template, source: &[SourceColumn]) -> Vec<Mismatch> {
     let mut found = Vec::new();
     for column in &template.columns {
@@ -122,10 +122,10 @@ pub fn mismatches(template: &Template, source: &[SourceColumn]) -> Vec<Mismatch>
     found
 }
 
-/// Whether the columns that the query returns at a tenant reach the template's unchanged.
+/// Checks that the columns a tenant returns convert to the template's unchanged.
 ///
 /// # Errors
-/// [`Kind::Drift`], naming every column that is missing, too many, doubled, or of another type.
+/// [`Kind::Drift`], with every column that is missing, undeclared, duplicated, or of another type.
 pub fn check_source(template: &Template, source: &[SourceColumn]) -> Result<()> {
     let found = mismatches(template, source);
     let Some(first) = found.first() else {

@@ -1,7 +1,7 @@
 //! A template: one dataset's query with day placeholders, its columns and types, its time column, its indexes.
 //!
 //! A template is one `.sql` file that opens in any SQL editor: a leading comment with TOML (`front_matter`), then one
-//! query. Everything here is pure: text in, text or findings out.
+//! query. Nothing here does I/O: text in, text or findings out.
 
 mod draft;
 mod finding;
@@ -27,26 +27,26 @@ use crate::unit::TemplateName;
 use lexer::line_of;
 use placeholders::{Placeholder, placeholders};
 
-/// One dataset definition, checked.
+/// A dataset's definition, validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     pub name: TemplateName,
     pub description: String,
-    /// A column of type timestamptz, timestamp (read as UTC) or date: says which day a row belongs to.
+    /// The column that decides which day a row belongs to; its type is timestamptz, timestamp (read as UTC) or date.
     pub time_column: String,
-    /// In the order of the warehouse's tables.
+    /// In the order of the warehouse tables.
     pub columns: Vec<Column>,
-    /// Columns whose values together name one row; empty when the template does not say.
+    /// Columns whose values together identify a row; empty when the template declares none.
     pub unique: Vec<String>,
-    /// One of them always leads with the time column.
+    /// At least one of them starts with the time column.
     pub indexes: Vec<Vec<String>>,
-    /// How many past days `sync` looks at again.
+    /// How many past days `sync` checks again.
     pub lookback_days: u32,
-    /// How many days, today included, stay tables of their own.
+    /// How many days, including today, remain day tables.
     pub open_days: u32,
-    /// A query that gives the first and the last time there are rows for.
+    /// A query that returns the first and the last time that have rows.
     pub range_query: Option<String>,
-    /// The query as it stands in the file, placeholders and all.
+    /// The query as written in the file, with its placeholders.
     pub query: String,
     /// The whole file.
     pub source: String,
@@ -55,7 +55,7 @@ pub struct Template {
     lines: Lines,
 }
 
-/// Where things stand in the file; lines count from 1.
+/// Positions in the file; lines count from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Lines {
     /// Byte offset of the query in the file.
@@ -67,15 +67,15 @@ impl Template {
     /// Reads a template file.
     ///
     /// # Errors
-    /// The first thing that is wrong with it, and its line in the file.
+    /// The first problem, with its line in the file.
     pub fn parse(name: TemplateName, source: &str) -> Result<Template> {
         Template::read(name, source).map_err(|findings| match findings.into_iter().next() {
             Some(first) => Error::from(first),
-            None => Error::config("cannot be read"),
+            None => Error::config("the template cannot be read"),
         })
     }
 
-    /// Reads a template file; everything that is wrong with it, by line, otherwise.
+    /// Reads a template file, or returns all problems in it by line.
     fn read(name: TemplateName, source: &str) -> Result<Template, Vec<Finding>> {
         let (toml, query) = front_matter::split(source).map_err(|f| vec![f])?;
         let (front, mut findings) = front_matter::read(source, toml);
@@ -113,7 +113,7 @@ impl Template {
         })
     }
 
-    /// 32 hex digits over the query, the columns and the time column; not over comments, description or indexes.
+    /// 32 hexadecimal digits: a hash of the query, the columns and the time column, not of comments, description or indexes.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -141,12 +141,12 @@ impl Template {
         })
     }
 
-    /// Whether the query uses `{day}` and so can only be asked for one day at a time.
+    /// Whether the query uses `{day}` and can therefore only load one day at a time.
     pub fn one_day_windows(&self) -> bool {
         placeholders(&self.query).any(|p| p == Placeholder::Day)
     }
 
-    /// Names of the tenant variables that the query uses, each once.
+    /// The tenant variables that the query uses, each once.
     pub fn variables(&self) -> Vec<&str> {
         let mut names: Vec<&str> = placeholders(&self.query)
             .filter_map(|p| match p {
@@ -159,10 +159,10 @@ impl Template {
         names
     }
 
-    /// The query for one window of one tenant: placeholders replaced, a closing `;` gone.
+    /// The query for one window of one tenant: placeholders replaced, a trailing `;` removed.
     ///
     /// # Errors
-    /// The tenant lacks a variable; or `{day}` is asked for more than a day, which is a bug of the caller.
+    /// The tenant has no value for a variable; or `{day}` is bound to several days, which is a bug of the caller.
     pub fn bind(&self, bindings: &Bindings<'_>) -> Result<String> {
         placeholders::bind(&self.query, bindings)
     }

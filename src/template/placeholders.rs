@@ -1,4 +1,4 @@
-//! Placeholders: what they are, and how one window's values take their place.
+//! The placeholders of a query, and the values of one window that replace them.
 
 use super::finding::Finding;
 use super::lexer::{TokenKind, lex};
@@ -8,7 +8,7 @@ use crate::sql::{bound, literal};
 use crate::unit::{SchemaName, Window};
 use std::collections::BTreeMap;
 
-/// What a query's placeholders stand for in one window of one tenant.
+/// The values of a query's placeholders in one window of one tenant.
 #[derive(Debug, Clone, Copy)]
 pub struct Bindings<'a> {
     pub window: Window,
@@ -20,7 +20,7 @@ pub struct Bindings<'a> {
 pub enum Placeholder<'a> {
     /// Start of the window, a timestamptz.
     From,
-    /// End of the window, the first instant that is not in it, a timestamptz.
+    /// End of the window (exclusive), a timestamptz.
     To,
     /// The only day of the window, a date.
     Day,
@@ -55,8 +55,8 @@ pub fn placeholders(query: &str) -> impl Iterator<Item = Placeholder<'_>> {
         .filter_map(|t| Placeholder::parse(t.text))
 }
 
-/// Whether a query can be bound at all: one statement, every literal closed, every placeholder known. `line` gives the
-/// line in the file of a byte offset in the query.
+/// Whether a query can be bound: one statement, every literal closed, every placeholder known. `line` returns the line in
+/// the file of a byte offset in the query.
 pub fn check(query: &str, line: impl Fn(usize) -> usize) -> Vec<Finding> {
     let tokens = lex(query);
     let mut findings = Vec::new();
@@ -64,7 +64,7 @@ pub fn check(query: &str, line: impl Fn(usize) -> usize) -> Vec<Finding> {
     if code.peek().is_none_or(|first| first.is(";")) {
         findings.push(
             Finding::error(line(0), "there is no query")
-                .help("write one SELECT behind the comment that holds the TOML"),
+                .help("write one SELECT after the comment with the TOML"),
         );
         return findings;
     }
@@ -73,7 +73,7 @@ pub fn check(query: &str, line: impl Fn(usize) -> usize) -> Vec<Finding> {
         match token.kind {
             TokenKind::Unterminated => findings.push(Finding::error(
                 at,
-                "a string, quoted name or comment begins here and never closes",
+                "a string, quoted name or comment starts here and is never closed",
             )),
             TokenKind::Placeholder if Placeholder::parse(token.text).is_none() => findings.push(
                 Finding::error(at, format!("unknown placeholder `{}`", token.text))
@@ -86,8 +86,8 @@ pub fn check(query: &str, line: impl Fn(usize) -> usize) -> Vec<Finding> {
             _ if token.is(";") => {
                 if let Some(second) = code.find(|t| !t.is(";")) {
                     findings.push(
-                        Finding::error(line(second.start), "a second statement begins here").help(
-                            "a template is one query: join the statements with WITH or UNION ALL",
+                        Finding::error(line(second.start), "a second statement starts here").help(
+                            "a template is one query: combine the statements with WITH or UNION ALL",
                         ),
                     );
                     break;
@@ -99,7 +99,7 @@ pub fn check(query: &str, line: impl Fn(usize) -> usize) -> Vec<Finding> {
     findings
 }
 
-/// The query with every placeholder replaced, and without the `;` that may end it.
+/// The query with every placeholder replaced and without a trailing `;`.
 pub fn bind(query: &str, bindings: &Bindings<'_>) -> Result<String> {
     let mut bound_query = String::with_capacity(query.len() + 64);
     for token in lex(query) {
@@ -125,9 +125,11 @@ fn value(text: &str, bindings: &Bindings<'_>) -> Result<String> {
         Some(Placeholder::Tenant) => Ok(literal(bindings.schema.as_str())),
         Some(Placeholder::Var(name)) => match bindings.vars.get(name) {
             Some(value) => Ok(literal(value)),
-            None => Err(Error::config(format!("the tenant has no variable `{name}`")).with_hint(
-                format!("the query uses `{text}`; a tenant gets it by `dayhaul tenant add … --var {name}=VALUE`"),
-            )),
+            None => Err(
+                Error::config(format!("the tenant has no variable `{name}`")).with_hint(format!(
+                    "the query uses `{text}`: set it with `dayhaul tenant add … --var {name}=VALUE`"
+                )),
+            ),
         },
         None => Err(Error::config(format!("unknown placeholder `{text}`"))),
     }
@@ -206,7 +208,7 @@ mod tests {
             ("SELECT 1;\nSELECT 2", 2, "second statement"),
             ("SELECT 1\n, {form}", 2, "`{form}`"),
             ("SELECT 1\n, { from", 2, "`{`"),
-            ("SELECT\n'a", 2, "never closes"),
+            ("SELECT\n'a", 2, "is never closed"),
         ] {
             let found = lines(query);
             assert_eq!(found.len(), 1, "{query}: {found:?}");

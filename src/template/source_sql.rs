@@ -1,12 +1,12 @@
-//! What is sent to a tenant, and whether what the tenant has fits the template.
+//! The SQL that is sent to a tenant.
 
 use super::Template;
 use super::mask_sql::masked;
 use crate::schema::{Column, Salt};
 use crate::sql::{ident, literal};
 
-/// Sent after `BEGIN READ ONLY`: whatever a server, database or role has for settings, the same rows arrive as the same
-/// bytes, and `{from}` and `::date` mean UTC. `pg_catalog` is always searched first, without being named.
+/// Sent after `BEGIN READ ONLY`. Whatever the settings of a server, database or role, the same rows have the same bytes,
+/// and `{from}` and `::date` mean UTC. `pg_catalog` is always searched first, even when not listed.
 pub const SOURCE_SETTINGS: &str = "\
 SET LOCAL TimeZone = 'UTC';
 SET LOCAL DateStyle = 'ISO, MDY';
@@ -17,13 +17,13 @@ SET LOCAL standard_conforming_strings = on;
 SET LOCAL search_path = public;
 ";
 
-/// The bound query as an item of FROM. The line breaks end a `--` comment that may close the query.
+/// The bound query as an item of FROM. The line breaks end a `--` comment at the end of the query.
 pub fn wrap(bound_query: &str) -> String {
     format!("(\n{bound_query}\n) AS q")
 }
 
-/// The rows of a window: columns in the template's order, each cast to its declared type. With a salt, those that the
-/// template masks are masked, by the server that runs this: what was masked never leaves it.
+/// The query for a window's rows: columns in the template's order, each cast to its declared type. With a salt, the server
+/// that runs the query masks the columns that the template masks, so the real values never leave it.
 pub fn select_sql(template: &Template, bound_query: &str, masks: Option<&Salt>) -> String {
     let columns: Vec<String> = template
         .columns
@@ -37,7 +37,7 @@ pub fn select_sql(template: &Template, bound_query: &str, masks: Option<&Salt>) 
     format!("SELECT {} FROM {}", columns.join(", "), wrap(bound_query))
 }
 
-/// The mask of a column of `q`, where it is masked.
+/// The mask expression of a column of `q`, if the column is masked.
 fn mask_sql(column: &Column, masks: Option<&Salt>) -> Option<String> {
     let (mask, salt) = (column.mask?, masks?);
     let value = format!("(q.{})::{}", ident(&column.name), column.cast());
@@ -48,9 +48,9 @@ fn mask_sql(column: &Column, masks: Option<&Salt>) -> Option<String> {
     ))
 }
 
-/// The UTC days on which rows with certain keys stand, as texts, each with how many. `keys` are columns with the insides of
-/// arrays of their values; what stands in the same place of each array is one key. Columns are compared as they are, so
-/// that indexes are of use.
+/// The UTC days, as text, that have rows with certain keys, and how many. `keys` are columns, each with the elements of an
+/// array literal of its values; the elements at the same position form one key. Columns are compared without a cast, so
+/// that indexes can be used.
 pub fn days_of_keys_sql(
     template: &Template,
     bound_query: &str,
@@ -85,8 +85,8 @@ pub fn days_of_keys_sql(
     )
 }
 
-/// The statement that fetches a window. `masks` are those of the configuration at a tenant, and none where the warehouse
-/// itself is read.
+/// The statement that fetches a window. `masks` is the configured salt when a tenant is read, and `None` when the
+/// warehouse is.
 pub fn copy_out_sql(template: &Template, bound_query: &str, masks: Option<&Salt>) -> String {
     format!(
         "COPY ({}) TO STDOUT (FORMAT binary)",

@@ -55,7 +55,7 @@ fn an_index_always_leads_with_the_time_column() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_line_in_the_file() {
+fn a_problem_is_reported_with_its_line_in_the_file() {
     for (from, to, line, word) in [
         ("description", "descripton", 2, "unknown key `descripton`"),
         (
@@ -75,13 +75,13 @@ fn what_is_wrong_is_said_with_its_line_in_the_file() {
             "unique = [\"id\"]",
             "unique = [\"key\"]",
             4,
-            "unique on a column that does not exist: `key`",
+            "unique: no column `key` is declared",
         ),
         (
             "[\"store\", \"ordered_at\"]]",
             "\"stor\"]",
             5,
-            "index on a column that does not exist: `stor`",
+            "index: no column `stor` is declared",
         ),
         (
             "[\"store\", \"ordered_at\"]]",
@@ -102,13 +102,13 @@ fn what_is_wrong_is_said_with_its_line_in_the_file() {
         ("id = \"int8\"", "schema_name = \"int8\"", 4, "`id`"),
         ("numeric(10,2)", "numeric", 10, "`round`"),
         ("round = true", "rund = true", 10, "unknown key `rund`"),
-        ("round = true", "land = \"text\"", 10, "`land` says how"),
+        ("round = true", "land = \"text\"", 10, "`land` applies only"),
         ("round = true", "land = \"float\"", 10, "decimal(p,s)"),
         ("round = true", "land = true", 10, "expected a string"),
         ("SELECT *", "SELECT {form}", 13, "`{form}`"),
         ("{to};", "{to}; SELECT 1", 14, "second statement"),
-        ("*/", "", 1, "never closes"),
-        ("/*", "", 1, "does not begin with"),
+        ("*/", "", 1, "is never closed"),
+        ("/*", "", 1, "does not start with"),
     ] {
         let e = parse(&ORDERS.replacen(from, to, 1)).unwrap_err();
         assert!(
@@ -185,7 +185,7 @@ fn a_mask_that_would_break_the_template_is_refused_with_its_line() {
             8,
             "`store` is `varchar(12)`",
         ),
-        ("round = true", "mask = \"md5\"", 10, "`md5` is no mask"),
+        ("round = true", "mask = \"md5\"", 10, "`md5` is not a mask"),
     ] {
         let e = masked(column, with).unwrap_err();
         let place = format!("line {line}: ");

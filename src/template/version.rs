@@ -1,22 +1,22 @@
-//! A template's version: which rows it gives, as far as its text can say.
+//! A template's version: a hash of everything in its text that decides which rows it loads.
 
 use super::lexer::{TokenKind, lex};
 use crate::schema::Column;
 use xxhash_rust::xxh3::Xxh3;
 
-/// 32 hex digits: XXH3-128 of the normalised query, the columns and the time column. Two templates of one version load
-/// the same rows into the same columns. Comments, description, indexes, lookback, and how a column lands as Parquet or
-/// is masked on a laptop play no part.
+/// 32 hexadecimal digits: XXH3-128 of the normalized query, the columns and the time column. Two templates with the same
+/// version load the same rows into the same columns. Comments, description, indexes, lookback, and how a column lands or
+/// is masked have no effect.
 ///
-/// Hashed are, each preceded by its length in bytes (u64, little endian): the query, the time column, and of each column
-/// its name, its type and `round` or nothing.
+/// The hash covers, each preceded by its length in bytes (u64, little endian): the query, the time column, and for each
+/// column its name, its type, and `round` or nothing.
 pub fn version(query: &str, columns: &[Column], time_column: &str) -> String {
     let mut hash = Xxh3::new();
     let mut add = |part: &str| {
         hash.update(&(part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     };
-    add(&normalise(query));
+    add(&normalize(query));
     add(time_column);
     for column in columns {
         add(&column.name);
@@ -26,8 +26,8 @@ pub fn version(query: &str, columns: &[Column], time_column: &str) -> String {
     format!("{:032x}", hash.digest128())
 }
 
-/// The query without comments and closing `;`, each run of white space outside literals folded into one space.
-fn normalise(query: &str) -> String {
+/// The query without comments and trailing `;`, with white space outside literals collapsed into single spaces.
+fn normalize(query: &str) -> String {
     let mut normal = String::with_capacity(query.len());
     let mut gap = false;
     for token in lex(query) {
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_white_space_do_not_make_a_version() {
+    fn comments_and_white_space_do_not_change_the_version() {
         let plain = of("SELECT a, 'x  y' FROM t");
         for same in [
             "  SELECT a,\n\t'x  y'   FROM t\n",
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn literals_and_code_make_a_version() {
+    fn literals_and_code_change_the_version() {
         let plain = of("SELECT a, 'x  y' FROM t");
         for other in [
             "SELECT a, 'x y' FROM t",
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_column_lands_or_is_masked_does_not_make_a_version() {
+    fn how_a_column_lands_or_is_masked_does_not_change_the_version() {
         let column = |land, mask| Column {
             name: "n".into(),
             ty: PgType::parse("numeric").unwrap(),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_types_rounding_and_time_column_make_a_version() {
+    fn columns_types_rounding_and_time_column_change_the_version() {
         let column = |name: &str, ty: &str, round| Column {
             name: name.into(),
             ty: PgType::parse(ty).unwrap(),

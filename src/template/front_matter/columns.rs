@@ -1,13 +1,13 @@
-//! `[columns]`: names, types, and what else is said of a column.
+//! `[columns]`: names, types, and the other properties of a column.
 
-use super::{FrontMatter, Reader, Value, in_order};
+use super::{FrontMatter, FrontMatterReader, Value, in_order};
 use crate::schema::arrow::is_unbounded;
 use crate::schema::{Column, LandAs, Modifier, PgType};
 use crate::unit::IDENTIFIER_BYTES;
 use std::ops::Range;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
-/// Columns that every table has already, and the one that the public view puts first.
+/// The system columns of every table, and the column that the public view adds.
 const TAKEN_NAMES: [&str; 7] = [
     "schema_name",
     "ctid",
@@ -18,14 +18,17 @@ const TAKEN_NAMES: [&str; 7] = [
     "tableoid",
 ];
 
-impl Reader<'_> {
+impl FrontMatterReader<'_> {
     pub(super) fn columns(&mut self, value: &Value<'_>, front: &mut FrontMatter) {
         let Some(table) = value.get_ref().as_table() else {
-            let message = format!("`columns` is a table, not {}", value.get_ref().type_str());
+            let message = format!(
+                "`columns` must be a table, not {}",
+                value.get_ref().type_str()
+            );
             self.error_help(
                 &value.span(),
                 message,
-                "write `[columns]`, then `id = \"bigint\"`",
+                "write `[columns]`, followed by `id = \"bigint\"`",
             );
             return;
         };
@@ -43,27 +46,20 @@ impl Reader<'_> {
 
     fn column_name(&mut self, name: &str, span: &Range<usize>) {
         if name.is_empty() || name.contains('\0') {
-            self.error(
-                span,
-                "a column's name is an identifier of at least one character",
-            );
+            self.error(span, "a column name must have at least one character");
         } else if name.len() > IDENTIFIER_BYTES {
             let message = format!(
-                "column name `{name}` is {} bytes long; PostgreSQL keeps {IDENTIFIER_BYTES}",
+                "column name `{name}` is {} bytes long; PostgreSQL allows {IDENTIFIER_BYTES}",
                 name.len()
             );
-            self.error_help(
-                span,
-                message,
-                "give it a shorter name with `AS` in the query",
-            );
+            self.error_help(span, message, "rename it with `AS` in the query");
         } else if TAKEN_NAMES.contains(&name) {
             let why = match name {
                 "schema_name" => "the public view's first column",
                 _ => "a system column of every table",
             };
-            let message = format!("a column cannot be named `{name}`: that is {why}");
-            self.error_help(span, message, "give it another name with `AS` in the query");
+            let message = format!("a column cannot be named `{name}`, the name of {why}");
+            self.error_help(span, message, "rename it with `AS` in the query");
         }
     }
 
@@ -89,9 +85,19 @@ impl Reader<'_> {
             );
             return None;
         };
+        self.column_of_table(name, table, &value.span())
+    }
+
+    fn column_of_table(
+        &mut self,
+        name: &str,
+        table: &DeTable<'_>,
+        span: &Range<usize>,
+    ) -> Option<Column> {
         let mut ty = None;
         let mut round = None;
         let mut land = None;
+        let mut land_span = 0..0;
         let mut mask = None;
         for (key, value) in in_order(table) {
             match key.get_ref().as_ref() {
@@ -100,10 +106,14 @@ impl Reader<'_> {
                     ty = Some(self.pg_type(name, &text, &value.span())?);
                 }
                 "round" => match value.get_ref().as_bool() {
-                    Some(yes) => round = Some((yes, value.span())),
-                    None => self.error(&value.span(), "`round` is `true` or `false`"),
+                    Some(true) => round = Some(value.span()),
+                    Some(false) => {}
+                    None => self.error(&value.span(), "`round` must be `true` or `false`"),
                 },
-                "land" => land = Some((self.land(name, value)?, value.span())),
+                "land" => {
+                    land = Some(self.land(name, value)?);
+                    land_span = value.span();
+                }
                 "mask" => mask = Some(self.mask(name, value)?),
                 unknown => self.error_help(
                     &key.span(),
@@ -113,17 +123,19 @@ impl Reader<'_> {
             }
         }
         let Some(ty) = ty else {
-            self.error(&value.span(), format!("column `{name}` has no `type`"));
+            self.error(span, format!("column `{name}` has no `type`"));
             return None;
         };
         let column = Column {
             name: name.to_owned(),
             ty,
-            round: matches!(round, Some((true, _))),
-            land: land.as_ref().map(|(land, _)| *land),
+            round: round.is_some(),
+            land,
             mask,
         };
-        self.fits_type(&column, round, land).then_some(column)
+        let round_fits = round.is_none_or(|span| self.check_round(&column, &span));
+        let land_fits = self.check_land(&column, &land_span);
+        (round_fits && land_fits).then_some(column)
     }
 
     fn land(&mut self, column: &str, value: &Value<'_>) -> Option<LandAs> {
@@ -137,35 +149,27 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether `round` and `land` say something about a type like the column's.
-    fn fits_type(
-        &mut self,
-        Column { name, ty, .. }: &Column,
-        round: Option<(bool, Range<usize>)>,
-        land: Option<(LandAs, Range<usize>)>,
-    ) -> bool {
-        let mut fits = true;
-        if let Some((true, span)) = round
-            && !matches!(ty.modifier, Modifier::Numeric { .. })
-        {
+    /// Whether `round`, which is at `span`, applies to the column's type.
+    fn check_round(&mut self, Column { name, ty, .. }: &Column, span: &Range<usize>) -> bool {
+        let fits = matches!(ty.modifier, Modifier::Numeric { .. });
+        if !fits {
             let message =
-                format!("`round` rounds to a declared scale, and column `{name}` is `{ty}`");
-            let help = "declare `numeric(p,s)`, or leave `round` out";
-            self.error_help(&span, message, help);
-            fits = false;
+                format!("`round` applies only to `numeric(p,s)`, but column `{name}` is `{ty}`");
+            self.error_help(span, message, "declare `numeric(p,s)`, or remove `round`");
         }
-        if let Some((_, span)) = land
-            && !is_unbounded(*ty)
-        {
+        fits
+    }
+
+    /// Whether the column's type can have its `land`, which is at `span`.
+    fn check_land(&mut self, column: &Column, span: &Range<usize>) -> bool {
+        let Column { name, ty, .. } = column;
+        let fits = column.land.is_none() || is_unbounded(*ty);
+        if !fits {
             let message = format!(
-                "`land` says how a numeric without precision lands, and column `{name}` is `{ty}`"
+                "`land` applies only to numeric without precision, but column `{name}` is `{ty}`"
             );
-            self.error_help(
-                &span,
-                message,
-                "leave `land` out: such a column lands as it is",
-            );
-            fits = false;
+            let help = "remove `land`: this type always lands without loss";
+            self.error_help(span, message, help);
         }
         fits
     }

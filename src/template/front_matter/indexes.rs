@@ -1,6 +1,6 @@
 //! `unique` and `indexes`.
 
-use super::{FrontMatter, Reader, Value};
+use super::{FrontMatter, FrontMatterReader, Value};
 use crate::schema::{Column, Scalar};
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 /// PostgreSQL's INDEX_MAX_KEYS.
 const INDEX_COLUMNS: usize = 32;
 
-impl Reader<'_> {
+impl FrontMatterReader<'_> {
     pub(super) fn unique_and_indexes(&mut self, table: &DeTable<'_>, front: &mut FrontMatter) {
         if let Some(value) = table.get("unique") {
             front.unique = self
@@ -28,7 +28,7 @@ impl Reader<'_> {
         let Some(list) = value.get_ref().as_array() else {
             self.error_help(
                 &value.span(),
-                "`indexes` is not a list".to_owned(),
+                "`indexes` must be a list".to_owned(),
                 "write `indexes = [\"store\", [\"store\", \"ordered_at\"]]`",
             );
             return Vec::new();
@@ -54,7 +54,7 @@ impl Reader<'_> {
         indexes
     }
 
-    /// A list of columns that one index can hold.
+    /// A list of columns that fits into one index.
     fn key_columns(
         &mut self,
         what: &str,
@@ -62,7 +62,7 @@ impl Reader<'_> {
         columns: &[Column],
     ) -> Option<Vec<String>> {
         let Some(list) = value.get_ref().as_array() else {
-            self.error(&value.span(), format!("`{what}` is not a list of columns"));
+            self.error(&value.span(), format!("`{what}` must be a list of columns"));
             return None;
         };
         let mut names: Vec<String> = Vec::new();
@@ -74,7 +74,7 @@ impl Reader<'_> {
             if names.contains(&name) {
                 self.error(
                     &item.span(),
-                    format!("{what}: column `{name}` is named twice"),
+                    format!("{what}: column `{name}` is listed twice"),
                 );
                 return None;
             }
@@ -84,7 +84,7 @@ impl Reader<'_> {
             self.error(
                 &value.span(),
                 format!(
-                    "{what}: {} columns; PostgreSQL takes 1 to {INDEX_COLUMNS}",
+                    "{what}: {} columns; PostgreSQL allows 1 to {INDEX_COLUMNS}",
                     names.len()
                 ),
             );
@@ -101,24 +101,21 @@ impl Reader<'_> {
         columns: &[Column],
     ) -> bool {
         let Some(column) = columns.iter().find(|c| c.name == name) else {
-            // With columns that could not be read, this would only repeat that.
+            // If a column could not be read, that has already been reported.
             if !columns.is_empty() && !self.refused.iter().any(|r| r == name) {
-                self.error(
-                    span,
-                    format!("{what} on a column that does not exist: `{name}`"),
-                );
+                self.error(span, format!("{what}: no column `{name}` is declared"));
             }
             return false;
         };
         if column.ty.scalar == Scalar::Json {
             let message = format!(
-                "{what}: column `{name}` is `{}`, which has no order",
+                "{what}: column `{name}` is `{}`, which cannot be sorted",
                 column.ty
             );
             self.error_help(
                 span,
                 message,
-                "declare `jsonb`, or leave it out of the index",
+                "declare `jsonb`, or remove it from the index",
             );
             return false;
         }

@@ -1,10 +1,10 @@
-//! `mask`: how a column is masked on its way to a laptop, and where that would break what the template says.
+//! `mask`: how a column is masked on a laptop, and where a mask would contradict the rest of the template.
 
-use super::{FrontMatter, Reader, Value};
+use super::{FrontMatter, FrontMatterReader, Value};
 use crate::schema::{Column, Mask};
 use crate::template::finding::Finding;
 
-impl Reader<'_> {
+impl FrontMatterReader<'_> {
     pub(super) fn mask(&mut self, column: &str, value: &Value<'_>) -> Option<Mask> {
         let text = self.text(value)?;
         match Mask::parse(&text) {
@@ -17,7 +17,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Looks at all masks when time column and unique columns are known.
+    /// Checks all masks; time column and unique columns must be known.
     pub(super) fn masks(&mut self, front: &FrontMatter) {
         let lines = front.column_lines.iter();
         for (column, line) in front.columns.iter().zip(lines) {
@@ -29,15 +29,15 @@ impl Reader<'_> {
     }
 }
 
-/// Why a column cannot be masked so, and what to write.
+/// Why a column cannot have this mask, and what to write instead.
 fn objection(column: &Column, mask: Mask, front: &FrontMatter) -> Option<(String, String)> {
     let Column { name, ty, .. } = column;
     if *name == front.time_column {
         return Some((
             format!(
-                "the time column `{name}` cannot be masked: it says which day a row belongs to"
+                "the time column `{name}` cannot be masked: it decides which day a row belongs to"
             ),
-            "leave `mask` out".to_owned(),
+            "remove `mask`".to_owned(),
         ));
     }
     if let Some(instead) = mask.refusal(*ty) {
@@ -49,11 +49,11 @@ fn objection(column: &Column, mask: Mask, front: &FrontMatter) -> Option<(String
     if front.unique.contains(name) && !mask.keeps_apart() {
         let help = match Mask::Hash.refusal(*ty) {
             None => "write `mask = \"hash\"`, which keeps different values different".to_owned(),
-            Some(instead) => format!("`mask = \"hash\"` would keep them so: {instead}"),
+            Some(instead) => format!("only `mask = \"hash\"` keeps them different: {instead}"),
         };
         return Some((
             format!(
-                "column `{name}` is unique, and `mask = \"{mask}\"` would make different values one"
+                "column `{name}` is unique, but `mask = \"{mask}\"` can give different values the same mask"
             ),
             help,
         ));

@@ -1,4 +1,4 @@
-//! The TOML in the comment that a template file begins with.
+//! The TOML in the comment at the start of a template file.
 //!
 //! ```sql
 //! /*
@@ -16,7 +16,7 @@
 //! SELECT …
 //! ```
 //!
-//! The order of the columns is the order in the warehouse. Every remark carries its line in the file.
+//! The order of the columns is the order in the warehouse. Every finding has its line in the file.
 
 mod columns;
 mod indexes;
@@ -29,19 +29,19 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A late row is expected within two weeks unless the template says otherwise.
+/// The default: late rows are expected within two weeks.
 const LOOKBACK_DAYS: u32 = 14;
 
-/// Open days beyond the lookback: today, and yesterday's run that came late.
+/// Open days in addition to the lookback: today, and one day for a run that started late.
 const OPEN_BEYOND_LOOKBACK: u32 = 2;
 
-/// A century: more is a slip of the keyboard.
+/// A century: a larger number is a typo.
 const MOST_DAYS: u32 = 36_525;
 
 const KEYS: &str =
     "description, time_column, columns, unique, indexes, lookback_days, open_days, range_query";
 
-/// What the front matter says, checked; together with findings it may be incomplete.
+/// The validated front matter; incomplete when there are findings.
 #[derive(Debug, Default)]
 pub struct FrontMatter {
     pub description: String,
@@ -59,7 +59,7 @@ pub struct FrontMatter {
 /// Byte ranges of the TOML and of the query in a template file.
 ///
 /// # Errors
-/// The file does not begin with a `/* … */` comment.
+/// The file does not start with a `/* … */` comment.
 pub fn split(source: &str) -> Result<(Range<usize>, Range<usize>), Finding> {
     let tokens = lex(source);
     let first = tokens.iter().find(|t| {
@@ -83,20 +83,22 @@ pub fn split(source: &str) -> Result<(Range<usize>, Range<usize>), Finding> {
             text,
         }) if text.starts_with("/*") => Err(Finding::error(
             line_of(source, *start),
-            "the comment that holds the template's TOML never closes",
+            "the comment with the template's TOML is never closed",
         )
         .help("close it with `*/` before the query")),
         _ => Err(Finding::error(
             1,
-            "the file does not begin with a `/* … */` comment that holds the template's TOML",
+            "the file does not start with a `/* … */` comment that contains the template's TOML",
         )
-        .help("`dayhaul template new NAME --query FILE --tenant T` writes it for a query")),
+        .help(
+            "run `dayhaul template new NAME --query FILE --tenant T` to generate it for a query",
+        )),
     }
 }
 
 /// Reads the TOML at `range` of the file.
 pub fn read(source: &str, range: Range<usize>) -> (FrontMatter, Vec<Finding>) {
-    let mut reader = Reader {
+    let mut reader = FrontMatterReader {
         source,
         base: range.start,
         findings: Vec::new(),
@@ -106,25 +108,25 @@ pub fn read(source: &str, range: Range<usize>) -> (FrontMatter, Vec<Finding>) {
         Ok(table) => reader.front_matter(table.get_ref()),
         Err(e) => {
             let span = e.span().unwrap_or_default();
-            reader.error(&span, format!("this is not TOML: {}", e.message()));
+            reader.error(&span, format!("invalid TOML: {}", e.message()));
             FrontMatter::default()
         }
     };
     (front, reader.findings)
 }
 
-struct Reader<'a> {
+struct FrontMatterReader<'a> {
     source: &'a str,
     /// Offset of the TOML in the file.
     base: usize,
     findings: Vec<Finding>,
-    /// Columns whose type could not be read: they exist, so nothing else is said about them.
+    /// Columns with an invalid type. They exist, so using them elsewhere is not another error.
     refused: Vec<String>,
 }
 
 type Value<'i> = Spanned<DeValue<'i>>;
 
-impl Reader<'_> {
+impl FrontMatterReader<'_> {
     fn line(&self, span: &Range<usize>) -> usize {
         line_of(self.source, self.base + span.start)
     }
@@ -151,7 +153,7 @@ impl Reader<'_> {
                 }
                 "open_days" => open_days = self.days(value),
                 "columns" => self.columns(value, &mut front),
-                // Below, when all columns are known.
+                // Read below, when all columns are known.
                 "time_column" | "unique" | "indexes" => {}
                 unknown => self.error_help(
                     &key.span(),
@@ -169,7 +171,7 @@ impl Reader<'_> {
                 "declare them under `[columns]`: `id = \"bigint\"`",
             );
         } else if front.columns.is_empty() && self.findings.is_empty() {
-            self.error(&(0..0), "a template has at least one column");
+            self.error(&(0..0), "a template needs at least one column");
         }
         self.time_column(table, &mut front);
         self.unique_and_indexes(table, &mut front);
@@ -183,7 +185,7 @@ impl Reader<'_> {
             self.error_help(
                 &(0..0),
                 message,
-                "name the column that says which day a row belongs to",
+                "set it to the column that decides which day a row belongs to",
             );
             return;
         };
@@ -194,7 +196,7 @@ impl Reader<'_> {
                 self.error_help(
                     &value.span(),
                     message,
-                    "a time column is timestamptz, timestamp (read as UTC) or date",
+                    "a time column must be timestamptz, timestamp (read as UTC) or date",
                 );
             }
             None if !front.columns.is_empty() && !self.refused.contains(&name) => {
@@ -231,7 +233,7 @@ impl Reader<'_> {
     }
 }
 
-/// A table's entries as they stand in the file; the parser keeps them sorted by name.
+/// A table's entries in the order of the file; the parser sorts them by name.
 fn in_order<'t, 'i>(
     table: &'t DeTable<'i>,
 ) -> Vec<(&'t Spanned<std::borrow::Cow<'i, str>>, &'t Value<'i>)> {

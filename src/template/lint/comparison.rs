@@ -1,13 +1,13 @@
-//! Comparisons with a time placeholder, as far as they can be told from the tokens alone.
+//! Finds comparisons with a time placeholder, as far as the tokens alone show them.
 
 use crate::template::lexer::{Token, TokenKind};
 use crate::template::placeholders::Placeholder;
 
-/// Key words and punctuation that a comparison cannot reach across.
+/// Key words that end a comparison.
 const BOUNDARIES: &str = " where and or on not when then else end case having select from group order limit union except \
     intersect join left right full inner cross using filter as returning with ";
 
-/// `operand op placeholder`, with the operator as it reads with the operand on the left.
+/// `operand op placeholder`, with the operator as if the operand were on the left.
 #[derive(Debug, Clone, Copy)]
 pub struct Comparison<'q, 'a> {
     pub operand: &'q [Token<'a>],
@@ -30,7 +30,7 @@ pub fn comparisons<'q, 'a>(code: &'q [Token<'a>]) -> Vec<Comparison<'q, 'a>> {
         .collect()
 }
 
-/// Grows outwards from the placeholder, parenthesis by parenthesis, until a comparison operator stands beside it.
+/// Expands from the placeholder outwards, parenthesis by parenthesis, until a comparison operator is next to it.
 fn comparison<'q, 'a>(
     code: &'q [Token<'a>],
     at: usize,
@@ -78,7 +78,7 @@ fn closes(token: &Token<'_>) -> bool {
     token.is(")") || token.is("]")
 }
 
-/// Start of what stands left of `from` on the same level.
+/// Start of the tokens left of `from` on the same parenthesis level.
 fn reach_left(code: &[Token<'_>], mut from: usize) -> usize {
     let mut depth = 0usize;
     while from > 0 {
@@ -95,7 +95,7 @@ fn reach_left(code: &[Token<'_>], mut from: usize) -> usize {
     from
 }
 
-/// End of what stands right of `to` on the same level.
+/// End of the tokens right of `to` on the same parenthesis level.
 fn reach_right(code: &[Token<'_>], mut to: usize) -> usize {
     let mut depth = 0usize;
     while let Some(token) = code.get(to) {
@@ -125,9 +125,9 @@ fn operator_in(code: &[Token<'_>], from: usize, to: usize) -> Option<usize> {
     None
 }
 
-/// The operator, turned around when the operand stands on its right; empty when it compares nothing.
-fn spelling(text: &str, turned: bool) -> &'static str {
-    match (text, turned) {
+/// The operator, reversed when the operand is on its right; empty when it is not a comparison.
+fn spelling(text: &str, reversed: bool) -> &'static str {
+    match (text, reversed) {
         ("<", false) | (">", true) => "<",
         ("<=", false) | (">=", true) => "<=",
         (">", false) | ("<", true) => ">",

@@ -1,4 +1,4 @@
-//! What a template file would be told in a review: wrong, slow, or not meant so.
+//! Reviews a template file: what is wrong, slow, or probably not intended.
 
 mod comparison;
 mod quoted_placeholders;
@@ -14,8 +14,8 @@ use super::{Template, front_matter, mismatches};
 use crate::schema::SourceColumn;
 use crate::unit::TemplateName;
 
-/// Looks at a template file without a server. Findings come by line; errors are those that
-/// [`Template::parse`] fails with, and those with which no day could be loaded.
+/// Reviews a template file without a server. Findings are sorted by line. Errors are those that [`Template::parse`] fails
+/// with, and those that make every load fail.
 pub fn lint(name: &TemplateName, source: &str) -> Vec<Finding> {
     let mut findings = match Template::read(name.clone(), source) {
         Ok(_) => Vec::new(),
@@ -31,7 +31,7 @@ pub fn lint(name: &TemplateName, source: &str) -> Vec<Finding> {
     findings
 }
 
-/// Looks at what the query returns at a tenant: columns by name, and types that could change a value on their way.
+/// Reviews the columns that the query returns at a tenant: their names, and types whose conversion could change a value.
 pub fn lint_columns(template: &Template, source: &[SourceColumn]) -> Vec<Finding> {
     let query_line = template.query_line();
     mismatches(template, source)
@@ -54,9 +54,9 @@ struct Review<'a> {
     tokens: &'a [Token<'a>],
     /// Without white space and comments.
     code: Vec<Token<'a>>,
-    /// What the time column is called in the query: by its own name, and by those it is an alias of.
+    /// The time column's names in the query: its own, and those it is an alias of.
     time_names: Vec<String>,
-    /// How to say the time column in a hint.
+    /// The time column's name in hints.
     time: &'a str,
 }
 
@@ -98,7 +98,7 @@ impl<'a> Review<'a> {
         line_of(self.source, self.query_start + token.start)
     }
 
-    /// The text of neighbouring tokens as it stands in the file, on one line.
+    /// The text of adjacent tokens as written in the file, on one line.
     fn text(&self, tokens: &[Token<'_>]) -> String {
         let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else {
             return String::new();
@@ -113,7 +113,7 @@ impl<'a> Review<'a> {
     }
 }
 
-/// The time column's name, and the columns that the query gives this name to (`l.created AS logged_time`).
+/// The time column's name, and the columns that the query renames to it (`l.created AS logged_time`).
 fn time_names(code: &[Token<'_>], time: &str) -> Vec<String> {
     let mut names = vec![time.to_owned()];
     for three in code.windows(3) {

@@ -1,9 +1,9 @@
-//! Placeholders where nothing is replaced.
+//! Placeholders in places where they are not replaced.
 
 use crate::template::finding::Finding;
 use crate::template::lexer::{Token, TokenKind, line_of};
 
-/// Placeholders in literals and comments, which are left as they are.
+/// Placeholders in literals and comments, where they are not replaced.
 pub fn quoted_placeholders(source: &str, query_start: usize, tokens: &[Token<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for token in tokens {
@@ -24,13 +24,13 @@ pub fn quoted_placeholders(source: &str, query_start: usize, tokens: &[Token<'_>
                 line,
                 format!("`{placeholder}}}` inside quotes is not replaced"),
             )
-            .help("write it without quotes: it becomes a whole literal, quotes included")
+            .help("remove the quotes: a placeholder becomes a literal with its own quotes")
         });
     }
     findings
 }
 
-/// The first thing that looks like a placeholder, without its closing brace, and where it stands.
+/// The first text that looks like a placeholder, without its closing brace, and its position.
 fn first_placeholder(text: &str) -> Option<(usize, &str)> {
     let starts = ["{from}", "{to}", "{day}", "{tenant}", "{var:"];
     let at = starts.iter().filter_map(|p| text.find(p)).min()?;

@@ -1,12 +1,12 @@
-//! Times and days that depend on when, or in which time zone, the query runs.
+//! Times and days that depend on when the query runs, or on the session's time zone.
 
 use super::Review;
-use super::token_groups::{count_arguments, inside, says_zone};
+use super::token_groups::{count_arguments, has_time_zone, inside};
 use crate::template::finding::Finding;
 use crate::template::lexer::Token;
 
 impl<'a> Review<'a> {
-    /// `now()` and its like: another time at each try.
+    /// `now()` and similar functions: their result differs on every attempt.
     pub(super) fn clocks(&self) -> Vec<Finding> {
         const WORDS: [&str; 5] = [
             "current_date",
@@ -29,24 +29,24 @@ impl<'a> Review<'a> {
             if word || function {
                 let shown = format!("{}{}", token.text, if function { "()" } else { "" });
                 let message = format!(
-                    "`{shown}` differs from try to try, and the day it names is not the day that is loaded"
+                    "`{shown}` differs on every attempt, and is not the day that is loaded"
                 );
                 findings.push(
                     Finding::warning(self.line(token), message)
-                        .help(format!("let the window say the time: {}", self.bounds())),
+                        .help(format!("use the window's bounds: {}", self.bounds())),
                 );
             }
         }
         findings
     }
 
-    /// Dates and days that are UTC's only when the session's zone is.
+    /// Dates and days that are in UTC only if the session's time zone is.
     pub(super) fn local_days(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (at, token) in self.code.iter().enumerate() {
             let (what, instead) = if token.is_word("date_trunc") && self.is_call(at) {
                 let arguments = self.group(at + 1);
-                if count_arguments(arguments) != 2 || says_zone(arguments) {
+                if count_arguments(arguments) != 2 || has_time_zone(arguments) {
                     continue;
                 }
                 let inner = self.text(inside(arguments));
@@ -56,7 +56,7 @@ impl<'a> Review<'a> {
                 )
             } else if let Some(operand) = self.cast_to_date(at)
                 && self.names_time(operand)
-                && !says_zone(operand)
+                && !has_time_zone(operand)
             {
                 (
                     format!("{}::date", self.text(operand)),
@@ -65,8 +65,7 @@ impl<'a> Review<'a> {
             } else {
                 continue;
             };
-            let message =
-                format!("`{what}` is a local day: which one depends on the session's time zone");
+            let message = format!("`{what}` is a local day: it depends on the session's time zone");
             findings.push(Finding::warning(self.line(token), message).help(format!(
                 "filter with {}; to show the UTC day write {instead}",
                 self.bounds()
@@ -75,7 +74,7 @@ impl<'a> Review<'a> {
         findings
     }
 
-    /// What is cast, when the token at `at` ends `x::date` or begins `CAST(x AS date)` or `date(x)`.
+    /// The operand of a cast, if the token at `at` ends `x::date` or starts `CAST(x AS date)` or `date(x)`.
     fn cast_to_date(&self, at: usize) -> Option<&[Token<'a>]> {
         let code = &self.code;
         if code[at].is_word("date") && at >= 2 && code[at - 1].is("::") {

@@ -1,4 +1,4 @@
-//! Reading tokens: calls, groups, arguments.
+//! Calls, parenthesized groups and arguments among tokens.
 
 use super::Review;
 use crate::template::lexer::Token;
@@ -8,7 +8,7 @@ impl<'a> Review<'a> {
         self.code.get(at + 1).is_some_and(|t| t.is("("))
     }
 
-    /// The parenthesised group that opens at `open`, with its parentheses.
+    /// The group that opens at `open`, including its parentheses.
     pub(super) fn group(&self, open: usize) -> &[Token<'a>] {
         let mut depth = 0usize;
         for (at, token) in self.code.iter().enumerate().skip(open) {
@@ -42,7 +42,7 @@ pub(super) fn inside<'q, 'a>(group: &'q [Token<'a>]) -> &'q [Token<'a>] {
 pub(super) fn without_parentheses<'q, 'a>(mut tokens: &'q [Token<'a>]) -> &'q [Token<'a>] {
     loop {
         let inner = inside(tokens);
-        // `(a) + (b)` begins and ends with parentheses, too.
+        // `(a) + (b)` also starts and ends with parentheses.
         if inner.len() == tokens.len() || !is_balanced(inner) {
             return tokens;
         }
@@ -71,8 +71,8 @@ pub(super) fn count_arguments(group: &[Token<'_>]) -> usize {
     commas + 1
 }
 
-/// Whether a zone is named: `x AT TIME ZONE 'UTC'`.
-pub(super) fn says_zone(tokens: &[Token<'_>]) -> bool {
+/// Whether a time zone is given: `x AT TIME ZONE 'UTC'`.
+pub(super) fn has_time_zone(tokens: &[Token<'_>]) -> bool {
     tokens
         .windows(2)
         .any(|two| two[0].is_word("time") && two[1].is_word("zone"))

@@ -1,4 +1,4 @@
-//! Whether the query asks for the window's rows, for all of them, and in a way that an index can serve.
+//! Whether the query returns exactly the window's rows, and whether an index can be used.
 
 use super::Review;
 use super::comparison::Comparison;
@@ -24,26 +24,26 @@ impl<'a> Review<'a> {
             used(Placeholder::Day),
         );
         let first = self.code.first()?;
-        let help = format!("bound the rows with {}", self.bounds());
+        let help = format!("filter the rows with {}", self.bounds());
         match (from, to) {
             _ if day => None,
             (true, true) => None,
             (false, false) => Some(
                 Finding::error(
                     self.line(first),
-                    "the query has no {from}, {to} or {day}: it returns the same rows for every day",
+                    "the query does not use {from}, {to} or {day}: it returns the same rows for every day",
                 )
                 .help(help),
             ),
             _ => {
                 let missing = if from { "{to}" } else { "{from}" };
-                let message = format!("the query has no {missing}: it returns rows outside the window");
+                let message = format!("the query does not use {missing}: it returns rows outside the window");
                 Some(Finding::error(self.line(first), message).help(help))
             }
         }
     }
 
-    /// A column inside a function or cast, compared with a bound: no plain index serves it.
+    /// A column inside a function or cast that is compared with a bound: no plain index can be used.
     pub(super) fn unindexed(&self, comparison: &Comparison<'_, 'a>) -> Option<Finding> {
         let operand = without_parentheses(comparison.operand);
         let plain = operand.iter().all(|t| t.name().is_some() || t.is("."));
@@ -52,7 +52,7 @@ impl<'a> Review<'a> {
         }
         let column = self.column_in(operand)?;
         let message = format!(
-            "`{}` in a comparison cannot use an index on `{column}`: the source reads the whole table for every window",
+            "`{}` in a comparison cannot use an index on `{column}`: the source scans the whole table for every window",
             self.text(operand)
         );
         Some(
@@ -62,21 +62,21 @@ impl<'a> Review<'a> {
         )
     }
 
-    /// The window is half open: `<= {to}` lets in midnight of the next day, `> {from}` loses its own.
+    /// The window is half open: `<= {to}` includes midnight of the next day, `> {from}` excludes midnight of the first.
     pub(super) fn off_by_an_instant(&self, comparison: &Comparison<'_, 'a>) -> Option<Finding> {
         let operand = self.text(comparison.operand);
         let (why, right) = match (comparison.operator, comparison.placeholder) {
             _ if !comparison.alone && comparison.operator != "between" => return None,
-            ("<=", Placeholder::To) => ("lets in midnight of the day after the window", "< {to}"),
-            (">", Placeholder::From) => ("loses the rows of midnight", ">= {from}"),
+            ("<=", Placeholder::To) => ("includes midnight of the day after the window", "< {to}"),
+            (">", Placeholder::From) => ("excludes the rows at midnight", ">= {from}"),
             ("between", Placeholder::From) => (
-                "lets in midnight of the day after the window",
+                "includes midnight of the day after the window",
                 ">= {from} AND … < {to}",
             ),
             _ => return None,
         };
         let message = format!(
-            "`{operand} {}` {why}: {{to}} is the first instant outside",
+            "`{operand} {}` {why}: {{to}} is exclusive",
             comparison.operator.to_uppercase()
         );
         let finding = Finding::warning(self.line(comparison.operand.first()?), message);
@@ -86,7 +86,7 @@ impl<'a> Review<'a> {
         )))
     }
 
-    /// The time column as the tokens spell it, else the first thing in them that can be a column.
+    /// The time column as written in the tokens, otherwise the first token that can be a column.
     fn column_in(&self, tokens: &[Token<'_>]) -> Option<String> {
         const NOT_COLUMNS: &str = " at time zone as interval date timestamp timestamptz cast extract day from and or not is null \
             distinct case when then else end in ";

@@ -181,7 +181,7 @@ fn a_query_that_cannot_become_a_template_is_refused_with_what_to_write() {
             "SELECT id, ordered_at, shipped_on FROM orders",
             "`ordered_at`, `shipped_on`",
         ),
-        ("SELECT id FROM orders", "no column that says which day"),
+        ("SELECT id FROM orders", "no column that can be the time column"),
         (
             "SELECT id AS schema_name, ordered_at FROM orders",
             "`schema_name`",
@@ -293,7 +293,7 @@ fn a_review_at_a_tenant_compares_the_columns() {
         .exits(1);
     for word in [
         "orders.sql:4: error: column `id` is `bigint` at the source",
-        "help: cast it in the query, where a person can see it: `(id)::integer AS id`",
+        "help: cast it in the query, where the change is visible: `(id)::integer AS id`",
         "orders.sql:6: error: the query does not return column `gone`",
         "orders.sql:9: error: column `total` (numeric(10,2)) is not in the template",
         "3 errors, 0 warnings",
