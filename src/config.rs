@@ -31,29 +31,14 @@ mod read;
 mod salt;
 mod sections;
 
+pub use keys::DEFAULT_FILE;
 pub use quantity::{duration, size};
 pub use read::SettingOrigin;
-pub use sections::{LandingSettings, Load, Secrets, Warehouse};
+pub use sections::{LandingSettings, Load, Secrets, Settings, Warehouse};
 
 use crate::error::{Error, Result};
-use crate::schema::Salt;
 use builder::SettingsBuilder;
 use std::path::{Path, PathBuf};
-
-/// The file that is read when neither `--config` nor `$DAYHAUL_CONFIG` is set.
-pub const DEFAULT_FILE: &str = "dayhaul.toml";
-
-/// The whole configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    pub warehouse: Warehouse,
-    pub load: Load,
-    pub landing: LandingSettings,
-    pub secrets: Secrets,
-    /// `[laptop]` `salt_file`: the warehouse is on a laptop. Values read from tenants are masked as the templates declare,
-    /// with the salt in this file. Default: none; nothing is masked.
-    pub masks: Option<Salt>,
-}
 
 impl Settings {
     /// Reads the file (`path`, else `$DAYHAUL_CONFIG`, else `./dayhaul.toml` if it exists), then the environment,

@@ -1,9 +1,10 @@
 //! Checks each setting's value and builds the [`Settings`].
 
+use super::keys::{self, DEFAULT_FILE};
 use super::quantity::{duration, size};
 use super::read::{RawSetting, RawValue, SettingOrigin};
-use super::sections::{LandingSettings, Load, Secrets, Warehouse};
-use super::{DEFAULT_FILE, Settings, keys, salt};
+use super::salt;
+use super::sections::{LandingSettings, Load, Secrets, Settings, Warehouse};
 use crate::error::{Error, Result};
 use crate::unit::IDENTIFIER_BYTES;
 use std::path::PathBuf;
@@ -40,6 +41,10 @@ impl Default for SettingsBuilder {
 }
 
 impl SettingsBuilder {
+    /// Sets one value.
+    ///
+    /// # Errors
+    /// The value is invalid; the message says what was expected.
     pub(super) fn take(&mut self, entry: RawSetting) -> Result<(), String> {
         let text = match entry.value {
             RawValue::List(items) if entry.section == "secrets" => {

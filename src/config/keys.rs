@@ -1,5 +1,8 @@
 //! Every configuration key, and the environment variable that overrides it.
 
+/// The file that is read when neither `--config` nor `$DAYHAUL_CONFIG` is set.
+pub const DEFAULT_FILE: &str = "dayhaul.toml";
+
 /// All keys, by section.
 pub const KEYS: [(&str, &[&str]); 5] = [
     (

@@ -2,8 +2,21 @@
 
 use super::read::SettingOrigin;
 use crate::error::{Error, Result};
+use crate::schema::Salt;
 use std::fmt;
 use std::time::Duration;
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    pub warehouse: Warehouse,
+    pub load: Load,
+    pub landing: LandingSettings,
+    pub secrets: Secrets,
+    /// `[laptop]` `salt_file`: the warehouse is on a laptop. Values read from tenants are masked as the templates declare,
+    /// with the salt in this file. Default: none; nothing is masked.
+    pub masks: Option<Salt>,
+}
 
 /// `[warehouse]`: the database that all tenants are loaded into.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! How a column is masked when its rows are copied to a laptop: the masks, and the types each supports. The SQL of each
 //! mask is in `template`.
 
-use super::{Modifier, PgType, Scalar};
+use super::pg_type::{Modifier, PgType, Scalar};
 use crate::error::{Error, Result};
 use std::fmt;
 use xxhash_rust::xxh3::xxh3_64;

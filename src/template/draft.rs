@@ -1,5 +1,6 @@
 //! Drafts a template file for a bare query.
 
+use super::definition::Template;
 use super::finding::Finding;
 use super::lexer::{lex, line_of};
 use super::lint::quoted_placeholders;
@@ -86,7 +87,7 @@ impl Draft {
             let _ = writeln!(text, "{} = \"{ty}\"", toml_key(column));
         }
         let _ = writeln!(text, "*/\n{}", self.query);
-        super::Template::parse(name.clone(), &text)?;
+        Template::parse(name.clone(), &text)?;
         Ok(text)
     }
 }
@@ -174,7 +175,7 @@ mod tests {
             .unwrap()
             .to_source(&name)
             .unwrap();
-        let template = super::super::Template::parse(name, &text).unwrap();
+        let template = Template::parse(name, &text).unwrap();
         let columns: Vec<_> = template
             .columns
             .iter()

@@ -1,6 +1,6 @@
 //! How the columns that a query returns at a tenant differ from the template's.
 
-use super::Template;
+use super::definition::Template;
 use crate::error::{Error, Kind, Result};
 use crate::schema::{PgType, SourceColumn};
 use crate::sql::ident;

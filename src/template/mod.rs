@@ -3,6 +3,7 @@
 //! A template is one `.sql` file that opens in any SQL editor: a leading comment with TOML (`front_matter`), then one
 //! query. Nothing here does I/O: text in, text or findings out.
 
+mod definition;
 mod draft;
 mod finding;
 mod front_matter;
@@ -14,159 +15,10 @@ mod placeholders;
 mod source_sql;
 mod version;
 
+pub use definition::Template;
 pub use draft::{Draft, bind_query};
 pub use finding::{Finding, Severity};
 pub use lint::{lint, lint_columns};
 pub use mismatch::{Mismatch, check_source, mismatches};
 pub use placeholders::Bindings;
 pub use source_sql::{SOURCE_SETTINGS, copy_out_sql, days_of_keys_sql, select_sql, wrap};
-
-use crate::error::{Error, Result};
-use crate::schema::{Column, Scalar};
-use crate::unit::TemplateName;
-use lexer::line_of;
-use placeholders::{Placeholder, placeholders};
-
-/// A dataset's definition, validated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template {
-    pub name: TemplateName,
-    pub description: String,
-    /// The column that decides which day a row belongs to; its type is timestamptz, timestamp (read as UTC) or date.
-    pub time_column: String,
-    /// In the order of the warehouse tables.
-    pub columns: Vec<Column>,
-    /// Columns whose values together identify a row; empty when the template declares none.
-    pub unique: Vec<String>,
-    /// At least one of them starts with the time column.
-    pub indexes: Vec<Vec<String>>,
-    /// How many past days `sync` checks again.
-    pub lookback_days: u32,
-    /// How many days, including today, remain day tables.
-    pub open_days: u32,
-    /// A query that returns the first and the last time that have rows.
-    pub range_query: Option<String>,
-    /// The query as written in the file, with its placeholders.
-    pub query: String,
-    /// The whole file.
-    pub source: String,
-    version: String,
-    time_index: usize,
-    lines: Lines,
-}
-
-/// Positions in the file; lines count from 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Lines {
-    /// Byte offset of the query in the file.
-    query_start: usize,
-    columns: Vec<usize>,
-}
-
-impl Template {
-    /// Reads a template file.
-    ///
-    /// # Errors
-    /// The first problem, with its line in the file.
-    pub fn parse(name: TemplateName, source: &str) -> Result<Template> {
-        Template::read(name, source).map_err(|findings| match findings.into_iter().next() {
-            Some(first) => Error::from(first),
-            None => Error::config("the template cannot be read"),
-        })
-    }
-
-    /// Reads a template file, or returns all problems in it by line.
-    fn read(name: TemplateName, source: &str) -> Result<Template, Vec<Finding>> {
-        let (toml, query) = front_matter::split(source).map_err(|f| vec![f])?;
-        let (front, mut findings) = front_matter::read(source, toml);
-        let query_start = query.start;
-        let query = &source[query];
-        findings.extend(placeholders::check(query, |at| {
-            line_of(source, query_start + at)
-        }));
-        let time_index = front
-            .columns
-            .iter()
-            .position(|c| c.name == front.time_column);
-        let (true, Some(time_index)) = (findings.is_empty(), time_index) else {
-            findings.sort_by_key(|f| f.line);
-            return Err(findings);
-        };
-        Ok(Template {
-            version: version::version(query, &front.columns, &front.time_column),
-            name,
-            description: front.description,
-            time_column: front.time_column,
-            columns: front.columns,
-            unique: front.unique,
-            indexes: front.indexes,
-            lookback_days: front.lookback_days,
-            open_days: front.open_days,
-            range_query: front.range_query,
-            query: query.to_owned(),
-            source: source.to_owned(),
-            time_index,
-            lines: Lines {
-                query_start,
-                columns: front.column_lines,
-            },
-        })
-    }
-
-    /// 32 hexadecimal digits: a hash of the query, the columns and the time column, not of comments, description or indexes.
-    pub fn version(&self) -> &str {
-        &self.version
-    }
-
-    /// Line of the file on which the query begins.
-    pub fn query_line(&self) -> usize {
-        line_of(&self.source, self.lines.query_start)
-    }
-
-    /// Type of the time column.
-    pub fn time_type(&self) -> Scalar {
-        self.columns[self.time_index].ty.scalar
-    }
-
-    /// Position of the time column in [`Template::columns`].
-    pub fn time_index(&self) -> usize {
-        self.time_index
-    }
-
-    /// The columns that are unique together, with their positions.
-    pub fn unique_columns(&self) -> impl Iterator<Item = (usize, &Column)> {
-        self.unique.iter().filter_map(|name| {
-            let mut columns = self.columns.iter().enumerate();
-            columns.find(|(_, column)| column.name == *name)
-        })
-    }
-
-    /// Whether the query uses `{day}` and can therefore only load one day at a time.
-    pub fn one_day_windows(&self) -> bool {
-        placeholders(&self.query).any(|p| p == Placeholder::Day)
-    }
-
-    /// The tenant variables that the query uses, each once.
-    pub fn variables(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = placeholders(&self.query)
-            .filter_map(|p| match p {
-                Placeholder::Var(name) => Some(name),
-                _ => None,
-            })
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        names
-    }
-
-    /// The query for one window of one tenant: placeholders replaced, a trailing `;` removed.
-    ///
-    /// # Errors
-    /// The tenant has no value for a variable; or `{day}` is bound to several days, which is a bug of the caller.
-    pub fn bind(&self, bindings: &Bindings<'_>) -> Result<String> {
-        placeholders::bind(&self.query, bindings)
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,6 @@
 //! The SQL that is sent to a tenant.
 
-use super::Template;
+use super::definition::Template;
 use super::mask_sql::masked;
 use crate::schema::{Column, Salt};
 use crate::sql::{ident, literal};

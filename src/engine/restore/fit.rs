@@ -3,7 +3,7 @@
 use crate::copy::Encoder;
 use crate::error::{Error, Kind, Result};
 use crate::schema::Column;
-use crate::schema::arrow::LandAs;
+use crate::schema::LandAs;
 use crate::template::Template;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use std::sync::Arc;

@@ -8,9 +8,11 @@ mod window_bounds;
 
 pub use quoted_placeholders::quoted_placeholders;
 
+use super::definition::Template;
 use super::finding::Finding;
+use super::front_matter;
 use super::lexer::{Token, lex, line_of};
-use super::{Template, front_matter, mismatches};
+use super::mismatch::mismatches;
 use crate::schema::SourceColumn;
 use crate::unit::TemplateName;
 
