@@ -335,7 +335,7 @@ mod tests {
             ("interval(2)", "without it"),
             ("interval day", "declare `interval`"),
             ("numeric(5,-2)", "numeric(p,s)"),
-            ("varchar(20)[]", "inside arrays"),
+            ("varchar(20)[]", "in arrays"),
             ("money", "c::numeric"),
             ("regclass", "c::text"),
             ("xml", "c::text"),
