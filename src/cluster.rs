@@ -20,6 +20,7 @@ use os_account::OsAccount;
 pub use persistent::PersistentCluster;
 use postmaster::{Postmaster, StartFailure};
 pub use programs::{OLDEST, OVERRIDE, Programs};
+use rustix::process::Signal;
 pub use scratch_folder::ScratchFolder;
 use std::fs;
 use std::net::TcpListener;
@@ -162,7 +163,7 @@ impl Cluster {
     /// Makes the server read `pg_hba.conf` and `postgresql.conf` again.
     pub fn reload(&self) {
         if let Some(server) = &self.server {
-            server.signal(libc::SIGHUP);
+            server.signal(Signal::HUP);
         }
     }
 
@@ -175,8 +176,8 @@ impl Cluster {
             return Ok(());
         };
         let ended = match mode {
-            Stop::Fast => server.end(libc::SIGINT, FAST),
-            Stop::Immediate => server.end(libc::SIGQUIT, IMMEDIATE),
+            Stop::Fast => server.end(Signal::INT, FAST),
+            Stop::Immediate => server.end(Signal::QUIT, IMMEDIATE),
         };
         if !ended {
             self.server = Some(server);

@@ -19,6 +19,8 @@ pub mod engine;
 pub mod error;
 pub mod landing;
 pub mod nearest;
+#[allow(unsafe_code)] // the only room that may
+pub mod os;
 pub mod pg;
 pub mod report;
 pub mod schema;

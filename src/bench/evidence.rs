@@ -6,7 +6,7 @@ use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
 use crate::template::{SOURCE_SETTINGS, Template, copy_out_sql};
 use crate::unit::Window;
-use futures_util::StreamExt;
+use futures::StreamExt;
 
 /// Rows, by number and fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

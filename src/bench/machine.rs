@@ -40,7 +40,7 @@ impl Machine {
         Machine {
             cpu: cpu().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cores,
-            memory: memory(),
+            memory: crate::os::memory(),
             system: system(),
             dayhaul: env!("CARGO_PKG_VERSION"),
             debug_build: cfg!(debug_assertions),
@@ -75,21 +75,6 @@ impl Server {
     }
 }
 
-/// Bytes of memory of this machine.
-pub fn memory() -> Option<u64> {
-    // SAFETY: sysconf takes a plain number and has no preconditions.
-    let (pages, size) = unsafe {
-        (
-            libc::sysconf(libc::_SC_PHYS_PAGES),
-            libc::sysconf(libc::_SC_PAGESIZE),
-        )
-    };
-    u64::try_from(pages)
-        .ok()?
-        .checked_mul(u64::try_from(size).ok()?)
-        .filter(|bytes| *bytes > 0)
-}
-
 /// The model's name; only Linux tells it in a file.
 fn cpu() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
@@ -98,18 +83,7 @@ fn cpu() -> Option<String> {
 }
 
 fn system() -> String {
-    // SAFETY: an all-zero utsname is valid, and uname only writes into it.
-    let name = unsafe {
-        let mut name: libc::utsname = std::mem::zeroed();
-        if libc::uname(&raw mut name) != 0 {
-            return std::env::consts::OS.to_owned();
-        }
-        name
-    };
-    let text = |field: &[libc::c_char]| -> String {
-        let bytes = field.iter().map(|c| c.cast_unsigned());
-        let bytes: Vec<u8> = bytes.take_while(|c| *c != 0).collect();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    format!("{} {}", text(&name.sysname), text(&name.release))
+    let name = rustix::system::uname();
+    let (system, release) = (name.sysname(), name.release());
+    format!("{} {}", system.to_string_lossy(), release.to_string_lossy())
 }

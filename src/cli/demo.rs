@@ -156,7 +156,7 @@ async fn fill(stage: &Stage, tenants: &[&str], logs: &[FoodLog], context: &Conte
         let session = connect(&stage.url(Side::Tenants, tenant)).await?;
         log.create(&session).await
     });
-    futures_util::future::try_join_all(work).await?;
+    futures::future::try_join_all(work).await?;
     context.print(format!(
         "Food logs of {}: {} rows made up in {:.1} s.",
         tenants.join(", "),

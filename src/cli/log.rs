@@ -3,7 +3,8 @@
 use super::LogFormat;
 use crate::report::aside;
 use std::io::{IsTerminal, Write};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 /// Starts logging: warnings, with `--verbose` what Dayhaul does, with `--quiet` errors; `$DAYHAUL_LOG` overrides.
 pub fn start(format: LogFormat, verbose: bool, quiet: bool) {
@@ -12,16 +13,20 @@ pub fn start(format: LogFormat, verbose: bool, quiet: bool) {
         (_, true) => "error",
         _ => "warn",
     };
-    let filter = EnvFilter::try_from_env("DAYHAUL_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let asked = std::env::var("DAYHAUL_LOG").unwrap_or_default();
+    let filter: Targets = match asked.parse() {
+        Ok(filter) if !asked.is_empty() => filter,
+        _ => default.parse().unwrap_or_default(),
+    };
+    let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_writer(|| BesideBars)
         .with_ansi(std::io::stderr().is_terminal() && super::context::colour_wanted());
+    let registry = tracing_subscriber::registry();
     // Fails only when logging was started before, as it may be in tests.
     let _ = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text => registry.with(lines.with_filter(filter)).try_init(),
+        LogFormat::Json => registry.with(lines.json().with_filter(filter)).try_init(),
     };
 }
 

@@ -33,7 +33,7 @@ pub use context::Context;
 
 use crate::error::{Error, Kind, Result, exit};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use futures_util::future::LocalBoxFuture;
+use futures::future::LocalBoxFuture;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -27,8 +27,7 @@ impl OsAccount {
     /// # Errors
     /// This process runs as root and there is no unprivileged account.
     pub fn choose() -> Result<OsAccount> {
-        // SAFETY: geteuid has no preconditions and cannot fail.
-        if unsafe { libc::geteuid() } != 0 {
+        if !rustix::process::geteuid().is_root() {
             return Ok(OsAccount(None));
         }
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -5,6 +5,7 @@
 
 use super::{Cluster, FAST, IMMEDIATE, OsAccount, Programs, Stop, io_error};
 use crate::error::{Error, Kind, Result};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -22,7 +23,7 @@ pub struct PersistentCluster(Cluster);
 
 /// A server that is running, whoever started it.
 struct RunningServer {
-    pid: libc::pid_t,
+    pid: Pid,
     port: u16,
 }
 
@@ -159,7 +160,7 @@ impl PersistentCluster {
             return Ok(false);
         };
         let ended =
-            self.end(&found, libc::SIGINT, FAST) || self.end(&found, libc::SIGQUIT, IMMEDIATE);
+            self.end(&found, Signal::INT, FAST) || self.end(&found, Signal::QUIT, IMMEDIATE);
         if ended {
             Ok(true)
         } else {
@@ -168,9 +169,9 @@ impl PersistentCluster {
     }
 
     /// Sends the signal and waits until the server has removed its `postmaster.pid`.
-    fn end(&self, found: &RunningServer, signal: libc::c_int, patience: Duration) -> bool {
-        // SAFETY: plain numbers; `found` checked that this is our server.
-        unsafe { libc::kill(found.pid, signal) };
+    fn end(&self, found: &RunningServer, signal: Signal, patience: Duration) -> bool {
+        // `found` checked that this is our server.
+        let _ = kill_process(found.pid, signal);
         let began = Instant::now();
         while self.noted().is_some_and(|noted| noted.pid == found.pid) {
             if began.elapsed() > patience {
@@ -185,8 +186,7 @@ impl PersistentCluster {
     /// process id may belong to another process by now.
     fn found(&self) -> Option<RunningServer> {
         let noted = self.noted()?;
-        // SAFETY: plain numbers; signal 0 only checks whether the process exists.
-        let exists = unsafe { libc::kill(noted.pid, 0) } == 0;
+        let exists = test_kill_process(noted.pid).is_ok();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, noted.port));
         (exists
             && works_in(noted.pid, &self.0.data)
@@ -199,7 +199,7 @@ impl PersistentCluster {
         let text = fs::read_to_string(self.0.data.join("postmaster.pid")).ok()?;
         let mut lines = text.lines().map(str::trim);
         Some(RunningServer {
-            pid: lines.next()?.parse().ok().filter(|pid| *pid > 1)?,
+            pid: Pid::from_raw(lines.next()?.parse().ok().filter(|pid| *pid > 1)?)?,
             port: lines.nth(2)?.parse().ok()?,
         })
     }
@@ -207,8 +207,8 @@ impl PersistentCluster {
 
 /// Whether a process's working directory is `folder`, as for a postmaster in its data directory. True if the system cannot
 /// tell.
-fn works_in(pid: libc::pid_t, folder: &Path) -> bool {
-    match fs::read_link(format!("/proc/{pid}/cwd")) {
+fn works_in(pid: Pid, folder: &Path) -> bool {
+    match fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())) {
         Ok(cwd) => fs::canonicalize(folder).is_ok_and(|folder| folder == cwd),
         Err(_) => true,
     }

@@ -1,6 +1,8 @@
 //! The server's first process, as a child of this process.
 
 use crate::error::{Error, Kind, Result};
+use crate::os;
+use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::mpsc;
@@ -31,7 +33,7 @@ impl Postmaster {
     /// The program cannot be started.
     pub fn spawn(mut command: Command, leashed: bool) -> Result<Postmaster> {
         if leashed {
-            die_with_us(&mut command);
+            os::quit_with_parent(&mut command);
         }
         let failed =
             |e: std::io::Error| Error::new(Kind::Io, "failed to start `postgres`").with_source(e);
@@ -74,23 +76,20 @@ impl Postmaster {
             }
             std::thread::sleep(POLL);
         }
-        self.end(libc::SIGQUIT, START);
+        self.end(Signal::QUIT, START);
         Err(StartFailure(format!(
             "not ready after {} s",
             START.as_secs()
         )))
     }
 
-    pub fn signal(&self, signal: libc::c_int) {
-        let Ok(pid) = libc::pid_t::try_from(self.child.id()) else {
-            return;
-        };
-        // SAFETY: kill takes plain numbers; the child is ours and not reaped yet, so no other process has its id.
-        unsafe { libc::kill(pid, signal) };
+    /// The child is not reaped yet, so its id is still its own.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
     /// Sends the signal and waits for the server to end. Returns whether it ended in time.
-    pub fn end(&mut self, signal: libc::c_int, patience: Duration) -> bool {
+    pub fn end(&mut self, signal: Signal, patience: Duration) -> bool {
         let started = Instant::now();
         if matches!(self.child.try_wait(), Ok(None)) {
             self.signal(signal);
@@ -107,23 +106,3 @@ impl Postmaster {
     /// Drops the handle without stopping the server; only for a server that is not leashed.
     pub fn release(self) {}
 }
-
-/// Makes Linux send the child SIGQUIT (PostgreSQL's immediate shutdown) when this process ends, for whatever reason.
-#[cfg(target_os = "linux")]
-fn die_with_us(command: &mut Command) {
-    use std::os::unix::process::CommandExt;
-    // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed; prctl is one.
-    // std runs it after the change of user, which would have cleared the setting.
-    unsafe {
-        command.pre_exec(|| {
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGQUIT) == 0 {
-                Ok(())
-            } else {
-                Err(std::io::Error::last_os_error())
-            }
-        });
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn die_with_us(_: &mut Command) {}

@@ -38,7 +38,7 @@ use crate::landing::Landing;
 use crate::pg::{self, Access, Purpose, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use crate::warehouse::open_session;
-use futures_util::StreamExt;
+use futures::StreamExt;
 use plan::Subject;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
@@ -169,7 +169,7 @@ impl Run<'_> {
             return planned;
         }
         let (settings, cancel) = (self.settings, self.cancel.clone());
-        let contacts = futures_util::stream::iter(planned).map(|subject| async {
+        let contacts = futures::stream::iter(planned).map(|subject| async {
             let contact = tokio::select! {
                 contact = contact(&subject, settings) => contact,
                 () = cancel.cancelled() => {
@@ -319,8 +319,7 @@ impl Run<'_> {
 async fn contact(subject: &Subject, settings: &Settings) -> Result<Access> {
     let access = pair::access(&subject.pair.tenant, settings).await?;
     if !subject.days.is_empty() {
-        retry::a_few_times(async || pg::connect(&access, Purpose::Source).await)
-            .await?;
+        retry::a_few_times(async || pg::connect(&access, Purpose::Source).await).await?;
     }
     Ok(access)
 }

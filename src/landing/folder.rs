@@ -4,10 +4,9 @@ use super::failure::{io_error, root_error};
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use std::collections::hash_map::RandomState;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::hash::BuildHasher;
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 /// A folder that exists.
@@ -279,13 +278,10 @@ pub(super) fn unlikely() -> String {
 /// # Errors
 /// The file system has no locks.
 fn try_lock(file: &File) -> io::Result<bool> {
-    // SAFETY: flock(2) reads nothing but the descriptor, which `file` keeps open.
-    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
-        return Ok(true);
-    }
-    match io::Error::last_os_error() {
-        e if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        e => Err(e),
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(e)) => Err(e),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::bench::lane::Lane;
 use crate::bench::meter::Used;
 use crate::error::Result;
 use crate::unit::Day;
-use futures_util::future::try_join_all;
+use futures::future::try_join_all;
 
 pub const NAME: &str = "dblink";
 pub const JOBS: &str = "dblink-jobs";

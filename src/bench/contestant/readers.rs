@@ -11,7 +11,7 @@ use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
 use crate::sql::{bound, ident, literal, qualified};
 use crate::unit::{Day, Window};
-use futures_util::future::try_join_all;
+use futures::future::try_join_all;
 use std::collections::BTreeMap;
 use std::time::Instant;
 use xxhash_rust::xxh3::xxh3_128;

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
 use crate::template::Template;
 use crate::unit::{Day, SchemaName, Window};
-use futures_util::future::BoxFuture;
+use futures::future::BoxFuture;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -202,7 +202,7 @@ fn settings(more: &[(String, String)]) -> Vec<(String, String)> {
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    if let Some(memory) = crate::bench::machine::memory() {
+    if let Some(memory) = crate::os::memory() {
         let room = (memory / BUFFERS_OF_MEMORY) >> 20;
         if room < 1024 {
             settings[0].1 = format!("{}MB", room.max(64));

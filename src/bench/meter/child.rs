@@ -2,8 +2,10 @@
 
 use super::Own;
 use crate::error::{Error, Kind, Result};
+use crate::os::{self, Usage};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::io::Read;
-use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,7 +34,7 @@ struct Held {
 
 #[derive(Debug, Default)]
 struct State {
-    pids: Vec<libc::pid_t>,
+    pids: Vec<Pid>,
     /// Nothing is to be started any more.
     over: bool,
 }
@@ -46,8 +48,8 @@ impl Drop for Guard {
         let mut state = held.lock();
         state.over = true;
         for pid in &state.pids {
-            // SAFETY: plain numbers; the process is waited for only after it was taken off the list.
-            unsafe { libc::kill(*pid, libc::SIGTERM) };
+            // A process is waited for only after it was taken off the list, so its id is still its own.
+            let _ = kill_process(*pid, Signal::TERM);
         }
         let _ = held
             .changed
@@ -118,7 +120,7 @@ impl Leash {
             let program = command.get_program().to_string_lossy().into_owned();
             Error::new(Kind::Io, format!("cannot run `{program}`")).with_source(e)
         })?;
-        state.pids.extend(libc::pid_t::try_from(child.id()));
+        state.pids.push(Pid::from_child(&child));
         Ok(child)
     }
 
@@ -146,47 +148,25 @@ impl Leash {
 
     /// As wait4(2): how it ended, and what it used.
     fn wait(&self, child: &Child) -> Result<(ExitStatus, Own)> {
-        let failed = |e| Error::new(Kind::Io, "cannot wait for a process").with_source(e);
-        let pid = libc::pid_t::try_from(child.id()).unwrap_or(0);
-        // SAFETY: an all-zero siginfo_t and rusage are valid values of these plain C structs.
-        let (mut seen, mut usage) =
-            unsafe { (std::mem::zeroed::<libc::siginfo_t>(), std::mem::zeroed()) };
+        let failed =
+            |e: std::io::Error| Error::new(Kind::Io, "cannot wait for a process").with_source(e);
+        let pid = Pid::from_child(child);
         // Until it has ended and not a moment longer: its id stays its own until it is taken off the list.
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         loop {
-            let flags = libc::WEXITED | libc::WNOWAIT;
-            // SAFETY: `seen` outlives the call.
-            let ended = unsafe { libc::waitid(libc::P_PID, child.id(), &raw mut seen, flags) };
-            let error = std::io::Error::last_os_error();
-            if ended == 0 {
-                break;
-            }
-            if error.kind() != std::io::ErrorKind::Interrupted {
-                return Err(failed(error));
+            match waitid(WaitId::Pid(pid), ended) {
+                Ok(_) => break,
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(failed(e.into())),
             }
         }
         let mut state = self.0.lock();
-        let mut status = 0;
-        // SAFETY: both pointers are of live values; the child is ours and nobody else waits for it.
-        let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
-        let error = std::io::Error::last_os_error();
+        let waited = os::wait_with_usage(child);
         state.pids.retain(|other| *other != pid);
         self.0.changed.notify_all();
-        if waited != pid {
-            return Err(failed(error));
-        }
-        Ok((ExitStatus::from_raw(status), own(&usage)))
-    }
-}
-
-fn own(usage: &libc::rusage) -> Own {
-    // Seconds and microseconds of a process that ended within our life.
-    #[allow(clippy::cast_precision_loss)]
-    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
-    // Linux counts KiB, macOS bytes.
-    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-    Own {
-        cpu: seconds(usage.ru_utime) + seconds(usage.ru_stime),
-        peak: u64::try_from(usage.ru_maxrss).unwrap_or(0) * unit,
+        let (status, usage) = waited.map_err(failed)?;
+        let Usage { cpu, peak } = usage;
+        Ok((status, Own { cpu, peak }))
     }
 }
 
@@ -215,6 +195,7 @@ impl Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::ExitStatusExt;
 
     #[tokio::test]
     async fn a_process_is_weighed_alone() {
@@ -257,6 +238,6 @@ mod tests {
         });
         let _ = tokio::time::timeout(Duration::from_millis(300), work).await;
         let signal = told.recv_timeout(Duration::from_secs(5)).unwrap();
-        assert_eq!(signal, Some(libc::SIGTERM));
+        assert_eq!(signal, Some(Signal::TERM.as_raw()));
     }
 }

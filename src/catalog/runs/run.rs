@@ -51,12 +51,8 @@ pub fn this_person() -> String {
 }
 
 fn host_name() -> String {
-    let mut buffer = [0u8; 256];
-    // SAFETY: gethostname writes at most `len` bytes into a buffer of that length.
-    let failed = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len()) } != 0;
-    let end = buffer.iter().position(|b| *b == 0).unwrap_or(0);
-    match std::str::from_utf8(&buffer[..end]) {
-        Ok(name) if !failed && !name.is_empty() => name.to_owned(),
+    match whoami::hostname() {
+        Ok(name) if !name.is_empty() => name,
         _ => "unknown".to_owned(),
     }
 }

@@ -10,7 +10,7 @@ use crate::report::failure::why;
 use crate::report::table::Sheet;
 use crate::template::Template;
 use crate::unit::{TemplateName, TenantName};
-use futures_util::{StreamExt, stream};
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

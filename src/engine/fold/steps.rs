@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::{Access, Session};
 use crate::unit::Day;
 use crate::warehouse::{self, Barrier, Folding, Left, Moved, Moving, Shape};
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::ops::Deref;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -97,7 +97,7 @@ impl<'a> Work<'a> {
         let jobs = self.settings.load.jobs.max(1);
         let (mut folds, mut failures) = (Vec::new(), Vec::new());
         let mut copied = Vec::new();
-        let mut firsts = futures_util::stream::iter(pairs)
+        let mut firsts = futures::stream::iter(pairs)
             .map(|pair| self.first(pair, stop))
             .buffered(jobs);
         while let Some(first) = firsts.next().await {
@@ -113,7 +113,7 @@ impl<'a> Work<'a> {
             return (folds, failures);
         }
         let passed = self.barrier(&copied, stop).await;
-        let mut ends = futures_util::stream::iter(copied)
+        let mut ends = futures::stream::iter(copied)
             .map(|pair| self.last(pair, &passed, stop))
             .buffered(jobs);
         while let Some((fold, failure)) = ends.next().await {

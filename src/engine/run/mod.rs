@@ -29,7 +29,7 @@ use crate::error::{Error, Kind, Result};
 use crate::landing::Landing;
 use crate::pg::Access;
 use crate::unit::{Day, TemplateName, TenantName, Window};
-use futures_util::StreamExt;
+use futures::StreamExt;
 use pair::{ReadyPair, Source};
 use prepare::{Making, Planned};
 use request::Ask;
@@ -218,7 +218,7 @@ impl Run<'_> {
         let landing_only = matches!(self.ask, Ask::Land { .. });
         // Days of tables that are gone are found out about later.
         let more_to_come = self.ask.makes_lost_tables();
-        let checks = futures_util::stream::iter(pairs).map(|planned| async move {
+        let checks = futures::stream::iter(pairs).map(|planned| async move {
             let days = &planned.days;
             if landing_only || (!more_to_come && days.has_sourceless() && !days.needs_source()) {
                 return (planned, Ok(Source::Nobody));

@@ -9,7 +9,7 @@ use crate::engine::locks::lock_holder::Keeper;
 use crate::engine::report::event::{Event, Outcome};
 use crate::engine::schedule::queue::{Limits, PairWork, Queue};
 use crate::warehouse;
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -99,7 +99,7 @@ impl Run<'_> {
     async fn analyze(&self) {
         let tables = &self.outcomes.changed_tables;
         let owner = &self.settings.warehouse.owner_role;
-        let done = futures_util::stream::iter(tables)
+        let done = futures::stream::iter(tables)
             .map(|table| warehouse::analyze(self.access, owner, table))
             .buffer_unordered(self.settings.load.jobs.max(1));
         let errors = done

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::pg::Session;
 use crate::template::Template;
 use crate::unit::Window;
-use futures_util::StreamExt;
+use futures::StreamExt;
 
 /// Runs a COPY OUT and tallies the days of `window`. `each` sees every tuple with its day's index in the window;
 /// `moved` is called with (rows, bytes) that passed since the last call.

@@ -6,7 +6,7 @@ use crate::pg::Session;
 use crate::schema::Scalar;
 use crate::sql::ident;
 use crate::template::{Template, wrap};
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::time::Duration;
 
 /// Whether an error is about the encoding of a text: not valid in it, or without counterpart in UTF-8.

@@ -7,7 +7,7 @@ use crate::engine::report::window_outcome::{Fault, source};
 use crate::pg::Session;
 use crate::unit::Day;
 use crate::warehouse::Destination;
-use futures_util::StreamExt;
+use futures::StreamExt;
 
 /// A day as the source gives it.
 pub struct Pulled {

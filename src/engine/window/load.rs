@@ -21,7 +21,7 @@ use crate::schema::Salt;
 use crate::template::{SOURCE_SETTINGS, copy_out_sql};
 use crate::unit::{Day, Window};
 use crate::warehouse::{self, Claim, Destination, Place, Shape};
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -22,7 +22,7 @@ use crate::unit::Day;
 use crate::warehouse::load::difference::{
     MATCH_BYTES_PER_ROW, Standing, begin_difference, standing,
 };
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::collections::BTreeMap;
 
 impl Haul<'_> {

@@ -362,27 +362,7 @@ fn not_a(key: &str, what: &str) -> Error {
 
 /// The name of the user who runs this process.
 fn os_user() -> Option<String> {
-    let mut buffer = vec![0; 4096];
-    let mut found = std::ptr::null_mut();
-    // SAFETY: `getpwuid_r` fills `entry` and `buffer`, both alive until the name is copied, and sets `found` to `entry`
-    // or to null; a found entry's name is a C string inside `buffer`.
-    unsafe {
-        let mut entry: libc::passwd = std::mem::zeroed();
-        let code = libc::getpwuid_r(
-            libc::geteuid(),
-            &raw mut entry,
-            buffer.as_mut_ptr(),
-            buffer.len(),
-            &raw mut found,
-        );
-        if code != 0 || found.is_null() {
-            return None;
-        }
-        std::ffi::CStr::from_ptr(entry.pw_name)
-            .to_str()
-            .ok()
-            .map(str::to_owned)
-    }
+    whoami::account().ok()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! [`ENOUGH`] is there (`SO_RCVLOWAT`, socket(7)), or, since nothing says when the last byte comes, after [`PATIENCE`].
 
 use super::server_errors::Heard;
-use super::socket::set_option;
+use crate::os::set_receive_low_water;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ impl Gather {
     fn hold(&mut self, stream: &TcpStream, hold: bool) -> io::Result<()> {
         (self.holds, self.waits) = (hold, false);
         let bytes = if hold { ENOUGH } else { 1 };
-        set_option(stream, libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes)
+        set_receive_low_water(stream, bytes)
     }
 }
 

@@ -3,9 +3,9 @@
 use super::recv_batching::Gather;
 use super::server_errors::Heard;
 use crate::pg::conninfo::resolved::{Host, Keepalives, Target};
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -109,60 +109,30 @@ impl Socket {
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const KEEP_IDLE: libc::c_int = libc::TCP_KEEPIDLE;
-#[cfg(any(target_os = "macos", target_os = "ios"))]
-const KEEP_IDLE: libc::c_int = libc::TCP_KEEPALIVE;
-
 fn set_keepalives(stream: &TcpStream, keepalives: Keepalives) -> io::Result<()> {
-    set_option(stream, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)?;
-    let seconds = |d: Duration| i32::try_from(d.as_secs()).unwrap_or(i32::MAX);
+    let mut set = TcpKeepalive::new();
     if let Some(idle) = keepalives.idle {
-        set_option(stream, libc::IPPROTO_TCP, KEEP_IDLE, seconds(idle))?;
+        set = set.with_time(idle);
     }
     if let Some(interval) = keepalives.interval {
-        set_option(
-            stream,
-            libc::IPPROTO_TCP,
-            libc::TCP_KEEPINTVL,
-            seconds(interval),
-        )?;
+        set = set.with_interval(interval);
     }
     if let Some(count) = keepalives.count {
-        let count = i32::try_from(count).unwrap_or(i32::MAX);
-        set_option(stream, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, count)?;
+        set = set.with_retries(count);
     }
-    Ok(())
+    SockRef::from(stream).set_tcp_keepalive(&set)
 }
 
 #[cfg(target_os = "linux")]
 fn set_user_timeout(stream: &TcpStream, timeout: Duration) -> io::Result<()> {
-    let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    set_option(stream, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, millis)
+    // The kernel takes a signed number of milliseconds.
+    let longest = Duration::from_millis(i32::MAX.unsigned_abs().into());
+    SockRef::from(stream).set_tcp_user_timeout(Some(timeout.min(longest)))
 }
 
 #[cfg(not(target_os = "linux"))]
 fn set_user_timeout(_: &TcpStream, _: Duration) -> io::Result<()> {
     Ok(())
-}
-
-pub fn set_option(stream: &TcpStream, level: i32, name: i32, value: i32) -> io::Result<()> {
-    let size = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4);
-    // SAFETY: the descriptor is open while `stream` lives, and the pointer is to an int of the size given.
-    let code = unsafe {
-        libc::setsockopt(
-            stream.as_raw_fd(),
-            level,
-            name,
-            (&raw const value).cast(),
-            size,
-        )
-    };
-    if code == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
 }
 
 macro_rules! forward {

@@ -1,8 +1,8 @@
 //! An array parameter whose elements are binary already.
 
 use bytes::{BufMut, BytesMut};
+use postgres_types::{IsNull, ToSql, Type, to_sql_checked};
 use std::error::Error;
-use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 /// A one-dimensional array of binary values, as they stood in a COPY stream. The statement's cast (`$1::bigint[]`) says of
 /// which type they are.

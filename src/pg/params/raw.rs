@@ -1,7 +1,7 @@
 //! Values that are handed on as they came.
 
 use bytes::{BufMut, BytesMut};
-use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use postgres_types::{IsNull, ToSql, Type, to_sql_checked};
 
 /// A parameter in PostgreSQL's binary form, of whatever type the statement says. Null is `None`.
 pub struct Raw<'a>(pub Option<&'a [u8]>);

@@ -3,7 +3,7 @@
 use super::ending::Ending;
 use crate::error::Result;
 use bytes::Bytes;
-use futures_util::{SinkExt, Stream};
+use futures::{SinkExt, Stream};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

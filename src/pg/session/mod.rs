@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result, Side};
 use cancel::Canceller;
 use copy::{CopyIn, CopyOut};
 use ending::Ending;
+use postgres_types::ToSql;
 use route::Route;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,7 +21,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Connection, Row, SimpleQueryMessage};
 
 /// One connection to a server. Its statements run one after the other.

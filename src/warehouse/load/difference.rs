@@ -11,7 +11,7 @@ use crate::unit::{Day, Window};
 use crate::warehouse::tables::definitions::column_list;
 use crate::warehouse::views::shown_tables;
 use crate::warehouse::{Destination, Place, Shape, in_window, utc_day};
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::collections::BTreeSet;
 
 /// Bytes that matching takes per row that stands in the warehouse.

@@ -19,7 +19,7 @@ use crate::warehouse::tables::transaction::{ahead_of_autovacuum, open_session, s
 use crate::warehouse::views::replace_tenant_view;
 use crate::warehouse::{Place, count_by_day_sql};
 use chrono::NaiveDate;
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Mutex;

@@ -26,7 +26,7 @@ use crate::warehouse::tables::transaction::{
     AUTOVACUUM_GIVES_WAY, open_session, patient_transaction, short_transaction,
 };
 use crate::warehouse::views::{replace_tenant_view, shown_tables, shows_nothing};
-use futures_util::future::try_join_all;
+use futures::future::try_join_all;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 

@@ -7,7 +7,7 @@ use crate::schema::Scalar;
 use crate::sql::{ident, qualified};
 use crate::template::Template;
 use crate::warehouse::Place;
-use futures_util::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 
 /// The name of a table's index, counted from 1.
 pub fn index_name(table: &str, index: usize) -> String {
@@ -75,7 +75,7 @@ pub async fn build_indexes(
     let lanes = session.side_by_side(jobs);
     // Parallel workers cost more than they bring where every lane has an index of its own: measured, a seventh of the CPU.
     let one_each = statements.len() >= lanes;
-    futures_util::stream::iter(statements)
+    futures::stream::iter(statements)
         .map(|statement| async move {
             let session = open_session(access, owner).await?;
             if one_each {

@@ -11,7 +11,7 @@ use crate::pg::{Access, Session};
 use crate::sql::{ident, qualified};
 use crate::unit::{Day, Window};
 use crate::warehouse::Place;
-use futures_util::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ pub async fn prepare(
         let session = open_session(access, owner).await?;
         make(&session, tables).await
     });
-    futures_util::stream::iter(others)
+    futures::stream::iter(others)
         .buffer_unordered(SESSIONS)
         .try_collect::<()>()
         .await?;

@@ -1,7 +1,7 @@
 //! `dayhaul bench`: every figure is of checked rows, whoever fails or lies gets none, and nothing stays behind.
 
 use crate::support::server::{Database, block_on};
-use crate::support::world::{self, Output, World, wait_until};
+use crate::support::world::{self, Output, World, send, wait_until};
 use dayhaul::bench::contestant::Contestant;
 use dayhaul::bench::contestant::dblink::Best;
 use dayhaul::bench::evidence::Evidence;
@@ -15,6 +15,7 @@ use dayhaul::demo;
 use dayhaul::error::{Error, Kind, Result};
 use dayhaul::template::Template;
 use dayhaul::unit::{Day, TemplateName, Window};
+use rustix::process::Signal;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -172,8 +173,7 @@ fn an_interrupted_bench_leaves_nothing() {
             .into_iter()
             .any(|b| b.path().join("lane-1").exists())
     });
-    // SAFETY: plain numbers; the child is ours and not reaped.
-    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    send(&child, Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(is_empty(&dir), "something stayed");
 }
@@ -426,7 +426,7 @@ fn a_bench_in_a_warehouse_in_use_cleans_up_when_it_is_interrupted() {
     };
     // With Dayhaul's own catalog there, its processes are at work.
     wait_until("a try of Dayhaul's", || schemas() == "3");
-    running.signal(libc::SIGINT);
+    running.signal(Signal::INT);
     running.output().exits(130);
     assert_eq!(everything(&world.warehouse), before);
 }

@@ -2,6 +2,7 @@
 
 use crate::support::server::{self, Database};
 use dayhaul::cluster::{Cluster, Programs, Stop, THROW_AWAY};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, test_kill_process, waitpid};
 use std::path::Path;
 
 fn start(dir: &Path) -> Cluster {
@@ -63,11 +64,10 @@ fn a_kept_cluster_leaves_its_folder_and_a_detached_one_its_server() {
     assert!(server::rows(&url, "SELECT 1").is_ok());
     let pid = std::fs::read_to_string(data.join("postmaster.pid")).unwrap();
     let pid: i32 = pid.lines().next().unwrap().parse().unwrap();
-    // SAFETY: plain numbers; the process is a child of ours that nobody has reaped, so the id is still its own.
-    unsafe {
-        libc::kill(pid, libc::SIGQUIT);
-        libc::waitpid(pid, std::ptr::null_mut(), 0);
-    }
+    // A child of ours that nobody has reaped, so the id is still its own.
+    let pid = Pid::from_raw(pid).unwrap();
+    kill_process(pid, Signal::QUIT).unwrap();
+    waitpid(Some(pid), WaitOptions::empty()).unwrap();
 }
 
 #[test]
@@ -105,6 +105,5 @@ fn a_server_that_cannot_start_says_what_its_log_says() {
 
 /// Whether a process exists (a zombie counts as one).
 fn is_alive(pid: u32) -> bool {
-    // SAFETY: signal 0 only asks.
-    unsafe { libc::kill(pid as i32, 0) == 0 }
+    Pid::from_raw(pid.cast_signed()).is_some_and(|pid| test_kill_process(pid).is_ok())
 }

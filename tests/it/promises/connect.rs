@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dayhaul::error::{Error, Kind, Result};
 use dayhaul::pg::{self, Access, Purpose, Session, Url};
 use dayhaul::schema::SourceColumn;
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::time::{Duration, Instant};
 
 async fn warehouse(db: &Database) -> Session {

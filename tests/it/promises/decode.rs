@@ -15,7 +15,7 @@ use dayhaul::error::Result;
 use dayhaul::schema::arrow::is_exact;
 use dayhaul::schema::{Column, LandAs, PgType};
 use dayhaul::unit::{Day, Window};
-use futures_util::TryStreamExt;
+use futures::TryStreamExt;
 use std::fmt::Write;
 
 /// A type, how it lands, values for it as SQL, and what PostgreSQL says of a value `e` in the words of [`said`].
@@ -403,7 +403,7 @@ fn copy_out(database: &Database, query: &str) -> Vec<u8> {
         let client = connect(&database.url()).await.expect("a connection");
         let copy = format!("COPY ({query}) TO STDOUT (FORMAT binary)");
         let rows = client.copy_out(&copy).await.expect(query);
-        futures_util::pin_mut!(rows);
+        futures::pin_mut!(rows);
         let mut all = Vec::new();
         while let Some(chunk) = rows.try_next().await.expect(query) {
             all.extend_from_slice(&chunk);

@@ -1,6 +1,7 @@
 //! `dayhaul demo`: it works on a bare machine, and leaves nothing behind.
 
-use crate::support::world::{self, Output};
+use crate::support::world::{self, Output, send};
+use rustix::process::Signal;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -46,7 +47,7 @@ fn the_demo_shows_totals_that_equal_the_sources_and_cleans_up() {
 
 #[test]
 fn the_demo_cleans_up_when_it_is_interrupted() {
-    for signal in [libc::SIGINT, libc::SIGTERM] {
+    for signal in [Signal::INT, Signal::TERM] {
         let dir = tempfile::tempdir().unwrap();
         let mut child = demo(&dir, &["--days", "3000"])
             .stdout(Stdio::null())
@@ -54,10 +55,9 @@ fn the_demo_cleans_up_when_it_is_interrupted() {
             .spawn()
             .unwrap();
         wait_for_servers(&dir);
-        // SAFETY: plain numbers; the child is ours and not reaped.
-        unsafe { libc::kill(child.id() as i32, signal) };
+        send(&child, signal);
         assert_eq!(child.wait().unwrap().code(), Some(130));
-        assert!(is_empty(&dir), "something stayed after signal {signal}");
+        assert!(is_empty(&dir), "something stayed after signal {signal:?}");
     }
 }
 

@@ -5,6 +5,7 @@ use crate::support::killer::Killer;
 use crate::support::readers::{self, Readers};
 use crate::support::server;
 use crate::support::world::{Output, World, wait_until};
+use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 /// From this day on, all sixteen day tables that a backfill of [`TODAY`] made are closed.
@@ -405,7 +406,7 @@ fn an_interrupted_fold_ends_cleanly_and_goes_on_later() {
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
                     AND query LIKE 'CREATE INDEX CONCURRENTLY%')",
     );
-    run.signal(libc::SIGINT);
+    run.signal(Signal::INT);
     run.output().exits(130);
     assert_eq!(world.fold_line(), "2024-03-05");
     drop(old);

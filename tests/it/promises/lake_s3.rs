@@ -4,12 +4,13 @@ use crate::support::events;
 use crate::support::lake::{forge, object, read};
 use crate::support::landed_files::Lake;
 use crate::support::proxy::{Break, Proxy};
+use crate::support::random::Random;
 use crate::support::s3_server::{
     ask, ask_with, keys, server, texts, unfinished_uploads, variables,
 };
-use crate::support::random::Random;
 use crate::support::world::{World, wait_until};
 use dayhaul::landing::{Landing, Options};
+use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -356,7 +357,7 @@ fn a_backfill_that_is_killed_leaves_no_wrong_object_and_the_next_one_ends_it() {
             bucket.objects().len() >= 3 * round
         });
         std::thread::sleep(random.part_of(Duration::from_millis(120)));
-        run.signal(libc::SIGKILL);
+        run.signal(Signal::KILL);
         drop(run);
         world.nobody_is_left();
         let landing = bucket.landing();

@@ -1,7 +1,8 @@
 //! `dayhaul laptop`: a month on a private server, and no true value of a masked column in any of its files.
 
 use crate::support::server::{self, Database};
-use crate::support::world::{Output, World, wait_until};
+use crate::support::world::{Output, World, send, wait_until};
+use rustix::process::Signal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -381,7 +382,7 @@ fn a_laptop_that_is_not_kept_is_gone_when_the_command_ends() {
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null());
-    for signal in [Some(libc::SIGINT), None] {
+    for signal in [Some(Signal::INT), None] {
         let mut waiting = waiting.spawn().unwrap();
         wait_until("it is there", || {
             desk.dir().join("postgres/port").exists()
@@ -393,8 +394,7 @@ fn a_laptop_that_is_not_kept_is_gone_when_the_command_ends() {
         });
         std::thread::sleep(std::time::Duration::from_millis(300));
         match signal {
-            // SAFETY: plain numbers; the child is ours and not reaped.
-            Some(signal) => drop(unsafe { libc::kill(waiting.id().cast_signed(), signal) }),
+            Some(signal) => send(&waiting, signal),
             None => drop(waiting.stdin.take()),
         }
         assert_eq!(waiting.wait().unwrap().code(), Some(0), "{signal:?}");
@@ -417,7 +417,7 @@ fn an_interrupted_laptop_leaves_nothing_unless_it_was_kept() {
         wait_until("rows are on their way", || {
             world.tenants[0].one("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active' AND datname = current_database()") != "0"
         });
-        running.signal(libc::SIGINT);
+        running.signal(Signal::INT);
         running.output().exits(130);
         assert_eq!(desk.dir().exists(), kept);
         if kept {

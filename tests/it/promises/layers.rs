@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 /// Who may be seen by whom: a room sees the rooms of lower rank. Rooms of one rank are siblings that do not see each
 /// other.
-const RANKS: [(&str, u8); 20] = [
+const RANKS: [(&str, u8); 21] = [
     ("day", 0),
+    ("os", 0),
     ("error", 1),
     ("nearest", 1),
     ("unit", 2),

@@ -2,6 +2,7 @@
 
 use crate::support::server::Holder;
 use crate::support::world::{World, wait_until};
+use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 const SELECTION: [&str; 4] = ["--from", "2024-03-08", "--to", "2024-03-19"];
@@ -77,7 +78,7 @@ fn a_run_whose_lease_was_taken_over_publishes_nothing_more() {
 
 #[test]
 fn an_interrupt_ends_the_run_within_two_seconds_and_leaves_no_lock_and_no_half_table() {
-    for (name, signal) in [("sigint", libc::SIGINT), ("sigterm", libc::SIGTERM)] {
+    for (name, signal) in [("sigint", Signal::INT), ("sigterm", Signal::TERM)] {
         // A year that is being staged, and day tables behind it.
         let world = World::with_slow_events(name, &["acme"], "2024-02-28", (20, 400), 0.0005);
         let selection = ["--from", "2024-02-28", "--to", "2024-03-18", "--json"];

@@ -1,10 +1,10 @@
 //! A real PgBouncer between: tenants work in every mode that has transactions, the warehouse in session mode only.
 
-use crate::support::sessions::{access, one, source};
 use crate::support::server::{self, Database, block_on};
+use crate::support::sessions::{access, one, source};
 use dayhaul::error::Kind;
 use dayhaul::pg::{self, Session};
-use futures_util::TryStreamExt;
+use futures::TryStreamExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -46,8 +46,7 @@ impl Pooler {
         set(&users, 0o644);
         set(&settings, 0o644);
         let mut command = Command::new(program);
-        // SAFETY: geteuid has no preconditions and cannot fail.
-        if unsafe { libc::geteuid() } == 0 {
+        if rustix::process::geteuid().is_root() {
             command.args(["-u", "postgres"]);
         }
         let child = command

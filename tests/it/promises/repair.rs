@@ -1,7 +1,7 @@
 //! `verify --repair` makes the warehouse what the sources have: by the difference, in one run, whatever is broken.
 
-use crate::support::events;
 use crate::promises::refresh::settled;
+use crate::support::events;
 use crate::support::world::{Output, World};
 use serde_json::Value;
 

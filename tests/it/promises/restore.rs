@@ -6,6 +6,7 @@ use crate::support::landed_files::{Lake, Written, template};
 use crate::support::server::Database;
 use crate::support::world::{Output, World, wait_until};
 use dayhaul::copy::Tally;
+use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 /// What a reader may see, and what the ledger says, of everything: to be the same before and after.
@@ -161,7 +162,7 @@ fn a_cancelled_restore_ends_cleanly_and_readers_notice_nothing() {
             .one("SELECT count(*) FROM _wh.run WHERE command = 'restore'")
             == "1"
     });
-    run.signal(libc::SIGINT);
+    run.signal(Signal::INT);
     assert_eq!(world.read(others), seen);
     let out = run.output();
     assert!(out.code == 130 || out.code == 0, "{}", out.stderr);

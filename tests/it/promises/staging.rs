@@ -3,6 +3,7 @@
 use crate::support::events;
 use crate::support::server;
 use crate::support::world::{World, wait_until};
+use rustix::process::Signal;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ fn a_year_that_was_interrupted_goes_on_where_it_was() {
     wait_until("some days are staged", || {
         world.warehouse.one("SELECT count(*) > 3 FROM _wh.staged") == "t"
     });
-    run.signal(libc::SIGINT);
+    run.signal(Signal::INT);
     run.output().exits(130);
     let done: u32 = world.warehouse.one(staged).parse().unwrap();
     assert!((4..14).contains(&done), "{done}");
@@ -155,7 +156,7 @@ fn an_interrupt_while_indexes_are_built_leaves_nobody_at_work_in_the_warehouse()
         ) != "0"
     });
     let asked = Instant::now();
-    run.signal(libc::SIGINT);
+    run.signal(Signal::INT);
     run.output().exits(130);
     world.nobody_is_left();
     assert!(

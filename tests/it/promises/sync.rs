@@ -3,6 +3,7 @@
 use crate::support::events;
 use crate::support::server::Holder;
 use crate::support::world::{Output, Running, World};
+use std::process::{Command, Stdio};
 
 impl World {
     fn sync(&self, today: &str, args: &[&str]) -> Output {
@@ -84,24 +85,28 @@ fn late_deleted_and_updated_rows_and_a_renamed_dimension_arrive() {
 
 /// Starts the binary on a host of that name, where the kernel lets a test make one: its name is all that a run takes from
 /// its host.
-fn start_on(host: &'static str, world: &World, args: &[&str]) -> Running {
-    let mut command = world.command(args);
-    #[cfg(target_os = "linux")]
-    // SAFETY: two system calls between fork and exec, which touch nothing of the parent's.
-    unsafe {
-        std::os::unix::process::CommandExt::pre_exec(&mut command, move || {
-            if libc::unshare(libc::CLONE_NEWUTS) == 0
-                && libc::sethostname(host.as_ptr().cast(), host.len()) == 0
-            {
-                return Ok(());
-            }
-            Err(std::io::Error::last_os_error())
-        });
+fn start_on(host: &str, world: &World, args: &[&str]) -> Running {
+    let program = world.command(args);
+    let tried = Command::new("unshare").args(["--uts", "true"]).status();
+    if !tried.is_ok_and(|status| status.success()) {
+        println!("no host `{host}`: a UTS namespace is not allowed here");
+        return world.start(args);
     }
-    Running::of(&mut command).unwrap_or_else(|e| {
-        println!("no host `{host}`: {e}");
-        world.start(args)
-    })
+    let script = "printf %s \"$0\" > /proc/sys/kernel/hostname && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command
+        .args(["--uts", "sh", "-c", script, host])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .current_dir(world.folder())
+        .env_clear()
+        .envs(
+            program
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stdin(Stdio::null());
+    Running::of(&mut command).unwrap()
 }
 
 /// Two hosts' syncs of the same pairs at the same moment, several times over, the day going on. What one of them loaded

@@ -48,7 +48,7 @@ fn two_columns(query: &str) -> String {
 
 /// What a COPY OUT sends.
 fn copied(url: &str, sql: &str) -> Vec<u8> {
-    use futures_util::TryStreamExt;
+    use futures::TryStreamExt;
     server::block_on(async {
         let client = server::connect(url).await.unwrap();
         let chunks: Vec<bytes::Bytes> = client

@@ -1,14 +1,15 @@
 //! TLS against a real server, with certificates made here: which `sslmode` believes which server.
 
-use crate::support::sessions::{access, asleep, cancelled, one, source};
 use crate::support::server::{self, block_on};
+use crate::support::sessions::{access, asleep, cancelled, one, source};
+use crate::support::shared::{keep, shared};
 use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
 use dayhaul::error::{Error, Kind};
 use dayhaul::pg::{self, Access, Purpose};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 /// Who may log in, and how.
 const HBA: &str = "\
@@ -28,7 +29,6 @@ type Authority = CertifiedIssuer<'static, KeyPair>;
 struct World {
     port: u16,
     folder: PathBuf,
-    owned: Mutex<Option<(Cluster, tempfile::TempDir)>>,
 }
 
 impl World {
@@ -53,26 +53,30 @@ impl World {
 
 fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
-    extern "C" fn stop() {
-        if let Some(world) = WORLD.get()
-            && let Ok(mut owned) = world.owned.lock()
-        {
-            drop(owned.take());
-        }
-    }
     WORLD.get_or_init(|| {
-        let world = start();
-        // SAFETY: `stop` is a plain function without arguments that does not unwind across the C boundary.
-        unsafe { libc::atexit(stop) };
-        world
+        let text = shared("tls", "promises::tls::keeper_of_the_tls_server");
+        let (port, folder) = text.split_once('\n').unwrap();
+        World {
+            port: port.parse().unwrap(),
+            folder: folder.into(),
+        }
     })
 }
 
-fn start() -> World {
-    let dir = tempfile::tempdir().unwrap();
-    let folder = dir.path().join("files");
+#[test]
+#[ignore = "not a test: keeps the server of the tests of this file"]
+fn keeper_of_the_tls_server() {
+    keep(|dir| {
+        let (world, cluster) = start(dir);
+        let text = format!("{}\n{}", world.port, world.folder.display());
+        (cluster, text)
+    });
+}
+
+fn start(dir: &Path) -> (World, Cluster) {
+    let folder = dir.join("files");
     std::fs::create_dir(&folder).unwrap();
-    let cluster = Cluster::start(&Programs::find().unwrap(), dir.path(), &THROW_AWAY).unwrap();
+    let cluster = Cluster::start(&Programs::find().unwrap(), dir, &THROW_AWAY).unwrap();
     let root = authority("root");
     write(&folder, "root.crt", &root.pem());
     write(&folder, "other.crt", &authority("other").pem());
@@ -103,10 +107,9 @@ fn start() -> World {
     let world = World {
         port: cluster.port(),
         folder,
-        owned: Mutex::new(Some((cluster, dir))),
     };
     wait_for_tls(&world);
-    world
+    (world, cluster)
 }
 
 /// The postmaster reads its configuration in its own time.

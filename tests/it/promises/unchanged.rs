@@ -56,7 +56,9 @@ impl Fixture {
              FROM pg_stat_all_tables WHERE schemaname NOT IN ('_wh', 'pg_catalog', 'pg_toast')";
         let others = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dayhaul'";
         // Sessions send what they counted when they end.
-        crate::support::world::wait_until("nobody is left", || self.world.warehouse.one(others) == "0");
+        crate::support::world::wait_until("nobody is left", || {
+            self.world.warehouse.one(others) == "0"
+        });
         self.world.warehouse.one(sql)
     }
 }

@@ -312,7 +312,10 @@ fn fill(world: &World) {
 }
 
 /// All rows as text that shows every bit: `id|column|…`.
-fn as_text(database: &crate::support::server::Database, relation: &str) -> Vec<Vec<Option<String>>> {
+fn as_text(
+    database: &crate::support::server::Database,
+    relation: &str,
+) -> Vec<Vec<Option<String>>> {
     let columns: Vec<String> = SAMPLES
         .iter()
         .enumerate()
@@ -472,7 +475,13 @@ fn one_text_of_100_megabytes_passes_within_the_memory_that_is_promised() {
     );
     world.set_up_template("v", TEMPLATE, &["acme"]);
     let mut child = world
-        .command(&["backfill", "--today", crate::support::events::TODAY, "--last", "2"])
+        .command(&[
+            "backfill",
+            "--today",
+            crate::support::events::TODAY,
+            "--last",
+            "2",
+        ])
         .stderr(std::process::Stdio::null())
         .stdout(std::process::Stdio::null())
         .spawn()

@@ -2,7 +2,8 @@
 
 use crate::support::events;
 use crate::support::server::{self, Database};
-use crate::support::world::{Output, World, wait_until};
+use crate::support::world::{Output, World, send, wait_until};
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// A tenant with ten days of ten events, some of them folded into their year.
@@ -431,8 +432,7 @@ fn an_interrupted_verification_ends_cleanly() {
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    // SAFETY: a signal to a child that has not been waited for.
-    unsafe { libc::kill(child.id().cast_signed(), libc::SIGINT) };
+    send(&child, Signal::INT);
     let out = child.wait_with_output().unwrap();
     assert_eq!(out.status.code(), Some(130), "{out:?}");
     let json: Value = serde_json::from_slice(&out.stdout).unwrap();

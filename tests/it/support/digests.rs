@@ -5,7 +5,7 @@ use crate::support::world::World;
 use dayhaul::copy::Digest;
 use dayhaul::template::Template;
 use dayhaul::unit::TemplateName;
-use futures_util::TryStreamExt;
+use futures::TryStreamExt;
 use tokio_postgres::Client;
 
 /// Rows and digest of a query at a URL, its bytes taken as they come.
@@ -17,7 +17,7 @@ fn of_rows(client: &Client, query: &str) -> (u64, Digest) {
     let bytes = block_on(async {
         let copy = format!("COPY ({query}) TO STDOUT (FORMAT binary)");
         let rows = client.copy_out(&copy).await.expect(query);
-        futures_util::pin_mut!(rows);
+        futures::pin_mut!(rows);
         let mut all = Vec::new();
         while let Some(chunk) = rows.try_next().await.expect(query) {
             all.extend_from_slice(&chunk);

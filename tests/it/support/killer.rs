@@ -1,8 +1,8 @@
 //! `kill -9` at random moments, and what must hold after it.
 
-use crate::support::events;
 use crate::support::random::Random;
 use crate::support::world::World;
+use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 /// Kills commands at random moments of the time that they take.
@@ -48,7 +48,7 @@ impl Killer {
             // It took less. Not always, perhaps: a fold waits for readers now shorter, now longer.
             self.whole = (self.whole + after) / 2;
         }
-        run.signal(libc::SIGKILL);
+        run.signal(Signal::KILL);
     }
 
     /// Asserts that the command was not over each time: how long it takes changes with what else the machine does.
@@ -139,7 +139,7 @@ impl World {
     }
 
     /// What a kill left, each with the rows that say so.
-    fn left_behind(&self) -> Vec<(&'static str, Vec<Vec<Option<String>>>)> {
+    pub fn left_behind(&self) -> Vec<(&'static str, Vec<Vec<Option<String>>>)> {
         let ours = "n.nspname NOT IN ('_wh', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'";
         let found = LEFT_BEHIND.map(|(what, sql)| {
             let sql = sql

@@ -7,7 +7,7 @@ use dayhaul::landing::{Landing, Options, Origin};
 use dayhaul::schema::arrow::arrow_schema;
 use dayhaul::template::Template;
 use dayhaul::unit::{Day, SchemaName, TemplateName, TenantName, Window};
-use futures_util::TryStreamExt;
+use futures::TryStreamExt;
 use std::path::{Path, PathBuf};
 
 /// A folder that days land in.
@@ -66,7 +66,7 @@ impl Lake {
                 .expect("a zone");
             let copy = format!("COPY ({query}) TO STDOUT (FORMAT binary)");
             let rows = client.copy_out(&copy).await.expect(query);
-            futures_util::pin_mut!(rows);
+            futures::pin_mut!(rows);
             let mut all = Vec::new();
             while let Some(chunk) = rows.try_next().await.expect(query) {
                 all.extend_from_slice(&chunk);

@@ -14,5 +14,6 @@ pub mod readers;
 pub mod s3_server;
 pub mod server;
 pub mod sessions;
+pub mod shared;
 #[allow(dead_code)] // until every command has its tests
 pub mod world;

@@ -1,17 +1,17 @@
 //! A real S3 API: moto, started by the tests on loopback.
 
 use crate::support::python::{python, script};
+use crate::support::shared::{keep, shared};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-/// A server that ends with this process, which holds its standard input.
+/// A server that ends with the process that holds its standard input.
 struct Server {
     _child: Child,
-    address: SocketAddr,
-    /// What it said after its port.
-    said: Vec<String>,
+    /// Its port, and what else it said.
+    said: String,
 }
 
 impl Server {
@@ -26,27 +26,59 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut line = String::new();
+        let mut said = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
-        out.read_line(&mut line).unwrap();
-        let mut words = line.split_whitespace().map(str::to_owned);
-        let port = words.next().expect("a port");
+        out.read_line(&mut said).unwrap();
         Some(Server {
             _child: child,
-            address: format!("127.0.0.1:{port}").parse().unwrap(),
-            said: words.collect(),
+            said,
         })
     }
+
+    /// For all tests of the run; nothing is said where it is not installed.
+    fn keep(args: &[&str]) {
+        keep(|_| {
+            let server = Server::start(args);
+            let said = server.as_ref().map(|server| server.said.clone());
+            (server, said.unwrap_or_default())
+        });
+    }
+}
+
+const BUCKET: &str = "guarded";
+
+#[test]
+#[ignore = "not a test: keeps the S3 server of all tests"]
+fn keeper_of_the_s3_server() {
+    Server::keep(&[]);
+}
+
+#[test]
+#[ignore = "not a test: keeps the S3 server that looks at signatures"]
+fn keeper_of_the_strict_s3_server() {
+    Server::keep(&["--strict", BUCKET]);
+}
+
+/// What the server of that name said of itself: its address, and the words after its port.
+fn said(name: &str, keeper: &str) -> Option<(SocketAddr, Vec<String>)> {
+    // Asked here, too: a test that is skipped says so itself.
+    python(&["moto.server", "flask"])?;
+    let text = shared(name, keeper);
+    let mut words = text.split_whitespace().map(str::to_owned);
+    let address = format!("127.0.0.1:{}", words.next()?).parse().unwrap();
+    Some((address, words.collect()))
 }
 
 /// The server of all tests; `None` where it is not installed. It takes requests from anybody.
 pub fn server() -> Option<SocketAddr> {
-    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    let started = SERVER.get_or_init(|| Server::start(&[]));
-    started.as_ref().map(|server| server.address)
+    static SERVER: OnceLock<Option<SocketAddr>> = OnceLock::new();
+    *SERVER.get_or_init(|| {
+        said("s3", "support::s3_server::keeper_of_the_s3_server").map(|(address, _)| address)
+    })
 }
 
 /// A server with one bucket, which looks at every signature.
+#[derive(Clone)]
 pub struct Strict {
     pub address: SocketAddr,
     pub bucket: &'static str,
@@ -56,15 +88,19 @@ pub struct Strict {
 
 /// The server that looks at signatures; `None` where it is not installed.
 pub fn strict() -> Option<Strict> {
-    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    let bucket = "guarded";
-    let started = SERVER.get_or_init(|| Server::start(&["--strict", bucket]));
-    started.as_ref().map(|server| Strict {
-        address: server.address,
-        bucket,
-        key: server.said[0].clone(),
-        secret: server.said[1].clone(),
-    })
+    static SERVER: OnceLock<Option<Strict>> = OnceLock::new();
+    let started = SERVER.get_or_init(|| {
+        let keeper = "support::s3_server::keeper_of_the_strict_s3_server";
+        let (address, words) = said("s3-strict", keeper)?;
+        let [key, secret] = words.try_into().unwrap();
+        Some(Strict {
+            address,
+            bucket: BUCKET,
+            key,
+            secret,
+        })
+    });
+    started.clone()
 }
 
 /// What the server, unless it is strict, takes for a signature.

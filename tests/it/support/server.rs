@@ -1,26 +1,20 @@
 //! The one PostgreSQL server of all tests, and databases on it.
 //!
-//! The server starts with the first test that needs it and ends with the process. Its time zone is deliberately not
+//! The server starts with the first test that needs it and ends with the run (see `shared`). Its time zone is deliberately not
 //! UTC: whatever leans on the session's zone must fail here.
 //!
 //! SQL runs through tokio-postgres directly, not through the crate's own `pg`: what checks must not lean on what is
 //! checked. Everything blocks; tests that need a runtime of their own connect to [`Database::url`].
 
+use crate::support::shared::{keep, shared};
 use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
 use std::future::Future;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-static SERVER: OnceLock<Server> = OnceLock::new();
 static NEXT: AtomicU32 = AtomicU32::new(1);
-
-struct Server {
-    /// Taken when the process ends: statics are never dropped.
-    owned: Mutex<Option<(Cluster, tempfile::TempDir)>>,
-    port: u16,
-}
 
 /// Runs async code from a test; not to be called from within a runtime.
 pub fn block_on<F: Future>(future: F) -> F::Output {
@@ -30,14 +24,21 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
-/// A number no other call in this process gets: for names of databases and roles, which all tests share.
+/// A number that no other call in this run gets, whichever process makes it: for names of databases and roles, which all
+/// tests share.
 pub fn unique() -> u32 {
-    NEXT.fetch_add(1, Ordering::Relaxed)
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    // Processes count up to 4,194,304 at most, on Linux.
+    std::process::id().wrapping_mul(1000).wrapping_add(next)
 }
 
 /// The port of the shared server, started by now.
 pub fn port() -> u16 {
-    SERVER.get_or_init(start).port
+    static PORT: OnceLock<u16> = OnceLock::new();
+    *PORT.get_or_init(|| {
+        let port = shared("server", "support::server::keeper_of_the_server");
+        port.parse().expect("a port")
+    })
 }
 
 /// The URL of a database on the shared server, as its superuser.
@@ -45,30 +46,21 @@ pub fn url(database: &str) -> String {
     format!("postgres://postgres@127.0.0.1:{}/{database}", port())
 }
 
-fn start() -> Server {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    let programs = Programs::find().expect("PostgreSQL server programs");
-    let mut settings = THROW_AWAY.to_vec();
-    settings.extend([
-        ("max_connections", "200"),
-        ("timezone", "America/New_York"),
-        ("log_min_messages", "error"),
-    ]);
-    let cluster = Cluster::start(&programs, dir.path(), &settings).expect("the tests' server");
-    // SAFETY: `stop` is a plain function without arguments that does not unwind across the C boundary.
-    unsafe { libc::atexit(stop) };
-    Server {
-        port: cluster.port(),
-        owned: Mutex::new(Some((cluster, dir))),
-    }
-}
-
-extern "C" fn stop() {
-    if let Some(server) = SERVER.get()
-        && let Ok(mut owned) = server.owned.lock()
-    {
-        drop(owned.take());
-    }
+#[test]
+#[ignore = "not a test: keeps the server of all tests"]
+fn keeper_of_the_server() {
+    keep(|folder| {
+        let mut settings = THROW_AWAY.to_vec();
+        settings.extend([
+            ("max_connections", "200"),
+            ("timezone", "America/New_York"),
+            ("log_min_messages", "error"),
+        ]);
+        let programs = Programs::find().expect("PostgreSQL server programs");
+        let cluster = Cluster::start(&programs, folder, &settings).expect("the tests' server");
+        let port = cluster.port().to_string();
+        (cluster, port)
+    });
 }
 
 /// A database of its own on the shared server.
@@ -138,11 +130,11 @@ impl Database {
 
     /// Feeds `COPY … FROM STDIN`; the number of rows.
     pub fn copy_in(&self, sql: &str, data: impl Into<bytes::Bytes>) -> u64 {
-        use futures_util::SinkExt;
+        use futures::SinkExt;
         block_on(async {
             let client = connect(&self.url()).await.expect("a connection");
             let sink = client.copy_in(sql).await.expect(sql);
-            futures_util::pin_mut!(sink);
+            futures::pin_mut!(sink);
             sink.send(data.into()).await.expect(sql);
             sink.finish().await.expect(sql)
         })

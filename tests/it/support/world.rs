@@ -2,6 +2,7 @@
 
 use crate::support::server::{self, Database};
 use dayhaul::cluster::Cluster;
+use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -123,10 +124,8 @@ impl Running {
         command.spawn().map(|child| Running(Some(child)))
     }
 
-    pub fn signal(&self, signal: i32) {
-        let child = self.0.as_ref().expect("a child");
-        // SAFETY: plain numbers; nobody has reaped the child, so the id is still its own.
-        unsafe { libc::kill(child.id().cast_signed(), signal) };
+    pub fn signal(&self, signal: Signal) {
+        send(self.0.as_ref().expect("a child"), signal);
     }
 
     /// Waits for its end.
@@ -148,6 +147,11 @@ impl Drop for Running {
             let _ = child.wait();
         }
     }
+}
+
+/// Sends a signal to a child that nobody has waited for.
+pub fn send(child: &Child, signal: Signal) {
+    let _ = kill_process(Pid::from_child(child), signal);
 }
 
 /// Asks again and again until the answer is yes.

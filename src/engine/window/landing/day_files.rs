@@ -16,7 +16,7 @@ use crate::template::Template;
 use crate::unit::{Day, SchemaName, TenantName};
 use arrow_array::RecordBatch;
 use bytes::BytesMut;
-use futures_util::StreamExt;
+use futures::StreamExt;
 
 /// Rows of all days of a window that wait to be encoded.
 const DECODED_BYTES: usize = 16 << 20;
@@ -293,7 +293,7 @@ impl<'a> DayFiles<'a> {
         }
         let run = self.run;
         // A disk takes its time to say that a file is safe: meanwhile the next one is encoded.
-        let mut finished = futures_util::stream::iter(writers)
+        let mut finished = futures::stream::iter(writers)
             .map(|(day, tally, restored, writer)| async move {
                 let file = writer.finish(&tally, restored, run).await;
                 file.map(|file| Aside { day, tally, file })

@@ -10,7 +10,7 @@ use crate::engine::window::load::{Haul, SEND_BYTES};
 use crate::error::Result;
 use crate::pg::Session;
 use crate::unit::Day;
-use futures_util::StreamExt;
+use futures::StreamExt;
 
 impl Haul<'_> {
     /// Hauls the window into files. Days whose files hold the same rows already are left as they are, unless they are

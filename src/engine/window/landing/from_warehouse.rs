@@ -14,7 +14,7 @@ use crate::pg::Session;
 use crate::template::Template;
 use crate::unit::{Day, Window};
 use crate::warehouse::{Destination, Place, begin_reading, read_back_sql};
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use crate::engine::report::window_outcome::{Fault, landing, target};
 use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::unit::Day;
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::collections::BTreeMap;
 
 /// Files published at once: an object store takes its time for each.
@@ -103,7 +103,7 @@ impl DayFiles<'_> {
         held: &BTreeMap<Day, Option<crate::copy::Digest>>,
     ) -> (Vec<(Day, Object)>, Option<Error>) {
         let finished = std::mem::take(&mut self.finished);
-        let mut outcomes = futures_util::stream::iter(finished)
+        let mut outcomes = futures::stream::iter(finished)
             .map(|aside| async {
                 if held.get(&aside.day) == Some(&Some(aside.tally.digest)) {
                     Some((aside.day, publish(aside).await))

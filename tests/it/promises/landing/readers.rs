@@ -1,7 +1,7 @@
 //! Engines that are not ours read the same rows, with the types that were meant.
 
-use crate::support::python::{python, script};
 use super::{COLUMNS, land, open, origin};
+use crate::support::python::{python, script};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;

@@ -1,8 +1,8 @@
 //! Days in a bucket of a real S3 API, over a network that fails.
 
+use super::{land, origin, rows, schema, tally};
 use crate::support::proxy::{Break, Proxy};
 use crate::support::s3_server::{ask, keys, server, unfinished_uploads, variables};
-use super::{land, origin, rows, schema, tally};
 use dayhaul::error::{Error, Kind};
 use dayhaul::landing::{LandedFile, Landing, Options, Selection, Writer};
 use std::io::{Read, Write};
