@@ -4,7 +4,7 @@ use super::context::Context;
 use super::load::IfLocked;
 use super::signals::cancelled_by_signals;
 use crate::catalog::{self, Catalog, Selection};
-use crate::engine::fold::{Fold, FoldReport, Target, dry_run, fold};
+use crate::engine::fold::{Fold, FoldReport, FoldTarget, dry_run, fold};
 use crate::error::{Error, Result};
 use crate::report::{Progress, fold as report};
 use crate::unit::{Day, TemplateName, TenantName};
@@ -43,13 +43,13 @@ pub(super) struct Common {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
-    let target = args.year.map_or(Target::OpenDays, Target::Year);
+    let target = args.year.map_or(FoldTarget::OpenDays, FoldTarget::Year);
     args.common.move_line(target, context).await
 }
 
 impl Common {
     /// Moves the fold line of the selected pairs, and shows how it ended.
-    pub(super) async fn move_line(self, target: Target, context: &Context) -> Result<u8> {
+    pub(super) async fn move_line(self, target: FoldTarget, context: &Context) -> Result<u8> {
         let settings = context.settings()?;
         let today = self.today.unwrap_or_else(Day::today);
         let selection = Selection {

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::fold::Common;
-use crate::engine::fold::Target;
+use crate::engine::fold::FoldTarget;
 use crate::error::{Error, Result};
 use crate::unit::Day;
 
@@ -26,7 +26,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
             args.from
         )));
     }
-    let target = Target::Back {
+    let target = FoldTarget::Back {
         from: args.from,
         to: args.to,
     };

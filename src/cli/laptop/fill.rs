@@ -8,7 +8,7 @@ use crate::catalog::setup::init::{Passwords, Wish, plan};
 use crate::catalog::{self, Catalog, Pair, Selection, warehouse_access};
 use crate::cli::Context;
 use crate::config::Settings;
-use crate::engine::fold::{Fold, Target, fold};
+use crate::engine::fold::{Fold, FoldTarget, fold};
 use crate::engine::report::event::RunReport;
 use crate::engine::run::request::Ask;
 use crate::engine::run::{Options, run};
@@ -156,7 +156,7 @@ async fn close(
     context: &Context,
 ) {
     let asked = Fold {
-        target: Target::OpenDays,
+        target: FoldTarget::OpenDays,
         today: options.today,
         wait: false,
     };

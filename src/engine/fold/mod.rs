@@ -1,23 +1,25 @@
-//! Fold and unfold: closed days move into their year tables, or back, without a reader noticing.
+//! Fold and unfold: move closed days into their year tables, or back, without disturbing readers.
 //!
 //! ```text
 //! lock pairs ─▶ sweep, copy unseen (jobs pairs at once) ─▶ one barrier for all ─▶ reveal, sweep ─▶ report
 //! ```
 
+mod outcome;
 mod plan;
 mod steps;
 
 pub use super::report::fold::{FoldReport, PairFold, Standing};
-pub use plan::{Target, dry_run};
+pub use plan::{FoldTarget, dry_run};
 pub use steps::{Steps, fold_pairs};
 
 use super::locks::lock_holder::Keeper;
-use super::report::event::{Failure, Observer};
+use super::report::event::Observer;
 use crate::catalog::runs::run::RunHeader;
 use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::unit::Day;
+use outcome::{failure, interrupted, untouched};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -25,17 +27,17 @@ use tokio_util::sync::CancellationToken;
 /// What a fold is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Fold {
-    pub target: Target,
+    pub target: FoldTarget,
     /// The day that open days are counted back from.
     pub today: Day,
-    /// Wait for pairs that another run holds.
+    /// Wait for pairs that another run has locked.
     pub wait: bool,
 }
 
 /// Runs a fold (or unfold) of `pairs` to its end. A pair's failure is in the report, not an error.
 ///
 /// # Errors
-/// An unfold that leaves days folded behind it; the warehouse cannot be reached, or the run's end could not be committed.
+/// An unfold that would leave later days folded; the warehouse cannot be reached, or the run's end cannot be committed.
 pub async fn fold(
     settings: &Settings,
     pairs: Vec<Pair>,
@@ -90,7 +92,7 @@ pub async fn fold(
     Ok(report)
 }
 
-/// Takes the pairs' locks, one after another, always in the same order.
+/// Locks the pairs one after another, always in the same order. Returns those that could be locked.
 async fn take(
     keeper: &mut Keeper,
     pairs: Vec<Pair>,
@@ -122,33 +124,6 @@ async fn take(
     Ok(taken)
 }
 
-/// A pair of which nothing is known yet but how it stands.
-fn untouched(pair: &Pair, standing: Standing) -> PairFold {
-    PairFold {
-        tenant: pair.tenant.name.clone(),
-        template: pair.template.name.clone(),
-        standing,
-        from_line: pair.fold_line,
-        to_line: None,
-        years: Vec::new(),
-        left: Vec::new(),
-    }
-}
-
-fn failure(pair: &Pair, error: Error) -> Failure {
-    Failure {
-        tenant: pair.tenant.name.clone(),
-        template: Some(pair.template.name.clone()),
-        windows: Vec::new(),
-        not_tried: matches!(error.kind(), Kind::Locked | Kind::Interrupted),
-        error,
-    }
-}
-
-fn interrupted() -> Error {
-    Error::new(Kind::Interrupted, "the run was interrupted")
-}
-
 fn outcome(report: &FoldReport) -> &'static str {
     if report.interrupted {
         "interrupted"
@@ -159,7 +134,7 @@ fn outcome(report: &FoldReport) -> &'static str {
     }
 }
 
-/// What `_wh.run` keeps of the outcome.
+/// The totals for `_wh.run`.
 fn totals(report: &FoldReport) -> serde_json::Value {
     let moved = |pair: &&PairFold| pair.standing == Standing::Moved;
     let not_yet = |pair: &&PairFold| matches!(pair.standing, Standing::NotYet(_));

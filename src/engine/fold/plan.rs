@@ -1,8 +1,9 @@
-//! Where the fold line is to go, and which days move with it.
+//! Plans a fold: where the fold line goes, and which days move with it.
 
-use super::{FoldReport, PairFold, Standing, untouched};
+use super::outcome::untouched;
 use crate::catalog::Pair;
 use crate::catalog::registry::{fold_line, relations};
+use crate::engine::report::fold::{FoldReport, PairFold, Standing};
 use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::unit::Day;
@@ -10,56 +11,56 @@ use crate::warehouse::{Moved, Moving, Place, Shape};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-/// Where the fold line of every pair is to go.
+/// Where the fold line of every pair goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// As many days stay open as the template says.
+pub enum FoldTarget {
+    /// The template's number of open days stays open.
     OpenDays,
-    /// All days of this year that are over are closed, and with them the days before.
+    /// All complete days of this year are folded, and all days before them.
     Year(i32),
-    /// Back to `from`: days from it on come into tables of their own. `to` is the last of them, when it was named.
+    /// Back to `from`: days from there on get day tables again. `to` is the last of them, if it was given.
     Back { from: Day, to: Option<Day> },
 }
 
-impl Target {
+impl FoldTarget {
     pub fn command(self) -> &'static str {
         match self {
-            Target::Back { .. } => "unfold",
+            FoldTarget::Back { .. } => "unfold",
             _ => "fold",
         }
     }
 
     fn line(self, pair: &Pair, today: Day) -> Day {
         match self {
-            Target::OpenDays => Shape::first_fold_line(today, pair.template.open_days),
-            Target::Year(year) => Day::first_of_year(year + 1).min(today),
-            Target::Back { from, .. } => from,
+            FoldTarget::OpenDays => Shape::first_fold_line(today, pair.template.open_days),
+            FoldTarget::Year(year) => Day::first_of_year(year + 1).min(today),
+            FoldTarget::Back { from, .. } => from,
         }
     }
 
-    /// Refuses an unfold that stops short of the fold line: there is one line, and days before it are in year tables.
+    /// Refuses an unfold that ends before the fold line: a pair has one line, and all days before it are in year tables.
     pub fn check(self, pairs: &[Pair]) -> Result<()> {
-        let Target::Back { to: Some(to), .. } = self else {
+        let FoldTarget::Back { to: Some(to), .. } = self else {
             return Ok(());
         };
         let beyond = pairs
             .iter()
             .filter_map(|pair| Some((pair, pair.fold_line?.plus(-1))))
             .find(|(_, last)| to < *last);
-        match beyond {
-            None => Ok(()),
-            Some((pair, last)) => Err(Error::refused(format!(
-                "`{}` of tenant `{}` is folded up to {last}, beyond `--to` {to}; days come back from `--from` on up to \
-                 the fold line, because only one line parts year tables from day tables",
-                pair.template.name, pair.tenant.name
-            ))
-            .with_hint(format!("leave `--to` away, or say `--to {last}`"))),
-        }
+        let Some((pair, last)) = beyond else {
+            return Ok(());
+        };
+        Err(Error::refused(format!(
+            "`{}` of tenant `{}` is folded up to {last}, beyond `--to` {to}; an unfold moves all days from `--from` up to \
+             the fold line, because a pair has one line between year tables and day tables",
+            pair.template.name, pair.tenant.name
+        ))
+        .with_hint(format!("omit `--to`, or use `--to {last}`")))
     }
 }
 
-/// What there is of a pair, and what is to move.
-pub struct Plan {
+/// A pair's tables, and what moves between them.
+pub struct FoldPlan {
     pub shape: Shape,
     pub line: Day,
     pub moving: Option<Moving>,
@@ -69,15 +70,15 @@ pub struct Plan {
 pub async fn plan(
     session: &Session,
     pair: &Pair,
-    target: Target,
+    target: FoldTarget,
     today: Day,
-) -> Result<Option<Plan>> {
+) -> Result<Option<FoldPlan>> {
     let Some(standing) = fold_line::get(session, &pair.tenant.name, &pair.template.name).await?
     else {
         return Ok(None);
     };
     let owned = relations::of_pair(session, &pair.tenant.name, &pair.template.name).await?;
-    let mut plan = Plan {
+    let mut plan = FoldPlan {
         shape: Shape::new(standing, &owned),
         line: target.line(pair, today),
         moving: None,
@@ -86,30 +87,36 @@ pub async fn plan(
     Ok(Some(plan))
 }
 
-impl Plan {
-    async fn move_days(&mut self, session: &Session, pair: &Pair, target: Target) -> Result<()> {
+impl FoldPlan {
+    async fn move_days(
+        &mut self,
+        session: &Session,
+        pair: &Pair,
+        target: FoldTarget,
+    ) -> Result<()> {
         let from = self.line.min(self.shape.fold_line);
         let rows: BTreeMap<Day, u64> =
             fold_line::rows_per_day(session, &pair.tenant.name, &pair.template.name, from).await?;
         self.moving = match target {
-            Target::Back { .. } => Moving::unfold(&self.shape, self.line, &rows),
+            FoldTarget::Back { .. } => Moving::unfold(&self.shape, self.line, &rows),
             _ => Moving::fold(&self.shape, self.line, &rows),
         };
         Ok(())
     }
 
-    /// Why the pair has to wait, if it has.
+    /// Why the pair has to wait; `None` if it does not.
     pub fn obstacle(&self) -> Option<String> {
         let years = self.moving.as_ref()?.years();
-        // A year that has a table is being built anew beside it: the rebuild finds the days that come meanwhile.
+        // If the year has a table, this is a rebuild: it picks up the days that are folded meanwhile.
         let new = |year: &&i32| !self.shape.years.contains(year);
         let year = years.intersection(&self.shape.staging).find(new)?;
         Some(format!(
-            "the year {year} is still being built: end it with `dayhaul backfill`"
+            "the year {year} is still being built: finish it with `dayhaul backfill`"
         ))
     }
 
-    /// Years that an interrupted rebuild left beside their tables. They keep nothing from going on, but nobody ends them.
+    /// Years whose rebuild was interrupted: their staging tables still exist. They do not block a fold, but a person has to
+    /// finish them.
     pub fn unfinished(&self) -> BTreeSet<i32> {
         let shape = &self.shape;
         shape.staging.intersection(&shape.years).copied().collect()
@@ -124,14 +131,14 @@ pub fn place(pair: &Pair) -> Place<'_> {
     }
 }
 
-/// What a fold would do, without doing it: nothing is locked, nothing written.
+/// Reports what a fold would do. Locks nothing and writes nothing.
 ///
 /// # Errors
-/// An unfold that leaves days folded behind it; the warehouse's.
+/// An unfold that would leave later days folded; errors of the warehouse.
 pub async fn dry_run(
     session: &Session,
     pairs: &[Pair],
-    target: Target,
+    target: FoldTarget,
     today: Day,
 ) -> Result<FoldReport> {
     let begun = Instant::now();
@@ -154,7 +161,7 @@ pub async fn dry_run(
     })
 }
 
-fn would_be(pair: &Pair, plan: &Plan) -> PairFold {
+fn would_be(pair: &Pair, plan: &FoldPlan) -> PairFold {
     let Some(moving) = &plan.moving else {
         return untouched(pair, Standing::Nothing);
     };

@@ -1,17 +1,17 @@
-//! The fold itself, within a run that holds the pairs' locks: `fold`'s own, or another command's.
+//! The steps of a fold, within a run that holds the pairs' locks: that of `fold` itself, or of another command.
 
-use super::plan::{Plan, Target, place, plan};
-use super::{PairFold, Standing, failure, interrupted, untouched};
+use super::outcome::{PairEnd, failure, interrupted, untouched};
+use super::plan::{FoldPlan, FoldTarget, place, plan};
 use crate::catalog::Pair;
 use crate::config::Settings;
 use crate::engine::locks::lock_holder::Keeper;
 use crate::engine::report::event::{Event, Failure, Observer};
-use crate::error::{Error, Kind, Result};
+use crate::engine::report::fold::{PairFold, Standing};
+use crate::error::{Error, Result};
 use crate::pg::{Access, Session};
 use crate::unit::Day;
 use crate::warehouse::{self, Barrier, Folding, Left, Moved, Moving, Shape};
-use futures::StreamExt;
-use std::ops::Deref;
+use futures_util::StreamExt;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -21,32 +21,24 @@ pub struct Steps<'a> {
     pub settings: &'a Settings,
     pub access: &'a Access,
     pub run: i64,
-    pub target: Target,
+    pub target: FoldTarget,
     pub today: Day,
     pub observer: &'a dyn Observer,
 }
 
-/// The steps at work.
+/// A fold of several pairs at once.
 #[derive(Clone, Copy)]
-struct Work<'a> {
+struct PairsFold<'a> {
     steps: Steps<'a>,
-    /// Sessions that one pair may take to copy its days.
-    jobs_a_pair: usize,
-    /// There are so few pairs that each keeps its session, idle, while the barrier is waited for.
+    /// Sessions that copy the days of one pair.
+    jobs_per_pair: usize,
+    /// With few pairs each keeps its session, idle, during the barrier.
     keeps_sessions: bool,
 }
 
-impl<'a> Deref for Work<'a> {
-    type Target = Steps<'a>;
-
-    fn deref(&self) -> &Steps<'a> {
-        &self.steps
-    }
-}
-
 /// Folds `pairs`, whose locks `keeper` holds, and keeps the run alive meanwhile. Ends early, and cleanly, when `cancel` is
-/// cancelled or the locks are lost. Why pairs failed or were not tried is in the failures; a pair that has to wait for
-/// readers is no failure.
+/// cancelled or the locks are lost. The failures give the reasons for pairs that failed or were not tried; a pair that has
+/// to wait for readers did not fail.
 pub async fn fold_pairs(
     steps: Steps<'_>,
     keeper: &mut Keeper,
@@ -54,12 +46,12 @@ pub async fn fold_pairs(
     cancel: &CancellationToken,
 ) -> (Vec<PairFold>, Vec<Failure>) {
     let stop = cancel.child_token();
-    let work = Work {
+    let fold = PairsFold {
         steps,
-        jobs_a_pair: (steps.settings.load.jobs / pairs.len().max(1)).max(1),
+        jobs_per_pair: (steps.settings.load.jobs / pairs.len().max(1)).max(1),
         keeps_sessions: pairs.len() <= steps.settings.load.jobs,
     };
-    let mut work = std::pin::pin!(work.all(pairs, &stop));
+    let mut work = std::pin::pin!(fold.all(pairs, &stop));
     tokio::select! {
         ended = &mut work => return ended,
         () = cancel.cancelled() => {}
@@ -71,103 +63,108 @@ pub async fn fold_pairs(
     work.await
 }
 
-/// A pair whose days stand where no view shows them yet.
+/// A pair whose days were copied to where no view shows them yet.
 struct Copied<'a> {
     pair: &'a Pair,
     shape: Shape,
     moving: Moving,
     years: Vec<Moved>,
-    /// Boxed, because few keep theirs.
+    /// Boxed, because most pairs do not keep theirs.
     session: Option<Box<Session>>,
 }
 
-/// How a pair's first step ended.
-enum First<'a> {
-    Copied(Copied<'a>),
-    /// There is no second.
-    Ended(PairFold, Option<Failure>),
+/// How the reveal of a pair ended.
+struct Revealed {
+    standing: Standing,
+    /// Hidden tables that could not be dropped yet.
+    swept: Result<Vec<Left>>,
 }
 
-impl<'a> Work<'a> {
+impl Revealed {
+    fn not_yet(why: String) -> Revealed {
+        Revealed {
+            standing: Standing::NotYet(why),
+            swept: Ok(Vec::new()),
+        }
+    }
+}
+
+/// How the copy of a pair ended.
+enum CopyOutcome<'a> {
+    Copied(Copied<'a>),
+    /// Nothing was copied: the pair is not revealed.
+    Ended(PairEnd),
+}
+
+impl<'a> PairsFold<'a> {
     async fn all(
         self,
         pairs: &'a [Pair],
         stop: &CancellationToken,
     ) -> (Vec<PairFold>, Vec<Failure>) {
-        let jobs = self.settings.load.jobs.max(1);
-        let (mut folds, mut failures) = (Vec::new(), Vec::new());
-        let mut copied = Vec::new();
-        let mut firsts = futures::stream::iter(pairs)
-            .map(|pair| self.first(pair, stop))
+        let jobs = self.steps.settings.load.jobs.max(1);
+        let (mut ends, mut copied) = (Vec::new(), Vec::new());
+        let mut copies = futures_util::stream::iter(pairs)
+            .map(|pair| self.copy_hidden(pair, stop))
             .buffered(jobs);
-        while let Some(first) = firsts.next().await {
-            match first {
-                First::Copied(pair) => copied.push(pair),
-                First::Ended(fold, failure) => {
-                    folds.push(fold);
-                    failures.extend(failure);
-                }
+        while let Some(copy) = copies.next().await {
+            match copy {
+                CopyOutcome::Copied(pair) => copied.push(pair),
+                CopyOutcome::Ended(end) => ends.push(end),
             }
         }
-        if copied.is_empty() {
-            return (folds, failures);
+        if !copied.is_empty() {
+            let passed = self.barrier(&copied, stop).await;
+            let mut revealed = futures_util::stream::iter(copied)
+                .map(|pair| self.reveal_after(&passed, pair, stop))
+                .buffered(jobs);
+            while let Some(end) = revealed.next().await {
+                ends.push(end);
+            }
         }
-        let passed = self.barrier(&copied, stop).await;
-        let mut ends = futures::stream::iter(copied)
-            .map(|pair| self.last(pair, &passed, stop))
-            .buffered(jobs);
-        while let Some((fold, failure)) = ends.next().await {
-            folds.push(fold);
-            failures.extend(failure);
-        }
-        (folds, failures)
+        let (folds, failures): (Vec<PairFold>, Vec<Option<Failure>>) =
+            ends.into_iter().map(|end| (end.fold, end.failure)).unzip();
+        (folds, failures.into_iter().flatten().collect())
     }
 
-    /// Sweeps, plans, copies. Its session is in no transaction afterwards: none of ours may hold a snapshot at the barrier.
-    async fn first(self, pair: &'a Pair, stop: &CancellationToken) -> First<'a> {
+    /// Sweeps, plans, copies. Afterwards its session is in no transaction: none of ours may hold a snapshot at the barrier.
+    async fn copy_hidden(self, pair: &'a Pair, stop: &CancellationToken) -> CopyOutcome<'a> {
         let copy = async |session: &Session| self.copy(session, pair).await;
         match self.in_session(None, stop, copy).await {
-            Ok((First::Copied(mut copied), session)) => {
+            Ok((CopyOutcome::Copied(mut copied), session)) => {
                 copied.session = self.keeps_sessions.then(|| Box::new(session));
-                First::Copied(copied)
+                CopyOutcome::Copied(copied)
             }
             Ok((ended, _)) => ended,
-            Err(error) => {
-                let (fold, failure) = ended(pair, error);
-                First::Ended(fold, failure)
-            }
+            Err(error) => CopyOutcome::Ended(PairEnd::failed(pair, error)),
         }
     }
 
-    async fn copy(self, session: &Session, pair: &'a Pair) -> Result<First<'a>> {
-        let Some(mut plan) = plan(session, pair, self.target, self.today).await? else {
-            return Ok(First::Ended(untouched(pair, Standing::Nothing), None));
+    async fn copy(self, session: &Session, pair: &'a Pair) -> Result<CopyOutcome<'a>> {
+        let (steps, at) = (self.steps, place(pair));
+        let Some(mut plan) = plan(session, pair, steps.target, steps.today).await? else {
+            let fold = untouched(pair, Standing::Nothing);
+            return Ok(CopyOutcome::Ended(PairEnd::without_failure(fold)));
         };
-        let left = warehouse::sweep(session, place(pair), &mut plan.shape, self.folding()).await?;
-        self.warn(&left);
-        self.remind(pair, &plan);
+        let left = warehouse::sweep(session, at, &mut plan.shape, self.folding()).await?;
+        self.warn_of_left(&left);
+        self.warn_of_unfinished(pair, &plan);
+        let ended = |plan: &FoldPlan, standing| {
+            let fold = plan.not_moved(pair, standing, &left);
+            Ok(CopyOutcome::Ended(PairEnd::without_failure(fold)))
+        };
         if let Some(why) = plan.obstacle().or_else(|| held(&plan, &left)) {
-            return Ok(First::Ended(
-                plan.end(pair, Standing::NotYet(why), &left),
-                None,
-            ));
+            return ended(&plan, Standing::NotYet(why));
         }
         let Some(moving) = plan.moving.take() else {
-            return Ok(First::Ended(plan.end(pair, Standing::Nothing, &left), None));
+            return ended(&plan, Standing::Nothing);
         };
-        let what = if moving.is_unfold() {
-            "unfolding"
-        } else {
-            "folding"
-        };
-        self.stage(pair, &format!("{what} {} days", moving.days.len()));
-        let at = place(pair);
+        self.stage(pair, &what(&moving));
         if !moving.is_unfold() {
             let hidden = warehouse::hide(session, at, &mut plan.shape, self.folding()).await;
             match hidden {
                 Err(error) if error.sqlstate() == Some("55P03") => {
-                    let standing = Standing::NotYet(self.readers());
-                    return Ok(First::Ended(plan.end(pair, standing, &left), None));
+                    return ended(&plan, Standing::NotYet(self.readers()));
                 }
                 other => other?,
             }
@@ -178,7 +175,7 @@ impl<'a> Work<'a> {
         } else {
             warehouse::fold_days(session, at, &mut shape, &moving, self.folding()).await?
         };
-        Ok(First::Copied(Copied {
+        Ok(CopyOutcome::Copied(Copied {
             pair,
             shape,
             moving,
@@ -191,37 +188,39 @@ impl<'a> Work<'a> {
         for copied in copied {
             self.stage(copied.pair, "waiting for readers that began earlier");
         }
-        let timeout = self.settings.load.barrier_timeout;
-        let owner = &self.settings.warehouse.owner_role;
-        warehouse::barrier(self.access, owner, timeout, stop).await
+        let timeout = self.steps.settings.load.barrier_timeout;
+        let owner = &self.steps.settings.warehouse.owner_role;
+        warehouse::barrier(self.steps.access, owner, timeout, stop).await
     }
 
-    /// Reveals and sweeps, when the barrier was passed.
-    async fn last(
+    /// Reveals and sweeps, if the barrier was passed.
+    async fn reveal_after(
         self,
+        barrier: &Result<Barrier>,
         mut copied: Copied<'a>,
-        passed: &Result<Barrier>,
         stop: &CancellationToken,
-    ) -> (PairFold, Option<Failure>) {
+    ) -> PairEnd {
         let pair = copied.pair;
-        let result = match passed {
+        let result = match barrier {
             Ok(Barrier::Passed) => {
                 let session = copied.session.take().map(|session| *session);
                 let reveal = async |session: &Session| self.reveal(session, &mut copied).await;
                 let revealed = self.in_session(session, stop, reveal).await;
                 revealed.map(|(revealed, _)| revealed)
             }
-            Ok(Barrier::NotYet) => Ok((Standing::NotYet(self.readers()), Ok(Vec::new()))),
+            Ok(Barrier::NotYet) => Ok(Revealed::not_yet(self.readers())),
             Ok(Barrier::Interrupted) => Err(interrupted()),
             Err(error) => Err(Error::new(error.kind(), error.to_string()).at("barrier")),
         };
         let (standing, left, failure) = match result {
-            Ok((standing, Ok(left))) => (standing, left, None),
-            // Readers see the days where they belong; what is hidden is the next run's.
-            Ok((standing, Err(error))) => (standing, Vec::new(), Some(failure(pair, error))),
+            Ok(Revealed { standing, swept }) => match swept {
+                Ok(left) => (standing, left, None),
+                // Readers see the days in their new tables; the next run drops the hidden ones.
+                Err(error) => (standing, Vec::new(), Some(failure(pair, error))),
+            },
             Err(error) => {
-                let (fold, failure) = ended(pair, error);
-                (fold.standing, Vec::new(), failure)
+                let end = PairEnd::failed(pair, error);
+                (end.fold.standing, Vec::new(), end.failure)
             }
         };
         let fold = PairFold {
@@ -231,22 +230,18 @@ impl<'a> Work<'a> {
             left: left.into_iter().map(|left| left.relation).collect(),
             ..untouched(pair, standing)
         };
-        (fold, failure)
+        PairEnd { fold, failure }
     }
 
-    /// How the reveal ended and, when days moved, the sweep and ANALYZE after it.
-    async fn reveal(
-        self,
-        session: &Session,
-        copied: &mut Copied<'_>,
-    ) -> Result<(Standing, Result<Vec<Left>>)> {
+    /// Reveals; when days moved, sweeps and runs ANALYZE.
+    async fn reveal(self, session: &Session, copied: &mut Copied<'_>) -> Result<Revealed> {
         let (at, shape) = (place(copied.pair), &mut copied.shape);
         self.stage(copied.pair, "revealing");
         let revealed = warehouse::reveal(session, at, shape, &copied.moving, self.folding()).await;
         match revealed {
-            // Readers held the view all the time.
+            // Readers held the view until the timeout.
             Err(error) if error.sqlstate() == Some("55P03") => {
-                return Ok((Standing::NotYet(self.readers()), Ok(Vec::new())));
+                return Ok(Revealed::not_yet(self.readers()));
             }
             other => other?,
         }
@@ -259,14 +254,14 @@ impl<'a> Work<'a> {
             warehouse::sweep(session, at, shape, self.folding()),
             warehouse::analyze_grown(at, grown, self.folding()),
         );
-        self.warn(swept.as_deref().unwrap_or_default());
-        Ok((
-            Standing::Moved,
-            swept.and_then(|left| analyzed.map(|()| left)),
-        ))
+        self.warn_of_left(swept.as_deref().unwrap_or_default());
+        Ok(Revealed {
+            standing: Standing::Moved,
+            swept: swept.and_then(|left| analyzed.map(|()| left)),
+        })
     }
 
-    /// Runs `work` in `session`, or one of its own, and ends that cleanly when the run is stopped.
+    /// Runs `work` in `session`, or in a new one, and ends that cleanly when the run is stopped.
     async fn in_session<T>(
         self,
         session: Option<Session>,
@@ -279,8 +274,8 @@ impl<'a> Work<'a> {
         let session = match session {
             Some(session) if !session.is_closed() => session,
             _ => {
-                let owner = &self.settings.warehouse.owner_role;
-                warehouse::open_session(self.access, owner).await?
+                let owner = &self.steps.settings.warehouse.owner_role;
+                warehouse::open_session(self.steps.access, owner).await?
             }
         };
         let result = tokio::select! {
@@ -290,7 +285,7 @@ impl<'a> Work<'a> {
         match result {
             Ok(done) => Ok((done, session)),
             Err(error) => {
-                // Nobody knows what it is doing; when the server does not answer, it finds out by itself.
+                // The session is in an unknown state. If the server does not answer, it notices the lost connection itself.
                 let _ = tokio::time::timeout(Duration::from_secs(5), session.abort()).await;
                 Err(error)
             }
@@ -298,13 +293,13 @@ impl<'a> Work<'a> {
     }
 
     fn folding(&self) -> Folding<'a> {
-        let load = &self.settings.load;
+        let load = &self.steps.settings.load;
         Folding {
-            access: self.access,
-            owner: &self.settings.warehouse.owner_role,
-            run: self.run,
-            jobs: self.jobs_a_pair,
-            reader: &self.settings.warehouse.reader_role,
+            access: self.steps.access,
+            owner: &self.steps.settings.warehouse.owner_role,
+            run: self.steps.run,
+            jobs: self.jobs_per_pair,
+            reader: &self.steps.settings.warehouse.reader_role,
             lock_timeout: load.lock_timeout,
             patience: load.barrier_timeout,
         }
@@ -312,33 +307,33 @@ impl<'a> Work<'a> {
 
     fn readers(&self) -> String {
         format!(
-            "readers that began earlier were still there after {} s; `pg_stat_activity` shows them",
-            self.settings.load.barrier_timeout.as_secs_f64()
+            "readers that began earlier were still running after {} s; to see them, query `pg_stat_activity`",
+            self.steps.settings.load.barrier_timeout.as_secs_f64()
         )
     }
 
     fn stage(&self, pair: &Pair, what: &str) {
-        self.observer.event(&Event::Stage {
+        self.steps.observer.event(&Event::Stage {
             tenant: pair.tenant.name.clone(),
             template: pair.template.name.clone(),
             what: what.to_owned(),
         });
     }
 
-    fn remind(&self, pair: &Pair, plan: &Plan) {
+    fn warn_of_unfinished(&self, pair: &Pair, plan: &FoldPlan) {
         let (tenant, template) = (&pair.tenant.name, &pair.template.name);
         for year in plan.unfinished() {
-            self.observer.event(&Event::Warning(format!(
-                "{tenant}/{template}: a rebuild of {year} was interrupted; readers have the old rows until \
-                 `dayhaul rebuild --tenant {tenant} --template {template} --year {year}` ends it"
+            self.steps.observer.event(&Event::Warning(format!(
+                "{tenant}/{template}: a rebuild of {year} was interrupted; readers see the old rows until \
+                 `dayhaul rebuild --tenant {tenant} --template {template} --year {year}` finishes it"
             )));
         }
     }
 
-    /// A table that a reader holds goes by itself; one that cannot be dropped for another reason is a person's.
-    fn warn(&self, left: &[Left]) {
+    /// A later run drops tables that readers hold. Those that cannot be dropped for another reason need a person.
+    fn warn_of_left(&self, left: &[Left]) {
         for left in left.iter().filter(|left| !left.is_held()) {
-            self.observer.event(&Event::Warning(format!(
+            self.steps.observer.event(&Event::Warning(format!(
                 "the hidden table `{}` could not be dropped: {}",
                 left.relation, left.error
             )));
@@ -346,8 +341,8 @@ impl<'a> Work<'a> {
     }
 }
 
-/// An unfold needs the names of the day tables that an earlier fold could not drop yet.
-fn held(plan: &Plan, left: &[Left]) -> Option<String> {
+/// Why an unfold has to wait: it needs the names of day tables that an earlier fold could not drop yet.
+fn held(plan: &FoldPlan, left: &[Left]) -> Option<String> {
     let moving = plan.moving.as_ref().filter(|moving| moving.is_unfold())?;
     let day = moving
         .days
@@ -359,16 +354,22 @@ fn held(plan: &Plan, left: &[Left]) -> Option<String> {
     ))
 }
 
-fn ended(pair: &Pair, error: Error) -> (PairFold, Option<Failure>) {
-    let standing = match error.kind() {
-        Kind::Interrupted => Standing::NotTried,
-        _ => Standing::Failed,
+/// What a person sees meanwhile.
+fn what(moving: &Moving) -> String {
+    let verb = if moving.is_unfold() {
+        "unfolding"
+    } else {
+        "folding"
     };
-    (untouched(pair, standing), Some(failure(pair, error)))
+    match moving.days.len() {
+        1 => format!("{verb} 1 day"),
+        days => format!("{verb} {days} days"),
+    }
 }
 
-impl Plan {
-    fn end(&self, pair: &Pair, standing: Standing, left: &[Left]) -> PairFold {
+impl FoldPlan {
+    /// The report's line of a pair in which nothing moved.
+    fn not_moved(&self, pair: &Pair, standing: Standing, left: &[Left]) -> PairFold {
         PairFold {
             from_line: Some(self.shape.fold_line),
             to_line: Some(self.line),

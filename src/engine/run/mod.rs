@@ -16,7 +16,7 @@ mod shared;
 mod work;
 mod worker;
 
-use super::fold::{PairFold, Steps, Target, fold_pairs};
+use super::fold::{FoldTarget, PairFold, Steps, fold_pairs};
 use super::locks::lock_holder::Keeper;
 use super::report::event::{Event, Failure, Observer, Outcome, RunReport};
 use super::restore::Restoring;
@@ -335,7 +335,7 @@ impl Run<'_> {
             settings: self.settings,
             access: self.access,
             run: keeper.run(),
-            target: Target::OpenDays,
+            target: FoldTarget::OpenDays,
             today: self.options.today,
             observer: &*self.observer,
         };
