@@ -8,8 +8,8 @@ use crate::config::Settings;
 use crate::engine::report::event::RunReport;
 use crate::engine::run::request::DaysByPair;
 use crate::engine::verify::coverage::coverage;
-use crate::engine::verify::repair::{mendable, repair};
-use crate::engine::verify::{Against, Checked, Days, Verdict, Verification, Verify, verify};
+use crate::engine::verify::repair::{repair, repairable};
+use crate::engine::verify::{Against, Checked, Verdict, Verification, Verify, VerifyDays, verify};
 use crate::error::{Error, Result};
 use crate::report::verify::json::{Covered, Verified};
 use crate::report::verify::{self as shown, VerifyOutcome};
@@ -96,14 +96,14 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         context,
     };
     let asked = Verify {
-        days: resolved.days.map_or(Days::Loaded, Days::Window),
+        days: resolved.days.map_or(VerifyDays::Loaded, VerifyDays::Window),
         against,
         diff: args.diff,
         values: context.show_values,
     };
     let found = verifier.verify(&pairs, &asked).await?;
-    let mendable = args.repair && found.units.iter().any(Checked::is_mendable);
-    if !mendable || found.interrupted {
+    let repairable = args.repair && found.units.iter().any(Checked::is_repairable);
+    if !repairable || found.interrupted {
         context.print_json(&Verified::new(&found));
         return Ok(VerifyOutcome::of(&found).exit_code());
     }
@@ -159,14 +159,14 @@ impl Verifier<'_> {
         asked: &Verify,
         resolved: &Resolved,
     ) -> Result<u8> {
-        let days = mendable(&found.units);
+        let days = repairable(&found.units);
         let concerned = |pair: &&Pair| {
             days.contains_key(&(pair.tenant.name.clone(), pair.template.name.clone()))
         };
         let pairs: Vec<Pair> = pairs.iter().filter(concerned).cloned().collect();
         let run = self.load(&pairs, &days, resolved).await?;
         let asked = Verify {
-            days: Days::These(days),
+            days: VerifyDays::These(days),
             ..asked.clone()
         };
         self.context.print("\nafter the repair:");
@@ -206,7 +206,7 @@ impl Verifier<'_> {
 /// All is well when the days that were mended are, and no others were not.
 fn ended(before: &Verification, after: &Verification, run: &RunReport) -> VerifyOutcome {
     let interrupted = after.interrupted || run.interrupted;
-    let mut others = before.units.iter().filter(|u| !u.is_mendable());
+    let mut others = before.units.iter().filter(|u| !u.is_repairable());
     let others_well = others.all(|u| u.verdict == Verdict::Ok);
     match VerifyOutcome::of(after) {
         _ if interrupted => VerifyOutcome::Interrupted,

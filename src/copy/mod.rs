@@ -47,3 +47,6 @@ pub use fields::fields;
 pub use frame::{HEADER, TRAILER};
 pub use intake::{Intake, Tally};
 pub use located::{LocatedRows, Tid, tuples};
+
+/// Bytes of tuples collected before they are sent on or reported: large enough that neither side wakes up for little.
+pub const SEND_BYTES: usize = 128 << 10;

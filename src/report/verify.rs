@@ -3,7 +3,7 @@
 pub mod json;
 
 use crate::engine::verify::coverage::Coverage;
-use crate::engine::verify::diff::{Change, Diff, Row, Rows, Value};
+use crate::engine::verify::row_diff::{ColumnValue, Diff, DiffRow, RowChange, RowDiff};
 use crate::engine::verify::{Against, Checked, Odd, Verdict, Verification};
 use crate::error::exit;
 use crate::report::failure::days;
@@ -289,7 +289,7 @@ fn differing(diff: &Diff) -> String {
         }
         Diff::Rows(rows) => rows,
     };
-    let Rows {
+    let RowDiff {
         added,
         removed,
         changed,
@@ -326,24 +326,24 @@ fn differing(diff: &Diff) -> String {
     parts.join(", ")
 }
 
-fn shown(row: &Row) -> String {
+fn shown(row: &DiffRow) -> String {
     // As literals: an empty text, or one that reads `null`, is seen to be one.
-    let value = |value: &Value| value.text.as_deref().map_or("null".into(), literal);
-    let named = |of: &Value| format!("{} {}", of.column, value(of));
+    let value = |value: &ColumnValue| value.text.as_deref().map_or("null".into(), literal);
+    let named = |of: &ColumnValue| format!("{} {}", of.column, value(of));
     let key: Vec<String> = row.key.iter().map(named).collect();
     let what = match row.change {
-        Change::Added => "added",
-        Change::Removed => "removed",
-        Change::Changed => "changed",
+        RowChange::Added => "added",
+        RowChange::Removed => "removed",
+        RowChange::Changed => "changed",
     };
     let columns: Vec<String> = row
         .columns
         .iter()
-        .map(|(old, new)| {
+        .map(|changed| {
             format!(
                 "{} in the warehouse, {} at the source",
-                named(old),
-                value(new)
+                named(&changed.warehouse),
+                value(&changed.source)
             )
         })
         .collect();

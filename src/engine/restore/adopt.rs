@@ -1,54 +1,55 @@
-//! The catalog of a warehouse that has lost it, or never had one: from a snapshot, else from what the files say.
+//! Rebuilds the catalog from a snapshot, or from the files' footers.
 
-use super::find::{Days, Found};
+use super::find::{DayPlaces, FoundFiles};
 use crate::catalog::registry::{pairs, templates, tenants};
 use crate::catalog::snapshot::{self, Snapshot, restored};
 use crate::catalog::{Catalog, Selection, Tenant};
 use crate::error::{At, Error, Result};
 use crate::landing::{Footer, Landing, ObjectPath};
+use crate::pg::Session;
 use crate::template::Template;
 use crate::unit::{SchemaName, TemplateName, TenantName, Window};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the catalog is to learn, and from what.
+/// What to add to the catalog, and from where.
 #[derive(Debug)]
 pub struct Adoption<'a> {
     pub places: &'a [Landing],
-    pub found: &'a Found,
+    pub found: &'a FoundFiles,
     pub snapshot: Option<&'a Snapshot>,
     pub selection: &'a Selection,
     /// The days that were asked for.
     pub days: Option<Window>,
 }
 
-/// What it learnt.
+/// What was added to the catalog.
 #[derive(Debug, Default)]
 pub struct Adopted {
-    /// The row of `_wh.restored`.
+    /// The restore's row in `_wh.restored`.
     pub record: i64,
     pub tenants: Vec<TenantName>,
     pub templates: Vec<TemplateName>,
-    /// What was left out, and why.
+    /// What was skipped, and why.
     pub notes: Vec<String>,
 }
 
-/// What the catalog has.
-struct Known {
+/// What the catalog holds already.
+struct CatalogContents {
     tenants: Vec<Tenant>,
     templates: BTreeSet<TemplateName>,
     pairs: BTreeSet<(TenantName, TemplateName)>,
-    /// It is new, or came out of a restore itself: whatever lies there belongs into it.
+    /// It is empty, or a restore made it: every file is restored into it.
     takes_all: bool,
 }
 
-impl Known {
-    async fn read(catalog: &Catalog) -> Result<Known> {
+impl CatalogContents {
+    async fn read(catalog: &Catalog) -> Result<CatalogContents> {
         let session = catalog.session();
         let tenants = tenants::list(session).await?;
         let registered = templates::list(session).await?;
         let restored = restored::latest(session).await?.is_some();
         let pairs = pairs::all(session, &Selection::default()).await?;
-        Ok(Known {
+        Ok(CatalogContents {
             takes_all: restored || tenants.is_empty(),
             templates: registered.into_iter().map(|t| t.template.name).collect(),
             pairs: pairs
@@ -70,15 +71,15 @@ impl Known {
     }
 }
 
-/// Brings tenants, templates and pairs that the catalog lacks into it, and writes down that a restore begins; all in one
-/// transaction. A catalog that was made by hand gets only what the selection names.
+/// Adds the tenants, templates and pairs that the catalog lacks, and records that a restore begins, in one transaction. A
+/// catalog that no restore made gets only what the selection names.
 ///
 /// # Errors
-/// A tenant or schema of that name is here, and another; the warehouse's.
+/// A tenant or schema of that name exists and is different; errors of the warehouse.
 pub async fn adopt(catalog: &Catalog, adoption: &Adoption<'_>) -> Result<Adopted> {
-    let known = Known::read(catalog).await?;
+    let known = CatalogContents::read(catalog).await?;
     let mut adopted = Adopted::default();
-    let surveyed = survey(adoption, &known, &mut adopted.notes).await;
+    let footers = newest_footers(adoption, &known, &mut adopted.notes).await;
     let sources: Vec<String> = adoption.places.iter().map(|p| p.url().to_owned()).collect();
     let snapshot = adoption.snapshot;
     adopted.record = catalog
@@ -90,19 +91,19 @@ pub async fn adopt(catalog: &Catalog, adoption: &Adoption<'_>) -> Result<Adopted
                 let first_days = adoption.days.is_none();
                 snapshot::adopt(session, snapshot, adoption.selection, takes, first_days).await?;
             }
-            for (unit, footer) in &surveyed {
-                adopt_pair(session, footer, surveyed.values())
+            for (unit, footer) in &footers {
+                adopt_pair(session, footer, footers.values())
                     .await
                     .at(|| format!("files of `{}` in schema `{}`", unit.0, unit.1))?;
             }
-            let last_run = surveyed.values().map(|f| f.run).max().unwrap_or(0);
+            let last_run = footers.values().map(|f| f.run).max().unwrap_or(0);
             snapshot::go_on_after(session, last_run).await?;
             let taken = snapshot.and_then(|s| Some((s.id.as_str(), s.taken_at()?)));
-            let afresh = known.tenants.is_empty();
-            restored::add(session, &sources, taken, adoption.days, afresh).await
+            let was_empty = known.tenants.is_empty();
+            restored::add(session, &sources, taken, adoption.days, was_empty).await
         })
         .await?;
-    let after = Known::read(catalog).await?;
+    let after = CatalogContents::read(catalog).await?;
     let new = after.tenants.into_iter().map(|t| t.name);
     adopted.tenants = new
         .filter(|name| known.tenants.iter().all(|t| t.name != *name))
@@ -125,25 +126,19 @@ fn is_selected(selection: &Selection, tenant: &TenantName, template: &TemplateNa
         && (selection.templates.is_empty() || selection.templates.contains(template))
 }
 
-/// The newest footers of the pairs that neither the catalog nor the snapshot knows.
-async fn survey(
+/// The newest footer of each pair that is neither in the catalog nor in the snapshot.
+async fn newest_footers(
     adoption: &Adoption<'_>,
-    known: &Known,
+    known: &CatalogContents,
     notes: &mut Vec<String>,
 ) -> BTreeMap<(TemplateName, SchemaName), Footer> {
-    let mut surveyed = BTreeMap::new();
-    let mut left_out = BTreeSet::new();
+    let mut footers = BTreeMap::new();
+    let mut skipped = BTreeSet::new();
     for ((template, schema), days) in &adoption.found.units {
-        let in_snapshot = |s: &Snapshot| {
-            let tenant = s.tenant_of(schema);
-            tenant.is_some_and(|t| {
-                s.pairs
-                    .iter()
-                    .any(|p| p.tenant == t.name && p.template == template.as_str())
-            })
-        };
-        let told = adoption.snapshot.is_some_and(in_snapshot);
-        if known.has(template, schema) || (told && known.takes_all) {
+        let in_snapshot = adoption
+            .snapshot
+            .is_some_and(|snapshot| has_pair(snapshot, template, schema));
+        if known.has(template, schema) || (in_snapshot && known.takes_all) {
             continue;
         }
         match newest(adoption.places, template, schema, days).await {
@@ -154,37 +149,44 @@ async fn survey(
                 }
                 if known.takes_all || names(adoption.selection, tenant.as_str(), template.as_str())
                 {
-                    // What the snapshot knows is taken from it.
-                    if !told {
-                        surveyed.insert((template.clone(), schema.clone()), footer);
+                    // What is in the snapshot is taken from there.
+                    if !in_snapshot {
+                        footers.insert((template.clone(), schema.clone()), footer);
                     }
                 } else {
-                    left_out.insert(format!("{tenant}/{template}"));
+                    skipped.insert(format!("{tenant}/{template}"));
                 }
             }
             Err(error) => notes.push(format!(
-                "files of `{template}` in schema `{schema}` were left out: {error}"
+                "files of `{template}` in schema `{schema}` were skipped: {error}"
             )),
         }
     }
-    if !left_out.is_empty() {
-        let names: Vec<String> = left_out.into_iter().collect();
+    if !skipped.is_empty() {
+        let names: Vec<String> = skipped.into_iter().collect();
         notes.push(format!(
-            "this catalog does not have {}, whose files lie there; name them with `--tenant` or `--template` to restore them, too",
+            "files of {} were skipped, because they are not in this catalog; to restore them, add `--tenant` or `--template`",
             names.join(", ")
         ));
     }
-    surveyed
+    footers
 }
 
-/// The footer of the newest day's file that can be read.
+fn has_pair(snapshot: &Snapshot, template: &TemplateName, schema: &SchemaName) -> bool {
+    let mut pairs = snapshot.pairs.iter();
+    snapshot.tenant_of(schema).is_some_and(|tenant| {
+        pairs.any(|pair| pair.tenant == tenant.name && pair.template == template.as_str())
+    })
+}
+
+/// The footer of the newest file that can be read.
 async fn newest(
     places: &[Landing],
     template: &TemplateName,
     schema: &SchemaName,
-    days: &Days,
+    days: &DayPlaces,
 ) -> Result<Footer> {
-    let mut last = Error::refused("there is none");
+    let mut last = Error::refused("no file exists");
     for (day, holders) in days.iter().rev() {
         let object = ObjectPath {
             template: template.clone(),
@@ -202,9 +204,9 @@ async fn newest(
     Err(last)
 }
 
-/// A tenant without its source, its template unless there is one of that name, and the two enabled.
+/// Adds a tenant without its source, and its template unless one of that name exists; enables the template.
 async fn adopt_pair(
-    session: &crate::pg::Session,
+    session: &Session,
     footer: &Footer,
     all: impl Iterator<Item = &Footer>,
 ) -> Result<()> {
@@ -224,7 +226,7 @@ async fn adopt_pair(
             .max_by_key(|f| (f.run, f.origin.day))
             .unwrap_or(footer);
         let template = Template::parse(origin.template.clone(), &latest.origin.template_source)
-            .at(|| "the template in the footer".to_owned())?;
+            .at(|| "template in the footer".to_owned())?;
         templates::load(session, &template).await?;
     }
     let template = std::slice::from_ref(&origin.template);

@@ -1,4 +1,4 @@
-//! How the columns of a file fit those of the warehouse: the same, or of another version of the template.
+//! Maps the columns of a file to those of the warehouse, which may have another version of the template.
 
 use crate::copy::Encoder;
 use crate::error::{Error, Kind, Result};
@@ -8,50 +8,42 @@ use crate::template::Template;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use std::sync::Arc;
 
-/// A version of the template as files were written with it, against the template that they are restored into.
+/// For each column of the warehouse its position in the file; `None` for a column that the file does not have.
+type Positions = Vec<Option<usize>>;
+
+/// From the template version that files were written with, to the version that they are restored into.
 #[derive(Debug)]
-pub struct Fit {
-    /// The template of the file's footer.
+pub struct ColumnMapping {
+    /// The template in the file's footer.
     pub written: Template,
-    /// For each column of the warehouse its position in the file; `None` for one that came later. `None` as a whole: the
-    /// columns are the same.
-    from: Option<Vec<Option<usize>>>,
-    /// Columns that the warehouse has and the file does not.
+    /// `None` when the columns are the same.
+    positions: Option<Positions>,
+    /// Columns of the warehouse that the file does not have.
     pub added: Vec<String>,
-    /// Columns that the file has and the warehouse does not.
+    /// Columns of the file that the warehouse does not have.
     pub removed: Vec<String>,
 }
 
-impl Fit {
+impl ColumnMapping {
     /// # Errors
     /// [`Kind::Drift`] when a column's type changed between the two.
-    pub fn new(written: Template, current: &Template) -> Result<Fit> {
+    pub fn new(written: Template, current: &Template) -> Result<ColumnMapping> {
         let same = |(a, b): (&Column, &Column)| a.name == b.name && a.ty == b.ty;
         let equal = written.columns.len() == current.columns.len()
             && written.columns.iter().zip(&current.columns).all(same);
         let position = |columns: &[Column], name: &str| columns.iter().position(|c| c.name == name);
-        let mut from = Vec::with_capacity(current.columns.len());
+        let mut positions = Vec::with_capacity(current.columns.len());
         let mut added = Vec::new();
         for column in &current.columns {
             let found = position(&written.columns, &column.name);
             match found.map(|at| &written.columns[at]) {
                 Some(old) if old.ty != column.ty => {
-                    return Err(Error::new(
-                        Kind::Drift,
-                        format!(
-                            "column `{}` is `{}` in the file (template version {}), `{}` in the template now",
-                            column.name,
-                            old.ty,
-                            short(written.version()),
-                            column.ty
-                        ),
-                    )
-                    .with_hint("nothing is cast on the way back: load the day from its source (`dayhaul backfill`), or restore into an empty warehouse, which takes the template from the files"));
+                    return Err(other_type(column, old, &written));
                 }
                 Some(_) => {}
                 None => added.push(column.name.clone()),
             }
-            from.push(found);
+            positions.push(found);
         }
         if added.contains(&current.time_column) {
             return Err(Error::new(
@@ -65,64 +57,64 @@ impl Fit {
             .filter(|c| position(&current.columns, &c.name).is_none())
             .map(|c| c.name.clone())
             .collect();
-        Ok(Fit {
-            from: (!equal).then_some(from),
+        Ok(ColumnMapping {
+            positions: (!equal).then_some(positions),
             added,
             removed,
             written,
         })
     }
 
-    /// Whether the warehouse's columns hold all that the file's do. Then the rows keep the file's version and digest, and
-    /// can be compared by its columns; otherwise they are rows of the current version.
+    /// Whether the warehouse has all columns of the file. Then the rows keep the file's version and digest, and can be
+    /// compared by its columns; otherwise they become rows of the current version.
     pub fn keeps_version(&self) -> bool {
         self.removed.is_empty()
     }
 
-    /// What a person should know of the file's version.
+    /// What a person should know about the file's version.
     pub fn note(&self) -> Option<String> {
         let list = |names: &[String]| format!("`{}`", names.join("`, `"));
         let version = short(self.written.version());
-        match (self.added.is_empty(), self.removed.is_empty()) {
-            (true, true) => None,
-            (false, true) => Some(format!(
-                "files of template version {version} have no {}: null in their days",
-                list(&self.added)
-            )),
-            (true, false) => Some(format!(
-                "files of template version {version} have {}, which the template has no more: left out",
-                list(&self.removed)
-            )),
-            (false, false) => Some(format!(
-                "files of template version {version} have no {}: null in their days; their {} is left out",
-                list(&self.added),
-                list(&self.removed)
-            )),
+        let mut notes = Vec::new();
+        if !self.added.is_empty() {
+            notes.push(format!("null in their days: {}", list(&self.added)));
         }
+        if !self.removed.is_empty() {
+            notes.push(format!(
+                "left out, because no longer in the template: {}",
+                list(&self.removed)
+            ));
+        }
+        (!notes.is_empty()).then(|| {
+            format!(
+                "files of template version {version} have other columns: {}",
+                notes.join("; ")
+            )
+        })
     }
 
-    /// What gives the file's own tuples.
+    /// Encodes the file's rows with the file's columns.
     ///
     /// # Errors
     /// As [`Encoder::new`].
-    pub fn own(&self) -> Result<Encoder> {
+    pub fn file_encoder(&self) -> Result<Encoder> {
         Encoder::new(&self.written.columns)
     }
 
-    /// What gives the warehouse's tuples, where they are others than the file's own.
+    /// Encodes the file's rows with the warehouse's columns; `None` when these are the same.
     ///
     /// # Errors
     /// As [`Encoder::new`].
-    pub fn other(&self, current: &Template) -> Result<Option<Projection>> {
-        let Some(from) = &self.from else {
+    pub fn projection(&self, current: &Template) -> Result<Option<Projection>> {
+        let Some(positions) = &self.positions else {
             return Ok(None);
         };
-        let columns: Vec<Column> = from
+        let columns: Vec<Column> = positions
             .iter()
             .zip(&current.columns)
-            .map(|(from, column)| match from {
+            .map(|(position, column)| match position {
                 Some(at) => self.written.columns[*at].clone(),
-                // All null: how its values would land does not matter, but must be said.
+                // All null: the encoder needs a type to land as, though no value has it.
                 None => Column {
                     land: column.land.or(Some(LandAs::Text)),
                     ..column.clone()
@@ -131,15 +123,15 @@ impl Fit {
             .collect();
         Ok(Some(Projection {
             encoder: Encoder::new(&columns)?,
-            from: from.clone(),
+            positions: positions.clone(),
         }))
     }
 }
 
-/// Gives the rows of a file as tuples of other columns.
+/// Gives the rows of a file the columns of the warehouse.
 pub struct Projection {
     pub encoder: Encoder,
-    from: Vec<Option<usize>>,
+    positions: Positions,
 }
 
 impl Projection {
@@ -148,21 +140,38 @@ impl Projection {
     pub fn project(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let schema = Arc::clone(self.encoder.schema());
         let columns: Vec<ArrayRef> = self
-            .from
+            .positions
             .iter()
             .zip(schema.fields())
-            .map(|(from, field)| match from {
+            .map(|(position, field)| match position {
                 Some(at) => Arc::clone(batch.column(*at)),
                 None => new_null_array(field.data_type(), batch.num_rows()),
             })
             .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(schema, columns, &options)
-            .map_err(|e| Error::new(Kind::Bug, "columns cannot be put together").with_source(e))
+            .map_err(|e| Error::new(Kind::Bug, "failed to assemble the columns").with_source(e))
     }
 }
 
-/// Enough of a version to tell two apart.
+fn other_type(now: &Column, then: &Column, written: &Template) -> Error {
+    Error::new(
+        Kind::Drift,
+        format!(
+            "column `{}` is `{}` in the file (template version {}), but `{}` in the current template",
+            now.name,
+            then.ty,
+            short(written.version()),
+            now.ty
+        ),
+    )
+    .with_hint(
+        "a restore does not cast values: load the day from its source (`dayhaul backfill`), or restore into an empty \
+         warehouse, which takes the template from the files",
+    )
+}
+
+/// The first characters of a version, enough to tell two apart.
 fn short(version: &str) -> String {
     version.chars().take(8).collect()
 }

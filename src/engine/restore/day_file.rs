@@ -1,8 +1,7 @@
-//! One day's file on its way: batches, tuples, tally, against what its footer says.
+//! One day's file, read for a restore: batches become tuples, which are counted and compared with the footer.
 
-use super::fit::{Fit, Projection};
-use crate::copy::{Encoder, HEADER, Intake, TRAILER, Tally};
-use crate::engine::window::load::SEND_BYTES;
+use super::column_mapping::{ColumnMapping, Projection};
+use crate::copy::{Encoder, HEADER, Intake, SEND_BYTES, TRAILER, Tally};
 use crate::error::{At, Error, Kind, Result};
 use crate::landing::{Batches, Footer, LandedFile};
 use crate::template::Template;
@@ -11,10 +10,10 @@ use arrow_array::RecordBatch;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
-/// Rows encoded at once at first, while nobody knows how long they are.
+/// Rows encoded at once at first, while their length is not known.
 const FIRST_ROWS: usize = 64;
 
-/// A file that is open, and whose footer is what it should be.
+/// An open file whose footer was checked.
 ///
 /// # Memory usage
 ///
@@ -22,60 +21,72 @@ const FIRST_ROWS: usize = 64;
 pub struct DayFile {
     file: LandedFile,
     pub place: usize,
-    pub fit: Arc<Fit>,
-    own: Encoder,
-    other: Option<Projection>,
+    pub columns: Arc<ColumnMapping>,
+    file_encoder: Encoder,
+    /// `None` when the warehouse has the file's columns.
+    projection: Option<Projection>,
     /// Checks, counts and routes the warehouse's tuples, as if they came from a tenant.
     intake: Intake,
-    /// Of the file's own tuples, where they are others.
-    tally: Tally,
+    /// Tally of the file's tuples, when a projection makes them different from the warehouse's.
+    file_tally: Tally,
     batches: Option<Batches>,
     batch: Option<RecordBatch>,
-    /// Rows of the batch that are through.
-    through: usize,
+    /// Rows of the batch that were encoded.
+    encoded: usize,
     /// Rows to encode at once.
-    rows: usize,
+    rows_at_once: usize,
 }
 
-/// What a day's file came to.
+/// The rows of a day's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Came {
-    /// Rows that were sent.
+pub struct RestoredRows {
+    /// Rows sent to the warehouse.
     pub sent: u64,
-    /// What the ledger is to hold.
+    /// The tally for the ledger.
     pub tally: Tally,
+}
+
+/// Tuples for the warehouse.
+pub struct Tuples {
+    pub bytes: Bytes,
+    pub rows: u64,
 }
 
 impl DayFile {
     pub fn new(
         file: LandedFile,
         place: usize,
-        fit: Arc<Fit>,
+        columns: Arc<ColumnMapping>,
+        template: &Template,
+    ) -> Result<DayFile> {
+        let url = file.url().to_owned();
+        DayFile::prepare(file, place, columns, template).at(|| format!("`{url}`"))
+    }
+
+    fn prepare(
+        file: LandedFile,
+        place: usize,
+        columns: Arc<ColumnMapping>,
         template: &Template,
     ) -> Result<DayFile> {
         let day = Window::single(file.footer().origin.day);
         let mut intake = Intake::new(&template.columns, template.time_index(), day);
         intake.push(&HEADER, |_, _| {})?;
-        let opened = |result: Result<DayFile>, url: &str| result.at(|| format!("`{url}`"));
-        let url = file.url().to_owned();
-        let made = (|| {
-            let own = fit.own()?;
-            same_columns(&file, &own)?;
-            Ok(DayFile {
-                other: fit.other(template)?,
-                own,
-                batches: Some(file.batches()?),
-                file,
-                place,
-                fit,
-                intake,
-                tally: Tally::default(),
-                batch: None,
-                through: 0,
-                rows: FIRST_ROWS,
-            })
-        })();
-        opened(made, &url)
+        let file_encoder = columns.file_encoder()?;
+        check_columns(&file, &file_encoder)?;
+        Ok(DayFile {
+            projection: columns.projection(template)?,
+            file_encoder,
+            batches: Some(file.batches()?),
+            file,
+            place,
+            columns,
+            intake,
+            file_tally: Tally::default(),
+            batch: None,
+            encoded: 0,
+            rows_at_once: FIRST_ROWS,
+        })
     }
 
     pub fn footer(&self) -> &Footer {
@@ -91,118 +102,124 @@ impl DayFile {
         self.file.bytes()
     }
 
-    /// The version that the ledger is to hold.
+    /// The template version for the ledger.
     pub fn version<'a>(&'a self, current: &'a Template) -> &'a str {
-        if self.fit.keeps_version() {
+        if self.columns.keeps_version() {
             &self.footer().origin.version
         } else {
             current.version()
         }
     }
 
-    /// The next tuples for the warehouse, and how many; `None` at the end.
+    /// The next tuples for the warehouse; `None` at the end.
     ///
     /// # Errors
-    /// The file cannot be read, or holds what it should not, named by its URL.
-    pub fn next(&mut self) -> Result<Option<(Bytes, u64)>> {
+    /// The file cannot be read, or its content is wrong. The error names its URL.
+    pub fn next(&mut self) -> Result<Option<Tuples>> {
         let url = self.file.url().to_owned();
         self.next_tuples().at(|| format!("`{url}`"))
     }
 
-    fn next_tuples(&mut self) -> Result<Option<(Bytes, u64)>> {
-        let mut seen = 0;
+    fn next_tuples(&mut self) -> Result<Option<Tuples>> {
+        let mut counted = 0;
         while self.intake.waiting() < SEND_BYTES {
             let Some(rows) = self.next_rows()? else {
                 break;
             };
             let mut tuples = BytesMut::with_capacity(2 * SEND_BYTES);
-            match &mut self.other {
-                None => self.own.encode(&rows, &mut tuples, |_| {})?,
-                Some(other) => {
-                    let tally = &mut self.tally;
-                    self.own
-                        .encode(&rows, &mut tuples, |tuple| tally.add(tuple))?;
-                    tuples.clear();
-                    let rows = other.project(&rows)?;
-                    other.encoder.encode(&rows, &mut tuples, |_| {})?;
-                }
+            if let Some(projection) = &mut self.projection {
+                let tally = &mut self.file_tally;
+                self.file_encoder
+                    .encode(&rows, &mut tuples, |tuple| tally.add(tuple))?;
+                tuples.clear();
+                let rows = projection.project(&rows)?;
+                projection.encoder.encode(&rows, &mut tuples, |_| {})?;
+            } else {
+                self.file_encoder.encode(&rows, &mut tuples, |_| {})?;
             }
             let each = tuples.len() / rows.num_rows().max(1);
-            self.rows = (SEND_BYTES / each.max(1)).max(1);
+            self.rows_at_once = (SEND_BYTES / each.max(1)).max(1);
             self.intake
-                .push(&tuples, |_, _| seen += 1)
-                .map_err(no_query)?;
+                .push(&tuples, |_, _| counted += 1)
+                .map_err(about_file)?;
         }
         let tuples = self.intake.take();
-        Ok((!tuples.is_empty()).then_some((tuples, seen)))
+        Ok((!tuples.is_empty()).then_some(Tuples {
+            bytes: tuples,
+            rows: counted,
+        }))
     }
 
-    /// Some rows of the batch at hand, or of the next.
+    /// Some rows of the current batch, or of the next.
     fn next_rows(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if let Some(batch) = &self.batch {
-                let left = batch.num_rows() - self.through;
+                let left = batch.num_rows() - self.encoded;
                 if left > 0 {
-                    let rows = batch.slice(self.through, self.rows.min(left));
-                    self.through += rows.num_rows();
+                    let rows = batch.slice(self.encoded, self.rows_at_once.min(left));
+                    self.encoded += rows.num_rows();
                     return Ok(Some(rows));
                 }
             }
             self.batch = None;
             let next = self.batches.as_mut().and_then(Iterator::next);
             match next.transpose()? {
-                Some(batch) => (self.batch, self.through) = (Some(batch), 0),
+                Some(batch) => (self.batch, self.encoded) = (Some(batch), 0),
                 None => return Ok(None),
             }
         }
     }
 
-    /// After the last tuples: compares all that came with the footer.
+    /// To be called after the last tuples: compares all rows with the footer.
     ///
     /// # Errors
-    /// [`Kind::Data`]: rows or digest are not those of the footer, or rows lie outside the day.
-    pub fn finish(&mut self) -> Result<Came> {
+    /// [`Kind::Data`]: rows or digest differ from the footer, or rows are outside the day.
+    pub fn finish(&mut self) -> Result<RestoredRows> {
         let url = self.file.url().to_owned();
         self.check().at(|| format!("`{url}`"))
     }
 
-    fn check(&mut self) -> Result<Came> {
+    fn check(&mut self) -> Result<RestoredRows> {
         self.intake.push(&TRAILER, |_, _| {})?;
-        let sent = self.intake.finish().map_err(no_query)?[0];
-        let own = if self.other.is_some() {
-            self.tally
+        let sent = self.intake.finish().map_err(about_file)?[0];
+        let in_file = if self.projection.is_some() {
+            self.file_tally
         } else {
             sent
         };
         let footer = self.file.footer();
-        let says = footer.digest_of_rows();
-        if own.rows != footer.rows || own.digest != says {
+        let declared = footer.digest_of_rows();
+        if in_file.rows != footer.rows || in_file.digest != declared {
             return Err(Error::new(
                 Kind::Data,
                 format!(
-                    "it holds {} rows with digest {}; its footer says {} rows with digest {says}",
-                    own.rows, own.digest, footer.rows
+                    "it holds {} rows with digest {}, but its footer declares {} rows with digest {declared}",
+                    in_file.rows, in_file.digest, footer.rows
                 ),
             )
             .with_hint("the file was changed or damaged: restore the day from another place, or load it from its source"));
         }
-        Ok(Came {
+        Ok(RestoredRows {
             sent: sent.rows,
-            tally: if self.fit.keeps_version() { own } else { sent },
+            tally: if self.columns.keeps_version() {
+                in_file
+            } else {
+                sent
+            },
         })
     }
 }
 
-/// What a tenant's rows are told about its query is not about a file.
-fn no_query(error: Error) -> Error {
+/// Replaces the hint of [`Intake`], which is about a tenant's query.
+fn about_file(error: Error) -> Error {
     Error::new(error.kind(), error.message().to_owned()).with_hint(
-        "the file was not written by Dayhaul, or not of this day: load the day from its source",
+        "the file was not written by Dayhaul, or belongs to another day: load the day from its source",
     )
 }
 
-/// The file's columns must be those that its own template says.
-fn same_columns(file: &LandedFile, own: &Encoder) -> Result<()> {
-    let (found, wanted) = (file.schema(), own.schema());
+/// The file's columns must be those of the template in its footer.
+fn check_columns(file: &LandedFile, encoder: &Encoder) -> Result<()> {
+    let (found, wanted) = (file.schema(), encoder.schema());
     let same = found.fields().len() == wanted.fields().len()
         && found
             .fields()
@@ -214,7 +231,7 @@ fn same_columns(file: &LandedFile, own: &Encoder) -> Result<()> {
     }
     Err(Error::new(
         Kind::Data,
-        "its columns are not those of the template in its footer",
+        "its columns differ from the template in its footer",
     )
-    .with_hint("it was written by something else: restore the day from another place, or load it from its source"))
+    .with_hint("the file was not written by Dayhaul: restore the day from another place, or load it from its source"))
 }

@@ -1,49 +1,52 @@
-//! Which days lie in which place.
+//! Finds out which days have a file in which place.
 
 use crate::error::{At, Result};
 use crate::landing::{Landing, Selection};
 use crate::unit::{Day, SchemaName, TemplateName, Window};
 use std::collections::BTreeMap;
 
-/// The places (by their position) that have a file of each day, in order.
-pub type Days = BTreeMap<Day, Vec<usize>>;
+/// For each day the places (by position) that have a file of it, in order of preference.
+pub type DayPlaces = BTreeMap<Day, Vec<usize>>;
 
 /// The files of several places, by template and tenant's schema.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
-    pub units: BTreeMap<(TemplateName, SchemaName), Days>,
-    /// URLs of files that lie among the days and are none.
+pub struct FoundFiles {
+    pub units: BTreeMap<(TemplateName, SchemaName), DayPlaces>,
+    /// URLs of files in the days' folders that are not Dayhaul's.
     pub foreign: Vec<String>,
 }
 
-impl Found {
+impl FoundFiles {
     pub fn is_empty(&self) -> bool {
         self.units.is_empty()
     }
 
-    pub fn days_of(&self, template: &TemplateName, schema: &SchemaName) -> Option<&Days> {
+    pub fn days_of(&self, template: &TemplateName, schema: &SchemaName) -> Option<&DayPlaces> {
         self.units.get(&(template.clone(), schema.clone()))
     }
 }
 
-/// Looks whether every place is there, before anything is asked of one.
+/// Checks that every place can be read, before any of them is listed.
 ///
 /// # Errors
-/// A place that is not there or cannot be read.
+/// A place that does not exist or cannot be read.
 pub async fn check_readable(places: &[Landing]) -> Result<()> {
     for landing in places {
         let checked = landing.check_readable().await;
         let checked = checked.at(|| format!("`{}`", landing.url()));
-        // Going on by itself would miss, without a word, a file that only this place has.
-        checked.map_err(|e| match places.len() > 1 && e.hint().is_none() {
-            true => e.with_hint("leave it out to restore from the other places alone"),
-            false => e,
+        // Continuing without this place would silently miss the files that only it has.
+        checked.map_err(|e| {
+            if places.len() > 1 && e.hint().is_none() {
+                e.with_hint("remove this `--from` to restore from the other places only")
+            } else {
+                e
+            }
         })?;
     }
     Ok(())
 }
 
-/// Lists the places: files of `templates` (all for none), of the days that are asked for.
+/// Lists the files of `templates` (empty: all) and `days` (`None`: all) in every place.
 ///
 /// # Errors
 /// A place that cannot be read.
@@ -51,8 +54,8 @@ pub async fn find(
     places: &[Landing],
     templates: &[TemplateName],
     days: Option<Window>,
-) -> Result<Found> {
-    let mut found = Found::default();
+) -> Result<FoundFiles> {
+    let mut found = FoundFiles::default();
     for (place, landing) in places.iter().enumerate() {
         let wanted = match templates {
             [] => vec![None],

@@ -1,8 +1,8 @@
-//! The files of one pair, and which of them turned out bad.
+//! The files of one pair: which are used, and which were set aside as bad.
 
+use super::column_mapping::ColumnMapping;
 use super::day_file::DayFile;
-use super::fit::Fit;
-use super::{Restoring, Wanted};
+use super::plan::{RestoreDays, Restoring};
 use crate::catalog::Pair;
 use crate::catalog::snapshot::Known;
 use crate::error::{At, Error, Kind, Result};
@@ -17,27 +17,38 @@ pub struct PairFiles {
     restoring: Arc<Restoring>,
     template: Arc<Template>,
     schema: SchemaName,
-    pub wanted: Wanted,
+    pub wanted: RestoreDays,
+    /// The snapshot's ledger.
     known: BTreeMap<Day, Known>,
-    state: Mutex<State>,
+    state: Mutex<PairFilesState>,
 }
 
 #[derive(Default)]
-struct State {
-    /// Places whose file of a day is not to be used, and why.
+struct PairFilesState {
+    /// The places whose file of a day is bad, and why.
     bad: BTreeMap<Day, BTreeMap<usize, Error>>,
-    /// Places that did not answer once: they are asked last.
-    silent: BTreeSet<usize>,
-    /// Versions of the template that files were written with.
-    fits: HashMap<String, Arc<Fit>>,
-    /// Versions that the catalog knows.
+    /// Places that stopped responding: they are tried last.
+    unresponsive: BTreeSet<usize>,
+    /// By template version of the files.
+    columns: HashMap<String, Arc<ColumnMapping>>,
+    /// Template versions that were added to the catalog.
     registered: BTreeSet<String>,
-    /// What was said already.
-    said: BTreeSet<String>,
+    /// Notes that were reported.
+    noted: BTreeSet<String>,
+}
+
+impl Restoring {
+    /// The files of a pair, for its workers.
+    ///
+    /// # Errors
+    /// As [`Restoring::wanted`].
+    pub fn files(self: &Arc<Self>, pair: &Pair) -> Result<PairFiles> {
+        PairFiles::new(Arc::clone(self), pair)
+    }
 }
 
 impl PairFiles {
-    pub fn new(restoring: Arc<Restoring>, pair: &Pair) -> Result<PairFiles> {
+    fn new(restoring: Arc<Restoring>, pair: &Pair) -> Result<PairFiles> {
         let known = match &restoring.snapshot {
             Some(snapshot) => snapshot.units(&pair.tenant.name, &pair.template.name)?,
             None => BTreeMap::new(),
@@ -52,7 +63,7 @@ impl PairFiles {
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PairFilesState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -64,7 +75,7 @@ impl PairFiles {
         &self.template.name
     }
 
-    /// Whether a place is where the warehouse itself lands.
+    /// Whether the warehouse lands in this place.
     pub fn is_home(&self, place: usize) -> bool {
         self.restoring.home == Some(place)
     }
@@ -74,9 +85,12 @@ impl PairFiles {
         let places: Vec<&str> = self.restoring.places.iter().map(Landing::url).collect();
         let error = Error::new(
             Kind::Io,
-            format!("no file of it lies under {}", places.join(" or ")),
+            format!(
+                "no file of this day is stored under {}",
+                places.join(" or ")
+            ),
         );
-        error.with_hint("load these days from their source with `dayhaul backfill`, or name another place with `--from`")
+        error.with_hint("load these days from their source with `dayhaul backfill`, or add another place with `--from`")
     }
 
     /// Whether another place has a file of the day that is not known to be bad.
@@ -98,17 +112,17 @@ impl PairFiles {
             .copied()
             .filter(|place| bad.is_none_or(|bad| !bad.contains_key(place)))
             .collect();
-        good.sort_by_key(|place| state.silent.contains(place));
+        good.sort_by_key(|place| state.unresponsive.contains(place));
         good.into_iter()
     }
 
-    /// A file is not to be used any more.
+    /// Stops using a bad file.
     pub fn set_aside(&self, day: Day, place: usize, why: Error) {
-        tracing::debug!(%day, error = %why, "a file is set aside");
+        tracing::debug!(%day, error = %why, "file set aside");
         self.state().bad.entry(day).or_default().insert(place, why);
     }
 
-    /// Why no place had a good file of the day: the preferred place's error, and what the others said.
+    /// Why no place had a good file of the day: the preferred place's error, then those of the others.
     pub fn why_none(&self, day: Day) -> Error {
         let reasons = self.state().bad.remove(&day).unwrap_or_default();
         let mut reasons = reasons.into_values();
@@ -126,27 +140,27 @@ impl PairFiles {
         error
     }
 
-    /// Opens the first good file of a day. A file that is not what it should be is set aside; a place that does not answer,
-    /// though it was asked again and again, is passed over.
+    /// Opens the first good file of a day. A bad file is set aside; a place that does not respond, even after retries, is
+    /// skipped.
     ///
     /// # Errors
-    /// Transient when a place that may have the file did not answer; the reasons when no place has a good one.
+    /// Transient when a place that may have the file did not respond; the reasons when no place has a good one.
     pub async fn open(&self, day: Day) -> Result<DayFile> {
-        let mut silent = None;
+        let mut unresponsive = None;
         for place in self.candidates(day) {
             match self.open_at(place, day).await {
                 Ok(file) => return Ok(file),
                 Err(error) if error.is_transient() => {
-                    if self.state().silent.insert(place) {
+                    if self.state().unresponsive.insert(place) {
                         let url = self.restoring.places[place].url();
-                        tracing::warn!(%error, "`{url}` does not answer; any other place is asked first from now on");
+                        tracing::warn!(%error, "`{url}` does not respond; other places are tried first from now on");
                     }
-                    silent = silent.or(Some(error));
+                    unresponsive = unresponsive.or(Some(error));
                 }
                 Err(error) => self.set_aside(day, place, error),
             }
         }
-        Err(silent.unwrap_or_else(|| self.why_none(day)))
+        Err(unresponsive.unwrap_or_else(|| self.why_none(day)))
     }
 
     async fn open_at(&self, place: usize, day: Day) -> Result<DayFile> {
@@ -157,15 +171,18 @@ impl PairFiles {
         };
         let landing = &self.restoring.places[place];
         let file = landing.open_file(&object).await?.ok_or_else(|| {
-            Error::new(Kind::Io, format!("`{}` is gone", landing.url_of(&object)))
+            Error::new(
+                Kind::Io,
+                format!("`{}` no longer exists", landing.url_of(&object)),
+            )
         })?;
         let at = || format!("`{}`", file.url());
         self.check_known(day, file.footer()).at(at)?;
-        let fit = self.fit(file.footer()).at(at)?;
-        DayFile::new(file, place, fit, &self.template)
+        let columns = self.columns(file.footer()).at(at)?;
+        DayFile::new(file, place, columns, &self.template)
     }
 
-    /// A file that is older than the snapshot must hold what the snapshot's ledger says.
+    /// A file that is older than the snapshot must hold the rows that the snapshot's ledger records.
     fn check_known(&self, day: Day, footer: &Footer) -> Result<()> {
         let Some(snapshot) = &self.restoring.snapshot else {
             return Ok(());
@@ -179,11 +196,11 @@ impl PairFiles {
             Some(known) => Error::new(
                 Kind::Data,
                 format!(
-                    "it holds {} rows with digest {}; the ledger of snapshot {} has {} rows with digest {}",
+                    "it holds {} rows with digest {}, but the ledger of snapshot {} records {} rows with digest {}",
                     footer.rows, footer.digest, snapshot.id, known.rows, known.digest
                 ),
             ),
-            // It was given up, or its pair was dropped, before the snapshot was taken.
+            // The day was withdrawn, or its pair was dropped, before the snapshot was taken.
             None => Error::new(
                 Kind::Data,
                 format!(
@@ -193,48 +210,48 @@ impl PairFiles {
             ),
         };
         Err(error.with_hint(
-            "an older copy lies here: name a place with the latest files first, or add `--no-snapshot` to take the files as they are",
+            "this place holds an older copy: put a place with the latest files first, or add `--no-snapshot` to restore the files as they are",
         ))
     }
 
-    /// How the columns of the file's template fit, worked out once a version.
-    fn fit(&self, footer: &Footer) -> Result<Arc<Fit>> {
+    /// Maps the columns of the file's template, once per version.
+    fn columns(&self, footer: &Footer) -> Result<Arc<ColumnMapping>> {
         let origin = &footer.origin;
-        if let Some(fit) = self.state().fits.get(&origin.version)
-            && fit.written.source == origin.template_source
+        if let Some(known) = self.state().columns.get(&origin.version)
+            && known.written.source == origin.template_source
         {
-            return Ok(Arc::clone(fit));
+            return Ok(Arc::clone(known));
         }
         let written = Template::parse(origin.template.clone(), &origin.template_source)
-            .at(|| "the template in its footer".to_owned())?;
+            .at(|| "template in the footer".to_owned())?;
         if written.version() != origin.version {
             return Err(Error::new(
                 Kind::Data,
                 format!(
-                    "its footer says template version {}, but holds the text of version {}",
+                    "its footer declares template version {}, but holds the text of version {}",
                     origin.version,
                     written.version()
                 ),
             ));
         }
-        let fit = Arc::new(Fit::new(written, &self.template)?);
+        let columns = Arc::new(ColumnMapping::new(written, &self.template)?);
         let version = origin.version.clone();
-        self.state().fits.insert(version, Arc::clone(&fit));
-        Ok(fit)
+        self.state().columns.insert(version, Arc::clone(&columns));
+        Ok(columns)
     }
 
-    /// Whether the catalog is still to be told of a version. The first who asks tells it.
+    /// Whether a template version must still be added to the catalog. Only the first caller gets `true`.
     pub fn is_new_version(&self, version: &str) -> bool {
         version != self.template.version() && self.state().registered.insert(version.to_owned())
     }
 
-    /// Whether something is to be said: it was not yet.
-    pub fn says_first(&self, what: &str) -> bool {
-        self.state().said.insert(what.to_owned())
+    /// Whether a note was not reported yet. Only the first caller gets `true`.
+    pub fn is_new_note(&self, note: &str) -> bool {
+        self.state().noted.insert(note.to_owned())
     }
 }
 
-/// The ledger of a restored warehouse holds the digest of the rows as the file gave them back.
+/// The ledger of a restored warehouse holds the digest of the rows as read from the file.
 fn is_digest(known: &Known, footer: &Footer) -> bool {
     let known = &known.digest;
     *known == footer.digest.to_string() || *known == footer.digest_of_rows().to_string()

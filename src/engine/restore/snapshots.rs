@@ -1,14 +1,14 @@
-//! Snapshots beside the files: which there are, which is meant, how many are kept.
+//! Snapshots stored next to the files: list, read, write, and delete old ones.
 
 use crate::catalog::snapshot::Snapshot;
 use crate::error::{At, Error, Kind, Result};
 use crate::landing::Landing;
 use bytes::Bytes;
 
-/// How the names of snapshots begin. The time follows, so that names in order are snapshots in order.
+/// The prefix of snapshot names. The time follows, so that names sort by time.
 const PREFIX: &str = "snapshot-";
 
-/// Where snapshots lie under a root.
+/// The folder of snapshots under a root.
 pub const FOLDER: &str = "_dayhaul";
 
 /// `snapshot-20240115T030000Z-3f2a91c04b7e.json`.
@@ -37,10 +37,10 @@ pub async fn list(place: &Landing) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Keeps a snapshot beside the files. Gives its URL.
+/// Stores a snapshot next to the files. Returns its URL.
 ///
 /// # Errors
-/// The place refuses.
+/// The place cannot be written.
 pub async fn keep(place: &Landing, snapshot: &Snapshot) -> Result<String> {
     let name = name(snapshot);
     place
@@ -53,24 +53,24 @@ fn url(place: &Landing, name: &str) -> String {
     format!("{}/{FOLDER}/{name}", place.url())
 }
 
-/// Removes all but the newest `keep` snapshots. Gives the URLs of what went.
+/// Deletes all but the newest `keep` snapshots. Returns the deleted URLs.
 ///
 /// # Errors
-/// The place refuses.
+/// The place cannot be written.
 pub async fn thin_out(place: &Landing, keep: usize) -> Result<Vec<String>> {
     let names = list(place).await?;
-    let mut gone = Vec::new();
+    let mut deleted = Vec::new();
     for name in names.iter().take(names.len().saturating_sub(keep)) {
         place.delete_blob(name).await?;
-        gone.push(url(place, name));
+        deleted.push(url(place, name));
     }
-    Ok(gone)
+    Ok(deleted)
 }
 
-/// A snapshot by its name; the newest of the place for `None`. Gives its URL, too.
+/// Reads a snapshot by its name, or the place's newest. Returns its URL, too.
 ///
 /// # Errors
-/// There is none of this name; it cannot be read, or is none.
+/// No snapshot has this name; it cannot be read, or is not a snapshot.
 pub async fn read(place: &Landing, name: Option<&str>) -> Result<Option<(String, Snapshot)>> {
     let name = match name {
         Some(name) => name.to_owned(),
@@ -83,11 +83,11 @@ pub async fn read(place: &Landing, name: Option<&str>) -> Result<Option<(String,
     let bytes = place
         .get_blob(&name)
         .await?
-        .ok_or_else(|| Error::new(Kind::Io, format!("`{url}` is not there")))?;
+        .ok_or_else(|| Error::new(Kind::Io, format!("`{url}` does not exist")))?;
     let snapshot = Snapshot::parse(&bytes)
         .at(|| format!("`{url}`"))
         .map_err(|e| {
-            e.with_hint("name an earlier one with `--snapshot`, or add `--no-snapshot` to go by the files alone")
+            e.with_hint("choose an earlier one with `--snapshot`, or add `--no-snapshot` to rebuild the catalog from the files' footers")
         })?;
     Ok(Some((url, snapshot)))
 }

@@ -1,22 +1,23 @@
-//! What verification found of a unit.
+//! What a verification found for a unit.
 
-use super::diff::Diff;
+use super::row_diff::Diff;
 use crate::copy::Tally;
 use crate::unit::Unit;
 use crate::warehouse::Extra;
 use std::sync::Arc;
 
 /// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Against {
     /// The source with the warehouse.
     Source,
-    /// The warehouse with the ledger: touches no source.
+    /// The warehouse with the ledger. Contacts no source.
     Ledger,
     /// Source, warehouse and ledger.
     #[default]
     Both,
-    /// The Parquet files with warehouse and ledger: touches no source.
+    /// The Parquet files with warehouse and ledger. Contacts no source.
     Parquet,
     /// Source, warehouse, ledger and the Parquet files.
     All,
@@ -37,13 +38,14 @@ impl Against {
 }
 
 /// Which of the sides differs from the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Odd {
     /// Warehouse and ledger agree: the source changed since the load.
     Source,
-    /// Source and ledger agree: somebody changed the warehouse.
+    /// Source and ledger agree: the warehouse was changed.
     Warehouse,
-    /// Source and warehouse agree: somebody changed the ledger.
+    /// Source and warehouse agree: the ledger was changed.
     Ledger,
     /// The others agree: the file holds other rows.
     Parquet,
@@ -56,23 +58,23 @@ pub enum Verdict {
     /// Equal rows in all that was compared.
     Ok,
     Differs(Odd),
-    /// The ledger has it, but its table is gone.
+    /// It is in the ledger, but its table no longer exists.
     Missing,
-    /// The ledger names its file, but there is none.
+    /// The ledger names its file, but the file does not exist.
     MissingFile,
-    /// It has no file that is known to hold its rows.
+    /// No file is known to hold its rows.
     NotLanded,
-    /// Its rows are right, or there should be none, but rows of the day stand where the ledger does not say.
+    /// Its rows are right, or it should have none, but rows of the day are also in a table that the ledger does not name.
     Extra,
-    /// It was asked for, and the ledger does not have it.
+    /// It was asked for and is not in the ledger.
     NotLoaded,
     /// It could not be read.
     Failed,
-    /// The run ended, or its tenant was given up, before its turn.
+    /// The run ended, or the tenant was skipped after failures, before its turn.
     NotTried,
 }
 
-/// A unit's rows in each of the places that were looked at.
+/// A unit's rows on each side that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sides {
     pub source: Option<Tally>,
@@ -82,8 +84,8 @@ pub struct Sides {
 }
 
 impl Sides {
-    /// Compares what `against` asks for, and what is there of it. `loaded`: the warehouse is to hold the unit, not its
-    /// file alone.
+    /// Compares those sides that `against` asks for and that were read. `loaded`: the warehouse should hold the unit, not
+    /// only its file.
     pub fn verdict(&self, against: Against, loaded: bool) -> Verdict {
         if loaded && self.warehouse.is_none() {
             return Verdict::Missing;
@@ -107,7 +109,7 @@ impl Sides {
         if agree(None) {
             return Verdict::Ok;
         }
-        // Of two that differ nobody can say which is the odd one.
+        // When only two differ, neither is the odd one.
         let odd = sides.iter().map(|(name, _)| *name);
         let odd = odd
             .filter(|_| sides.len() > 2)
@@ -122,9 +124,9 @@ pub struct Checked {
     pub unit: Unit,
     pub verdict: Verdict,
     pub sides: Sides,
-    /// `schema.table` that the ledger names.
+    /// `schema.table`, as the ledger names it.
     pub relation: Option<Arc<str>>,
-    /// Of the template it was loaded with, and is verified with.
+    /// The template version that it was loaded with and is verified with.
     pub version: Option<Arc<str>>,
     pub extra: Vec<Extra>,
     /// Which rows differ, when that was asked for.
@@ -134,11 +136,11 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Whether loading the day again may mend it.
-    pub fn is_mendable(&self) -> bool {
+    /// Whether loading the day again may fix it.
+    pub fn is_repairable(&self) -> bool {
         match self.verdict {
             Verdict::Differs(_) | Verdict::Missing => true,
-            // Rows of a day that was never loaded; those beside a loaded day stay where they are.
+            // Rows of a day that was never loaded. A loaded day's extra rows are left alone.
             Verdict::Extra => self.sides.ledger.is_none(),
             Verdict::Ok
             | Verdict::MissingFile
@@ -149,7 +151,7 @@ impl Checked {
         }
     }
 
-    /// Whether source and warehouse were read, and are not the same.
+    /// Whether source and warehouse were both read and differ.
     pub fn rows_differ(&self) -> bool {
         let Sides {
             source, warehouse, ..
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_joins_in_beside_the_warehouse_or_without_it() {
+    fn a_file_is_compared_with_the_warehouse_or_without_it() {
         let sides = |warehouse: &[u8], ledger: &[u8], parquet: &[u8]| Sides {
             source: None,
             warehouse: Some(warehouse).filter(|w| !w.is_empty()).and_then(tally),

@@ -1,14 +1,15 @@
-//! One window read on both sides at once.
+//! Compares one window: reads source, warehouse and files at the same time, with the ledger of one snapshot.
 
 use super::checked::{Against, Checked, Sides, Verdict};
-use super::plan::Subject;
-use super::{files, stream};
+use super::plan::VerifyPair;
+use super::{landed_file, stream};
 use crate::catalog::ledger::units::{self, Recorded};
 use crate::copy::Tally;
 use crate::engine::report::window_outcome::{self, Fault, source, target};
 use crate::engine::schedule::watchdog::{Meter, unless_stalled};
 use crate::engine::window::load::begin_source;
-use crate::error::{At, Error, Result};
+use crate::engine::window::table_runs::{TableRun, retry_if_table_moved, table_runs};
+use crate::error::{At, Result};
 use crate::landing::{Landing, ObjectPath};
 use crate::pg::{self, Session};
 use crate::schema::Salt;
@@ -19,31 +20,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is read, and how.
-pub struct Look<'a> {
-    pub subject: &'a Subject,
+/// A window to compare, and how.
+pub struct WindowComparison<'a> {
+    pub pair: &'a VerifyPair,
     pub window: Window,
     pub against: Against,
-    /// How the tenant masks what the template masks.
+    /// The salt for columns that the template masks.
     pub masks: Option<&'a Salt>,
-    /// Where the files are, when they are read.
+    /// Where the files are, if they are compared.
     pub landing: Option<&'a Landing>,
     pub statement_timeout: Duration,
     pub stall_timeout: Duration,
 }
 
-/// Consecutive loaded days of one table and one version.
-struct Run {
-    relation: Arc<str>,
-    version: Arc<str>,
-    /// Whether the warehouse is to hold it.
-    loaded: bool,
-    /// Whether the table exists.
-    there: bool,
-    window: Window,
-}
-
-impl Look<'_> {
+impl WindowComparison<'_> {
     /// Reads the window's days and compares them. After an error both sessions are in an unknown state.
     pub async fn run(
         &self,
@@ -66,7 +56,7 @@ impl Look<'_> {
         moved: impl Fn(u64, u64),
     ) -> Result<Vec<Checked>, Fault> {
         let recorded = self.snapshot(to).await.map_err(target)?;
-        let runs = runs(&recorded);
+        let runs = table_runs(&recorded);
         let (held, read, filed) = tokio::try_join!(
             self.warehouse(to, &runs, &moved),
             self.source(from, &runs, &moved),
@@ -75,70 +65,82 @@ impl Look<'_> {
         let mut checked = Vec::with_capacity(self.window.len());
         for run in &runs {
             for day in run.window.days() {
+                let recorded = recorded.get(&day);
                 let sides = Sides {
                     source: read.get(&day).copied(),
                     warehouse: held.get(&day).copied(),
-                    ledger: recorded.get(&day).map(|r| r.tally),
+                    ledger: recorded.map(|r| r.tally),
                     parquet: filed.get(&day).copied(),
                 };
-                let object = recorded.get(&day).and_then(|r| r.object.as_ref());
-                let verdict = match sides.verdict(self.against, run.loaded) {
-                    Verdict::Ok if self.landing.is_some() && sides.parquet.is_none() => {
-                        match object {
-                            Some(_) => Verdict::MissingFile,
-                            None => Verdict::NotLanded,
-                        }
-                    }
-                    verdict => verdict,
-                };
-                checked.push(Checked {
-                    sides,
-                    relation: Some(Arc::clone(&run.relation)).filter(|r| !r.is_empty()),
-                    version: Some(Arc::clone(&run.version)),
-                    object: object.map(|object| object.url.as_str().into()),
-                    ..self.subject.checked(day, verdict)
-                });
+                checked.push(self.checked(run, day, sides, recorded));
             }
         }
         // They were in the ledger when the work was planned.
-        let gone = self.subject.days_in(self.window);
-        let gone = gone.filter(|day| !recorded.contains_key(day));
-        checked.extend(gone.map(|day| self.subject.not_loaded(day)));
+        let dropped = self.pair.days_in(self.window);
+        let dropped = dropped.filter(|day| !recorded.contains_key(day));
+        checked.extend(dropped.map(|day| self.pair.not_loaded(day)));
         Ok(checked)
     }
 
-    /// Begins the transaction that reads the warehouse; what the ledger says there and then.
+    fn checked(
+        &self,
+        run: &TableRun,
+        day: Day,
+        sides: Sides,
+        recorded: Option<&Recorded>,
+    ) -> Checked {
+        let object = recorded.and_then(|r| r.object.as_ref());
+        let verdict = match sides.verdict(self.against, run.loaded) {
+            Verdict::Ok if self.landing.is_some() && sides.parquet.is_none() => {
+                if object.is_some() {
+                    Verdict::MissingFile
+                } else {
+                    Verdict::NotLanded
+                }
+            }
+            verdict => verdict,
+        };
+        Checked {
+            sides,
+            relation: Some(Arc::clone(&run.relation)).filter(|r| !r.is_empty()),
+            version: Some(Arc::clone(&run.version)),
+            object: object.map(|object| object.url.as_str().into()),
+            ..self.pair.checked(day, verdict)
+        }
+    }
+
+    /// Begins the transaction that reads the warehouse, and reads the ledger in it.
     async fn snapshot(&self, to: &Session) -> Result<BTreeMap<Day, Recorded>> {
         begin_reading(to).await?;
-        let (tenant, template) = self.subject.names();
+        let (tenant, template) = self.pair.names();
         let mut recorded = units::recorded(to, tenant, template, Some(self.window)).await?;
-        recorded.retain(|day, _| self.subject.days.contains(day));
+        recorded.retain(|day, _| self.pair.days.contains(day));
         Ok(recorded)
     }
 
     async fn warehouse(
         &self,
         session: &Session,
-        runs: &[Run],
+        runs: &[TableRun],
         moved: impl Fn(u64, u64),
     ) -> Result<BTreeMap<Day, Tally>, Fault> {
         let mut held = BTreeMap::new();
-        for run in runs.iter().filter(|run| run.there) {
+        for run in runs.iter().filter(|run| run.exists) {
             let (relation, window) = (&run.relation, run.window);
-            let template = self.subject.version(&run.version)?;
+            let template = self.pair.version(&run.version)?;
             let (schema, table) = relation.split_once('.').unwrap_or_default();
             let sql = read_back_sql(schema, table, template, window);
             let tallies = stream::tally(session, &sql, template, window, &moved, |_, _| {})
                 .await
                 .at(|| format!("table `{relation}`"))
-                .map_err(|e| target(gone_meanwhile(e)))?;
+                .map_err(|e| target(retry_if_table_moved(e)))?;
             held.extend(window.days().zip(tallies));
         }
         session.batch("COMMIT").await.map_err(target)?;
         Ok(held)
     }
 
-    /// The days that have a file, as their files have them.
+    /// Reads the files of those days that have one.
     async fn files(
         &self,
         recorded: &BTreeMap<Day, Recorded>,
@@ -150,11 +152,11 @@ impl Look<'_> {
         };
         for (day, recorded) in recorded.iter().filter(|(_, r)| r.object.is_some()) {
             let object = ObjectPath {
-                template: self.subject.pair.template.name.clone(),
-                schema: self.subject.pair.tenant.schema.clone(),
+                template: self.pair.pair.template.name.clone(),
+                schema: self.pair.pair.tenant.schema.clone(),
                 day: *day,
             };
-            let tally = files::tally(landing, &object, recorded, &moved).await;
+            let tally = landed_file::tally(landing, &object, recorded, &moved).await;
             let tally = tally.map_err(|error| window_outcome::landing(error.on_day(*day)))?;
             read.extend(tally.map(|tally| (*day, tally)));
         }
@@ -164,7 +166,7 @@ impl Look<'_> {
     async fn source(
         &self,
         session: Option<&Session>,
-        runs: &[Run],
+        runs: &[TableRun],
         moved: impl Fn(u64, u64),
     ) -> Result<BTreeMap<Day, Tally>, Fault> {
         let mut read = BTreeMap::new();
@@ -178,7 +180,7 @@ impl Look<'_> {
         Ok(read)
     }
 
-    /// One query in one transaction, as a haul sends it.
+    /// One query in one transaction, the same as a load sends.
     async fn query(
         &self,
         session: &Session,
@@ -186,12 +188,12 @@ impl Look<'_> {
         window: Window,
         moved: impl Fn(u64, u64),
     ) -> Result<Vec<Tally>> {
-        let template = self.subject.version(version)?;
-        let query = self.subject.bind(template, window)?;
+        let template = self.pair.version(version)?;
+        let query = self.pair.bind(template, window)?;
         session.batch(&begin_source(self.statement_timeout)).await?;
-        if !self.subject.is_described(version) {
+        if !self.pair.is_described(version) {
             check_source(template, &pg::describe(session, &query).await?)?;
-            self.subject.note_described(version);
+            self.pair.note_described(version);
         }
         let sql = copy_out_sql(template, &query, self.masks);
         let tallies = stream::tally(session, &sql, template, window, moved, |_, _| {}).await?;
@@ -200,35 +202,10 @@ impl Look<'_> {
     }
 }
 
-fn runs(recorded: &BTreeMap<Day, Recorded>) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    for (day, recorded) in recorded {
-        let relation = recorded.relation.as_deref().unwrap_or_default();
-        match runs.last_mut() {
-            Some(run)
-                if run.window.to == *day
-                    && *run.relation == *relation
-                    && run.loaded == recorded.loaded
-                    && *run.version == *recorded.version =>
-            {
-                run.window.to = day.next();
-            }
-            _ => runs.push(Run {
-                relation: relation.into(),
-                version: recorded.version.as_str().into(),
-                there: recorded.there,
-                loaded: recorded.loaded,
-                window: Window::single(*day),
-            }),
-        }
-    }
-    runs
-}
-
-/// The source's share: it knows nothing of tables, so one query may serve several of them.
-fn queries(runs: &[Run]) -> Vec<(&str, Window)> {
+/// The queries for the source. It knows nothing of the warehouse's tables, so one query may cover several of them.
+fn queries(runs: &[TableRun]) -> Vec<(&str, Window)> {
     let mut queries: Vec<(&str, Window)> = Vec::new();
-    for run in runs.iter().filter(|run| run.there || !run.loaded) {
+    for run in runs.iter().filter(|run| run.exists || !run.loaded) {
         match queries.last_mut() {
             Some((version, window))
                 if *version == &*run.version && window.to == run.window.from =>
@@ -239,15 +216,4 @@ fn queries(runs: &[Run]) -> Vec<(&str, Window)> {
         }
     }
     queries
-}
-
-/// A table that the snapshot had and that is gone was folded or rebuilt meanwhile: a new snapshot knows where its rows
-/// are.
-fn gone_meanwhile(error: Error) -> Error {
-    let gone = error.sqlstate() == Some("42P01");
-    if gone {
-        error.with_transient(true)
-    } else {
-        error
-    }
 }

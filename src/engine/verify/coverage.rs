@@ -1,4 +1,4 @@
-//! Coverage: is every day in the ledger that should be there? Asks no source.
+//! Coverage: is every expected day in the ledger? Contacts no source.
 
 use crate::catalog::Pair;
 use crate::catalog::ledger::units;
@@ -6,22 +6,22 @@ use crate::error::Result;
 use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName, Window};
 
-/// What the ledger has of a pair's days.
+/// Which of a pair's expected days are in the ledger.
 #[derive(Debug)]
 pub struct Coverage {
     pub tenant: TenantName,
     pub template: TemplateName,
-    /// `None` when nothing ever said where the pair begins.
+    /// `None` when the pair's first day is not known.
     pub first_day: Option<Day>,
-    /// The days that should be there; `None` when the pair begins after them.
+    /// The days that should be in the ledger; `None` when the pair's first day is after them.
     pub expected: Option<Window>,
     pub loaded: usize,
-    /// Runs of days that are not there.
+    /// Runs of days that are not in the ledger.
     pub gaps: Vec<Window>,
 }
 
 impl Coverage {
-    pub fn is_whole(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.first_day.is_some() && self.gaps.is_empty()
     }
 
@@ -30,10 +30,10 @@ impl Coverage {
     }
 }
 
-/// Looks for the days of `days` from each pair's first day on, up to the day before `today`.
+/// Checks `days` from each pair's first day up to the day before `today`.
 ///
 /// # Errors
-/// The warehouse's.
+/// Errors of the warehouse.
 pub async fn coverage(
     session: &Session,
     pairs: &[Pair],

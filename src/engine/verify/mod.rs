@@ -1,74 +1,53 @@
-//! Verify: is what stands in the warehouse what the sources have, and what the ledger says?
+//! Verify: does the warehouse hold what the sources have, and what the ledger records?
 //!
 //! ```text
-//! plan (ledger, stray rows) ─▶ windows ─▶ COPY OUT of source and warehouse at once ─▶ count, digest per day ─▶ verdict
-//!                                         and the files, when they are asked for
+//! plan (ledger, extra rows) ─▶ windows ─▶ COPY OUT of source and warehouse at once ─▶ count, digest per day ─▶ verdict
+//!                                         and the files, if asked for
 //! ```
 //!
-//! A reader and nothing more: every transaction, at the sources and in the warehouse, is READ ONLY; no lock, no lease, no
-//! run. Ledger and tables of a window are read in one snapshot, so a run that loads meanwhile does no harm; only the
-//! source may be ahead of what was just read.
+//! Verify only reads: every transaction, at the sources and in the warehouse, is READ ONLY; it takes no lock and no lease and
+//! makes no run. Ledger and tables of a window are read in one snapshot, so a run that loads meanwhile does no harm; only
+//! the source may be ahead of what was just read.
 //!
 //! # Memory usage
 //!
-//! Windows stream: what is held are tallies. [`diff`] has a budget.
+//! Windows stream: only tallies are held. [`diff`] has a budget.
 
 mod checked;
+mod compare;
 pub mod coverage;
 pub mod diff;
-mod files;
-mod look;
+mod landed_file;
 mod plan;
 pub mod repair;
+mod request;
+pub mod row_diff;
 mod stream;
 mod worker;
 
 pub use checked::{Against, Checked, Odd, Sides, Verdict};
+pub use request::{Verify, VerifyDays};
 
 use super::report::event::{Event, Failure, Observer};
-use super::run::pair;
-use super::run::request::DaysByPair;
 use super::schedule::queue::{Limits, Queue};
 use super::schedule::retry;
 use super::window::landing;
-use crate::catalog::{Pair, warehouse_access};
+use crate::catalog::{self, Pair, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::landing::Landing;
 use crate::pg::{self, Access, Purpose, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use crate::warehouse::open_session;
-use futures::StreamExt;
-use plan::Subject;
+use futures_util::StreamExt;
+use plan::VerifyPair;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use worker::{Found, Shared, Worker};
-
-/// Which days of each pair.
-#[derive(Debug, Clone)]
-pub enum Days {
-    /// All that the ledger has.
-    Loaded,
-    /// All of these, in the ledger or not.
-    Window(Window),
-    /// These, by pair.
-    These(DaysByPair),
-}
-
-/// What a verification is asked for.
-#[derive(Debug, Clone)]
-pub struct Verify {
-    pub days: Days,
-    pub against: Against,
-    /// Find out which rows differ.
-    pub diff: bool,
-    /// A diff may hold values of rows.
-    pub values: bool,
-}
+use worker::{Findings, Shared, Worker};
 
 /// How a verification ended.
 #[derive(Debug)]
@@ -98,57 +77,57 @@ pub async fn verify(
     cancel: CancellationToken,
 ) -> Result<Verification> {
     let begun = Instant::now();
-    let landing = match asked.against.reads_files() {
-        true => Some(landing::open(settings)?),
-        false => None,
-    };
-    if let Some(landing) = &landing {
+    let landing = if asked.against.reads_files() {
+        let landing = landing::open(settings)?;
         landing.check_readable().await?;
-    }
+        Some(landing)
+    } else {
+        None
+    };
     let warehouse = warehouse_access(settings).await?;
-    let mut run = Run {
+    let mut run = VerifyRun {
         settings,
         warehouse: &warehouse,
         asked,
         landing,
         observer,
         cancel,
-        found: Found::default(),
+        found: Findings::default(),
         unreachable: HashSet::new(),
         seconds: Vec::new(),
     };
     let planned = run.plan(pairs).await?;
     let reachable = run.reach(planned).await;
-    let subjects = run.work(reachable).await;
+    let verified = run.work(reachable).await;
     if asked.diff {
-        run.diff(&subjects).await;
+        run.diff(&verified).await;
     }
     Ok(run.report(pairs, begun))
 }
 
-struct Run<'a> {
+struct VerifyRun<'a> {
     settings: &'a Settings,
     warehouse: &'a Access,
     asked: &'a Verify,
     landing: Option<Landing>,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
-    found: Found,
+    found: Findings,
     unreachable: HashSet<TenantName>,
     seconds: Vec<(TenantName, TemplateName, f64)>,
 }
 
-impl Run<'_> {
+impl VerifyRun<'_> {
     async fn session(&self) -> Result<Session> {
         open_session(self.warehouse, &self.settings.warehouse.owner_role).await
     }
 
-    async fn plan(&mut self, pairs: &[Pair]) -> Result<Vec<Subject>> {
+    async fn plan(&mut self, pairs: &[Pair]) -> Result<Vec<VerifyPair>> {
         let session = self.session().await?;
         let mut planned = Vec::with_capacity(pairs.len());
         for pair in pairs {
-            match Subject::plan(&session, pair, self.asked).await {
-                Ok(subject) => planned.push(subject),
+            match VerifyPair::plan(&session, pair, self.asked).await {
+                Ok(pair) => planned.push(pair),
                 Err(error) if session.is_closed() => return Err(error),
                 Err(error) => self.found.failures.push(Failure {
                     tenant: pair.tenant.name.clone(),
@@ -162,71 +141,66 @@ impl Run<'_> {
         Ok(planned)
     }
 
-    /// Finds out which sources can be reached, several at once: a server that is not there is more likely misspelt than
-    /// restarting, so the patience of a window would be wasted on it.
-    async fn reach(&mut self, planned: Vec<Subject>) -> Vec<Subject> {
+    /// Finds out which sources can be reached, several at once. A server that cannot be reached now is more likely misspelt
+    /// than restarting, so it is not retried for as long as a window would be.
+    async fn reach(&mut self, planned: Vec<VerifyPair>) -> Vec<VerifyPair> {
         if !self.asked.against.reads_sources() {
             return planned;
         }
         let (settings, cancel) = (self.settings, self.cancel.clone());
-        let contacts = futures::stream::iter(planned).map(|subject| async {
+        let contacts = futures_util::stream::iter(planned).map(|pair| async {
             let contact = tokio::select! {
-                contact = contact(&subject, settings) => contact,
+                contact = contact(&pair, settings) => contact,
                 () = cancel.cancelled() => {
                     Err(Error::new(Kind::Interrupted, "the run was interrupted"))
                 }
             };
-            (subject, contact)
+            (pair, contact)
         });
         let mut contacts = contacts.buffered(settings.load.jobs.max(1));
         let mut reachable = Vec::new();
-        while let Some((mut subject, contact)) = contacts.next().await {
+        while let Some((mut pair, contact)) = contacts.next().await {
             match contact {
                 Ok(access) => {
-                    subject.access = Some(access);
-                    reachable.push(subject);
+                    pair.access = Some(access);
+                    reachable.push(pair);
                 }
-                Err(error) => self.give_up(&subject, error),
+                Err(error) => self.cannot_reach(&pair, error),
             }
         }
         reachable
     }
 
-    /// A pair whose source cannot be reached.
-    fn give_up(&mut self, subject: &Subject, error: Error) {
-        let (tenant, template) = subject.names();
+    /// Reports a pair whose source cannot be reached.
+    fn cannot_reach(&mut self, pair: &VerifyPair, error: Error) {
+        let (tenant, template) = pair.names();
         if error.kind() == Kind::Connect {
             self.unreachable.insert(tenant.clone());
         }
-        let not_tried = |day: &Day| subject.checked(*day, Verdict::NotTried);
-        self.found.units.extend(subject.days.iter().map(not_tried));
-        self.note_strays(subject);
+        let not_tried = |day: &Day| pair.checked(*day, Verdict::NotTried);
+        self.found.units.extend(pair.days.iter().map(not_tried));
+        self.report_unread(pair);
         self.found.failures.push(Failure {
             tenant: tenant.clone(),
             template: Some(template.clone()),
-            windows: Window::runs(subject.days.iter().copied()),
+            windows: Window::runs(pair.days.iter().copied()),
             error,
             not_tried: true,
         });
     }
 
-    /// Days that are not loaded, and days with rows that are not: known since the plan.
-    fn note_strays(&mut self, subject: &Subject) {
-        let strays = subject
-            .extra
-            .keys()
-            .filter(|day| !subject.days.contains(day));
-        let days: BTreeSet<&Day> = subject.not_loaded.iter().chain(strays).collect();
-        let not_loaded = days.into_iter().map(|day| subject.not_loaded(*day));
+    /// Reports the days that are not read: not loaded, or not loaded and still with rows. The plan knows them.
+    fn report_unread(&mut self, pair: &VerifyPair) {
+        let strays = pair.extra.keys().filter(|day| !pair.days.contains(day));
+        let days: BTreeSet<&Day> = pair.not_loaded.iter().chain(strays).collect();
+        let not_loaded = days.into_iter().map(|day| pair.not_loaded(*day));
         self.found.units.extend(not_loaded);
     }
 
-    async fn work(&mut self, subjects: Vec<Subject>) -> Vec<Subject> {
-        let units = subjects.iter().map(|subject| subject.days.len()).sum();
+    async fn work(&mut self, pairs: Vec<VerifyPair>) -> Vec<VerifyPair> {
+        let units = pairs.iter().map(|pair| pair.days.len()).sum();
         self.observer.event(&Event::Planned { units, skipped: 0 });
-        subjects
-            .iter()
-            .for_each(|subject| self.note_strays(subject));
+        pairs.iter().for_each(|pair| self.report_unread(pair));
         let load = &self.settings.load;
         let limits = Limits {
             jobs: load.jobs,
@@ -240,13 +214,13 @@ impl Run<'_> {
             max_failures: load.max_failures,
             max_failures_per_tenant: load.max_failures_per_tenant,
         };
-        let work = subjects.iter().map(Subject::work).collect();
+        let work = pairs.iter().map(VerifyPair::work).collect();
         let shared = Arc::new(Shared {
             settings: self.settings.clone(),
             warehouse: self.warehouse.clone(),
             asked: self.asked.clone(),
             landing: self.landing.clone(),
-            subjects,
+            pairs,
             observer: Arc::clone(&self.observer),
             cancel: self.cancel.clone(),
             queue: Mutex::new(Queue::new(limits, work)),
@@ -263,18 +237,18 @@ impl Run<'_> {
         let seconds = std::mem::take(&mut self.found.seconds);
         self.seconds
             .extend(seconds.into_iter().map(|(index, seconds)| {
-                let (tenant, template) = shared.subjects[index].names();
+                let (tenant, template) = shared.pairs[index].names();
                 (tenant.clone(), template.clone(), seconds)
             }));
-        Arc::into_inner(shared).map_or_else(Vec::new, |shared| shared.subjects)
+        Arc::into_inner(shared).map_or_else(Vec::new, |shared| shared.pairs)
     }
 
-    /// Finds out which rows differ, a day at a time.
-    async fn diff(&mut self, subjects: &[Subject]) {
+    /// Finds out which rows differ, one day at a time.
+    async fn diff(&mut self, pairs: &[VerifyPair]) {
         let differ = diff::Differ::new(self.settings, self.warehouse, self.asked.values);
         for checked in self.found.units.iter_mut().filter(|u| u.rows_differ()) {
             let unit = &checked.unit;
-            let Some(subject) = subjects
+            let Some(pair) = pairs
                 .iter()
                 .find(|s| s.names() == (&unit.tenant, &unit.template))
             else {
@@ -283,7 +257,7 @@ impl Run<'_> {
             let found = tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => return,
-                found = differ.day(subject, checked) => found,
+                found = differ.day(pair, checked) => found,
             };
             match found {
                 Ok(diff) => checked.diff = Some(diff),
@@ -315,22 +289,23 @@ impl Run<'_> {
     }
 }
 
-/// How to reach a source, tried once when anything is to be read there.
-async fn contact(subject: &Subject, settings: &Settings) -> Result<Access> {
-    let access = pair::access(&subject.pair.tenant, settings).await?;
-    if !subject.days.is_empty() {
-        retry::a_few_times(async || pg::connect(&access, Purpose::Source).await).await?;
+/// How to reach a source. Connects once if anything is to be read there.
+async fn contact(pair: &VerifyPair, settings: &Settings) -> Result<Access> {
+    let access = catalog::access(&pair.pair.tenant, settings).await?;
+    if !pair.days.is_empty() {
+        retry::a_few_times(async || pg::connect(&access, Purpose::Source).await)
+            .await?;
     }
     Ok(access)
 }
 
-/// Waits for the workers; ends them when the user asks for it, or when one of them dies.
+/// Waits for the workers. Ends them when the user asks for it, or when one of them dies.
 async fn oversee(
     shared: &Shared,
     cancel: &CancellationToken,
     workers: &mut JoinSet<std::io::Result<()>>,
 ) {
-    let mut told = false;
+    let mut interrupted = false;
     loop {
         tokio::select! {
             joined = workers.join_next() => match joined {
@@ -339,13 +314,13 @@ async fn oversee(
                 Some(Ok(Err(error))) => tracing::error!("a worker could not start: {error}"),
                 Some(Err(died)) => tracing::error!("a worker died: {died}"),
             },
-            () = cancel.cancelled(), if !told => {
-                told = true;
+            () = cancel.cancelled(), if !interrupted => {
+                interrupted = true;
                 shared.interrupt();
                 continue;
             }
         }
-        // Its window would stay at work for ever, and the others wait for it.
+        // Its window would never end, and the others would wait for it.
         cancel.cancel();
     }
 }

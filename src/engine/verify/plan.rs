@@ -1,7 +1,7 @@
-//! What is to be verified: the loaded days of each pair, days that are not loaded, rows that should not be there.
+//! What to verify: each pair's loaded days, days that are not loaded, and rows that should not exist.
 
 use super::checked::{Checked, Sides, Verdict};
-use super::{Days, Verify};
+use super::request::Verify;
 use crate::catalog::Pair;
 use crate::catalog::ledger::units;
 use crate::catalog::registry::{fold_line, relations};
@@ -17,16 +17,16 @@ use crate::warehouse::{self, Destination, Extra, Place, begin_reading};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A pair and its days.
-pub struct Subject {
+/// A pair to verify, and its days.
+pub struct VerifyPair {
     pub pair: Pair,
     /// How to reach the source; `None` when it is not read.
     pub access: Option<Access>,
-    /// Days that the ledger has.
+    /// Days that are in the ledger.
     pub days: BTreeSet<Day>,
-    /// Days that were asked for and that it does not have.
+    /// Days that were asked for and are not in the ledger.
     pub not_loaded: BTreeSet<Day>,
-    /// Rows where there should be none.
+    /// Rows that should not exist.
     pub extra: BTreeMap<Day, Vec<Extra>>,
     versions: BTreeMap<String, Template>,
     /// Versions whose columns were compared with the source's.
@@ -34,14 +34,14 @@ pub struct Subject {
     bytes_per_day: Option<u64>,
 }
 
-impl Subject {
-    /// Reads a pair's ledger, and looks for rows where there should be none, at one moment.
+impl VerifyPair {
+    /// Reads a pair's ledger and looks for rows that should not exist, both in one snapshot.
     ///
     /// # Errors
-    /// A version that cannot be read; the warehouse's.
-    pub async fn plan(session: &Session, pair: &Pair, asked: &Verify) -> Result<Subject> {
+    /// A version that cannot be read; errors of the warehouse.
+    pub async fn plan(session: &Session, pair: &Pair, asked: &Verify) -> Result<VerifyPair> {
         begin_reading(session).await?;
-        let planned = Subject::read(session, pair, asked).await;
+        let planned = VerifyPair::read(session, pair, asked).await;
         session
             .batch(if planned.is_ok() {
                 "COMMIT"
@@ -52,12 +52,12 @@ impl Subject {
         planned
     }
 
-    async fn read(session: &Session, pair: &Pair, asked: &Verify) -> Result<Subject> {
+    async fn read(session: &Session, pair: &Pair, asked: &Verify) -> Result<VerifyPair> {
         let (tenant, template) = (&pair.tenant.name, &pair.template.name);
         let wanted = asked.days.of(tenant, template);
         let within = asked.days.within(tenant, template);
         let mut recorded = units::recorded(session, tenant, template, within).await?;
-        // Without the files nothing can be said of days that are nowhere else.
+        // Days that are in files alone can only be verified against the files.
         let files = asked.against.reads_files();
         recorded.retain(|day, recorded| wanted(*day) && (recorded.loaded || files));
         let place = Place {
@@ -80,7 +80,7 @@ impl Subject {
             within.days().filter(missing).collect()
         });
         let bytes: u64 = recorded.values().map(|r| r.tally.bytes).sum();
-        Ok(Subject {
+        Ok(VerifyPair {
             versions: versions(session, &pair.template, &used).await?,
             pair: pair.clone(),
             access: None,
@@ -96,17 +96,17 @@ impl Subject {
         (&self.pair.tenant.name, &self.pair.template.name)
     }
 
-    /// The template as it was when a day was loaded.
+    /// The template version that a day was loaded with.
     ///
     /// # Errors
-    /// The plan did not meet this version.
+    /// No day of the plan has this version.
     pub fn version(&self, version: &str) -> Result<&Template> {
         self.versions.get(version).ok_or_else(|| {
             Error::new(
                 Kind::Data,
                 format!("version `{version}` of the template is not in the catalog"),
             )
-            .with_hint("when days were loaded while they were verified, run it again")
+            .with_hint("if days were loaded during the verification, run it again")
         })
     }
 
@@ -140,8 +140,8 @@ impl Subject {
         self.days.range(window.from..window.to).copied()
     }
 
-    /// A unit with a verdict, of which nothing was read yet. Rows that should not be there make a unit that is well
-    /// otherwise one that is not.
+    /// A unit's verdict before any of its rows was read. Rows that should not exist turn an otherwise good verdict into
+    /// [`Verdict::Extra`].
     pub fn checked(&self, day: Day, verdict: Verdict) -> Checked {
         let extra = self.extra.get(&day).cloned().unwrap_or_default();
         let verdict = match verdict {
@@ -169,11 +169,11 @@ impl Subject {
         self.checked(day, Verdict::NotLoaded)
     }
 
-    /// The queue's share of this pair. A window stays within a year, which is mostly one table.
+    /// This pair's work for the queue. A window stays within a year, which is mostly one table.
     pub fn work(&self) -> PairWork {
         PairWork {
             tenant: self.pair.tenant.name.to_string(),
-            // Without a source there is no server to spare: `jobs` alone limits.
+            // Without a source no server needs protection: `jobs` is the only limit.
             server: self
                 .access
                 .as_ref()
@@ -188,33 +188,6 @@ impl Subject {
             running: BTreeMap::new(),
             pulled: BTreeSet::new(),
             postponed: BTreeSet::new(),
-        }
-    }
-}
-
-impl Days {
-    /// Whether a day of a pair is asked for.
-    fn of(&self, tenant: &TenantName, template: &TemplateName) -> impl Fn(Day) -> bool {
-        let days = match self {
-            Days::These(days) => days.get(&(tenant.clone(), template.clone())),
-            Days::Loaded | Days::Window(_) => None,
-        };
-        move |day| match self {
-            Days::Loaded => true,
-            Days::Window(window) => window.contains(day),
-            Days::These(_) => days.is_some_and(|days| days.contains(&day)),
-        }
-    }
-
-    /// The first and last day that are asked for; `None` when that is the ledger's business.
-    fn within(&self, tenant: &TenantName, template: &TemplateName) -> Option<Window> {
-        match self {
-            Days::Loaded => None,
-            Days::Window(window) => Some(*window),
-            Days::These(days) => {
-                let days = days.get(&(tenant.clone(), template.clone()))?;
-                Some(Window::new(*days.first()?, days.last()?.next()))
-            }
         }
     }
 }

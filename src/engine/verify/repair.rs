@@ -1,6 +1,6 @@
-//! Brings up units that differ.
+//! Repair: loads units that differ from their sources.
 
-use super::Checked;
+use super::checked::Checked;
 use crate::catalog::Pair;
 use crate::config::Settings;
 use crate::engine::report::event::{Observer, RunReport};
@@ -12,19 +12,19 @@ use crate::unit::Day;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// The days that a repair may mend, by pair.
-pub fn mendable(units: &[Checked]) -> DaysByPair {
+/// The days that a repair may fix, by pair.
+pub fn repairable(units: &[Checked]) -> DaysByPair {
     let mut days = DaysByPair::new();
-    for Checked { unit, .. } in units.iter().filter(|u| u.is_mendable()) {
+    for Checked { unit, .. } in units.iter().filter(|u| u.is_repairable()) {
         let pair = (unit.tenant.clone(), unit.template.clone());
         days.entry(pair).or_default().insert(unit.day);
     }
     days
 }
 
-/// Brings `days` up from their sources, with the current version of their template, in one run: by the difference to what
-/// really stands in the warehouse. The ledger is not asked whether that is needed: where a row of the warehouse was changed,
-/// ledger and source agree. Tables that are gone are made anew, with all their days.
+/// Brings `days` up to date from their sources in one run, with the current version of their template. Only the difference
+/// to the rows in the warehouse is written. The ledger does not decide whether that is needed: where somebody changed a row
+/// in the warehouse, ledger and source agree. Tables that no longer exist are recreated with all their days.
 ///
 /// # Errors
 /// As [`run`].

@@ -1,7 +1,6 @@
 //! One COPY read to its end, tuple by tuple, with constant memory.
 
-use crate::copy::{Intake, Tally};
-use crate::engine::window::load::SEND_BYTES;
+use crate::copy::{Intake, SEND_BYTES, Tally};
 use crate::error::Result;
 use crate::pg::Session;
 use crate::template::Template;

@@ -1,9 +1,9 @@
 //! A worker of a verification: takes windows from the queue until none is left.
 
-use super::Verify;
 use super::checked::{Checked, Verdict};
-use super::look::Look;
-use super::plan::Subject;
+use super::compare::WindowComparison;
+use super::plan::VerifyPair;
+use super::request::Verify;
 use crate::config::Settings;
 use crate::engine::report::event::{Event, Failure, Observer, Outcome, UnitReport};
 use crate::engine::report::window_outcome::{Fault, Side};
@@ -28,18 +28,18 @@ pub struct Shared {
     pub asked: Verify,
     /// Where the files are, when they are read.
     pub landing: Option<Landing>,
-    pub subjects: Vec<Subject>,
+    pub pairs: Vec<VerifyPair>,
     pub observer: Arc<dyn Observer>,
     pub cancel: CancellationToken,
     pub queue: Mutex<Queue>,
     /// Rung whenever the queue changed.
     pub changed: Notify,
-    pub found: Mutex<Found>,
+    pub found: Mutex<Findings>,
 }
 
 /// What was found so far.
 #[derive(Default)]
-pub struct Found {
+pub struct Findings {
     pub units: Vec<Checked>,
     pub failures: Vec<Failure>,
     pub seconds: BTreeMap<PairIndex, f64>,
@@ -54,7 +54,7 @@ impl Shared {
         lock(&self.queue)
     }
 
-    pub fn take_found(&self) -> Found {
+    pub fn take_found(&self) -> Findings {
         std::mem::take(&mut *lock(&self.found))
     }
 
@@ -66,7 +66,7 @@ impl Shared {
     /// Days without a verdict of their own.
     fn unread(&self, pair: PairIndex, days: impl Iterator<Item = Day>, verdict: Verdict) {
         for day in days {
-            let unit = self.subjects[pair].checked(day, verdict);
+            let unit = self.pairs[pair].checked(day, verdict);
             let report = UnitReport::new(unit.unit.clone(), Outcome::Failed);
             self.observer.event(&Event::Unit(report));
             lock(&self.found).units.push(unit);
@@ -74,7 +74,7 @@ impl Shared {
     }
 
     fn add_failure(&self, pair: PairIndex, windows: Vec<Window>, error: Error, not_tried: bool) {
-        let (tenant, template) = self.subjects[pair].names();
+        let (tenant, template) = self.pairs[pair].names();
         lock(&self.found).failures.push(Failure {
             tenant: tenant.clone(),
             template: Some(template.clone()),
@@ -158,7 +158,7 @@ impl Worker {
 
     async fn window(&mut self, pair: PairIndex, window: Window) {
         let shared = Arc::clone(&self.shared);
-        let (tenant, template) = shared.subjects[pair].names();
+        let (tenant, template) = shared.pairs[pair].names();
         let mut waits = retry::of_window();
         let mut attempt = 0;
         let fault = loop {
@@ -209,7 +209,7 @@ impl Worker {
         let result = tokio::select! {
             biased;
             () = shared.cancel.cancelled() => None,
-            result = self.look(pair, window) => Some(result),
+            result = self.compare(pair, window) => Some(result),
         };
         match result {
             Some(Ok(units)) => {
@@ -231,15 +231,15 @@ impl Worker {
         }
     }
 
-    async fn look(&mut self, pair: PairIndex, window: Window) -> Result<Vec<Checked>, Fault> {
+    async fn compare(&mut self, pair: PairIndex, window: Window) -> Result<Vec<Checked>, Fault> {
         self.connect(pair).await?;
         let shared = Arc::clone(&self.shared);
         let (source, Some(warehouse)) = self.sessions.opened() else {
             return Err(Error::new(Kind::Bug, "no session").into());
         };
         let load = &shared.settings.load;
-        let look = Look {
-            subject: &shared.subjects[pair],
+        let comparison = WindowComparison {
+            pair: &shared.pairs[pair],
             window,
             against: shared.asked.against,
             masks: shared.settings.masks.as_ref(),
@@ -248,10 +248,11 @@ impl Worker {
             stall_timeout: load.stall_timeout,
         };
         let slot = self.slot;
-        look.run(source, warehouse, |rows, bytes| {
-            shared.observer.event(&Event::Moved { slot, rows, bytes });
-        })
-        .await
+        comparison
+            .run(source, warehouse, |rows, bytes| {
+                shared.observer.event(&Event::Moved { slot, rows, bytes });
+            })
+            .await
     }
 
     /// Makes sure that the sessions are there, the source's for this pair's tenant.
@@ -259,9 +260,11 @@ impl Worker {
         let shared = &self.shared;
         let owner = &shared.settings.warehouse.owner_role;
         self.sessions.warehouse(&shared.warehouse, owner).await?;
-        let subject = &shared.subjects[pair];
-        if let Some(access) = &subject.access {
-            self.sessions.source(subject.names().0, access).await?;
+        let verified = &shared.pairs[pair];
+        if let Some(access) = &verified.access {
+            self.sessions
+                .source(&verified.pair.tenant.name, access)
+                .await?;
         }
         Ok(())
     }

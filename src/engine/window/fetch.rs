@@ -1,8 +1,8 @@
 //! Windows that are to be compared, pulled from their source into memory.
 
 use super::day_buffer::DayBuffer;
-use super::load::{Haul, SEND_BYTES, begin_source, begin_source_snapshot};
-use crate::copy::Tally;
+use super::load::{Haul, begin_source, begin_source_snapshot};
+use crate::copy::{SEND_BYTES, Tally};
 use crate::engine::report::window_outcome::{Fault, source};
 use crate::pg::Session;
 use crate::unit::Day;

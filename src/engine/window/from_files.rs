@@ -1,4 +1,4 @@
-//! A window's way when it comes from files: a file a day, checked against its footer before the commit.
+//! Restores a window from files: one file per day, each compared with its footer before the commit.
 
 use super::landing::Landed;
 use super::load::{Haul, same_count};
@@ -7,36 +7,36 @@ use crate::catalog::ledger::units::{Entry, LoadedDay};
 use crate::catalog::registry::templates;
 use crate::engine::report::window_outcome::{Fault, Hauled, Side, target};
 use crate::engine::restore::PairFiles;
-use crate::engine::restore::day_file::{Came, DayFile};
+use crate::engine::restore::day_file::{DayFile, RestoredRows};
 use crate::engine::schedule::watchdog::{Meter, unless_stalled};
 use crate::error::Error;
 use crate::pg::Session;
 use crate::unit::{Day, Window};
 use crate::warehouse::{self, Claim, Destination, TableCopy};
 
-/// Why a day's rows did not all arrive.
-enum Stop {
-    /// The file is not what it should be.
+/// Why a day was not restored.
+enum DayFailed {
+    /// The file is bad.
     File(Error),
     Warehouse(Fault),
 }
 
-/// The days of a window that are through.
+/// The days of a window whose rows were sent.
 #[derive(Default)]
-struct Arrived {
-    /// The table that takes the next day, too.
+struct SentDays {
+    /// The COPY IN that takes the next day, too.
     table: Option<TableCopy>,
     /// Rows sent into it.
-    sent: u64,
+    rows: u64,
     days: Vec<LoadedDay>,
     objects: Vec<(Day, Object)>,
 }
 
 impl Haul<'_> {
-    /// Loads the window's days from their files. Days of several template versions, and a day whose file turned out bad,
-    /// come back as pieces to be tried again.
+    /// Loads the window's days from their files. When the days have several template versions, or a file is bad, the window
+    /// is split into pieces to be tried again.
     ///
-    /// After anything but [`Hauled::Loaded`] the session is in an unknown state, and the warehouse has kept nothing.
+    /// After anything but [`Hauled::Loaded`] the session is in an unknown state, and nothing was committed.
     pub async fn restore(
         &self,
         files: &PairFiles,
@@ -74,7 +74,7 @@ impl Haul<'_> {
             version: &version,
             ..self.entry
         };
-        self.introduce(files, &first, to, warn).await?;
+        self.add_version(files, &first, to, warn).await?;
         let claim = warehouse::begin_load(
             to,
             self.place,
@@ -88,7 +88,7 @@ impl Haul<'_> {
         if claim == Claim::Done {
             return Ok(Hauled::AlreadyThere);
         }
-        let mut arrived = Arrived::default();
+        let mut sent_days = SentDays::default();
         let mut next = Some(first);
         for day in window.days() {
             let mut file = match next.take() {
@@ -102,76 +102,77 @@ impl Haul<'_> {
                 let (before, from) = (Window::new(window.from, day), Window::new(day, window.to));
                 return Ok(Hauled::Pieces(vec![before, from]));
             }
-            let came = self.take(&mut file, day, to, &mut arrived, &mut moved);
-            match came.await {
-                Ok(came) if files.is_home(file.place) => {
-                    arrived.objects.push((day, object(&file, came)));
+            let restored = self.restore_day(&mut file, day, to, &mut sent_days, &mut moved);
+            match restored.await {
+                Ok(rows) if files.is_home(file.place) => {
+                    sent_days.objects.push((day, object(&file, rows)));
                 }
                 Ok(_) => {}
-                Err(Stop::Warehouse(fault)) => return Err(fault),
-                Err(Stop::File(error)) => return set_aside(files, window, day, &file, error),
+                Err(DayFailed::Warehouse(fault)) => return Err(fault),
+                Err(DayFailed::File(error)) => return set_aside(files, window, day, &file, error),
             }
         }
-        self.record_objects(to, &entry, &arrived.objects).await?;
-        warehouse::finish_load(to, self.place, &entry, self.destination, &arrived.days)
+        self.record_objects(to, &entry, &sent_days.objects).await?;
+        warehouse::finish_load(to, self.place, &entry, self.destination, &sent_days.days)
             .await
             .map_err(target)?;
-        for (day, object) in arrived.objects {
+        for (day, object) in sent_days.objects {
             landed.found(day, object);
         }
-        Ok(Hauled::Loaded(arrived.days))
+        Ok(Hauled::Loaded(sent_days.days))
     }
 
-    /// Sends a day's rows; a table of its own is done with them, one of more days goes on.
-    async fn take(
+    /// Sends a day's rows. A day table is finished with them; a table of several days takes the next day, too.
+    async fn restore_day(
         &self,
         file: &mut DayFile,
         day: Day,
         to: &Session,
-        arrived: &mut Arrived,
+        sent_days: &mut SentDays,
         moved: &mut impl FnMut(u64, u64),
-    ) -> Result<Came, Stop> {
-        let mut table = match arrived.table.take() {
+    ) -> Result<RestoredRows, DayFailed> {
+        let mut table = match sent_days.table.take() {
             Some(table) => table,
             None => warehouse::copy_into(to, self.place, self.destination, day)
                 .await
-                .map_err(|error| Stop::Warehouse(target(error)))?,
+                .map_err(|error| DayFailed::Warehouse(target(error)))?,
         };
-        let came = send(file, &mut table, moved).await?;
-        arrived.sent += came.sent;
+        let rows = send(file, &mut table, moved).await?;
+        sent_days.rows += rows.sent;
         if self.destination == Destination::DayTable || day.next() == self.window.to {
             let stored = table.finish().await;
-            let stored = stored.map_err(|error| Stop::Warehouse(target(error)))?;
-            same_count(std::mem::take(&mut arrived.sent), stored).map_err(Stop::Warehouse)?;
+            let stored = stored.map_err(|error| DayFailed::Warehouse(target(error)))?;
+            same_count(std::mem::take(&mut sent_days.rows), stored)
+                .map_err(DayFailed::Warehouse)?;
         } else {
-            arrived.table = Some(table);
+            sent_days.table = Some(table);
         }
-        arrived.days.push(self.loaded_day(day, came.tally));
-        Ok(came)
+        sent_days.days.push(self.loaded_day(day, rows.tally));
+        Ok(rows)
     }
 
-    /// Tells the catalog of a template version, and the user of columns that differ, when they first come.
-    async fn introduce(
+    /// Adds a template version to the catalog, and reports columns that differ, for the first file of that version.
+    async fn add_version(
         &self,
         files: &PairFiles,
         file: &DayFile,
         to: &Session,
         warn: impl Fn(String),
     ) -> Result<(), Fault> {
-        let written = &file.fit.written;
+        let written = &file.columns.written;
         if files.is_new_version(written.version()) {
             templates::know_version(to, written).await.map_err(target)?;
         }
-        if let Some(note) = file.fit.note() {
+        if let Some(note) = file.columns.note() {
             let note = format!("{}/{}: {note}", self.place.tenant, written.name);
-            if files.says_first(&note) {
+            if files.is_new_note(&note) {
                 warn(note);
             }
         }
         Ok(())
     }
 
-    /// The warehouse's own files: its ledger may name them.
+    /// Records the files that are under the warehouse's own landing root.
     async fn record_objects(
         &self,
         to: &Session,
@@ -195,16 +196,17 @@ async fn send(
     file: &mut DayFile,
     table: &mut TableCopy,
     moved: &mut impl FnMut(u64, u64),
-) -> Result<Came, Stop> {
-    while let Some((tuples, rows)) = file.next().map_err(Stop::File)? {
-        moved(rows, tuples.len() as u64);
-        let sent = table.send(tuples).await;
-        sent.map_err(|error| Stop::Warehouse(target(error)))?;
+) -> Result<RestoredRows, DayFailed> {
+    while let Some(tuples) = file.next().map_err(DayFailed::File)? {
+        moved(tuples.rows, tuples.bytes.len() as u64);
+        let sent = table.send(tuples.bytes).await;
+        sent.map_err(|error| DayFailed::Warehouse(target(error)))?;
     }
-    file.finish().map_err(Stop::File)
+    file.finish().map_err(DayFailed::File)
 }
 
-/// The file's bytes are what they are: another place is asked, if there is one. The others of the window are not to blame.
+/// A bad file stays bad: the day is tried again from another place, if one has it. The window's other days did not cause the
+/// failure.
 fn set_aside(
     files: &PairFiles,
     window: Window,
@@ -226,11 +228,11 @@ fn from_file(day: Day, error: Error) -> Fault {
     }
 }
 
-/// What the ledger says of a file that its rows were restored from: that it holds just these.
-fn object(file: &DayFile, came: Came) -> Object {
+/// The ledger's record of a file that a day was restored from: it holds exactly the day's rows.
+fn object(file: &DayFile, rows: RestoredRows) -> Object {
     Object {
         url: file.url().to_owned(),
         bytes: file.bytes(),
-        digest: came.tally.digest,
+        digest: rows.tally.digest,
     }
 }

@@ -11,7 +11,7 @@ use super::landing::{DayFiles, Lake};
 use super::moved_rows::Asking;
 use crate::catalog::ledger::objects::{self, Ledger};
 use crate::catalog::ledger::units::{Entry, LoadedDay};
-use crate::copy::{Intake, Tally};
+use crate::copy::{Intake, SEND_BYTES, Tally};
 use crate::engine::report::window_outcome::{Fault, Hauled, landing, source, target};
 use crate::engine::schedule::task::Work;
 use crate::engine::schedule::watchdog::{Meter, unless_stalled};
@@ -24,9 +24,6 @@ use crate::warehouse::{self, Claim, Destination, Place, Shape};
 use futures::StreamExt;
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// Bytes collected before they are sent on: large enough that neither side wakes up for little.
-pub const SEND_BYTES: usize = 128 << 10;
 
 /// What a refresh may know from the tries and windows before it.
 pub struct RefreshHints<'a> {

@@ -9,4 +9,5 @@ pub mod landing;
 pub mod load;
 pub mod moved_rows;
 pub mod refresh;
+pub mod table_runs;
 pub mod template_versions;

@@ -6,7 +6,7 @@ use super::{Totals, VerifyOutcome, totals};
 use crate::copy::Tally;
 use crate::engine::report::event::RunReport;
 use crate::engine::verify::coverage::Coverage;
-use crate::engine::verify::diff::{Change, Diff, Row, Rows, Value};
+use crate::engine::verify::row_diff::{ColumnValue, Diff, DiffRow, RowChange, RowDiff};
 use crate::engine::verify::{Against, Checked, Odd, Verdict, Verification};
 use crate::error::exit;
 use crate::report::json::{Cause, cause};
@@ -29,8 +29,7 @@ pub struct Verified<'a> {
 struct Found<'a> {
     outcome: VerifyOutcome,
     exit_code: u8,
-    /// `source`, `ledger`, `both`, `parquet` or `all`.
-    against: &'static str,
+    against: Against,
     totals: Totals,
     units: Vec<Unit<'a>>,
     failures: Vec<Cause<'a>>,
@@ -53,8 +52,8 @@ struct Unit<'a> {
     day: String,
     /// `ok`, `differs`, `missing`, `missing_file`, `not_landed`, `extra`, `not_loaded`, `failed` or `not_tried`.
     outcome: &'static str,
-    /// `source`, `warehouse`, `ledger`, `parquet` or `all`; null unless `outcome` is `differs`.
-    differs: Option<&'static str>,
+    /// Null unless `outcome` is `differs`.
+    differs: Option<Odd>,
     source: Option<Side>,
     warehouse: Option<Side>,
     ledger: Option<Side>,
@@ -96,8 +95,7 @@ struct Differing<'a> {
 
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
-    /// `added`, `removed` or `changed`.
-    change: &'static str,
+    change: RowChange,
     key: BTreeMap<&'a str, Option<&'a str>>,
     columns: BTreeMap<&'a str, Values<'a>>,
 }
@@ -143,13 +141,7 @@ impl<'a> Found<'a> {
         Found {
             outcome,
             exit_code: outcome.exit_code(),
-            against: match found.against {
-                Against::Source => "source",
-                Against::Ledger => "ledger",
-                Against::Both => "both",
-                Against::Parquet => "parquet",
-                Against::All => "all",
-            },
+            against: found.against,
             totals: totals(found),
             units: found.units.iter().map(unit).collect(),
             failures: found.failures.iter().map(cause).collect(),
@@ -158,20 +150,20 @@ impl<'a> Found<'a> {
 }
 
 fn unit(checked: &Checked) -> Unit<'_> {
-    let (outcome, differs) = match checked.verdict {
-        Verdict::Ok => ("ok", None),
-        Verdict::Differs(Odd::Source) => ("differs", Some("source")),
-        Verdict::Differs(Odd::Warehouse) => ("differs", Some("warehouse")),
-        Verdict::Differs(Odd::Ledger) => ("differs", Some("ledger")),
-        Verdict::Differs(Odd::All) => ("differs", Some("all")),
-        Verdict::Differs(Odd::Parquet) => ("differs", Some("parquet")),
-        Verdict::Missing => ("missing", None),
-        Verdict::MissingFile => ("missing_file", None),
-        Verdict::NotLanded => ("not_landed", None),
-        Verdict::Extra => ("extra", None),
-        Verdict::NotLoaded => ("not_loaded", None),
-        Verdict::Failed => ("failed", None),
-        Verdict::NotTried => ("not_tried", None),
+    let outcome = match checked.verdict {
+        Verdict::Ok => "ok",
+        Verdict::Differs(_) => "differs",
+        Verdict::Missing => "missing",
+        Verdict::MissingFile => "missing_file",
+        Verdict::NotLanded => "not_landed",
+        Verdict::Extra => "extra",
+        Verdict::NotLoaded => "not_loaded",
+        Verdict::Failed => "failed",
+        Verdict::NotTried => "not_tried",
+    };
+    let differs = match checked.verdict {
+        Verdict::Differs(odd) => Some(odd),
+        _ => None,
     };
     Unit {
         tenant: checked.unit.tenant.as_str(),
@@ -210,7 +202,7 @@ fn differing(diff: &Diff) -> Differing<'_> {
     match diff {
         Diff::TooLarge { .. } => Differing::default(),
         Diff::Rows(rows) => {
-            let Rows {
+            let RowDiff {
                 added,
                 removed,
                 changed,
@@ -228,26 +220,22 @@ fn differing(diff: &Diff) -> Differing<'_> {
     }
 }
 
-fn shown(row: &Row) -> Shown<'_> {
-    fn named(value: &Value) -> (&str, Option<&str>) {
+fn shown(row: &DiffRow) -> Shown<'_> {
+    fn named(value: &ColumnValue) -> (&str, Option<&str>) {
         (&value.column, value.text.as_deref())
     }
     Shown {
-        change: match row.change {
-            Change::Added => "added",
-            Change::Removed => "removed",
-            Change::Changed => "changed",
-        },
+        change: row.change,
         key: row.key.iter().map(named).collect(),
         columns: row
             .columns
             .iter()
-            .map(|(old, new)| {
+            .map(|changed| {
                 let values = Values {
-                    warehouse: old.text.as_deref(),
-                    source: new.text.as_deref(),
+                    warehouse: changed.warehouse.text.as_deref(),
+                    source: changed.source.text.as_deref(),
                 };
-                (old.column.as_str(), values)
+                (changed.warehouse.column.as_str(), values)
             })
             .collect(),
     }
@@ -275,7 +263,7 @@ struct CoveredPair<'a> {
 
 impl<'a> Covered<'a> {
     pub fn new(found: &'a [Coverage]) -> Covered<'a> {
-        let whole = found.iter().all(Coverage::is_whole);
+        let whole = found.iter().all(Coverage::is_complete);
         Covered {
             schema: "dayhaul.verify.coverage/1",
             outcome: if whole {

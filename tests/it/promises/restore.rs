@@ -230,10 +230,10 @@ fn bad_files_fail_their_days_alone_and_are_named() {
     };
     for (day, what) in [
         ("2024-01-02", "date=2024-01-02/data.parquet"),
-        ("2024-01-04", "its footer says 5 rows with digest 0000"),
+        ("2024-01-04", "its footer declares 5 rows with digest 0000"),
         ("2024-01-06", "2024-01-05"),
         ("2024-01-08", "date=2024-01-08/data.parquet"),
-        ("2024-01-09", "no file of it"),
+        ("2024-01-09", "no file of this day"),
     ] {
         assert!(why(day).contains(what), "{day}: {}", why(day));
     }
@@ -454,7 +454,11 @@ fn a_place_that_cannot_be_reached_is_said_at_once_and_can_be_left_out() {
     lost(&world);
     let out = restore(&world, &["--from", "s3://lake/x", "--from", &lake.url()]).exits(3);
     assert!(out.stderr.contains("s3://lake/x"), "{}", out.stderr);
-    assert!(out.stderr.contains("leave it out"), "{}", out.stderr);
+    assert!(
+        out.stderr.contains("remove this `--from`"),
+        "{}",
+        out.stderr
+    );
     restore(&world, &["--from", &lake.url()]).ok();
     let out = restore(&world, &["--from", "/not/there", "--from", &lake.url()]).exits(2);
     assert!(out.stderr.contains("/not/there"), "{}", out.stderr);

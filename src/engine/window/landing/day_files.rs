@@ -1,14 +1,14 @@
-//! The files of days that are hauled together, all of them open at once.
+//! The files of a window's days, all of them open at once.
 //!
 //! # Memory usage
 //!
-//! Rows that wait to be encoded: at most [`DECODED_BYTES`], over all days together. Encoded rows of open files: at most
-//! [`ENCODED_BYTES`]; past it the fullest file ends its row group. A file is opened with its first full batch.
+//! Rows that wait to be encoded: at most [`DECODED_BYTES`] over all days. Encoded rows of open files: at most
+//! [`ENCODED_BYTES`]; beyond that the largest file ends its row group. A file is opened with its first full batch.
 
-use super::Landed;
+use super::landed::Landed;
 use crate::copy::{Decoder, Digest, Encoder, Tally, tuples};
 use crate::engine::window::day_buffer::DayBuffer;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::landing::{Finished, Landing, Origin, Writer};
 use crate::schema::Column;
 use crate::schema::arrow::is_exact;
@@ -33,59 +33,55 @@ const BATCH_BYTES: usize = 2 << 20;
 /// Files completed at once.
 const FINISHED_AT_ONCE: usize = 8;
 
-/// Bytes of tuples between two looks at how much is held.
-const LOOK_BYTES: usize = 128 << 10;
+/// Bytes of tuples between two checks of how much is held.
+const CHECK_BYTES: usize = 128 << 10;
 
-/// Days on their way into files. Nothing of it can be seen before it is published; dropped before, nothing of
-/// it is left.
+/// Days that are being written into files. No file is visible before it is published; dropped before that, none is left.
 pub struct DayFiles<'a> {
-    landing: &'a Landing,
-    tenant: &'a TenantName,
-    schema: &'a SchemaName,
+    pub lake: Lake<'a>,
     template: &'a Template,
-    pub landed: &'a Landed,
-    run: i64,
     days: Vec<Day>,
-    /// One for each day.
-    open: Vec<Open>,
-    /// Emptied, to be used for the next day.
+    /// One per day.
+    open: Vec<OpenDay>,
+    /// Emptied, for the next day.
     spare: Option<Decoder>,
-    /// `None` when files give back the very bytes that came.
-    restored: Option<Restored>,
-    /// Since the last look.
+    /// `None` when files reproduce the tuples exactly.
+    read_back: Option<ReadBack>,
+    /// Bytes since the last check.
     pushed: usize,
-    /// What is wrong with a row that passed.
+    /// The first error in a row that was pushed.
     fault: Option<Error>,
-    pub finished: Vec<Aside>,
+    pub finished: Vec<CompleteFile>,
 }
 
-/// A day's rows that were not encoded yet, and its file.
+/// A day's rows that are not encoded yet, and its file.
 #[derive(Default)]
-struct Open {
+struct OpenDay {
     decoder: Option<Decoder>,
     writer: Option<Writer>,
-    restored: Digest,
+    /// Digest of the rows as the file reproduces them.
+    read_back: Digest,
 }
 
 /// A day whose file is complete and not yet published.
-pub struct Aside {
+pub struct CompleteFile {
     pub day: Day,
     pub tally: Tally,
     pub file: Finished,
 }
 
-/// Finds out what the rows are when they are read back.
-struct Restored {
+/// Encodes rows as they are read back from a file.
+struct ReadBack {
     encoder: Encoder,
     tuples: BytesMut,
 }
 
-impl Restored {
-    fn new(columns: &[Column]) -> Result<Option<Restored>> {
+impl ReadBack {
+    fn new(columns: &[Column]) -> Result<Option<ReadBack>> {
         if is_exact(columns) {
             return Ok(None);
         }
-        Ok(Some(Restored {
+        Ok(Some(ReadBack {
             encoder: Encoder::new(columns)?,
             tuples: BytesMut::new(),
         }))
@@ -98,7 +94,7 @@ impl Restored {
     }
 }
 
-/// Where files go, and what they say of themselves.
+/// Where a pair's files go, and what they record about their origin.
 #[derive(Debug, Clone, Copy)]
 pub struct Lake<'a> {
     pub landing: &'a Landing,
@@ -118,23 +114,19 @@ impl<'a> DayFiles<'a> {
     ) -> Result<DayFiles<'a>> {
         let days: Vec<Day> = days.into_iter().collect();
         Ok(DayFiles {
-            landing: lake.landing,
-            tenant: lake.tenant,
-            schema: lake.schema,
+            lake,
             template,
-            landed: lake.landed,
-            run: lake.run,
-            open: days.iter().map(|_| Open::default()).collect(),
+            open: days.iter().map(|_| OpenDay::default()).collect(),
             days,
             spare: Some(Decoder::new(&template.columns)?),
-            restored: Restored::new(&template.columns)?,
+            read_back: ReadBack::new(&template.columns)?,
             pushed: 0,
             fault: None,
             finished: Vec::new(),
         })
     }
 
-    /// Takes a tuple of a day, by the day's index. What is wrong with it, [`DayFiles::settle`] says.
+    /// Takes a tuple of a day, by the day's index. [`DayFiles::settle`] returns its error, if any.
     pub fn push(&mut self, day: usize, tuple: &[u8]) {
         if self.fault.is_some() {
             return;
@@ -160,7 +152,7 @@ impl<'a> DayFiles<'a> {
         }
     }
 
-    /// Encodes what is enough for it, and what is too much to hold. To be called often.
+    /// Encodes full batches, and what exceeds the memory budget. To be called often.
     ///
     /// # Errors
     /// A row that no file can hold, with its day; a file that cannot be written.
@@ -168,7 +160,7 @@ impl<'a> DayFiles<'a> {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
-        if self.pushed < LOOK_BYTES {
+        if self.pushed < CHECK_BYTES {
             return Ok(());
         }
         self.pushed = 0;
@@ -188,7 +180,7 @@ impl<'a> DayFiles<'a> {
             held = held.saturating_sub(self.decoded(largest).max(1));
             self.encode(largest).await?;
         }
-        self.free().await
+        self.free_memory().await
     }
 
     fn decoded(&self, day: usize) -> usize {
@@ -203,8 +195,8 @@ impl<'a> DayFiles<'a> {
         self.open[day].writer.as_ref().map_or(0, Writer::memory)
     }
 
-    /// Ends row groups until the open files hold little enough.
-    async fn free(&mut self) -> Result<()> {
+    /// Ends row groups until the open files fit into the memory budget.
+    async fn free_memory(&mut self) -> Result<()> {
         loop {
             let days = 0..self.open.len();
             if days.clone().map(|day| self.encoded(day)).sum::<usize>() <= ENCODED_BYTES {
@@ -218,7 +210,7 @@ impl<'a> DayFiles<'a> {
         }
     }
 
-    /// Encodes the rows of a day that wait for it.
+    /// Encodes a day's waiting rows.
     async fn encode(&mut self, day: usize) -> Result<()> {
         let Some(decoder) = &mut self.open[day].decoder else {
             return Ok(());
@@ -227,28 +219,29 @@ impl<'a> DayFiles<'a> {
             return Ok(());
         }
         let batch = decoder.finish().map_err(|e| e.on_day(self.days[day]))?;
-        if let Some(restored) = &mut self.restored {
-            restored.add(&batch, &mut self.open[day].restored)?;
+        if let Some(read_back) = &mut self.read_back {
+            read_back.add(&batch, &mut self.open[day].read_back)?;
         }
         self.writer(day).await?.write(&batch).await
     }
 
     async fn writer(&mut self, day: usize) -> Result<&mut Writer> {
         if self.open[day].writer.is_none() {
-            let origin = Origin::new(self.tenant, self.schema, self.template, self.days[day]);
+            let lake = self.lake;
+            let origin = Origin::new(lake.tenant, lake.schema, self.template, self.days[day]);
             let schema = match &self.open[day].decoder {
                 Some(decoder) => decoder.schema().clone(),
                 None => crate::schema::arrow::arrow_schema(&self.template.columns)?,
             };
-            self.open[day].writer = Some(self.landing.create(origin, schema).await?);
+            self.open[day].writer = Some(lake.landing.create(origin, schema).await?);
         }
         self.open[day]
             .writer
             .as_mut()
-            .ok_or_else(|| Error::new(crate::error::Kind::Bug, "a file that was opened is gone"))
+            .ok_or_else(|| Error::new(Kind::Bug, "a file that was opened no longer exists"))
     }
 
-    /// All rows of a day, by its index, on their way into its file.
+    /// Writes all rows of a day, by its index, into its file.
     ///
     /// # Errors
     /// As [`DayFiles::settle`].
@@ -260,7 +253,7 @@ impl<'a> DayFiles<'a> {
         self.encode_rest(day).await
     }
 
-    /// Encodes what is left of a day, and gives its decoder to the next.
+    /// Encodes the rest of a day, and passes its decoder on to the next.
     async fn encode_rest(&mut self, day: usize) -> Result<()> {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
@@ -269,11 +262,11 @@ impl<'a> DayFiles<'a> {
         self.writer(day).await?;
         let decoder = self.open[day].decoder.take();
         self.spare = decoder.or(self.spare.take());
-        self.free().await
+        self.free_memory().await
     }
 
-    /// Completes the files of days, by their indices: aside, where nobody sees them, and safe there. A day without rows
-    /// gets a file without rows: it was looked at, and is not missing. `each` is called after every one.
+    /// Completes the files of days, by their indices. They are durable and not visible yet. A day without rows gets a file
+    /// without rows: it was read, and is not missing. `each` is called after every file.
     ///
     /// # Errors
     /// As [`DayFiles::settle`].
@@ -286,35 +279,35 @@ impl<'a> DayFiles<'a> {
         for (day, tally) in tallies {
             self.encode_rest(day).await?;
             let open = std::mem::take(&mut self.open[day]);
-            let restored = self.restored.as_ref().map(|_| open.restored);
+            let read_back = self.read_back.as_ref().map(|_| open.read_back);
             if let Some(writer) = open.writer {
-                writers.push((self.days[day], tally, restored, writer));
+                writers.push((self.days[day], tally, read_back, writer));
             }
         }
-        let run = self.run;
-        // A disk takes its time to say that a file is safe: meanwhile the next one is encoded.
-        let mut finished = futures::stream::iter(writers)
-            .map(|(day, tally, restored, writer)| async move {
-                let file = writer.finish(&tally, restored, run).await;
-                file.map(|file| Aside { day, tally, file })
+        let run = self.lake.run;
+        // Making a file durable takes time: meanwhile the next one is encoded.
+        let mut finished = futures_util::stream::iter(writers)
+            .map(|(day, tally, read_back, writer)| async move {
+                let file = writer.finish(&tally, read_back, run).await;
+                file.map(|file| CompleteFile { day, tally, file })
             })
             .buffered(FINISHED_AT_ONCE);
-        while let Some(aside) = finished.next().await {
-            self.finished.push(aside?);
+        while let Some(complete) = finished.next().await {
+            self.finished.push(complete?);
             each();
         }
         Ok(())
     }
 
-    /// Gives up, and waits until nothing is left of it.
+    /// Deletes all unpublished files.
     pub async fn abort(self) {
         for open in self.open {
             if let Some(writer) = open.writer {
                 writer.abort().await;
             }
         }
-        for aside in self.finished {
-            aside.file.abort().await;
+        for complete in self.finished {
+            complete.file.abort().await;
         }
     }
 }

@@ -1,20 +1,20 @@
-//! Days that go into files and nowhere else: from the source, without a table.
+//! Days that go only into files: from the source, without a table.
 
-use super::{DayFiles, Lake};
+use super::day_files::{DayFiles, Lake};
 use crate::catalog::ledger::objects;
 use crate::catalog::runs::lease;
-use crate::copy::{Digest, Tally};
+use crate::copy::{Digest, SEND_BYTES, Tally};
 use crate::engine::report::window_outcome::{Fault, Hauled, Refreshed, landing, source, target};
 use crate::engine::window::fetch::Pulled;
-use crate::engine::window::load::{Haul, SEND_BYTES};
+use crate::engine::window::load::Haul;
 use crate::error::Result;
 use crate::pg::Session;
 use crate::unit::Day;
 use futures::StreamExt;
 
 impl Haul<'_> {
-    /// Hauls the window into files. Days whose files hold the same rows already are left as they are, unless they are
-    /// to be loaded whatever is there.
+    /// Writes the window into files. Files that hold the same rows already are left alone, unless the days are to be loaded
+    /// again.
     pub async fn land_alone(
         &self,
         lake: Lake<'_>,
@@ -31,7 +31,7 @@ impl Haul<'_> {
             return Ok(Hauled::TooMuch);
         };
         if pulled[0].rows.is_none() && known[0] != Some(pulled[0].tally.digest) {
-            // A single day that did not fit: it is pulled once more.
+            // A single day did not fit into memory: it is fetched again.
             return self.stream_alone(lake, from, to, &known, moved).await;
         }
         let mut files = DayFiles::new(lake, self.place.template, self.window.days())?;
@@ -137,7 +137,7 @@ impl Haul<'_> {
     }
 }
 
-/// Days that are held in memory, by their indices, into their files.
+/// Writes days that are held in memory into their files.
 async fn take_days(
     files: &mut DayFiles<'_>,
     days: &[(usize, &Pulled)],

@@ -1,16 +1,17 @@
-//! Days that are in the warehouse, landed from there: no source is asked.
+//! Lands days from the warehouse, without contacting a source.
 
-use super::{DayFiles, Lake, landing_as_today};
+use super::day_files::{DayFiles, Lake};
 use crate::catalog::ledger::objects::Ledger;
 use crate::catalog::ledger::staged;
 use crate::catalog::ledger::units::{self, Entry, LoadedDay, Recorded};
-use crate::copy::{Intake, Tally};
+use crate::copy::{Intake, SEND_BYTES, Tally};
 use crate::engine::report::window_outcome::{Fault, Hauled, Refreshed, landing, target};
 use crate::engine::schedule::watchdog::{Meter, unless_stalled};
-use crate::engine::window::load::SEND_BYTES;
+use crate::engine::window::table_runs::{TableRun, retry_if_table_moved, table_runs};
 use crate::engine::window::template_versions::versions;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
+use crate::schema::Column;
 use crate::template::Template;
 use crate::unit::{Day, Window};
 use crate::warehouse::{Destination, Place, begin_reading, read_back_sql};
@@ -18,24 +19,25 @@ use futures::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// What is landed from the warehouse, and how.
+/// A window to land from the warehouse, and how.
 pub struct FromWarehouse<'a> {
     pub place: Place<'a>,
     pub entry: Entry<'a>,
     pub lake: Lake<'a>,
     pub window: Window,
     pub destination: Destination,
-    /// Days that are landed are landed again.
+    /// Write files again that exist already.
     pub rewrite: bool,
     pub stall_timeout: Duration,
 }
 
-/// Consecutive days of one table and one version of the template.
-struct Run {
-    relation: String,
-    version: String,
-    window: Window,
-    tallies: Vec<Tally>,
+/// Days of one table that are landed together.
+struct Table<'a> {
+    run: &'a TableRun,
+    /// As it was when the days were loaded.
+    template: &'a Template,
+    /// What the ledger records for each day.
+    expected: &'a [Tally],
 }
 
 impl FromWarehouse<'_> {
@@ -55,7 +57,7 @@ impl FromWarehouse<'_> {
 
     async fn land(&self, to: &Session, mut moved: impl FnMut(u64, u64)) -> Result<Hauled, Fault> {
         let recorded = self.recorded(to).await.map_err(target)?;
-        // An earlier try may have come so far.
+        // An earlier try may have landed some of the days.
         let (there, recorded): (BTreeMap<Day, Recorded>, BTreeMap<Day, Recorded>) = recorded
             .into_iter()
             .partition(|(day, recorded)| !self.rewrite && self.is_landed(*day, recorded));
@@ -71,43 +73,47 @@ impl FromWarehouse<'_> {
             .into_iter()
             .map(|(version, template)| (version, landing_as_today(template, current)))
             .collect();
-        for run in runs(&recorded)? {
-            let template = templates.get(&run.version).ok_or_else(|| {
+        check_tables_exist(&recorded)?;
+        for run in table_runs(&recorded) {
+            let template = templates.get(&*run.version).ok_or_else(|| {
                 let what = format!(
                     "version `{}` of the template is not in the catalog",
                     run.version
                 );
                 Error::new(Kind::Data, what)
             })?;
+            let of_run = recorded.range(run.window.from..run.window.to);
+            let tallies: Vec<Tally> = of_run.map(|(_, recorded)| recorded.tally).collect();
             let mut files = DayFiles::new(self.lake, template, run.window.days())?;
-            if let Err(fault) = self
-                .run_of(&run, template, &mut files, to, &mut moved)
-                .await
-            {
+            let table = Table {
+                run: &run,
+                template,
+                expected: &tallies,
+            };
+            if let Err(fault) = self.land_table(&table, &mut files, to, &mut moved).await {
                 files.abort().await;
                 return Err(fault);
             }
-            let done = run.window.days().zip(&run.tallies);
+            let done = run.window.days().zip(&tallies);
             days.extend(done.map(|(day, tally)| landed(day, *tally, Some(&run.relation))));
         }
         Ok(Hauled::Refreshed(days))
     }
 
-    /// Reads a run of days into files and publishes them.
-    async fn run_of(
+    /// Reads the days into files and publishes them.
+    async fn land_table(
         &self,
-        run: &Run,
-        template: &Template,
+        table: &Table<'_>,
         files: &mut DayFiles<'_>,
         to: &Session,
         mut moved: impl FnMut(u64, u64),
     ) -> Result<(), Fault> {
         begin_reading(to).await.map_err(target)?;
-        let found = self.read(run, template, files, to, &mut moved).await?;
+        let found = self.read(table, files, to, &mut moved).await?;
         to.batch("COMMIT").await.map_err(target)?;
-        for ((day, found), expected) in run.window.days().zip(&found).zip(&run.tallies) {
+        for ((day, found), expected) in table.run.window.days().zip(&found).zip(table.expected) {
             if found != expected {
-                return Err(differs(day, &run.relation, found, expected).into());
+                return Err(differs(day, &table.run.relation, found, expected).into());
             }
         }
         files
@@ -119,13 +125,17 @@ impl FromWarehouse<'_> {
 
     async fn read(
         &self,
-        run: &Run,
-        template: &Template,
+        table: &Table<'_>,
         files: &mut DayFiles<'_>,
         to: &Session,
         mut moved: impl FnMut(u64, u64),
     ) -> Result<Vec<Tally>, Fault> {
-        let place = |e: Error| target(gone_meanwhile(e.at(format!("table `{}`", run.relation))));
+        let Table { run, template, .. } = table;
+        let place = |e: Error| {
+            target(retry_if_table_moved(
+                e.at(format!("table `{}`", run.relation)),
+            ))
+        };
         let (schema, table) = run.relation.split_once('.').unwrap_or_default();
         let sql = read_back_sql(schema, table, template, run.window);
         let mut rows = to.copy_out(&sql).await.map_err(place)?;
@@ -156,7 +166,7 @@ impl FromWarehouse<'_> {
         }
     }
 
-    /// What the ledger has of the window's days. Leaves its transaction open.
+    /// The ledger's lines of the window's days. Leaves its transaction open.
     async fn recorded(&self, to: &Session) -> Result<BTreeMap<Day, Recorded>> {
         begin_reading(to).await?;
         let mut recorded = match self.ledger() {
@@ -199,6 +209,19 @@ impl FromWarehouse<'_> {
     }
 }
 
+/// An earlier version of a template, with the types that columns land as today: these are not part of a version.
+fn landing_as_today(mut then: Template, now: &Template) -> Template {
+    for column in &mut then.columns {
+        let same = |today: &&Column| {
+            today.name == column.name && today.ty == column.ty && column.land.is_none()
+        };
+        if let Some(today) = now.columns.iter().find(same) {
+            column.land = today.land;
+        }
+    }
+    then
+}
+
 fn landed(day: Day, tally: Tally, relation: Option<&str>) -> Refreshed {
     Refreshed::Landed(LoadedDay {
         day,
@@ -207,61 +230,36 @@ fn landed(day: Day, tally: Tally, relation: Option<&str>) -> Refreshed {
     })
 }
 
-fn runs(recorded: &BTreeMap<Day, Recorded>) -> Result<Vec<Run>> {
-    let mut runs: Vec<Run> = Vec::new();
-    for (day, recorded) in recorded {
-        let relation = recorded.relation.as_deref().filter(|_| recorded.there);
-        let Some(relation) = relation else {
-            let named = recorded.relation.as_deref().unwrap_or("no table");
-            return Err(Error::new(
-                Kind::Data,
-                format!("the ledger names `{named}`, which is gone"),
-            )
-            .with_hint("load the day again: `dayhaul backfill --reload`")
-            .on_day(*day));
-        };
-        match runs.last_mut() {
-            Some(run)
-                if run.window.to == *day
-                    && run.relation == relation
-                    && run.version == recorded.version =>
-            {
-                run.window.to = day.next();
-                run.tallies.push(recorded.tally);
-            }
-            _ => runs.push(Run {
-                relation: relation.to_owned(),
-                version: recorded.version.clone(),
-                window: Window::single(*day),
-                tallies: vec![recorded.tally],
-            }),
-        }
-    }
-    Ok(runs)
+/// # Errors
+/// [`Kind::Data`], with its day, for the first day whose table does not exist.
+fn check_tables_exist(recorded: &BTreeMap<Day, Recorded>) -> Result<()> {
+    let lost = |recorded: &Recorded| recorded.relation.is_none() || !recorded.there;
+    let Some((day, recorded)) = recorded.iter().find(|(_, recorded)| lost(recorded)) else {
+        return Ok(());
+    };
+    let what = match &recorded.relation {
+        Some(relation) => format!("the ledger names `{relation}`, which does not exist"),
+        None => "the ledger names no table".to_owned(),
+    };
+    Err(Error::new(Kind::Data, what)
+        .with_hint("load the day again: `dayhaul backfill --reload`")
+        .on_day(*day))
 }
 
 fn differs(day: Day, relation: &str, found: &Tally, expected: &Tally) -> Error {
     let what = if found.rows == expected.rows {
-        format!("`{relation}` does not hold the rows that the ledger knows")
+        format!("`{relation}` does not hold the rows that the ledger records")
     } else {
         format!(
-            "`{relation}` holds {} rows where the ledger says {}",
+            "`{relation}` holds {} rows, but the ledger records {}",
             found.rows, expected.rows
         )
     };
     Error::new(Kind::Data, what)
-        .with_hint("somebody changed the warehouse: `dayhaul verify --repair` says and mends what")
+        .with_hint(
+            "the warehouse was changed: `dayhaul verify --repair` reports and fixes the rows",
+        )
         .on_day(day)
-}
-
-/// A table that the ledger named a moment ago and that is gone was folded or revealed meanwhile: the next try asks anew.
-fn gone_meanwhile(error: Error) -> Error {
-    let gone = error.sqlstate() == Some("42P01");
-    if gone {
-        error.with_transient(true)
-    } else {
-        error
-    }
 }
 
 #[cfg(test)]
@@ -280,26 +278,9 @@ mod tests {
     }
 
     #[test]
-    fn days_are_read_together_while_table_and_version_are_the_same() {
-        let days = [
-            (1, "a.x", "v"),
-            (2, "a.x", "v"),
-            (3, "a.y", "v"),
-            (4, "a.y", "w"),
-            (6, "a.y", "w"),
-        ];
-        let days = days.map(|(n, relation, version)| {
-            (Day::from_pg_days(n), recorded(relation, version, true))
-        });
-        let runs = runs(&days.into()).unwrap();
-        let lengths: Vec<usize> = runs.iter().map(|run| run.window.len()).collect();
-        assert_eq!(lengths, [2, 1, 1, 1]);
-    }
-
-    #[test]
-    fn a_table_that_is_gone_is_named_with_its_day() {
+    fn a_table_that_does_not_exist_is_named_with_its_day() {
         let day = Day::from_pg_days(1);
-        let error = runs(&[(day, recorded("a.x", "v", false))].into())
+        let error = check_tables_exist(&[(day, recorded("a.x", "v", false))].into())
             .err()
             .unwrap();
         assert_eq!(error.day(), Some(day));

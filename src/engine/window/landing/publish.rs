@@ -1,9 +1,10 @@
-//! Files become their units' objects.
+//! Publishes complete files, and records them in the ledger.
 
-use super::day_files::{Aside, DayFiles};
+use super::day_files::{CompleteFile, DayFiles};
 use crate::catalog::ledger::objects::{self, Ledger, Object};
 use crate::catalog::ledger::units::{Entry, LoadedDay};
 use crate::catalog::runs::lease;
+use crate::copy::Digest;
 use crate::engine::report::window_outcome::{Fault, landing, target};
 use crate::error::{Error, Result};
 use crate::pg::Session;
@@ -11,18 +12,18 @@ use crate::unit::Day;
 use futures::StreamExt;
 use std::collections::BTreeMap;
 
-/// Files published at once: an object store takes its time for each.
+/// Files published at once: an object store is slow for each.
 const PUBLISHED_AT_ONCE: usize = 8;
 
-/// A commit that need not reach the disk: were it lost, the files would be landed once more.
+/// A commit that need not reach the disk: if it is lost, the files are landed once more.
 const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
 
 impl DayFiles<'_> {
-    /// Publishes the files whose rows the warehouse has committed, and writes into the ledger where they are. A day that
-    /// another worker has changed since is left to that one.
+    /// Publishes the files whose rows the warehouse has committed, and records them in the ledger. A day that another worker
+    /// has changed since is left to that worker.
     ///
     /// # Errors
-    /// A file that cannot be published; what was published before it is in the ledger. The warehouse's.
+    /// A file that cannot be published, with those before it published and recorded; errors of the warehouse.
     pub async fn publish(
         &mut self,
         to: &Session,
@@ -50,14 +51,14 @@ impl DayFiles<'_> {
                 .map_err(target)?;
         }
         to.batch("COMMIT").await.map_err(target)?;
-        self.landed.written(&objects);
+        self.lake.landed.written(&objects);
         match failed {
             None => Ok(()),
             Some(error) => Err(landing(without_file(error))),
         }
     }
 
-    /// Publishes files that stand alone, and writes their days into the ledger.
+    /// Publishes files of days that are not in the warehouse, and records these days in the ledger.
     ///
     /// # Errors
     /// As [`DayFiles::publish`].
@@ -65,8 +66,8 @@ impl DayFiles<'_> {
         if self.finished.is_empty() {
             return Ok(());
         }
-        let days: Vec<Day> = self.finished.iter().map(|aside| aside.day).collect();
-        // Whatever ends us between the new file and its line in the ledger, that line must not speak of the old one.
+        let days: Vec<Day> = self.finished.iter().map(|complete| complete.day).collect();
+        // If the run ends between the new file and its line in the ledger, that line must not describe the old file.
         to.batch("BEGIN").await.map_err(target)?;
         lease::check(to, entry.run, entry.tenant, entry.template)
             .await
@@ -90,25 +91,25 @@ impl DayFiles<'_> {
             .await
             .map_err(target)?;
         to.batch("COMMIT").await.map_err(target)?;
-        self.landed.written(&objects);
+        self.lake.landed.written(&objects);
         match failed {
             None => Ok(()),
             Some(error) => Err(landing(error)),
         }
     }
 
-    /// Publishes the files whose digest is the one that is `held`, and gives the first error beside those that are out.
+    /// Publishes the files whose digest is still the one in `held`. Returns the published files and the first error.
     async fn publish_all(
         &mut self,
-        held: &BTreeMap<Day, Option<crate::copy::Digest>>,
+        held: &BTreeMap<Day, Option<Digest>>,
     ) -> (Vec<(Day, Object)>, Option<Error>) {
         let finished = std::mem::take(&mut self.finished);
-        let mut outcomes = futures::stream::iter(finished)
-            .map(|aside| async {
-                if held.get(&aside.day) == Some(&Some(aside.tally.digest)) {
-                    Some((aside.day, publish(aside).await))
+        let mut outcomes = futures_util::stream::iter(finished)
+            .map(|complete| async {
+                if held.get(&complete.day) == Some(&Some(complete.tally.digest)) {
+                    Some((complete.day, publish(complete).await))
                 } else {
-                    aside.file.abort().await;
+                    complete.file.abort().await;
                     None
                 }
             })
@@ -128,27 +129,27 @@ impl DayFiles<'_> {
     }
 }
 
-async fn publish(Aside { tally, file, .. }: Aside) -> Result<Object> {
-    let published = file.publish().await?;
+async fn publish(complete: CompleteFile) -> Result<Object> {
+    let published = complete.file.publish().await?;
     Ok(Object {
         url: published.url,
         bytes: published.bytes,
-        digest: tally.digest,
+        digest: complete.tally.digest,
     })
 }
 
-fn without_table(aside: &Aside) -> LoadedDay {
+fn without_table(complete: &CompleteFile) -> LoadedDay {
     LoadedDay {
-        day: aside.day,
-        tally: aside.tally,
+        day: complete.day,
+        tally: complete.tally,
         relation: String::new(),
     }
 }
 
 fn without_file(error: Error) -> Error {
-    let error = error.at("the rows are in the warehouse, their file is not published");
-    match error.hint() {
-        Some(_) => error,
-        None => error.with_hint("the next run that lands writes it, from the warehouse"),
+    let error = error.at("the rows are in the warehouse, but their file is not published");
+    if error.hint().is_some() {
+        return error;
     }
+    error.with_hint("the next run that lands writes it from the warehouse")
 }

@@ -1,4 +1,4 @@
-//! A unit's file read back: its rows, as the tuples that they were.
+//! A unit's Parquet file, read back and encoded as the tuples that were landed.
 
 use crate::catalog::ledger::units::Recorded;
 use crate::copy::{Encoder, Tally};
@@ -8,10 +8,10 @@ use crate::template::Template;
 use crate::unit::Day;
 use bytes::BytesMut;
 
-/// Counts and digests the rows of a unit's file, whatever its footer says of them. `None` when there is no file.
+/// Counts and digests the rows of a unit's file, whatever its footer declares. `None` when the file does not exist.
 ///
 /// # Errors
-/// A file that is cut short, foreign, or other than its footer says: named by its URL, with the day.
+/// A file that is cut short, is not one of Dayhaul's, or does not match its footer. The error names its URL and day.
 pub async fn tally(
     landing: &Landing,
     object: &ObjectPath,
@@ -37,7 +37,7 @@ async fn read(
     let footer = file.footer();
     let origin = &footer.origin;
     let template = Template::parse(origin.template.clone(), &origin.template_source)
-        .at(|| "the template in its footer".to_owned())?;
+        .at(|| "template in the footer".to_owned())?;
     let mut encoder = Encoder::new(&template.columns)?;
     let mut tuples = BytesMut::new();
     let mut found = Tally::default();
@@ -48,24 +48,26 @@ async fn read(
             .encode(&batch, &mut tuples, |tuple| found.add(tuple))
             .map_err(|e| e.on_day(day))?;
         moved(batch.num_rows() as u64, tuples.len() as u64);
-        // The connections of this window are served by the same thread.
+        // The same thread serves the connections of this window.
         tokio::task::yield_now().await;
     }
     if found.digest != footer.digest_of_rows() || found.rows != footer.rows {
         return Err(Error::new(
             Kind::Data,
             format!(
-                "its footer says {} rows with digest {}, its rows are {} with digest {}",
+                "its footer declares {} rows with digest {}, but it holds {} rows with digest {}",
                 footer.rows,
                 footer.digest_of_rows(),
                 found.rows,
                 found.digest
             ),
         )
-        .with_hint("somebody changed the file: `dayhaul land --rewrite` writes it again, from the warehouse"));
+        .with_hint(
+            "the file was changed: rewrite it from the warehouse with `dayhaul land --rewrite`",
+        ));
     }
     if footer.restored_digest.is_some() {
-        // A file that cannot give back the very bytes still says which they were.
+        // A file that cannot reproduce the bytes exactly still records their digest.
         found.digest = footer.digest;
         if found.digest == recorded.tally.digest {
             found.bytes = recorded.tally.bytes;

@@ -1,0 +1,54 @@
+//! What a verification is asked for: which days, against what, and how much detail.
+
+use super::checked::Against;
+use crate::engine::run::request::DaysByPair;
+use crate::unit::{Day, TemplateName, TenantName, Window};
+
+/// Which days of each pair.
+#[derive(Debug, Clone)]
+pub enum VerifyDays {
+    /// All days in the ledger.
+    Loaded,
+    /// All of these, in the ledger or not.
+    Window(Window),
+    /// These, by pair.
+    These(DaysByPair),
+}
+
+impl VerifyDays {
+    /// Whether a day of a pair is asked for.
+    pub fn of(&self, tenant: &TenantName, template: &TemplateName) -> impl Fn(Day) -> bool {
+        let days = match self {
+            VerifyDays::These(days) => days.get(&(tenant.clone(), template.clone())),
+            VerifyDays::Loaded | VerifyDays::Window(_) => None,
+        };
+        move |day| match self {
+            VerifyDays::Loaded => true,
+            VerifyDays::Window(window) => window.contains(day),
+            VerifyDays::These(_) => days.is_some_and(|days| days.contains(&day)),
+        }
+    }
+
+    /// The first and last day that are asked for; `None` when the ledger decides.
+    pub fn within(&self, tenant: &TenantName, template: &TemplateName) -> Option<Window> {
+        match self {
+            VerifyDays::Loaded => None,
+            VerifyDays::Window(window) => Some(*window),
+            VerifyDays::These(days) => {
+                let days = days.get(&(tenant.clone(), template.clone()))?;
+                Some(Window::new(*days.first()?, days.last()?.next()))
+            }
+        }
+    }
+}
+
+/// What a verification is asked for.
+#[derive(Debug, Clone)]
+pub struct Verify {
+    pub days: VerifyDays,
+    pub against: Against,
+    /// Find out which rows differ.
+    pub diff: bool,
+    /// A diff may hold values of rows.
+    pub values: bool,
+}
