@@ -5,7 +5,7 @@ use dayhaul::catalog::{Pair, Tenant};
 use dayhaul::config::Load;
 use dayhaul::demo;
 use dayhaul::engine::run::dry_run::windows;
-use dayhaul::engine::run::request::Ask;
+use dayhaul::engine::run::request::Request;
 use dayhaul::template::Template;
 use dayhaul::unit::{Day, TemplateName, TenantName, Window};
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ fn plan(c: &mut Criterion) {
     let today = Day::from_ymd(2025, 1, 1).expect("a day");
     let days = Window::new(today.plus(-DAYS), today);
     let (pairs, load) = (pairs(), Load::default());
-    let ask = Ask::Backfill {
+    let ask = Request::Backfill {
         days,
         reload: false,
     };

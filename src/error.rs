@@ -267,11 +267,19 @@ pub trait At<T> {
     /// # Errors
     /// The same error, with the place added.
     fn at(self, place: impl FnOnce() -> String) -> Result<T>;
+
+    /// # Errors
+    /// The same error, with the side it came from.
+    fn on(self, side: Side) -> Result<T>;
 }
 
 impl<T> At<T> for Result<T> {
     fn at(self, place: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|e| e.at(place()))
+    }
+
+    fn on(self, side: Side) -> Result<T> {
+        self.map_err(|e| e.on(side))
     }
 }
 

@@ -5,7 +5,7 @@ use super::load::{RunArgs, carry_out};
 use super::place::LandArgs;
 use super::selection::SelectionArgs;
 use super::signals::cancelled_by_signals;
-use crate::engine::run::request::Ask;
+use crate::engine::run::request::Request;
 use crate::error::Result;
 
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub struct Args {
 pub async fn run(mut args: Args, context: &Context) -> Result<u8> {
     let to = args.landing.said(args.selection.take_place()?)?;
     let (resolved, days) = args.selection.resolve_with_days()?;
-    let ask = Ask::Backfill {
+    let ask = Request::Backfill {
         days,
         reload: args.reload,
     };

@@ -1,7 +1,8 @@
 //! What every command gets: where the configuration is, and how to speak to the user.
 
 use crate::config::{DEFAULT_FILE, Settings};
-use crate::engine::report::event::{Failure, RunReport};
+use crate::engine::report::event::Failure;
+use crate::engine::report::run::RunReport;
 use crate::error::{Error, Result};
 use crate::report::{Style, aside, failure};
 use serde::Serialize;

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::load::{RunArgs, carry_out};
 use super::selection::SelectionArgs;
 use super::signals::cancelled_by_signals;
-use crate::engine::run::request::Ask;
+use crate::engine::run::request::Request;
 use crate::engine::window::landing::To;
 use crate::error::Result;
 
@@ -24,7 +24,7 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let resolved = args.selection.resolve()?;
-    let ask = Ask::Land {
+    let ask = Request::Land {
         days: resolved.days,
         rewrite: args.rewrite,
     };

@@ -5,7 +5,7 @@ use super::place;
 use super::selection::Resolved;
 use crate::catalog::{self, Catalog, Pair};
 use crate::config::Settings;
-use crate::engine::run::request::Ask;
+use crate::engine::run::request::Request;
 use crate::engine::run::{Options, run};
 use crate::engine::window::landing::To;
 use crate::error::{Error, Result};
@@ -40,7 +40,7 @@ pub(super) enum IfLocked {
 /// Carries out what is asked of a selection, and shows how it went. `to` is where the command line says that rows go.
 /// Gives the exit code.
 pub(super) async fn carry_out(
-    ask: Ask,
+    ask: Request,
     resolved: &Resolved,
     args: RunArgs,
     to: Option<To>,
@@ -80,7 +80,7 @@ pub(super) async fn carry_out(
 /// Runs what is asked with progress, and shows how it ended. Gives the exit code.
 pub(super) async fn watched(
     settings: &Settings,
-    (pairs, ask): (Vec<Pair>, Ask),
+    (pairs, ask): (Vec<Pair>, Request),
     options: Options,
     if_locked: IfLocked,
     cancel: CancellationToken,

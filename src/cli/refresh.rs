@@ -5,7 +5,7 @@ use super::load::{RunArgs, carry_out};
 use super::place::LandArgs;
 use super::selection::SelectionArgs;
 use super::signals::cancelled_by_signals;
-use crate::engine::run::request::Ask;
+use crate::engine::run::request::Request;
 use crate::error::Result;
 
 #[derive(Debug, clap::Args)]
@@ -26,13 +26,13 @@ pub async fn run(mut args: Args, context: &Context) -> Result<u8> {
     let to = args.landing.said(args.selection.take_place()?)?;
     let (ask, resolved) = if args.outdated {
         let resolved = args.selection.resolve()?;
-        let ask = Ask::Outdated {
+        let ask = Request::Outdated {
             days: resolved.days,
         };
         (ask, resolved)
     } else {
         let (resolved, days) = args.selection.resolve_with_days()?;
-        (Ask::Refresh { days }, resolved)
+        (Request::Refresh { days }, resolved)
     };
     carry_out(
         ask,

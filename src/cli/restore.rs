@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::engine::restore::adopt::{Adoption, adopt};
 use crate::engine::restore::{Restoring, check_readable, find, snapshots};
 use crate::engine::run::Options;
-use crate::engine::run::request::Ask;
+use crate::engine::run::request::Request;
 use crate::engine::window::landing::To;
 use crate::error::{At, Error, Kind, Result, exit};
 use crate::landing::Landing;
@@ -126,7 +126,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         today: resolved.today,
         to: To::Warehouse,
     };
-    let ask = Ask::Restore(Arc::new(restoring));
+    let ask = Request::Restore(Arc::new(restoring));
     let cancel = cancelled_by_signals();
     let if_locked = args.run.if_locked;
     watched(&settings, (pairs, ask), options, if_locked, cancel, context).await

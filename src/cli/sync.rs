@@ -6,7 +6,7 @@ use super::place::{LandArgs, Place};
 use super::selection::Resolved;
 use super::signals::cancelled_by_signals;
 use crate::catalog::Selection;
-use crate::engine::run::request::Ask;
+use crate::engine::run::request::Request;
 use crate::error::Result;
 use crate::unit::{Day, TemplateName, TenantName};
 
@@ -43,7 +43,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         today: args.today.unwrap_or_else(Day::today),
         note: None,
     };
-    let ask = Ask::Sync {
+    let ask = Request::Sync {
         lookback: args.lookback,
     };
     let to = args.landing.said(args.to)?;

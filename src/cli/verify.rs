@@ -5,7 +5,7 @@ use super::selection::{Resolved, SelectionArgs};
 use super::signals::cancelled_by_signals;
 use crate::catalog::{self, Catalog, Pair};
 use crate::config::Settings;
-use crate::engine::report::event::RunReport;
+use crate::engine::report::run::RunReport;
 use crate::engine::run::request::DaysByPair;
 use crate::engine::verify::coverage::coverage;
 use crate::engine::verify::repair::{repair, repairable};

@@ -3,7 +3,8 @@
 //! Days are `YYYY-MM-DD`, windows inclusive pairs of them, sizes bytes, times seconds, digests 32 hex digits. Values of
 //! rows never stand in it.
 
-use crate::engine::report::event::{Change, Failure, Outcome, RunReport, UnitReport};
+use crate::engine::report::event::{Change, Failure, Outcome, UnitReport};
+use crate::engine::report::run::RunReport;
 use crate::report::failure::{merged, why};
 use crate::report::fold::{PairJson, pairs_json};
 use crate::report::outcome::RunOutcome;

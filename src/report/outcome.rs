@@ -1,6 +1,7 @@
 //! How a run ended, in one word and one exit code.
 
-use crate::engine::report::event::{Failure, Outcome, RunReport};
+use crate::engine::report::event::{Failure, Outcome};
+use crate::engine::report::run::RunReport;
 use crate::error::{Kind, exit};
 use serde::Serialize;
 

@@ -1,6 +1,7 @@
 //! The end of a run in figures: one line per tenant and template.
 
-use crate::engine::report::event::{Outcome, RunReport, UnitReport};
+use crate::engine::report::event::{Outcome, UnitReport};
+use crate::engine::report::run::RunReport;
 use crate::report::numbers;
 use crate::report::table::Sheet;
 use crate::unit::{TemplateName, TenantName};

@@ -9,8 +9,8 @@ use crate::catalog::{self, Catalog, Pair, Selection, warehouse_access};
 use crate::cli::Context;
 use crate::config::Settings;
 use crate::engine::fold::{Fold, FoldTarget, fold};
-use crate::engine::report::event::RunReport;
-use crate::engine::run::request::Ask;
+use crate::engine::report::run::RunReport;
+use crate::engine::run::request::Request;
 use crate::engine::run::{Options, run};
 use crate::engine::window::landing::To;
 use crate::error::{Error, Kind, Result};
@@ -107,8 +107,8 @@ pub async fn load(
     } = ready;
     let days = wanted.days;
     let ask = match has_days {
-        true => Ask::Refresh { days },
-        false => Ask::Backfill {
+        true => Request::Refresh { days },
+        false => Request::Backfill {
             days,
             reload: false,
         },

@@ -12,7 +12,7 @@ pub use super::report::fold::{FoldReport, PairFold, Standing};
 pub use plan::{FoldTarget, dry_run};
 pub use steps::{Steps, fold_pairs};
 
-use super::locks::lock_holder::Keeper;
+use super::locks::lock_holder::LockHolder;
 use super::report::event::Observer;
 use crate::catalog::runs::run::RunHeader;
 use crate::catalog::{Pair, warehouse_access};
@@ -49,13 +49,13 @@ pub async fn fold(
     asked.target.check(&pairs)?;
     let access = warehouse_access(settings).await?;
     let header = RunHeader::of_this_process(asked.target.command());
-    let mut keeper = Keeper::begin(&access, settings, &header, &cancel).await?;
+    let mut locks = LockHolder::begin(&access, settings, &header, &cancel).await?;
     let names = pairs
         .iter()
         .map(|p| (&p.tenant.name, &p.template.name, Vec::new()));
-    keeper.select(names).await?;
+    locks.select(names).await?;
     let mut report = FoldReport {
-        run: Some(keeper.run()),
+        run: Some(locks.run()),
         pairs: Vec::with_capacity(pairs.len()),
         failures: Vec::new(),
         interrupted: false,
@@ -63,16 +63,16 @@ pub async fn fold(
         locked_pairs: 0,
         elapsed: begun.elapsed(),
     };
-    let taken = take(&mut keeper, pairs, asked.wait, &cancel, &mut report).await?;
+    let taken = take(&mut locks, pairs, asked.wait, &cancel, &mut report).await?;
     let steps = Steps {
         settings,
         access: &access,
-        run: keeper.run(),
+        run: locks.run(),
         target: asked.target,
         today: asked.today,
         observer: &*observer,
     };
-    let (folded, failures) = fold_pairs(steps, &mut keeper, &taken, &cancel).await;
+    let (folded, failures) = fold_pairs(steps, &mut locks, &taken, &cancel).await;
     report.pairs.extend(folded);
     report
         .pairs
@@ -80,13 +80,13 @@ pub async fn fold(
     report.failures.extend(failures);
     report.interrupted = cancel.is_cancelled();
     report.elapsed = begun.elapsed();
-    keeper.reconnect().await?;
-    report.cancelled_by = keeper.cancelled_by();
+    locks.reconnect().await?;
+    report.cancelled_by = locks.cancelled_by();
     let outcome = match report.cancelled_by {
         Some(_) => "cancelled",
         None => outcome(&report),
     };
-    keeper
+    locks
         .end(outcome, &totals(&report), &report.failures)
         .await?;
     Ok(report)
@@ -94,7 +94,7 @@ pub async fn fold(
 
 /// Locks the pairs one after another, always in the same order. Returns those that could be locked.
 async fn take(
-    keeper: &mut Keeper,
+    locks: &mut LockHolder,
     pairs: Vec<Pair>,
     wait: bool,
     cancel: &CancellationToken,
@@ -103,7 +103,7 @@ async fn take(
     let mut taken = Vec::with_capacity(pairs.len());
     for pair in pairs {
         let result = tokio::select! {
-            result = keeper.take(&pair, wait) => result,
+            result = locks.take(&pair, wait) => result,
             () = cancel.cancelled() => Err(interrupted()),
         };
         let error = match result {

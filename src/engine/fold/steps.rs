@@ -4,7 +4,7 @@ use super::outcome::{PairEnd, failure, interrupted, untouched};
 use super::plan::{FoldPlan, FoldTarget, place, plan};
 use crate::catalog::Pair;
 use crate::config::Settings;
-use crate::engine::locks::lock_holder::Keeper;
+use crate::engine::locks::lock_holder::LockHolder;
 use crate::engine::report::event::{Event, Failure, Observer};
 use crate::engine::report::fold::{PairFold, Standing};
 use crate::error::{Error, Result};
@@ -36,12 +36,12 @@ struct PairsFold<'a> {
     keeps_sessions: bool,
 }
 
-/// Folds `pairs`, whose locks `keeper` holds, and keeps the run alive meanwhile. Ends early, and cleanly, when `cancel` is
+/// Folds `pairs`, whose locks are held, and keeps the run alive meanwhile. Ends early, and cleanly, when `cancel` is
 /// cancelled or the locks are lost. The failures give the reasons for pairs that failed or were not tried; a pair that has
 /// to wait for readers did not fail.
 pub async fn fold_pairs(
     steps: Steps<'_>,
-    keeper: &mut Keeper,
+    locks: &mut LockHolder,
     pairs: &[Pair],
     cancel: &CancellationToken,
 ) -> (Vec<PairFold>, Vec<Failure>) {
@@ -55,7 +55,7 @@ pub async fn fold_pairs(
     tokio::select! {
         ended = &mut work => return ended,
         () = cancel.cancelled() => {}
-        error = keeper.keep() => {
+        error = locks.keep() => {
             steps.observer.event(&Event::Warning(format!("the pairs' locks were lost: {error}")));
             stop.cancel();
         }

@@ -1,5 +1,5 @@
-//! A run's pulse: it says that the run is alive, whatever else the run is doing or waiting for, and hears when somebody
-//! asks the run to end.
+//! A run's heartbeat: it shows that the run is alive, whatever else the run is doing or waiting for, and receives the request
+//! to end it.
 
 use crate::catalog::runs::run::{self, HEARTBEAT};
 use crate::error::Result;
@@ -9,41 +9,41 @@ use std::sync::{Arc, OnceLock};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Beats on a session of its own until it is dropped.
-pub struct Pulse {
-    beating: JoinHandle<()>,
-    asked: Arc<OnceLock<String>>,
+/// Beats in a separate session until it is dropped.
+pub struct Heartbeat {
+    task: JoinHandle<()>,
+    requested_by: Arc<OnceLock<String>>,
 }
 
-impl Pulse {
+impl Heartbeat {
     /// A request to end the run cancels `cancel`.
-    pub fn start(access: &Access, owner: &str, run: i64, cancel: &CancellationToken) -> Pulse {
-        let asked = Arc::new(OnceLock::new());
-        let heart = Heart {
+    pub fn start(access: &Access, owner: &str, run: i64, cancel: &CancellationToken) -> Heartbeat {
+        let requested_by = Arc::new(OnceLock::new());
+        let sender = Sender {
             access: access.clone(),
             owner: owner.to_owned(),
             run,
             session: None,
         };
-        Pulse {
-            beating: tokio::spawn(heart.beat_on(Arc::clone(&asked), cancel.clone())),
-            asked,
+        Heartbeat {
+            task: tokio::spawn(sender.run(Arc::clone(&requested_by), cancel.clone())),
+            requested_by,
         }
     }
 
     /// Who asked the run to end.
     pub fn cancelled_by(&self) -> Option<String> {
-        self.asked.get().cloned()
+        self.requested_by.get().cloned()
     }
 }
 
-impl Drop for Pulse {
+impl Drop for Heartbeat {
     fn drop(&mut self) {
-        self.beating.abort();
+        self.task.abort();
     }
 }
 
-struct Heart {
+struct Sender {
     access: Access,
     owner: String,
     run: i64,
@@ -51,14 +51,14 @@ struct Heart {
     session: Option<Session>,
 }
 
-impl Heart {
-    async fn beat_on(mut self, asked: Arc<OnceLock<String>>, cancel: CancellationToken) {
+impl Sender {
+    async fn run(mut self, requested_by: Arc<OnceLock<String>>, cancel: CancellationToken) {
         loop {
             match self.beat().await {
                 Ok(None) => {}
                 Ok(Some(by)) => {
-                    // Said once is enough; the run goes on living until it has ended.
-                    let _ = asked.set(by);
+                    // Once is enough; the run stays alive until it has ended.
+                    let _ = requested_by.set(by);
                     cancel.cancel();
                 }
                 Err(error) => {
@@ -79,8 +79,8 @@ impl Heart {
                 session
             }
         };
-        let asked = run::heartbeat(&session, self.run).await?;
+        let requested_by = run::heartbeat(&session, self.run).await?;
         self.session = Some(session);
-        Ok(asked)
+        Ok(requested_by)
     }
 }

@@ -1,6 +1,6 @@
-//! The run's own session: it holds the pairs' locks. Beside it beats the run's [`Pulse`].
+//! The run's own session: it holds the pairs' locks. The run's [`Heartbeat`] has another one.
 
-use super::heartbeat::Pulse;
+use super::heartbeat::Heartbeat;
 use crate::catalog::Pair;
 use crate::catalog::runs::lease;
 use crate::catalog::runs::run::{self, HEARTBEAT};
@@ -17,16 +17,16 @@ use tokio_util::sync::CancellationToken;
 const RECOVERIES: u32 = 12;
 
 /// Holds the locks of a run.
-pub struct Keeper {
+pub struct LockHolder {
     session: Session,
     access: Access,
     owner: String,
     run: i64,
     held: Vec<(TenantName, TemplateName)>,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
 }
 
-impl Keeper {
+impl LockHolder {
     /// Begins a run. When somebody asks it to end, from whatever host, `cancel` is cancelled.
     ///
     /// # Errors
@@ -36,12 +36,12 @@ impl Keeper {
         settings: &Settings,
         header: &run::RunHeader,
         cancel: &CancellationToken,
-    ) -> Result<Keeper> {
+    ) -> Result<LockHolder> {
         let owner = settings.warehouse.owner_role.clone();
         let session = open_session(access, &owner).await?;
         let run = run::begin(&session, header).await?;
-        Ok(Keeper {
-            pulse: Pulse::start(access, &owner, run, cancel),
+        Ok(LockHolder {
+            heartbeat: Heartbeat::start(access, &owner, run, cancel),
             session,
             access: access.clone(),
             owner,
@@ -60,10 +60,10 @@ impl Keeper {
 
     /// Who asked the run to end by `dayhaul cancel`.
     pub fn cancelled_by(&self) -> Option<String> {
-        self.pulse.cancelled_by()
+        self.heartbeat.cancelled_by()
     }
 
-    /// Writes down what the run was asked for: its pairs, and the days of each.
+    /// Records what the run was requested to do: its pairs, and the days of each.
     ///
     /// # Errors
     /// The warehouse's.
@@ -91,7 +91,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Sees every few seconds that the session is there; comes back only when the locks are lost for good.
+    /// Checks every few seconds that the session is alive; returns only when the locks are lost for good.
     pub async fn keep(&mut self) -> Error {
         loop {
             tokio::time::sleep(HEARTBEAT).await;
@@ -146,8 +146,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Ends the run with a synchronous commit, and lets the locks go. In the session that has looked into the ledger: one
-    /// that outlived a crash does not exist, so what the ledger had then is on the disk now.
+    /// Ends the run with a synchronous commit, and releases the locks. In the session that has read the ledger: none outlives a
+    /// crash, so what the ledger had then is on the disk now.
     ///
     /// # Errors
     /// The warehouse's: the outcome must then not be reported as done.
@@ -159,13 +159,13 @@ impl Keeper {
             failures: &failures,
         };
         run::end(&self.session, self.run, end).await?;
-        // Who waits for the locks need not wait for the session's end. Should this fail, the session has ended.
+        // A run that waits for the locks need not wait for the session's end. If this fails, the session has ended.
         let _ = self.session.batch("SELECT pg_advisory_unlock_all()").await;
         Ok(())
     }
 }
 
-/// A failure as the catalog keeps it: without values of rows, as all that it keeps.
+/// A failure as the catalog keeps it: without values of rows, like everything there.
 fn kept(failure: &Failure) -> Value {
     json!({
         "tenant": failure.tenant.as_str(),

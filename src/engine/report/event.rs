@@ -1,6 +1,5 @@
 //! What the engine tells whoever watches. The engine prints nothing.
 
-use crate::engine::fold::PairFold;
 use crate::error::Error;
 use crate::unit::{TemplateName, TenantName, Unit, Window};
 use std::time::Duration;
@@ -156,37 +155,4 @@ pub struct Silent;
 
 impl Observer for Silent {
     fn event(&self, _: &Event) {}
-}
-
-impl RunReport {
-    /// The files that this run wrote.
-    pub fn files(&self) -> impl Iterator<Item = &LandedIn> {
-        let objects = self.units.iter().filter_map(|unit| unit.object.as_ref());
-        objects.filter(|object| object.written)
-    }
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub struct RunReport {
-    /// The run's id in `_wh.run`; `None` for a dry run.
-    pub run: Option<i64>,
-    pub units: Vec<UnitReport>,
-    pub failures: Vec<Failure>,
-    /// What a person should know of the data, each once.
-    pub notes: Vec<String>,
-    /// What a sync folded, or could not fold yet.
-    pub folds: Vec<PairFold>,
-    pub interrupted: bool,
-    /// Who interrupted it by `dayhaul cancel`.
-    pub cancelled_by: Option<String>,
-    /// Pairs of the selection, and how many of them another run held.
-    pub pairs: usize,
-    pub locked_pairs: usize,
-    /// Tenants of the selection, and how many of them could not be reached.
-    pub tenants: usize,
-    pub unreachable_tenants: usize,
-    /// Seconds of work per (tenant, template), summed over workers.
-    pub pair_seconds: Vec<(TenantName, TemplateName, f64)>,
-    pub elapsed: Duration,
 }

@@ -2,4 +2,6 @@
 
 pub mod event;
 pub mod fold;
-pub mod window_outcome;
+pub mod notes;
+pub mod progress;
+pub mod run;

@@ -1,12 +1,12 @@
-//! A worker's other job: a year whose windows are through is built and revealed.
+//! A year whose windows are through is built and revealed.
 
-use super::shared::lock;
 use super::worker::Worker;
 use crate::catalog::ledger::units::{self, LoadedDay};
 use crate::copy::Tally;
 use crate::engine::report::event::{Event, Outcome};
-use crate::engine::schedule::queue::PairIndex;
-use crate::engine::schedule::retry;
+use crate::engine::schedule::next_step::NextStep;
+use crate::engine::schedule::queue::{Job, PairIndex};
+use crate::engine::schedule::task::Task;
 use crate::error::{Error, Kind, Result};
 use crate::unit::{Day, Window};
 use crate::warehouse;
@@ -14,96 +14,88 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Worker {
-    /// Builds and reveals a year whose windows are through.
-    pub async fn year(&mut self, pair: PairIndex, year: i32) {
-        let stop = self.shared.stop.clone();
-        let shared = Arc::clone(&self.shared);
-        let ready = &shared.pairs[pair];
-        let mut waits = retry::of_window();
-        let error = loop {
-            let result = tokio::select! {
-                biased;
-                () = stop.cancelled() => Err(Error::new(Kind::Interrupted, lock(&self.shared.stopped).as_str())),
-                result = self.build_year(pair, year) => result,
+    /// One try to build and reveal a year.
+    pub async fn build_year(&mut self, job: &Job<Task>, year: i32) -> NextStep<Task> {
+        let Err(error) = self.build(job.pair, year).await else {
+            return NextStep::Done {
+                bytes: 0,
+                more: Vec::new(),
             };
-            let Err(error) = result else { return };
-            self.end_sessions().await;
-            let replaces = ready.shape.lock().await.rebuilding.contains(&year);
-            if error.sqlstate() == Some("23505")
-                && !replaces
-                && self.set_duplicates_aside(pair, year, &error).await
-            {
-                continue;
-            }
-            match waits.next() {
-                Some(wait) if error.is_transient() => tokio::time::sleep(wait).await,
-                _ => break error,
-            }
         };
-        let error = error.at(format!("building year {year}")).with_hint(
-            "its rows are kept in the staging table; run the same command again to go on",
-        );
-        self.year_failed(pair, year, error).await;
+        self.sessions.end().await;
+        if error.sqlstate() == Some("23505")
+            && self.set_duplicates_aside(job.pair, year, &error).await
+        {
+            return NextStep::Again(job.task.clone());
+        }
+        if error.is_transient() {
+            NextStep::Retry(error)
+        } else {
+            NextStep::Failed(error)
+        }
     }
 
-    /// After the unique index of a staged year met its match: fails the days that hold such rows. Whether there are any.
+    /// After rows of a staged year violated its unique index: fails the days that hold such rows. Whether there are any. A
+    /// year that is to replace another keeps all of its days.
     async fn set_duplicates_aside(&mut self, pair: PairIndex, year: i32, error: &Error) -> bool {
-        let shared = Arc::clone(&self.shared);
-        let place = shared.pairs[pair].place();
-        let entry = shared.entry(pair, 1);
+        let run = Arc::clone(&self.run);
+        let pair_of = &run.pairs[pair];
+        if pair_of.state.shape.lock().await.rebuilding.contains(&year) {
+            return false;
+        }
+        let entry = run.entry(pair, 1);
         let aside = async {
-            let session = self.warehouse().await.map_err(|fault| fault.error)?;
-            let build = shared.year_build();
-            let days = warehouse::set_duplicates_aside(session, place, year, build).await?;
+            let session = self.warehouse().await?;
+            let build = run.year_build();
+            let days =
+                warehouse::set_duplicates_aside(session, pair_of.place(), year, build).await?;
             units::fail(session, &entry, days.iter().copied(), error.message()).await?;
             Ok::<_, Error>(days)
         };
         let days = match aside.await {
+            Ok(days) if days.is_empty() => return false,
             Ok(days) => days,
             Err(error) => {
-                tracing::warn!(%error, "days with duplicate rows could not be set aside");
+                tracing::warn!(%error, "failed to set days with duplicate rows aside");
                 return false;
             }
         };
-        if days.is_empty() {
-            return false;
-        }
-        let asked = &shared.pairs[pair].asked;
-        let asked = days.iter().copied().filter(|d| asked.contains(d));
-        shared.report_days(pair, asked, Outcome::Failed, 1);
-        let windows = Window::runs(days.iter().copied());
-        let mut told =
+        let asked = days.iter().copied();
+        let asked = asked.filter(|day| pair_of.days.asked.contains(day));
+        run.outcomes
+            .report_days(&pair_of.pair, asked, Outcome::Failed, 1);
+        let mut reported =
             Error::new(error.kind(), error.message()).at(format!("building year {year}"));
         if let Some(code) = error.sqlstate() {
-            told = told.with_sqlstate(code, false);
+            reported = reported.with_sqlstate(code, false);
         }
         if let Some(hint) = error.hint() {
-            told = told.with_hint(hint);
+            reported = reported.with_hint(hint);
         }
-        shared.add_failure(pair, windows, told, false);
+        let windows = Window::runs(days.iter().copied());
+        run.outcomes
+            .add_failure(&pair_of.pair, windows, reported, false);
         true
     }
 
-    async fn year_failed(&mut self, pair: PairIndex, year: i32, error: Error) {
-        let shared = Arc::clone(&self.shared);
-        let ready = &shared.pairs[pair];
-        let days: Vec<Day> = {
-            let reported = lock(&shared.outcomes);
-            let done: BTreeSet<Day> = reported
-                .units
-                .iter()
-                .filter(|u| {
-                    u.unit.tenant == ready.tenant.name && u.unit.template == ready.template.name
+    /// The days of a year that was not revealed, all that were not reported before.
+    pub fn year_failed(&self, pair: PairIndex, year: i32, error: Error) {
+        let error = error.at(format!("building year {year}")).with_hint(
+            "its rows are kept in the staging table; run the same command again to continue",
+        );
+        let pair = &self.run.pairs[pair];
+        let days: BTreeSet<Day> = {
+            let collected = self.run.outcomes.lock();
+            let reported = collected.units.iter().map(|report| &report.unit);
+            let reported: BTreeSet<Day> = reported
+                .filter(|unit| {
+                    unit.tenant == pair.pair.tenant.name && unit.template == pair.pair.template.name
                 })
-                .map(|u| u.unit.day)
+                .map(|unit| unit.day)
                 .collect();
-            let mine = |day: &Day| day.year() == year && !done.contains(day);
-            ready
-                .load
-                .iter()
-                .chain(ready.staged.keys())
-                .copied()
-                .filter(mine)
+            let days = pair.days.load.iter().chain(pair.days.staged.keys());
+            days.copied()
+                .filter(|day| day.year() == year && !reported.contains(day))
                 .collect()
         };
         let interrupted = error.kind() == Kind::Interrupted;
@@ -112,48 +104,50 @@ impl Worker {
         } else {
             Outcome::Failed
         };
-        let windows = Window::runs(days.iter().copied().collect::<BTreeSet<_>>());
-        shared.report_days(pair, days, outcome, 1);
-        shared.add_failure(pair, windows, error, interrupted);
+        let windows = Window::runs(days.iter().copied());
+        let outcomes = &self.run.outcomes;
+        outcomes.report_days(&pair.pair, days, outcome, 1);
+        outcomes.add_failure(&pair.pair, windows, error, interrupted);
     }
 
-    async fn build_year(&mut self, pair: PairIndex, year: i32) -> Result<()> {
-        let shared = Arc::clone(&self.shared);
-        let ready = &shared.pairs[pair];
-        let session = self.warehouse().await.map_err(|fault| fault.error)?;
-        let build = shared.year_build();
+    async fn build(&mut self, index: PairIndex, year: i32) -> Result<()> {
+        let run = Arc::clone(&self.run);
+        let pair = &run.pairs[index];
+        let (tenant, template) = (&pair.pair.tenant, &pair.pair.template);
+        let session = self.warehouse().await?;
+        let build = run.year_build();
         let stage = |what: &str| {
-            shared.observer.event(&Event::Stage {
-                tenant: ready.tenant.name.clone(),
-                template: ready.template.name.clone(),
+            run.outcomes.event(&Event::Stage {
+                tenant: tenant.name.clone(),
+                template: template.name.clone(),
                 what: format!("{year}: {what}"),
             });
         };
-        let revealed =
-            warehouse::build_year(session, ready.place(), &ready.shape, year, build, stage).await?;
-        let left =
-            warehouse::drop_retired(session, ready.place(), shared.run, build.lock_timeout).await?;
-        for table in left {
-            shared.observer.event(&Event::Warning(format!(
-                "`{}.{table}` is still read; the next run drops it",
-                ready.tenant.schema
-            )));
-        }
+        let (place, shape) = (pair.place(), &pair.state.shape);
+        let revealed = warehouse::build_year(session, place, shape, year, build, stage).await?;
         let relation = format!(
             "{}.{}",
-            ready.tenant.schema,
-            warehouse::year_table(&ready.template.name, year)
+            tenant.schema,
+            warehouse::year_table(&template.name, year)
         );
         let days: Vec<LoadedDay> = revealed
             .into_iter()
-            .filter(|(day, _): &(Day, Tally)| ready.asked.contains(day))
+            .filter(|(day, _): &(Day, Tally)| pair.days.asked.contains(day))
             .map(|(day, tally)| LoadedDay {
                 day,
                 tally,
                 relation: relation.clone(),
             })
             .collect();
-        shared.report_loaded(pair, &days, 1);
+        let left =
+            warehouse::drop_retired(session, place, run.context.run, build.lock_timeout).await?;
+        for table in left {
+            run.outcomes.event(&Event::Warning(format!(
+                "`{}.{table}` is still being read; the next run drops it",
+                tenant.schema
+            )));
+        }
+        run.outcomes.report_revealed(index, pair, &days);
         Ok(())
     }
 }

@@ -4,13 +4,12 @@
 //! and answered by the same code; only the rows are missing. What a run decides from its servers' answers (years that are
 //! there already, failures) does not come in.
 
-use super::request::Ask;
+use super::request::Request;
 use crate::catalog::Pair;
 use crate::catalog::registry::fold_line::FoldLine;
 use crate::config::Load;
-use crate::engine::schedule::queue::{Job, Limits, Next, PairIndex, PairWork, Queue, runs_of};
-use crate::engine::schedule::task::Work;
-use crate::engine::schedule::window_size::Pace;
+use crate::engine::schedule::queue::{Limits, Next, PairIndex, PairWork, Queue, runs_of};
+use crate::engine::schedule::task::{QueueTask, Task};
 use crate::engine::window::landing::To;
 use crate::error::Result;
 use crate::pg::Url;
@@ -24,22 +23,21 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A tenant's URL makes no sense; a pair that is to be synced has no first day.
 pub fn windows(
     pairs: &[Pair],
-    ask: &Ask,
+    request: &Request,
     today: Day,
     load: &Load,
     bytes_per_day: u64,
 ) -> Result<Vec<(PairIndex, Window)>> {
-    let work = pairs.iter().map(|pair| work(pair, ask, today));
+    let work = pairs.iter().map(|pair| work(pair, request, today));
     let mut queue = Queue::new(limits(load), work.collect::<Result<_>>()?);
     let mut windows = Vec::new();
     while let Next::Job(job) = queue.next() {
-        match job {
-            Job::Window { pair, window, .. } => {
-                windows.push((pair, window));
-                queue.loaded(pair, window, bytes_per_day * window.len() as u64);
-            }
-            Job::Year { .. } => queue.year_done(),
+        let mut bytes = 0;
+        if job.task.is_window() {
+            windows.push((job.pair, job.window));
+            bytes = bytes_per_day * job.window.len() as u64;
         }
+        queue.done(&job, bytes);
     }
     Ok(windows)
 }
@@ -53,8 +51,8 @@ fn server(pair: &Pair) -> Result<String> {
 }
 
 /// A pair's share, as if it had just been enabled.
-fn work(pair: &Pair, ask: &Ask, today: Day) -> Result<PairWork> {
-    let days = ask.days(pair, &BTreeMap::new(), To::Warehouse, today)?;
+fn work(pair: &Pair, request: &Request, today: Day) -> Result<PairWork<Task>> {
+    let days = request.days(pair, &BTreeMap::new(), To::Warehouse, today)?;
     let fold_line = Shape::first_fold_line(today, pair.template.open_days);
     let shape = Shape::new(
         FoldLine {
@@ -63,19 +61,18 @@ fn work(pair: &Pair, ask: &Ask, today: Day) -> Result<PairWork> {
         },
         &[],
     );
-    let runs = runs_of(days.all(), |day| Work::Load.on(shape.destination(day)));
-    let years = runs.iter().filter_map(|(errand, _)| errand.staged_year());
+    let runs = runs_of(days.all(), |day| Task::Load {
+        destination: shape.destination(day),
+    });
+    let years = runs.iter().filter_map(|(task, _)| task.staged_year());
     Ok(PairWork {
         tenant: pair.tenant.name.to_string(),
         server: server(pair)?,
-        years: years.collect(),
+        builds: years.map(|year| (year, Task::BuildYear { year })).collect(),
         runs,
-        pace: Pace::new(None),
+        bytes_per_day: None,
         one_day_windows: pair.template.one_day_windows(),
-        running: BTreeMap::new(),
-        pulled: BTreeSet::new(),
         replaced_years: BTreeSet::new(),
-        postponed: BTreeSet::new(),
     })
 }
 
@@ -123,11 +120,11 @@ mod tests {
         let today = Day::from_ymd(2024, 6, 1).unwrap();
         let days = Window::new(today.plus(-200), today);
         let pairs = [pair("acme"), pair("zenith")];
-        let ask = Ask::Backfill {
+        let request = Request::Backfill {
             days,
             reload: false,
         };
-        let windows = windows(&pairs, &ask, today, &Load::default(), 1 << 20).unwrap();
+        let windows = windows(&pairs, &request, today, &Load::default(), 1 << 20).unwrap();
         for index in 0..pairs.len() {
             let of = windows.iter().filter(|(pair, _)| *pair == index);
             let came: Vec<Day> = of.flat_map(|(_, window)| window.days()).collect();

@@ -1,45 +1,45 @@
-//! Rows that stand twice when a load is through: their time moved after one of their days was fetched, and before the other
-//! was. A refresh looks each new key up; for a load of millions of rows one question at its end is cheaper.
+//! Rows that are in two days when a load is through: their time moved after one of their days was fetched, and before the
+//! other was. A refresh looks each new key up; for a load of millions of rows one query at its end is cheaper.
 
-use super::Run;
-use super::pair::ReadyPair;
-use super::shared::{Shared, lock};
+use super::context::RunContext;
+use super::pair::PreparedPair;
+use super::state::RunState;
 use crate::error::Result;
 use crate::unit::Day;
 use crate::warehouse;
 use std::collections::BTreeSet;
 
-impl Run<'_> {
-    /// Lets the days of such rows wait, to be brought up together after the others.
-    pub async fn look_for_doubled_rows(&self, shared: &Shared) {
-        let loaded = std::mem::take(&mut lock(&shared.outcomes).loaded_tables);
-        for (index, tables) in loaded {
-            let pair = &shared.pairs[index];
-            if shared.stop.is_cancelled() || !pair.has_tenant() || shared.queue().is_down(index) {
-                continue;
-            }
-            match self.doubled_days(pair, &tables).await {
-                Ok(days) => lock(&pair.waiting).extend(days),
-                Err(error) => {
-                    let error = error.at("looking for rows that stand on two days");
-                    shared.add_failure(index, Vec::new(), error, false);
-                }
+/// Lets the days of such rows wait, to be refreshed together after the others.
+pub async fn find_duplicates(run: &RunState) {
+    let unchecked = std::mem::take(&mut run.outcomes.lock().unchecked_tables);
+    for (index, tables) in unchecked {
+        let pair = &run.pairs[index];
+        let is_down = || run.pool.queue().is_down(index);
+        if run.pool.stopped().is_cancelled() || !pair.has_tenant() || is_down() {
+            continue;
+        }
+        match days_with_duplicates(&run.context, pair, &tables).await {
+            Ok(days) => pair.state.let_wait(days),
+            Err(error) => {
+                let error = error.at("looking for rows that are in two days");
+                run.outcomes
+                    .add_failure(&pair.pair, Vec::new(), error, false);
             }
         }
     }
+}
 
-    async fn doubled_days(
-        &self,
-        pair: &ReadyPair,
-        loaded: &BTreeSet<String>,
-    ) -> Result<BTreeSet<Day>> {
-        let owner = &self.settings.warehouse.owner_role;
-        let session = warehouse::open_session(self.access, owner).await?;
-        tokio::select! {
-            days = warehouse::days_with_shared_keys(&session, pair.place(), loaded) => return days,
-            () = self.cancel.cancelled() => {}
-        }
-        session.abort().await;
-        Ok(BTreeSet::new())
+async fn days_with_duplicates(
+    context: &RunContext,
+    pair: &PreparedPair,
+    loaded: &BTreeSet<String>,
+) -> Result<BTreeSet<Day>> {
+    let owner = &context.settings.warehouse.owner_role;
+    let session = warehouse::open_session(&context.warehouse, owner).await?;
+    tokio::select! {
+        days = warehouse::days_with_shared_keys(&session, pair.place(), loaded) => return days,
+        () = context.cancel.cancelled() => {}
     }
+    session.abort().await;
+    Ok(BTreeSet::new())
 }

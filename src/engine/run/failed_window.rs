@@ -1,111 +1,66 @@
-//! A window that failed for good: who is to blame, who is told, and who is not tried after it.
+//! A window that failed for good: ledger, report, and what that means for others.
 
 use super::pair::Source;
 use super::worker::Worker;
 use crate::catalog::ledger::units;
 use crate::engine::report::event::{Event, Outcome};
-use crate::engine::report::window_outcome::{Fault, Side};
-use crate::engine::schedule::queue::PairIndex;
-use crate::engine::window::encoding_probe;
-use crate::error::{Error, Kind};
-use crate::unit::Window;
+use crate::engine::schedule::queue::{FailureScope, Job};
+use crate::engine::schedule::task::Task;
+use crate::error::{Error, Kind, Result, Side};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an interrupted run may take to write a failure down.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Adds to an error about the encoding of a text the column that holds it.
-    pub async fn blame(&mut self, pair: PairIndex, window: Window, fault: Fault) -> Fault {
-        if fault.side != Side::Source || !encoding_probe::is_about_encoding(&fault.error) {
-            return fault;
+    pub async fn window_failed(
+        &mut self,
+        job: &Job<Task>,
+        tries: u32,
+        error: Error,
+    ) -> FailureScope {
+        let run = Arc::clone(&self.run);
+        let unreachable = error.kind() == Kind::Connect;
+        let side = error.side();
+        if (side != Some(Side::Warehouse) || !unreachable)
+            && let Err(error) = self.record_failure(job, tries, &error.to_string()).await
+        {
+            run.outcomes.event(&Event::Warning(format!(
+                "failed to record the failure of {} in the ledger: {error}",
+                job.window
+            )));
         }
-        let shared = Arc::clone(&self.shared);
-        let ready = &shared.pairs[pair];
-        let load = &shared.settings.load;
-        let search = async {
-            let query = ready.bind(window)?;
-            self.connect(pair).await?;
-            let (Some(session), _) = self.sessions.opened() else {
-                return Ok(None);
-            };
-            let timeout = load.statement_timeout;
-            encoding_probe::column_not_in_utf8(session, &ready.template, &query, timeout)
-                .await
-                .map_err(Fault::from)
-        };
-        // Bounded like a COPY that moves nothing: the unit has failed, and others wait for this worker.
-        match tokio::time::timeout(load.stall_timeout, search).await {
-            Ok(Ok(Some(column))) => Fault {
-                error: fault.error.at(format!("column `{column}`")),
-                ..fault
-            },
-            _ => {
-                self.end_sessions().await;
-                fault
-            }
-        }
-    }
-
-    /// Tells a file that cannot be made from a root that takes none at all: then nothing can be landed for anybody.
-    pub async fn look_at_root(&self, fault: Fault) -> Fault {
-        let Some(landing) = &self.shared.landing else {
-            return fault;
-        };
-        if fault.side != Side::Landing || fault.error.kind() != Kind::Io {
-            return fault;
-        }
-        match landing.check_writable().await {
-            Ok(()) => fault,
-            Err(root) => {
-                let error = Error::new(Kind::Connect, root.to_string()).at("landing");
-                Fault {
-                    side: Side::Landing,
-                    error: match root.hint() {
-                        Some(hint) => error.with_hint(hint),
-                        None => error,
-                    },
-                }
-            }
+        let pair = &run.pairs[job.pair];
+        let days = job.window.days();
+        run.outcomes
+            .report_days(&pair.pair, days, Outcome::Failed, tries);
+        run.outcomes
+            .add_failure(&pair.pair, vec![job.window], error, false);
+        match side {
+            // Without it nothing can be done for anybody.
+            Some(Side::Warehouse | Side::Landing) if unreachable => FailureScope::All,
+            // A bad file says nothing about the next one.
+            Some(Side::Source) if matches!(pair.source, Source::Files(_)) => FailureScope::Window,
+            Some(Side::Source) if unreachable => FailureScope::Tenant,
+            _ => FailureScope::Counted,
         }
     }
 
-    /// The window failed for good: ledger, report, circuit.
-    pub async fn fail(&mut self, pair: PairIndex, window: Window, tries: u32, fault: Fault) {
-        let shared = Arc::clone(&self.shared);
-        let entry = shared.entry(pair, i32::try_from(tries).unwrap_or(i32::MAX));
-        let message = fault.error.to_string();
-        let unreachable = fault.error.kind() == Kind::Connect;
-        if fault.side != Side::Warehouse || !unreachable {
-            let recorded = match self.warehouse().await {
-                Ok(session) => units::fail(session, &entry, window.days(), &message).await,
-                Err(fault) => Err(fault.error),
-            };
-            if let Err(error) = recorded {
-                shared.observer.event(&Event::Warning(format!(
-                    "the failure of {window} could not be written into the ledger: {error}"
-                )));
-            }
-        }
-        shared.report_days(pair, window.days(), Outcome::Failed, tries);
-        let side = fault.side;
-        shared.add_failure(pair, vec![window], fault.error, false);
-        let dropped = {
-            let mut queue = shared.queue();
-            match side {
-                // Without it nothing can be done for anybody.
-                Side::Warehouse | Side::Landing if unreachable => {
-                    queue.failed(pair, window, false);
-                    queue.open_for_all()
-                }
-                // A bad file says nothing about the next one.
-                Side::Source if matches!(shared.pairs[pair].source, Source::Files(_)) => {
-                    queue.failed_alone(pair, window);
-                    Vec::new()
-                }
-                _ => queue.failed(pair, window, unreachable && side == Side::Source),
-            }
+    async fn record_failure(&mut self, job: &Job<Task>, tries: u32, message: &str) -> Result<()> {
+        let run = Arc::clone(&self.run);
+        let entry = run.entry(job.pair, tries);
+        let record = async {
+            let session = self.warehouse().await?;
+            units::fail(session, &entry, job.window.days(), message).await
         };
-        if !dropped.is_empty() {
-            let why = format!("not tried after other failures, the last: {message}");
-            shared.not_tried(dropped, &why, Kind::Refused);
+        let stopped = async {
+            run.pool.stopped().cancelled().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            recorded = record => recorded,
+            () = stopped => Err(super::context::interrupted()),
         }
     }
 }

@@ -1,25 +1,22 @@
-//! A pair whose work can begin: its share of the queue, and the way to its source.
+//! A pair whose work can begin: what is to be done with its days, and what the workers learn meanwhile.
 
-use super::shared::lock;
 use crate::catalog::{self, Pair, Tenant};
 use crate::config::Settings;
 use crate::copy::Tally;
 use crate::engine::restore::PairFiles;
 use crate::engine::schedule::queue::{PairWork, runs_of};
 use crate::engine::schedule::retry;
-use crate::engine::schedule::task::{Errand, Work};
-use crate::engine::schedule::window_size::Pace;
+use crate::engine::schedule::task::{QueueTask, Refresh, Task, staging_of};
 use crate::engine::window::landing::Landed;
-use crate::engine::window::load::begin_source;
-use crate::error::Result;
+use crate::engine::window::source::begin_source;
+use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Access, Purpose};
-use crate::template::{Bindings, Template, check_source};
+use crate::template::{Bindings, check_source};
 use crate::unit::{Day, Window};
 use crate::warehouse::{Destination, Place, Shape};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where a pair's rows come from.
 pub enum Source {
@@ -42,14 +39,21 @@ impl Source {
 }
 
 /// A pair whose work can begin.
-pub struct ReadyPair {
+pub struct PreparedPair {
     pub pair: Pair,
-    pub tenant: Tenant,
-    pub template: Arc<Template>,
     pub source: Source,
-    /// Held while a year is revealed: two reveals at once would each show only their own.
-    pub shape: Mutex<Shape>,
-    /// Every day that the run is to account for.
+    pub days: PairDays,
+    /// Days go into files alone.
+    pub files_only: bool,
+    /// Of the latest days, when there are any.
+    pub bytes_per_day: Option<u64>,
+    pub state: PairState,
+}
+
+/// What is to be done with the days of a pair.
+#[derive(Debug, Default)]
+pub struct PairDays {
+    /// Every day that the run has to report on.
     pub asked: BTreeSet<Day>,
     /// Days that the ledger has already.
     pub skipped: BTreeSet<Day>,
@@ -63,47 +67,61 @@ pub struct ReadyPair {
     pub refresh: BTreeSet<Day>,
     /// Days to land from the warehouse; of those that are staged, too.
     pub land: BTreeSet<Day>,
-    /// What of the pair is landed.
-    pub landed: Landed,
-    /// Days go into files alone.
-    pub alone: bool,
-    /// Days refreshed by themselves because rows had moved out of them, and they did not fit together with where to.
-    pub followed: std::sync::Mutex<BTreeSet<Day>>,
-    /// Days from which keys vanished, left as they are until the pair's other days are through.
-    pub waiting: std::sync::Mutex<BTreeSet<Day>>,
-    /// The others are through: nothing waits any longer.
-    pub others_done: AtomicBool,
-    /// Bytes per day of the latest days, when there are any.
-    pub history: Option<u64>,
 }
 
-impl ReadyPair {
-    pub fn place(&self) -> Place<'_> {
-        Place {
-            tenant: &self.tenant.name,
-            schema: &self.tenant.schema,
-            template: &self.template,
+impl PairDays {
+    /// Days that are staged and have nothing left to do but the year's build.
+    pub fn waiting_for_build(&self) -> usize {
+        let staged = self.staged.keys();
+        staged.filter(|day| !self.land.contains(day)).count()
+    }
+
+    /// Days that are to be worked on.
+    pub fn units(&self) -> usize {
+        self.load.len() + self.refresh.len() + self.land.len() + self.waiting_for_build()
+    }
+}
+
+/// What changes while workers are at a pair.
+pub struct PairState {
+    /// Held while a year is revealed: two reveals at once would each show only their own.
+    pub shape: tokio::sync::Mutex<Shape>,
+    /// What of the pair is landed.
+    pub landed: Landed,
+    /// Days refreshed separately because rows had moved out of them, and they did not work together with where to.
+    done_separately: Mutex<BTreeSet<Day>>,
+    /// Days from which keys vanished, left as they are until the pair's other days are through.
+    waiting: Mutex<BTreeSet<Day>>,
+    /// The others are through: nothing waits any longer.
+    others_done: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl PairState {
+    pub fn new(shape: Shape, landed: Landed) -> PairState {
+        PairState {
+            shape: tokio::sync::Mutex::new(shape),
+            landed,
+            done_separately: Mutex::default(),
+            waiting: Mutex::default(),
+            others_done: AtomicBool::new(false),
         }
     }
 
-    /// Whether its rows come from a tenant.
-    pub fn has_tenant(&self) -> bool {
-        matches!(self.source, Source::Tenant(_))
+    pub fn done_separately(&self) -> BTreeSet<Day> {
+        lock(&self.done_separately).clone()
     }
 
-    /// Whether it is this run that brings a day's rows into the warehouse.
-    pub fn loads(&self, day: Day) -> bool {
-        !self.alone && self.load.contains(&day)
+    pub fn refreshed_separately(&self, days: impl IntoIterator<Item = Day>) {
+        lock(&self.done_separately).extend(days);
     }
 
-    /// # Errors
-    /// A placeholder of the query has no value.
-    pub fn bind(&self, window: Window) -> Result<String> {
-        self.template.bind(&Bindings {
-            window,
-            schema: &self.tenant.schema,
-            vars: &self.tenant.vars,
-        })
+    /// Lets days wait until the pair's other days are through.
+    pub fn let_wait(&self, days: impl IntoIterator<Item = Day>) {
+        lock(&self.waiting).extend(days);
     }
 
     /// Whether a window from whose days keys vanish may wait: rows that moved may come with another.
@@ -112,91 +130,147 @@ impl ReadyPair {
         !self.others_done.load(Ordering::Relaxed) && (has_others || waiting())
     }
 
-    /// The days that are to be refreshed with `window`, when they waited for the others.
-    pub fn waited_with(&self, window: Window) -> BTreeSet<Day> {
-        if !self.others_done.load(Ordering::Relaxed) {
-            return BTreeSet::new();
-        }
-        let mut days = std::mem::take(&mut *lock(&self.waiting));
-        days.retain(|day| !window.contains(*day));
-        days
+    /// The days that wait will not be tried.
+    pub fn forget_waiting(&self) {
+        lock(&self.waiting).clear();
     }
 
-    /// The queue's share of this pair once all its days but those that waited are through: the first of these, which takes
-    /// the others along.
-    pub async fn waiting_work(&self) -> PairWork {
+    /// Nothing waits any longer: gives the days that did.
+    fn end_waiting(&self) -> BTreeSet<Day> {
         self.others_done.store(true, Ordering::Relaxed);
-        let first = lock(&self.waiting).first().copied();
-        let shape = self.shape.lock().await;
-        let refresh = |day: Day| {
-            (
-                Work::Refresh.on(shape.destination(day)),
-                Window::single(day),
-            )
-        };
-        self.share(first.map(refresh).into_iter().collect())
+        std::mem::take(&mut *lock(&self.waiting))
+    }
+}
+
+impl PreparedPair {
+    pub fn place(&self) -> Place<'_> {
+        place(&self.pair)
+    }
+
+    /// Whether its rows come from a tenant.
+    pub fn has_tenant(&self) -> bool {
+        matches!(self.source, Source::Tenant(_))
+    }
+
+    /// How to reach its tenant.
+    ///
+    /// # Errors
+    /// [`Kind::Bug`] when its rows do not come from there.
+    pub fn tenant(&self) -> Result<&Access> {
+        match &self.source {
+            Source::Tenant(access) => Ok(access),
+            Source::Files(_) | Source::Nobody => Err(no_source("tenant")),
+        }
+    }
+
+    /// Its files.
+    ///
+    /// # Errors
+    /// [`Kind::Bug`] when its rows do not come from there.
+    pub fn files(&self) -> Result<&PairFiles> {
+        match &self.source {
+            Source::Files(files) => Ok(files),
+            Source::Tenant(_) | Source::Nobody => Err(no_source("files")),
+        }
+    }
+
+    /// Whether it is this run that brings a day's rows into the warehouse.
+    pub fn brings_rows_of(&self, day: Day) -> bool {
+        !self.files_only && self.days.load.contains(&day)
+    }
+
+    /// # Errors
+    /// A placeholder of the query has no value.
+    pub fn query(&self, window: Window) -> Result<String> {
+        query(&self.pair, window)
     }
 
     /// The queue's share of this pair.
-    pub async fn work(&self) -> PairWork {
-        let shape = self.shape.lock().await;
-        let errand = |day: Day| {
-            let destination = shape.destination(day);
-            if self.land.contains(&day) {
-                let staged = self.staged.contains_key(&day);
-                // Where a loaded day stands, the ledger says.
-                return Work::Land.on(if staged {
-                    destination
-                } else {
-                    Destination::DayTable
-                });
-            }
-            if self.alone {
-                return Work::Alone.on(Destination::DayTable);
-            }
-            // A year that is being built has nothing to compare with.
-            if self.refresh.contains(&day) && !matches!(destination, Destination::Staging(_)) {
-                Work::Refresh.on(destination)
-            } else if matches!(self.source, Source::Files(_)) {
-                Work::Restore.on(destination)
-            } else {
-                Work::Load.on(destination)
-            }
-        };
-        let parts = [&self.load, &self.refresh, &self.land];
-        let days: BTreeSet<Day> = parts.into_iter().flatten().copied().collect();
-        let runs = runs_of(days, errand);
-        let staged_years = self
-            .staged
-            .keys()
-            .map(|day| Work::Load.on(shape.destination(*day)));
-        let years = runs
-            .iter()
-            .map(|(errand, _)| *errand)
-            .chain(staged_years)
-            .filter_map(Errand::staged_year)
-            .collect();
+    pub async fn work(&self) -> PairWork<Task> {
+        let shape = self.state.shape.lock().await;
+        let days = &self.days;
+        let parts = [&days.load, &days.refresh, &days.land];
+        let todo: BTreeSet<Day> = parts.into_iter().flatten().copied().collect();
+        let runs = runs_of(todo, |day| self.task(day, shape.destination(day)));
+        let staged = days.staged.keys();
+        let staged = staged.filter_map(|day| staging_of(shape.destination(*day)));
+        let years = runs.iter().filter_map(|(task, _)| task.staged_year());
         PairWork {
-            years,
+            builds: years
+                .chain(staged)
+                .map(|year| (year, Task::BuildYear { year }))
+                .collect(),
             replaced_years: shape.rebuilding.clone(),
             ..self.share(runs)
         }
     }
 
-    fn share(&self, runs: VecDeque<(Errand, Window)>) -> PairWork {
-        PairWork {
-            tenant: self.tenant.name.to_string(),
-            server: self.source.server(),
-            runs,
-            years: BTreeSet::new(),
-            pace: Pace::new(self.history),
-            one_day_windows: self.template.one_day_windows(),
-            replaced_years: BTreeSet::new(),
-            running: BTreeMap::new(),
-            pulled: BTreeSet::new(),
-            postponed: BTreeSet::new(),
+    /// What is to be done with a day.
+    fn task(&self, day: Day, destination: Destination) -> Task {
+        let days = &self.days;
+        if days.land.contains(&day) {
+            let staged = days.staged.contains_key(&day);
+            // Where the rows of a loaded day are, the ledger knows.
+            let staged_year = staging_of(destination).filter(|_| staged);
+            Task::LandFromWarehouse { staged_year }
+        } else if self.files_only {
+            Task::FilesOnly
+        } else if days.refresh.contains(&day) && staging_of(destination).is_none() {
+            Task::Refresh(Refresh::of(destination))
+        } else if matches!(self.source, Source::Files(_)) {
+            Task::Restore { destination }
+        } else {
+            // Of the days to refresh, too, those of a year that is being built: it has nothing to compare with.
+            Task::Load { destination }
         }
     }
+
+    /// The queue's share of this pair once all its days but those that waited are through: the first of these, and the
+    /// others with it.
+    pub async fn waiting_work(&self) -> PairWork<Task> {
+        let mut waiting = self.state.end_waiting();
+        let shape = self.state.shape.lock().await;
+        let first = waiting.pop_first().map(|day| {
+            let refresh = Refresh {
+                with: waiting,
+                ..Refresh::of(shape.destination(day))
+            };
+            (Task::Refresh(refresh), Window::single(day))
+        });
+        self.share(first.into_iter().collect())
+    }
+
+    fn share(&self, runs: VecDeque<(Task, Window)>) -> PairWork<Task> {
+        PairWork {
+            tenant: self.pair.tenant.name.to_string(),
+            server: self.source.server(),
+            runs,
+            builds: BTreeMap::new(),
+            bytes_per_day: self.bytes_per_day,
+            one_day_windows: self.pair.template.one_day_windows(),
+            replaced_years: BTreeSet::new(),
+        }
+    }
+}
+
+fn no_source(what: &str) -> Error {
+    Error::new(Kind::Bug, format!("the pair has no {what} to read"))
+}
+
+pub fn place(pair: &Pair) -> Place<'_> {
+    Place {
+        tenant: &pair.tenant.name,
+        schema: &pair.tenant.schema,
+        template: &pair.template,
+    }
+}
+
+fn query(pair: &Pair, window: Window) -> Result<String> {
+    pair.template.bind(&Bindings {
+        window,
+        schema: &pair.tenant.schema,
+        vars: &pair.tenant.vars,
+    })
 }
 
 /// Connects to a pair's source and checks that the query gives the template's columns, losslessly.
@@ -209,11 +283,7 @@ pub async fn check_at_source(
     window: Window,
     settings: &Settings,
 ) -> Result<()> {
-    let query = pair.template.bind(&Bindings {
-        window,
-        schema: &pair.tenant.schema,
-        vars: &pair.tenant.vars,
-    })?;
+    let query = query(pair, window)?;
     retry::a_few_times(async || {
         let session = pg::connect(access, Purpose::Source).await?;
         session

@@ -1,106 +1,121 @@
-//! The account of a run: what it reports is in the ledger, and no unit ends without a word.
+//! What a run reports is in the ledger, and every unit is reported.
 
-use super::{Run, interrupted};
+use super::context::{RunContext, interrupted};
+use super::outcomes::Outcomes;
+use super::request::DaysByPair;
 use crate::catalog::ledger::objects::{self, Standing};
-use crate::engine::locks::lock_holder::Keeper;
-use crate::engine::report::event::{Event, Failure, Outcome, UnitReport};
+use crate::engine::report::event::{Failure, Outcome, UnitReport};
 use crate::error::{Error, Kind, Result};
-use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::pg::Session;
+use crate::unit::{Day, Unit, Window};
+use std::collections::BTreeSet;
 
-impl Run<'_> {
-    /// Looks whether the ledger has what was reported as loaded. Loads commit without waiting for the disk: a warehouse
-    /// that crashed in the meantime may have lost the last of them, rows and ledger together.
-    pub async fn check_ledger(&mut self, keeper: &Keeper) -> Result<()> {
-        let mut lost: BTreeMap<(TenantName, TemplateName), BTreeSet<Day>> = BTreeMap::new();
-        for (tenant, template) in self.all.keys() {
-            let of_pair = |u: &&UnitReport| {
-                matches!(
-                    u.outcome,
-                    Outcome::Loaded | Outcome::Changed | Outcome::Landed
-                ) && u.unit.tenant == *tenant
-                    && u.unit.template == *template
-            };
-            let said: Vec<&UnitReport> = self.outcomes.units.iter().filter(of_pair).collect();
-            if said.is_empty() {
-                continue;
-            }
-            let found = objects::units(keeper.session(), tenant, template).await?;
-            let missing: BTreeSet<Day> = said
-                .iter()
-                .filter(|u| !is_as_said(u, found.get(&u.unit.day)))
-                .map(|u| u.unit.day)
-                .collect();
-            if !missing.is_empty() {
-                lost.insert((tenant.clone(), template.clone()), missing);
+/// Looks whether the ledger has what was reported as loaded. Loads commit without waiting for the disk: a warehouse that
+/// crashed in the meantime may have lost the last of them, rows and ledger together.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn check_ledger(session: &Session, outcomes: &Outcomes) -> Result<()> {
+    for ((tenant, template), days) in lost_days(session, outcomes).await? {
+        let mut collected = outcomes.lock();
+        for unit in &mut collected.units {
+            let named = unit.unit.tenant == tenant && unit.unit.template == template;
+            if named && days.contains(&unit.unit.day) {
+                unit.outcome = Outcome::Failed;
             }
         }
-        for ((tenant, template), days) in lost {
-            for unit in &mut self.outcomes.units {
-                let named = unit.unit.tenant == tenant && unit.unit.template == template;
-                if named && days.contains(&unit.unit.day) {
-                    unit.outcome = Outcome::Failed;
-                }
-            }
-            self.outcomes.failures.push(Failure {
-                tenant,
-                template: Some(template),
-                windows: days.into_iter().map(Window::single).collect(),
-                error: Error::new(
-                    Kind::Connect,
-                    "loaded, but lost again: the warehouse crashed before it reached the disk",
-                )
-                .with_hint("run the same command again: it loads what is missing"),
-                not_tried: false,
-            });
-        }
-        Ok(())
+        collected.failures.push(Failure {
+            tenant,
+            template: Some(template),
+            windows: days.into_iter().map(Window::single).collect(),
+            error: Error::new(
+                Kind::Connect,
+                "loaded, but lost again: the warehouse crashed before it reached the disk",
+            )
+            .with_hint("run the same command again: it loads what is missing"),
+            not_tried: false,
+        });
     }
+    Ok(())
+}
 
-    /// No unit may end without a word: one that nobody reported was not tried.
-    pub fn account_for_all(&mut self) {
-        let reported: BTreeSet<Unit> = self.outcomes.units.iter().map(|u| u.unit.clone()).collect();
-        for ((tenant, template), days) in &self.all {
-            let mut silent = BTreeSet::new();
-            for &day in days {
-                let unit = Unit {
-                    tenant: tenant.clone(),
-                    template: template.clone(),
-                    day,
-                };
-                if reported.contains(&unit) {
-                    continue;
-                }
-                silent.insert(day);
-                let report = UnitReport::new(unit, Outcome::NotTried);
-                self.observer.event(&Event::Unit(report.clone()));
-                self.outcomes.units.push(report);
-            }
-            let explained =
-                self.outcomes.failures.iter().any(|f| {
-                    f.tenant == *tenant && f.template.as_ref().is_none_or(|t| t == template)
-                });
-            if !silent.is_empty() && !explained {
-                let error = if self.cancel.is_cancelled() {
-                    interrupted()
-                } else {
-                    Error::new(Kind::Bug, "these days were lost sight of")
-                        .with_hint("run the same command again: it loads what is missing")
-                };
-                self.outcomes.failures.push(Failure {
-                    tenant: tenant.clone(),
-                    template: Some(template.clone()),
-                    windows: Window::runs(silent),
-                    error,
-                    not_tried: true,
-                });
-            }
+/// The days that were reported and that the ledger does not have as they were reported.
+async fn lost_days(session: &Session, outcomes: &Outcomes) -> Result<DaysByPair> {
+    let mut lost = DaysByPair::new();
+    let pairs: Vec<_> = outcomes.lock().expected.keys().cloned().collect();
+    for (tenant, template) in pairs {
+        let reported = |unit: &&UnitReport| {
+            let done = matches!(
+                unit.outcome,
+                Outcome::Loaded | Outcome::Changed | Outcome::Landed
+            );
+            done && unit.unit.tenant == tenant && unit.unit.template == template
+        };
+        if !outcomes.lock().units.iter().any(|unit| reported(&unit)) {
+            continue;
         }
+        let found = objects::units(session, &tenant, &template).await?;
+        let collected = outcomes.lock();
+        let missing: BTreeSet<Day> = collected
+            .units
+            .iter()
+            .filter(reported)
+            .filter(|unit| !is_as_reported(unit, found.get(&unit.unit.day)))
+            .map(|unit| unit.unit.day)
+            .collect();
+        drop(collected);
+        if !missing.is_empty() {
+            lost.insert((tenant, template), missing);
+        }
+    }
+    Ok(lost)
+}
+
+/// Every unit must be reported: one that was not has not been tried.
+pub fn report_rest(context: &RunContext, outcomes: &Outcomes) {
+    let (expected, reported) = {
+        let collected = outcomes.lock();
+        let reported = collected.units.iter().map(|report| report.unit.clone());
+        (
+            collected.expected.clone(),
+            reported.collect::<BTreeSet<_>>(),
+        )
+    };
+    for ((tenant, template), days) in expected {
+        let unit = |day| Unit {
+            tenant: tenant.clone(),
+            template: template.clone(),
+            day,
+        };
+        let mut rest = days;
+        rest.retain(|day| !reported.contains(&unit(*day)));
+        for day in &rest {
+            outcomes.report(UnitReport::new(unit(*day), Outcome::NotTried));
+        }
+        let explained = outcomes.lock().failures.iter().any(|f| {
+            f.tenant == tenant && f.template.as_ref().is_none_or(|named| *named == template)
+        });
+        if rest.is_empty() || explained {
+            continue;
+        }
+        let error = if context.cancel.is_cancelled() {
+            interrupted()
+        } else {
+            Error::new(Kind::Bug, "these days were neither loaded nor reported")
+                .with_hint("run the same command again: it loads what is missing")
+        };
+        outcomes.lock().failures.push(Failure {
+            tenant,
+            template: Some(template),
+            windows: Window::runs(rest),
+            error,
+            not_tried: true,
+        });
     }
 }
 
 /// Whether the ledger has what a unit was reported with: its rows, and the file that was written of them.
-fn is_as_said(unit: &UnitReport, found: Option<&Standing>) -> bool {
+fn is_as_reported(unit: &UnitReport, found: Option<&Standing>) -> bool {
     let Some(found) = found else { return false };
     let written = unit.object.as_ref().is_some_and(|object| object.written);
     let object = found.object.as_ref().map(|o| o.digest.to_string());

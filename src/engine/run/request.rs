@@ -1,4 +1,4 @@
-//! What a run is asked for, and the days of a pair that follow from it. Resolved once, after the pair's lock is held.
+//! What a run is requested to do, and the days of a pair that follow from it: resolved once, after the pair is locked.
 
 use crate::catalog::Pair;
 use crate::catalog::ledger::objects::Standing;
@@ -9,25 +9,36 @@ use crate::unit::{Day, TemplateName, TenantName, Window};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// How a run is carried out.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Wait for pairs that another run holds.
+    pub wait: bool,
+    /// The day that open days are counted back from.
+    pub today: Day,
+    /// Where the rows go.
+    pub to: To,
+}
+
 /// Days of each (tenant, template).
 pub type DaysByPair = BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>;
 
-/// What a run is asked for.
+/// What a run is requested to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ask {
+pub enum Request {
     /// Days that the ledger does not have; all of `days` with `reload`.
     Backfill { days: Window, reload: bool },
     /// The days that are loaded are compared with their source, the others loaded.
     Refresh { days: Window },
     /// Days whose rows were loaded with another version of the template, of `days` or of the whole ledger.
     Outdated { days: Option<Window> },
-    /// Days are loaded anew from their sources, and with them the whole year of each that is closed: into a fresh table
-    /// beside the one that readers see until it is complete.
+    /// Days are loaded again from their sources, and with them the whole year of each that is closed: into a new table next
+    /// to the one that readers see until it is complete.
     Rebuild { days: Window },
     /// Days that the ledger does not have, from their files.
     Restore(Arc<Restoring>),
-    /// These days of each pair are compared row by row with what really stands in the warehouse, whatever the ledger says;
-    /// and days whose tables are gone are loaded anew.
+    /// These days of each pair are compared row by row with what is really in the warehouse, whatever the ledger has; and
+    /// days whose tables no longer exist are loaded again.
     Repair { days: DaysByPair },
     /// Every day from the pair's first on that is not loaded, and the latest `lookback` days again (the template's own
     /// number for `None`).
@@ -37,9 +48,9 @@ pub enum Ask {
     Land { days: Option<Window>, rewrite: bool },
 }
 
-/// The days of a pair, told apart.
+/// The days of a pair, by what is to be done with them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Days {
+pub struct RequestedDays {
     pub load: BTreeSet<Day>,
     pub refresh: BTreeSet<Day>,
     /// Days that are loaded and not landed.
@@ -47,23 +58,23 @@ pub struct Days {
     pub skipped: BTreeSet<Day>,
 }
 
-impl Days {
+impl RequestedDays {
     pub fn all(&self) -> BTreeSet<Day> {
         let parts = [&self.load, &self.refresh, &self.land, &self.skipped];
         parts.into_iter().flatten().copied().collect()
     }
 
-    /// Whether sources are to be asked.
+    /// Whether sources are to be read.
     pub fn needs_source(&self) -> bool {
         !(self.load.is_empty() && self.refresh.is_empty())
     }
 
-    /// Whether there are days that need no source, come what may: they are there, or their rows are.
+    /// Whether there are days that need no source in any case: they are done, or their rows are in the warehouse.
     pub fn has_sourceless(&self) -> bool {
         !(self.land.is_empty() && self.skipped.is_empty())
     }
 
-    /// A day that the ledger may have: what is left to do with it?
+    /// Puts a day where it belongs by what the ledger has of it.
     fn put(&mut self, day: Day, standing: Option<&Standing>, to: To) {
         let days = match standing {
             Some(there) if there.loaded && to.lands() && !there.is_landed() => &mut self.land,
@@ -91,7 +102,7 @@ impl Days {
     }
 
     /// Adds to the days to load those that were lost with their tables.
-    pub fn bring_back(&mut self, lost: &BTreeSet<Day>) {
+    pub fn load_lost(&mut self, lost: &BTreeSet<Day>) {
         for part in [&mut self.refresh, &mut self.land, &mut self.skipped] {
             part.retain(|day| !lost.contains(day));
         }
@@ -108,81 +119,82 @@ fn is_there(standing: &Standing, to: To) -> bool {
     standing.loaded || (to == To::Parquet && standing.is_landed())
 }
 
-impl Ask {
-    /// The command's name, as the run is known by.
+impl Request {
+    /// The command's name, which the run is recorded with.
     pub fn command(&self) -> &'static str {
         match self {
-            Ask::Backfill { .. } => "backfill",
-            Ask::Refresh { .. } | Ask::Outdated { .. } => "refresh",
-            Ask::Rebuild { .. } => "rebuild",
-            Ask::Restore(_) => "restore",
-            Ask::Repair { .. } => "verify",
-            Ask::Sync { .. } => "sync",
-            Ask::Land { .. } => "land",
+            Request::Backfill { .. } => "backfill",
+            Request::Refresh { .. } | Request::Outdated { .. } => "refresh",
+            Request::Rebuild { .. } => "rebuild",
+            Request::Restore(_) => "restore",
+            Request::Repair { .. } => "verify",
+            Request::Sync { .. } => "sync",
+            Request::Land { .. } => "land",
         }
     }
 
     /// What it does to units.
     pub fn verb(&self) -> &'static str {
         match self {
-            Ask::Backfill { .. } => "load",
-            Ask::Repair { .. } => "repair",
+            Request::Backfill { .. } => "load",
+            Request::Repair { .. } => "repair",
             _ => self.command(),
         }
     }
 
-    /// Whether the ledger is not believed: days are loaded, or compared with the warehouse's rows, whatever it says.
+    /// Whether the ledger is not relied on: days are loaded, or compared with the warehouse's rows, whatever it has.
     pub fn reload(&self) -> bool {
         match self {
-            Ask::Backfill { reload, .. } => *reload,
-            Ask::Rebuild { .. } | Ask::Repair { .. } => true,
-            Ask::Restore(restoring) => restoring.reload,
-            Ask::Refresh { .. } | Ask::Outdated { .. } | Ask::Sync { .. } | Ask::Land { .. } => {
-                false
-            }
+            Request::Backfill { reload, .. } => *reload,
+            Request::Rebuild { .. } | Request::Repair { .. } => true,
+            Request::Restore(restoring) => restoring.reload,
+            Request::Refresh { .. }
+            | Request::Outdated { .. }
+            | Request::Sync { .. }
+            | Request::Land { .. } => false,
         }
     }
 
-    /// Whether tables that are gone from the database are made anew. Any other run refuses to go on without them.
+    /// Whether tables that no longer exist are created again. Any other run refuses to work without them.
     pub fn makes_lost_tables(&self) -> bool {
         matches!(
             self,
-            Ask::Rebuild { .. } | Ask::Repair { .. } | Ask::Restore(_)
+            Request::Rebuild { .. } | Request::Repair { .. } | Request::Restore(_)
         )
     }
 
-    /// The days that are asked for of every pair alike; `None` when each pair has its own.
+    /// The days that are requested of every pair alike; `None` when each pair has its own.
     pub fn named_days(&self) -> Option<Window> {
         match self {
-            Ask::Backfill { days, .. } | Ask::Refresh { days } | Ask::Rebuild { days } => {
-                Some(*days)
-            }
-            Ask::Outdated { .. }
-            | Ask::Repair { .. }
-            | Ask::Restore(_)
-            | Ask::Sync { .. }
-            | Ask::Land { .. } => None,
+            Request::Backfill { days, .. }
+            | Request::Refresh { days }
+            | Request::Rebuild { days } => Some(*days),
+            Request::Outdated { .. }
+            | Request::Repair { .. }
+            | Request::Restore(_)
+            | Request::Sync { .. }
+            | Request::Land { .. } => None,
         }
     }
 
-    /// The days of a pair that are known before anybody asked the ledger.
+    /// The days of a pair that are known before the ledger is read.
     pub fn known_days(&self, pair: &Pair) -> BTreeSet<Day> {
         match self {
-            Ask::Repair { days } => of_pair(days, pair),
+            Request::Repair { days } => of_pair(days, pair),
             _ => self.named_days().iter().flat_map(Window::days).collect(),
         }
     }
 
     /// How many of the named days are to be landed and are not in the warehouse, and how many are named.
     pub fn lacking(&self, known: &BTreeMap<Day, Standing>) -> (usize, usize) {
-        let Ask::Land {
+        let Request::Land {
             days: Some(days),
             rewrite,
         } = self
         else {
             return (0, 0);
         };
-        // A day that is in its file alone has what was asked for.
+        // A day that is only in its file has what was requested.
         let has = |standing: &Standing| standing.loaded || (standing.is_landed() && !rewrite);
         let lacking = days.days().filter(|day| !known.get(day).is_some_and(has));
         (lacking.count(), days.len())
@@ -190,7 +202,7 @@ impl Ask {
 
     /// Whether files are written again though they are there.
     pub fn rewrite(&self) -> bool {
-        matches!(self, Ask::Land { rewrite: true, .. })
+        matches!(self, Request::Land { rewrite: true, .. })
     }
 
     /// A day to describe the query with.
@@ -208,24 +220,24 @@ impl Ask {
         known: &BTreeMap<Day, Standing>,
         to: To,
         today: Day,
-    ) -> Result<Days> {
+    ) -> Result<RequestedDays> {
         Ok(match self {
-            Ask::Backfill { days, reload: true } | Ask::Rebuild { days } => Days {
+            Request::Backfill { days, reload: true } | Request::Rebuild { days } => RequestedDays {
                 load: days.days().collect(),
-                ..Days::default()
+                ..RequestedDays::default()
             },
-            Ask::Backfill { days: window, .. } => {
-                let mut days = Days::default();
+            Request::Backfill { days: window, .. } => {
+                let mut days = RequestedDays::default();
                 for day in window.days() {
                     days.put(day, known.get(&day), to);
                 }
                 days
             }
-            Ask::Refresh { days } => Days {
+            Request::Refresh { days } => RequestedDays {
                 refresh: days.days().collect(),
-                ..Days::default()
+                ..RequestedDays::default()
             },
-            Ask::Outdated { days } => {
+            Request::Outdated { days } => {
                 let current = pair.template.version();
                 let outdated = known
                     .iter()
@@ -235,35 +247,35 @@ impl Ask {
                             && days.is_none_or(|days| days.contains(**day))
                     })
                     .map(|(day, _)| *day);
-                Days {
+                RequestedDays {
                     refresh: outdated.collect(),
-                    ..Days::default()
+                    ..RequestedDays::default()
                 }
             }
-            Ask::Restore(restoring) => {
+            Request::Restore(restoring) => {
                 let wanted = restoring.wanted(pair)?;
                 let all = wanted.there.into_iter().chain(wanted.lacking);
                 let there = |day: &Day| known.get(day).is_some_and(|standing| standing.loaded);
                 let (skipped, load) = all.partition(|day| !restoring.reload && there(day));
-                Days {
+                RequestedDays {
                     load,
                     skipped,
-                    ..Days::default()
+                    ..RequestedDays::default()
                 }
             }
-            Ask::Repair { days } => Days {
+            Request::Repair { days } => RequestedDays {
                 refresh: of_pair(days, pair),
-                ..Days::default()
+                ..RequestedDays::default()
             },
-            Ask::Sync { lookback } => {
+            Request::Sync { lookback } => {
                 let lookback = lookback.unwrap_or(pair.template.lookback_days);
                 sync_days(pair, known, to, today, lookback)?
             }
-            Ask::Land {
+            Request::Land {
                 days: window,
                 rewrite,
             } => {
-                let mut days = Days::default();
+                let mut days = RequestedDays::default();
                 let loaded = known.iter().filter(|(day, standing)| {
                     standing.loaded && window.is_none_or(|window| window.contains(**day))
                 });
@@ -293,21 +305,21 @@ fn sync_days(
     to: To,
     today: Day,
     lookback: u32,
-) -> Result<Days> {
+) -> Result<RequestedDays> {
     let Some(first) = pair.first_day.filter(|first| *first <= today) else {
         let (tenant, template) = (&pair.tenant.name, &pair.template.name);
         return Err(Error::refused(match pair.first_day {
-            None => "nobody said from which day on it is to be hauled".to_owned(),
+            None => "no start day is set for this tenant and template".to_owned(),
             Some(first) => format!("its first day, {first}, is after today, {today}"),
         })
         .with_hint(format!(
-            "say it once, by `dayhaul backfill --tenant {tenant} --template {template} --from D` or `dayhaul tenant add … --from D`"
+            "set it once with `dayhaul backfill --tenant {tenant} --template {template} --from D` or `dayhaul tenant add … --from D`"
         )));
     };
-    // Today and yesterday are always looked at again; a lookback of 0 or 1 does not change that.
+    // Today and yesterday are always refreshed; a lookback of 0 or 1 does not change that.
     let back = i32::try_from(lookback.max(1)).unwrap_or(i32::MAX);
     let again = today.plus(-back).max(first);
-    let mut days = Days::default();
+    let mut days = RequestedDays::default();
     for day in Window::new(first, today.next()).days() {
         if day >= again {
             days.refresh.insert(day);
@@ -315,7 +327,7 @@ fn sync_days(
             days.put(day, known.get(&day), to);
         }
     }
-    // A sync says nothing of the days that it has no work with.
+    // A sync does not report days that it has nothing to do for.
     days.skipped.clear();
     Ok(days)
 }

@@ -1,172 +1,166 @@
-//! The middle of a run: workers work the queue off, and are watched.
+//! The middle of a run: workers empty the queue, and are watched.
 
-use super::Run;
-use super::pair::ReadyPair;
-use super::request::Ask;
-use super::shared::{Shared, lock};
+use super::context::RunContext;
+use super::duplicates::find_duplicates;
+use super::outcomes::Outcomes;
+use super::pair::{PreparedPair, Source};
+use super::request::Request;
+use super::state::RunState;
 use super::worker::Worker;
-use crate::engine::locks::lock_holder::Keeper;
+use crate::engine::locks::lock_holder::LockHolder;
 use crate::engine::report::event::{Event, Outcome};
-use crate::engine::schedule::queue::{Limits, PairWork, Queue};
+use crate::engine::schedule::pool::Pool;
+use crate::engine::schedule::queue::{Limits, PairWork};
+use crate::engine::schedule::task::Task;
+use crate::error::Kind;
+use crate::unit::{TemplateName, TenantName, Window};
 use crate::warehouse;
-use futures::StreamExt;
-use std::sync::{Arc, Mutex};
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use futures_util::StreamExt;
+use std::sync::Arc;
 
-impl Run<'_> {
-    /// Works all that is to be done off.
-    pub async fn work(&mut self, keeper: &mut Keeper, pairs: Vec<ReadyPair>) {
-        let (mut units, mut skipped) = (0, 0);
-        let mut works = Vec::with_capacity(pairs.len());
-        for pair in &pairs {
-            let staged = pair.staged.keys().filter(|day| !pair.land.contains(day));
-            units += pair.load.len() + pair.refresh.len() + pair.land.len() + staged.count();
-            skipped += pair.skipped.len();
-            works.push(pair.work().await);
+/// Does all that is to be done. Gives the seconds of work of each pair, summed over workers.
+pub async fn work(
+    context: &Arc<RunContext>,
+    outcomes: &Arc<Outcomes>,
+    locks: &mut LockHolder,
+    pairs: Vec<PreparedPair>,
+) -> Vec<(TenantName, TemplateName, f64)> {
+    let mut works = Vec::with_capacity(pairs.len());
+    for pair in &pairs {
+        works.push(pair.work().await);
+    }
+    let run = Arc::new(RunState {
+        context: Arc::clone(context),
+        pool: Arc::new(Pool::new(limits(context, locks), works)),
+        pairs,
+        outcomes: Arc::clone(outcomes),
+    });
+    report_plan(&run);
+    empty_queue(&run, locks).await;
+    find_duplicates(&run).await;
+    if let Some(works) = waiting(&run).await {
+        run.pool.refill(works);
+        empty_queue(&run, locks).await;
+    }
+    outcomes.one_report_per_unit();
+    analyze(&run).await;
+    let seconds = std::mem::take(&mut outcomes.lock().seconds);
+    let of_pair = |(index, seconds): (usize, f64)| {
+        let pair = &run.pairs[index].pair;
+        (
+            pair.tenant.name.clone(),
+            pair.template.name.clone(),
+            seconds,
+        )
+    };
+    seconds.into_iter().map(of_pair).collect()
+}
+
+fn limits(context: &RunContext, locks: &LockHolder) -> Limits {
+    let load = &context.settings.load;
+    let per_server = match &context.request {
+        // Files are no server that others need; decoding local ones takes as long as the warehouse.
+        Request::Restore(restoring) if restoring.is_local() => {
+            locks.session().side_by_side(load.jobs)
         }
-        self.observer.event(&Event::Planned { units, skipped });
-        let limits = self.limits(keeper);
-        let shared = Arc::new(Shared {
-            settings: self.settings.clone(),
-            warehouse: self.access.clone(),
-            run: keeper.run(),
-            reload: self.ask.reload(),
-            fresh: matches!(self.ask, Ask::Backfill { .. } | Ask::Restore(_)),
-            landing: self.landing.clone(),
-            rewrite: self.ask.rewrite(),
-            pairs,
-            observer: Arc::clone(&self.observer),
-            stop: CancellationToken::new(),
-            stopped: Mutex::new(String::new()),
-            queue: Mutex::new(Queue::new(limits, works)),
-            changed: Notify::new(),
-            outcomes: Mutex::new(std::mem::take(&mut self.outcomes)),
+        Request::Restore(_) => load.jobs,
+        _ => load.per_server,
+    };
+    Limits {
+        jobs: load.jobs,
+        per_server,
+        window_bytes: load.window_bytes,
+        lands: context.landing.is_some(),
+        max_failures: load.max_failures,
+        max_failures_per_tenant: load.max_failures_per_tenant,
+    }
+}
+
+/// Reports the work, and the days that need no worker.
+fn report_plan(run: &RunState) {
+    let days = || run.pairs.iter().map(|pair| &pair.days);
+    run.outcomes.event(&Event::Planned {
+        units: days().map(super::pair::PairDays::units).sum(),
+        skipped: days().map(|days| days.skipped.len()).sum(),
+    });
+    for PreparedPair {
+        pair, source, days, ..
+    } in &run.pairs
+    {
+        let skipped = days.skipped.iter().copied();
+        run.outcomes.report_days(pair, skipped, Outcome::Skipped, 0);
+        run.outcomes.event(&Event::Through {
+            units: days.waiting_for_build(),
         });
-        for (index, pair) in shared.pairs.iter().enumerate() {
-            shared.report_days(index, pair.skipped.iter().copied(), Outcome::Skipped, 0);
-            let through = pair.staged.keys().filter(|day| !pair.land.contains(day));
-            shared.observer.event(&Event::Through {
-                units: through.count(),
-            });
-            shared.report_lacking(index);
-        }
-        work_off(&shared, keeper, &self.cancel).await;
-        self.look_for_doubled_rows(&shared).await;
-        if let Some(works) = waiting(&shared).await {
-            *shared.queue() = Queue::new(limits, works);
-            work_off(&shared, keeper, &self.cancel).await;
-        }
-        self.outcomes = shared.take_outcomes();
-        self.outcomes.one_report_a_unit();
-        self.analyze().await;
-        self.seconds = self
-            .outcomes
-            .seconds
-            .iter()
-            .map(|(index, seconds)| {
-                let pair = &shared.pairs[*index];
-                (
-                    pair.tenant.name.clone(),
-                    pair.template.name.clone(),
-                    *seconds,
-                )
-            })
-            .collect();
-    }
-
-    fn limits(&self, keeper: &Keeper) -> Limits {
-        let load = &self.settings.load;
-        Limits {
-            jobs: load.jobs,
-            per_server: match &self.ask {
-                // Files are no server that others need.
-                Ask::Restore(restoring) => match restoring.is_local() {
-                    true => keeper.session().side_by_side(load.jobs),
-                    false => load.jobs,
-                },
-                _ => load.per_server,
-            },
-            window_bytes: load.window_bytes,
-            lands: self.landing.is_some(),
-            max_failures: load.max_failures,
-            max_failures_per_tenant: load.max_failures_per_tenant,
-        }
-    }
-
-    /// Brings the statistics of changed tables up, several at once.
-    async fn analyze(&self) {
-        let tables = &self.outcomes.changed_tables;
-        let owner = &self.settings.warehouse.owner_role;
-        let done = futures::stream::iter(tables)
-            .map(|table| warehouse::analyze(self.access, owner, table))
-            .buffer_unordered(self.settings.load.jobs.max(1));
-        let errors = done
-            .filter_map(async |result| result.err())
-            .collect::<Vec<_>>();
-        tokio::select! {
-            errors = errors => for error in errors {
-                // The rows are in; only the planner knows less.
-                self.observer.event(&Event::Warning(format!("not analyzed: {error}")));
-            },
-            () = self.cancel.cancelled() => {}
+        if let Source::Files(files) = source
+            && !days.lacking.is_empty()
+        {
+            let lacking = || days.lacking.iter().copied();
+            run.outcomes
+                .report_days(pair, lacking(), Outcome::Failed, 0);
+            let windows = Window::runs(lacking());
+            run.outcomes
+                .add_failure(pair, windows, files.lacking(), false);
         }
     }
 }
 
-/// Days that waited until the others were through, if there are any and the run goes on.
-async fn waiting(shared: &Shared) -> Option<Vec<PairWork>> {
-    if shared.stop.is_cancelled() {
+/// The work of days that waited until the others were through, if there are any and the run goes on.
+async fn waiting(run: &RunState) -> Option<Vec<PairWork<Task>>> {
+    if run.pool.stopped().is_cancelled() {
         return None;
     }
-    let mut works = Vec::with_capacity(shared.pairs.len());
-    for (index, pair) in shared.pairs.iter().enumerate() {
-        if shared.queue().is_down(index) {
-            lock(&pair.waiting).clear();
+    let mut works = Vec::with_capacity(run.pairs.len());
+    for (index, pair) in run.pairs.iter().enumerate() {
+        if run.pool.queue().is_down(index) {
+            pair.state.forget_waiting();
         }
         works.push(pair.waiting_work().await);
     }
-    if works.iter().all(|work| work.runs.is_empty()) {
-        return None;
-    }
-    Some(works)
+    let any = works.iter().any(|work| !work.runs.is_empty());
+    any.then_some(works)
 }
 
-/// Lets workers work until the queue is empty.
-async fn work_off(shared: &Arc<Shared>, keeper: &mut Keeper, cancel: &CancellationToken) {
-    let mut workers = JoinSet::new();
-    for slot in 0..shared.settings.load.jobs.max(1) {
-        let shared = Arc::clone(shared);
-        workers.spawn_blocking(move || Worker::run(shared, slot));
-    }
-    oversee(shared, keeper, cancel, &mut workers).await;
-}
-
-/// Waits for the workers; ends them when the run is interrupted, the locks are lost, or one of them dies.
-async fn oversee(
-    shared: &Shared,
-    keeper: &mut Keeper,
-    cancel: &CancellationToken,
-    workers: &mut JoinSet<std::io::Result<()>>,
-) {
-    let mut told = false;
+/// Lets workers work until the queue is empty; ends them when the run is interrupted, the locks are lost, or one dies.
+async fn empty_queue(run: &Arc<RunState>, locks: &mut LockHolder) {
+    let mut workers = run.pool.start(|slot| Worker::new(run, slot));
+    let cancel = &run.context.cancel;
+    let mut stopped = false;
     loop {
         let why = tokio::select! {
-            joined = workers.join_next() => match joined {
+            death = workers.death() => match death {
                 None => return,
-                Some(Ok(Ok(()))) => continue,
-                // Its window would stay at work for ever, and the others wait for it.
-                Some(Ok(Err(error))) => format!("a worker could not start: {error}"),
-                Some(Err(died)) => format!("a worker died: {died}"),
+                Some(why) => why,
             },
-            () = cancel.cancelled(), if !told => match keeper.cancelled_by() {
+            () = cancel.cancelled(), if !stopped => match locks.cancelled_by() {
                 Some(who) => format!("the run was cancelled by {who}"),
                 None => "the run was interrupted".to_owned(),
             },
-            error = keeper.keep(), if !told => format!("the pairs' locks were lost: {error}"),
+            error = locks.keep(), if !stopped => format!("the pairs' locks were lost: {error}"),
         };
-        told = true;
-        shared.stop(&why);
+        stopped = true;
+        let dropped = run.pool.stop(&why);
+        run.outcomes
+            .not_tried(&run.pairs, dropped, &why, Kind::Interrupted);
+    }
+}
+
+/// Updates the statistics of changed tables, several at once.
+async fn analyze(run: &RunState) {
+    let settings = &run.context.settings;
+    let tables = std::mem::take(&mut run.outcomes.lock().changed_tables);
+    let owner = &settings.warehouse.owner_role;
+    let done = futures_util::stream::iter(&tables)
+        .map(|table| warehouse::analyze(&run.context.warehouse, owner, table))
+        .buffer_unordered(settings.load.jobs.max(1));
+    let errors = done
+        .filter_map(async |result| result.err())
+        .collect::<Vec<_>>();
+    tokio::select! {
+        errors = errors => for error in errors {
+            // The rows are in; only the planner knows less.
+            run.outcomes.event(&Event::Warning(format!("failed to analyze: {error}")));
+        },
+        () = run.context.cancel.cancelled() => {}
     }
 }

@@ -1,7 +1,7 @@
 //! Which window comes next: fair between pairs, limited per source server, stopped where the circuit is open.
 
-use super::task::Errand;
-use super::window_size::Pace;
+use super::task::QueueTask;
+use super::window_size::WindowSize;
 use crate::unit::{Day, Window};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -9,20 +9,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 pub type PairIndex = usize;
 
 /// A piece of work for a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Job {
-    Window {
-        pair: PairIndex,
-        window: Window,
-        errand: Errand,
-    },
-    /// Every window of a staged year is through: build and reveal it.
-    Year { pair: PairIndex, year: i32 },
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job<T> {
+    pub pair: PairIndex,
+    pub window: Window,
+    pub task: T,
+    /// The queue did not hand it out: a worker does it before the job that needs it.
+    pub nested: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
-    Job(Job),
+pub enum Next<T> {
+    Job(Job<T>),
     /// Others are at work, and may leave something to do.
     Wait,
     Finished,
@@ -44,50 +42,97 @@ pub struct Limits {
     pub max_failures_per_tenant: usize,
 }
 
-/// A pair's part of the work.
+/// What the failure of a window means for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureScope {
+    /// Nothing: the cause is in the window alone.
+    Window,
+    /// It is one failure more, of its tenant and of all.
+    Counted,
+    /// Its tenant cannot be reached.
+    Tenant,
+    /// Nothing can be done for anybody.
+    All,
+}
+
+/// A pair's share of the work, as it is planned.
 #[derive(Debug)]
-pub struct PairWork {
+pub struct PairWork<T> {
     pub tenant: String,
     /// `host:port` of the source.
     pub server: String,
-    /// Consecutive days of one errand, in order.
-    pub runs: VecDeque<(Errand, Window)>,
-    /// Staged years that are touched, each to be built when nothing of it is left.
-    pub years: BTreeSet<i32>,
-    pub pace: Pace,
-    /// The template asks for `{day}`: a window is a day.
+    /// Consecutive days of one task, in order.
+    pub runs: VecDeque<(T, Window)>,
+    /// For each staged year that is touched the task that follows when nothing of it is left.
+    pub builds: BTreeMap<i32, T>,
+    /// Bytes per day of the latest days, when there are any.
+    pub bytes_per_day: Option<u64>,
+    /// The template has a `{day}` placeholder: a window is a day.
     pub one_day_windows: bool,
-    pub running: BTreeMap<Window, Errand>,
-    /// Of these, the windows whose source has given all.
-    pub pulled: BTreeSet<Window>,
     /// Staged years that are to take the place of a table: all of their days, or none.
     pub replaced_years: BTreeSet<i32>,
-    /// Years of which something was not tried: they stay staged, for the next run to go on.
-    pub postponed: BTreeSet<i32>,
+}
+
+/// What is left of a pair's work, and what is running.
+#[derive(Debug)]
+struct PairState<T> {
+    work: PairWork<T>,
+    size: WindowSize,
+    running: BTreeMap<Window, T>,
+    /// Of these, the windows whose source has given everything.
+    released: BTreeSet<Window>,
+    /// Years of which something was not tried: they stay staged, for the next run to continue.
+    postponed: BTreeSet<i32>,
+}
+
+impl<T: QueueTask> PairState<T> {
+    fn new(work: PairWork<T>) -> PairState<T> {
+        PairState {
+            size: WindowSize::new(work.bytes_per_day),
+            work,
+            running: BTreeMap::new(),
+            released: BTreeSet::new(),
+            postponed: BTreeSet::new(),
+        }
+    }
+
+    /// The build of a year of which nothing is left, unless something of it was postponed.
+    fn next_build(&mut self) -> Option<(i32, T)> {
+        loop {
+            let waiting = self.work.runs.iter().map(|(task, _)| task);
+            let open: BTreeSet<i32> = waiting
+                .chain(self.running.values())
+                .filter_map(QueueTask::staged_year)
+                .collect();
+            let year = *self.work.builds.keys().find(|year| !open.contains(year))?;
+            let task = self.work.builds.remove(&year)?;
+            if !self.postponed.contains(&year) {
+                return Some((year, task));
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
-pub struct Queue {
+pub struct Queue<T> {
     limits: Limits,
-    pairs: Vec<PairWork>,
+    pairs: Vec<PairState<T>>,
     /// Where the search for work begins, for fairness.
     cursor: usize,
     servers: HashMap<String, usize>,
-    years_running: usize,
     failures: usize,
     failures_of: HashMap<String, usize>,
     down: BTreeSet<String>,
     all_down: bool,
 }
 
-impl Queue {
-    pub fn new(limits: Limits, pairs: Vec<PairWork>) -> Queue {
+impl<T: QueueTask> Queue<T> {
+    pub fn new(limits: Limits, pairs: Vec<PairWork<T>>) -> Queue<T> {
         Queue {
             limits,
-            pairs,
+            pairs: pairs.into_iter().map(PairState::new).collect(),
             cursor: 0,
             servers: HashMap::new(),
-            years_running: 0,
             failures: 0,
             failures_of: HashMap::new(),
             down: BTreeSet::new(),
@@ -95,9 +140,8 @@ impl Queue {
         }
     }
 
-    pub fn next(&mut self) -> Next {
-        if let Some(job) = self.next_year() {
-            self.years_running += 1;
+    pub fn next(&mut self) -> Next<T> {
+        if let Some(job) = self.next_build() {
             return Next::Job(job);
         }
         let n = self.pairs.len();
@@ -108,47 +152,38 @@ impl Queue {
                 return Next::Job(job);
             }
         }
-        let at_work = self.years_running > 0 || self.pairs.iter().any(|p| !p.running.is_empty());
+        let at_work = self.pairs.iter().any(|pair| !pair.running.is_empty());
         if at_work { Next::Wait } else { Next::Finished }
     }
 
-    fn next_year(&mut self) -> Option<Job> {
-        for (pair, work) in self.pairs.iter_mut().enumerate() {
-            let open: BTreeSet<i32> = work
-                .runs
-                .iter()
-                .map(|(errand, _)| errand)
-                .chain(work.running.values())
-                .filter_map(|errand| errand.staged_year())
-                .collect();
-            let ready = work.years.difference(&open).next().copied();
-            if let Some(year) = ready {
-                work.years.remove(&year);
-                if !work.postponed.contains(&year) {
-                    return Some(Job::Year { pair, year });
-                }
+    fn next_build(&mut self) -> Option<Job<T>> {
+        for (pair, state) in self.pairs.iter_mut().enumerate() {
+            if let Some((year, task)) = state.next_build() {
+                let window = Window::new(Day::first_of_year(year), Day::first_of_year(year + 1));
+                return Some(hand_out(state, pair, window, task));
             }
         }
         None
     }
 
-    fn next_window(&mut self, pair: PairIndex) -> Option<Job> {
+    fn next_window(&mut self, pair: PairIndex) -> Option<Job<T>> {
         let limits = self.limits;
-        let work = &mut self.pairs[pair];
+        let state = &mut self.pairs[pair];
         let lanes = limits.jobs.min(limits.per_server).max(1);
-        let at_server = self.servers.entry(work.server.clone()).or_default();
-        let (errand, _) = work.runs.front()?;
-        if errand.reads_source() && *at_server >= limits.per_server.max(1) {
+        let at_server = self.servers.entry(state.work.server.clone()).or_default();
+        let (task, _) = state.work.runs.front()?;
+        if task.reads_source() && *at_server >= limits.per_server.max(1) {
             return None;
         }
-        let left: usize = work.runs.iter().map(|(_, w)| w.len()).sum();
-        let (errand, run) = work.runs.pop_front()?;
-        let days = if work.one_day_windows && errand.reads_source() {
+        let left: usize = state.work.runs.iter().map(|(_, w)| w.len()).sum();
+        let (task, run) = state.work.runs.pop_front()?;
+        let days = if state.work.one_day_windows && task.reads_source() {
             1
         } else {
             // Towards the end windows get shorter, so that no lane waits long for another.
-            work.pace
-                .days(limits.window_bytes, errand.streams() && !limits.lands)
+            state
+                .size
+                .days(limits.window_bytes, task.streams() && !limits.lands)
                 .min(left.div_ceil(2 * lanes))
                 .max(1)
         };
@@ -156,173 +191,178 @@ impl Queue {
             .from
             .plus(i32::try_from(days).unwrap_or(i32::MAX))
             .min(run.to);
-        let window = Window::new(run.from, cut);
         if cut < run.to {
-            work.runs.push_front((errand, Window::new(cut, run.to)));
+            let rest = (task.clone(), Window::new(cut, run.to));
+            state.work.runs.push_front(rest);
         }
-        work.running.insert(window, errand);
-        if errand.reads_source() {
+        if task.reads_source() {
             *at_server += 1;
         }
-        Some(Job::Window {
-            pair,
-            window,
-            errand,
-        })
+        Some(hand_out(state, pair, Window::new(run.from, cut), task))
     }
 
-    /// `None` for a window that the queue did not hand out: a worker may look after a day that its own window needs.
-    fn leave(&mut self, pair: PairIndex, window: Window) -> Option<Errand> {
-        let work = &mut self.pairs[pair];
-        let errand = work.running.remove(&window)?;
-        let at_source = !work.pulled.remove(&window) && errand.reads_source();
-        if at_source {
-            self.leave_server(pair);
+    /// `None` for a job that the queue did not hand out.
+    fn leave(&mut self, job: &Job<T>) -> Option<T> {
+        if job.nested {
+            return None;
         }
-        Some(errand)
+        let state = &mut self.pairs[job.pair];
+        let task = state.running.remove(&job.window)?;
+        let at_source = !state.released.remove(&job.window) && task.reads_source();
+        if at_source {
+            self.leave_server(job.pair);
+        }
+        Some(task)
     }
 
     fn leave_server(&mut self, pair: PairIndex) {
-        if let Some(n) = self.servers.get_mut(&self.pairs[pair].server) {
+        if let Some(n) = self.servers.get_mut(&self.pairs[pair].work.server) {
             *n = n.saturating_sub(1);
         }
     }
 
-    /// The source has given all of a window: another may be asked of its server.
-    pub fn pulled(&mut self, pair: PairIndex, window: Window) {
-        let work = &mut self.pairs[pair];
-        let reads = work.running.get(&window).is_some_and(|e| e.reads_source());
-        if reads && work.pulled.insert(window) {
+    /// The source has given all of a window: its server may be asked for another.
+    pub fn release_source(&mut self, pair: PairIndex, window: Window) {
+        let state = &mut self.pairs[pair];
+        let reads = state.running.get(&window).is_some_and(T::reads_source);
+        if reads && state.released.insert(window) {
             self.leave_server(pair);
         }
     }
 
-    /// A window is asked for again. When its server has work for as many as it may meanwhile, it is one more.
-    pub fn pulls_again(&mut self, pair: PairIndex, window: Window) {
-        let work = &mut self.pairs[pair];
-        if work.pulled.remove(&window) {
-            *self.servers.entry(work.server.clone()).or_default() += 1;
+    /// A window is fetched again. If its server has work for as many as it may meanwhile, it is one more.
+    pub fn retake_source(&mut self, pair: PairIndex, window: Window) {
+        let state = &mut self.pairs[pair];
+        if state.released.remove(&window) {
+            *self.servers.entry(state.work.server.clone()).or_default() += 1;
         }
     }
 
-    /// Whether other windows of the pair are at work, or still to come.
+    /// Whether other windows of the pair are running, or still to come.
     pub fn has_others(&self, pair: PairIndex, window: Window) -> bool {
-        let work = &self.pairs[pair];
-        !work.runs.is_empty() || work.running.keys().any(|other| *other != window)
+        let state = &self.pairs[pair];
+        let running = state.running.iter();
+        let mut others = running.filter(|(other, task)| **other != window && task.is_window());
+        !state.work.runs.is_empty() || others.next().is_some()
     }
 
     /// Whether the circuit is open for a pair.
     pub fn is_down(&self, pair: PairIndex) -> bool {
-        self.all_down || self.down.contains(&self.pairs[pair].tenant)
+        self.all_down || self.down.contains(&self.pairs[pair].work.tenant)
     }
 
-    /// The window is loaded: `bytes` of tuples passed.
-    pub fn loaded(&mut self, pair: PairIndex, window: Window, bytes: u64) {
-        self.leave(pair, window);
-        let work = &mut self.pairs[pair];
-        work.pace.saw(bytes, window.len());
+    /// The job is done: `bytes` of tuples passed.
+    pub fn done(&mut self, job: &Job<T>, bytes: u64) {
+        self.leave(job);
+        if !job.task.is_window() {
+            return;
+        }
+        let state = &mut self.pairs[job.pair];
+        state.size.record(bytes, job.window.len());
         self.failures = 0;
-        self.failures_of.remove(&work.tenant);
+        self.failures_of.remove(&state.work.tenant);
     }
 
     /// The window goes back in `pieces`, which come next.
-    pub fn put_back(&mut self, pair: PairIndex, window: Window, pieces: &[Window]) {
-        let Some(errand) = self.leave(pair, window) else {
+    pub fn put_back(&mut self, job: &Job<T>, pieces: &[Window]) {
+        let Some(task) = self.leave(job) else {
             return;
         };
-        let work = &mut self.pairs[pair];
+        let runs = &mut self.pairs[job.pair].work.runs;
         for piece in pieces.iter().rev() {
-            work.runs.push_front((errand, *piece));
+            runs.push_front((task.clone(), *piece));
         }
     }
 
-    /// The window goes back with another errand, and comes next.
-    pub fn put_back_as(&mut self, pair: PairIndex, window: Window, errand: Errand) {
-        self.leave(pair, window);
-        self.pairs[pair].runs.push_front((errand, window));
+    /// The window goes back with another task, and comes next.
+    pub fn put_back_as(&mut self, job: &Job<T>, task: T) {
+        self.leave(job);
+        self.add(job.pair, vec![(task, job.window)]);
     }
 
     /// Further work, which comes next.
-    pub fn add(&mut self, pair: PairIndex, errand: Errand, windows: &[Window]) {
-        for window in windows.iter().rev() {
-            self.pairs[pair].runs.push_front((errand, *window));
+    pub fn add(&mut self, pair: PairIndex, more: Vec<(T, Window)>) {
+        for piece in more.into_iter().rev() {
+            self.pairs[pair].work.runs.push_front(piece);
         }
     }
 
     /// Like [`Queue::put_back`], and windows of this pair get shorter from now on.
-    pub fn cut(&mut self, pair: PairIndex, window: Window) {
-        self.pairs[pair].pace.slow_down(window.len());
-        self.put_back(pair, window, &[window]);
+    pub fn shorten(&mut self, job: &Job<T>) {
+        self.pairs[job.pair].size.shorten(job.window.len());
+        self.put_back(job, &[job.window]);
     }
 
-    /// The window failed for good. Gives what will not be tried because of it: (pair, window).
-    pub fn failed(
-        &mut self,
-        pair: PairIndex,
-        window: Window,
-        tenant_down: bool,
-    ) -> Vec<(PairIndex, Window)> {
-        self.failed_alone(pair, window);
-        let tenant = self.pairs[pair].tenant.clone();
+    /// The job failed for good. Gives what will not be tried because of it.
+    pub fn failed(&mut self, job: &Job<T>, scope: FailureScope) -> Vec<(PairIndex, Window)> {
+        let year = self.leave(job).and_then(|task| task.staged_year());
+        let state = &mut self.pairs[job.pair];
+        if let Some(year) = year.filter(|year| state.work.replaced_years.contains(year)) {
+            // Readers see the day in the old table: it must not be lost.
+            state.postponed.insert(year);
+        }
+        let tenant = state.work.tenant.clone();
+        if scope == FailureScope::Window {
+            return Vec::new();
+        }
         self.failures += 1;
         let of_tenant = self.failures_of.entry(tenant.clone()).or_default();
         *of_tenant += 1;
-        if self.failures >= self.limits.max_failures.max(1) {
+        let tenant_is_down = *of_tenant >= self.limits.max_failures_per_tenant.max(1);
+        if scope == FailureScope::All || self.failures >= self.limits.max_failures.max(1) {
             return self.open_for_all();
         }
-        if tenant_down || *of_tenant >= self.limits.max_failures_per_tenant.max(1) {
+        if scope == FailureScope::Tenant || tenant_is_down {
             self.down.insert(tenant.clone());
-            return self.drain(|work| work.tenant == tenant);
+            return self.drop_runs(|work| work.tenant == tenant);
         }
         Vec::new()
     }
 
-    /// The window failed for good, for a reason that says nothing about others.
-    pub fn failed_alone(&mut self, pair: PairIndex, window: Window) {
-        let year = self.leave(pair, window).and_then(Errand::staged_year);
-        let work = &mut self.pairs[pair];
-        if let Some(year) = year.filter(|year| work.replaced_years.contains(year)) {
-            // Readers see the day in the old table: it must not be lost.
-            work.postponed.insert(year);
-        }
-    }
-
-    /// Ends it for everybody: the warehouse is gone, or the user asked. Gives what will not be tried.
+    /// Ends it for everybody: the warehouse cannot be reached, or the user interrupted. Gives what will not be tried.
     pub fn open_for_all(&mut self) -> Vec<(PairIndex, Window)> {
         self.all_down = true;
-        self.drain(|_| true)
+        let dropped = self.drop_runs(|_| true);
+        for state in &mut self.pairs {
+            state.work.builds.clear();
+        }
+        dropped
     }
 
-    /// The running window ends without having been tried to its end.
-    pub fn abandoned(&mut self, pair: PairIndex, window: Window) {
-        if let Some(year) = self.leave(pair, window).and_then(Errand::staged_year) {
-            self.pairs[pair].postponed.insert(year);
+    /// The running job ends without having been tried to its end.
+    pub fn abandoned(&mut self, job: &Job<T>) {
+        if let Some(year) = self.leave(job).and_then(|task| task.staged_year()) {
+            self.pairs[job.pair].postponed.insert(year);
         }
     }
 
-    pub fn year_done(&mut self) {
-        self.years_running = self.years_running.saturating_sub(1);
-    }
-
-    fn drain(&mut self, of: impl Fn(&PairWork) -> bool) -> Vec<(PairIndex, Window)> {
+    fn drop_runs(&mut self, of: impl Fn(&PairWork<T>) -> bool) -> Vec<(PairIndex, Window)> {
         let mut dropped = Vec::new();
-        for (pair, work) in self.pairs.iter_mut().enumerate() {
-            if !of(work) {
+        for (pair, state) in self.pairs.iter_mut().enumerate() {
+            if !of(&state.work) {
                 continue;
             }
-            for (errand, window) in work.runs.drain(..) {
-                if let Some(year) = errand.staged_year() {
-                    work.postponed.insert(year);
-                }
+            for (task, window) in state.work.runs.drain(..) {
+                state.postponed.extend(task.staged_year());
                 dropped.push((pair, window));
             }
         }
-        if self.all_down {
-            for work in &mut self.pairs {
-                work.years.clear();
-            }
-        }
         dropped
+    }
+}
+
+fn hand_out<T: QueueTask>(
+    state: &mut PairState<T>,
+    pair: PairIndex,
+    window: Window,
+    task: T,
+) -> Job<T> {
+    state.running.insert(window, task.clone());
+    Job {
+        pair,
+        window,
+        task,
+        nested: false,
     }
 }
 
@@ -345,7 +385,7 @@ pub fn runs_of<K: PartialEq>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::schedule::task::Work;
+    use crate::engine::schedule::task::Task;
     use crate::warehouse::Destination;
 
     const LIMITS: Limits = Limits {
@@ -361,24 +401,27 @@ mod tests {
         Window::new(Day::from_pg_days(from), Day::from_pg_days(to))
     }
 
-    fn work(tenant: &str, server: &str, runs: &[(Destination, Window)]) -> PairWork {
+    fn work(tenant: &str, server: &str, runs: &[(Destination, Window)]) -> PairWork<Task> {
         PairWork {
             tenant: tenant.into(),
             server: server.into(),
-            runs: runs.iter().map(|(d, w)| (Work::Load.on(*d), *w)).collect(),
-            years: runs
+            runs: runs
+                .iter()
+                .map(|(destination, window)| {
+                    let destination = *destination;
+                    (Task::Load { destination }, *window)
+                })
+                .collect(),
+            builds: runs
                 .iter()
                 .filter_map(|(d, _)| match d {
-                    Destination::Staging(year) => Some(*year),
+                    Destination::Staging(year) => Some((*year, Task::BuildYear { year: *year })),
                     _ => None,
                 })
                 .collect(),
-            pace: Pace::new(None),
+            bytes_per_day: None,
             one_day_windows: true,
-            running: BTreeMap::new(),
-            pulled: BTreeSet::new(),
             replaced_years: BTreeSet::new(),
-            postponed: BTreeSet::new(),
         }
     }
 
@@ -386,26 +429,30 @@ mod tests {
     fn a_server_that_has_given_a_window_is_asked_for_the_next() {
         let first = work("a", "s", &[(Destination::DayTable, window(0, 10))]);
         let mut queue = Queue::new(LIMITS, vec![first]);
-        let (_, given) = take_window(&mut queue).unwrap();
+        let given = take_window(&mut queue).unwrap();
         take_window(&mut queue).unwrap();
         assert_eq!(queue.next(), Next::Wait);
-        queue.pulled(0, given);
-        queue.pulled(0, given);
-        let (_, third) = take_window(&mut queue).unwrap();
+        queue.release_source(0, given.window);
+        queue.release_source(0, given.window);
+        let third = take_window(&mut queue).unwrap();
         assert_eq!(queue.next(), Next::Wait);
         // Asked for again, it counts again, and leaves once.
-        queue.pulls_again(0, given);
-        queue.loaded(0, given, 1);
+        queue.retake_source(0, given.window);
+        queue.done(&given, 1);
         assert_eq!(queue.next(), Next::Wait);
-        queue.loaded(0, third, 1);
+        queue.done(&third, 1);
         assert!(take_window(&mut queue).is_some());
     }
 
-    fn take_window(queue: &mut Queue) -> Option<(PairIndex, Window)> {
+    fn take_window(queue: &mut Queue<Task>) -> Option<Job<Task>> {
         match queue.next() {
-            Next::Job(Job::Window { pair, window, .. }) => Some((pair, window)),
+            Next::Job(job) if job.task.is_window() => Some(job),
             _ => None,
         }
+    }
+
+    fn taken(job: &Job<Task>) -> (PairIndex, Window) {
+        (job.pair, job.window)
     }
 
     #[test]
@@ -419,33 +466,30 @@ mod tests {
                 work("c", "s2", &run),
             ],
         );
-        let pairs: Vec<_> = std::iter::from_fn(|| take_window(&mut queue))
-            .map(|(p, _)| p)
-            .collect();
+        let jobs: Vec<_> = std::iter::from_fn(|| take_window(&mut queue)).collect();
+        let pairs: Vec<_> = jobs.iter().map(|job| job.pair).collect();
         assert_eq!(pairs, [0, 1, 2, 2]);
         assert_eq!(queue.next(), Next::Wait);
-        queue.loaded(0, window(0, 1), 10);
-        assert_eq!(take_window(&mut queue), Some((0, window(1, 2))));
+        queue.done(&jobs[0], 10);
+        let next = take_window(&mut queue).unwrap();
+        assert_eq!(taken(&next), (0, window(1, 2)));
     }
 
     #[test]
     fn a_year_is_built_when_its_last_window_is_through() {
         let run = [(Destination::Staging(2023), window(0, 2))];
         let mut queue = Queue::new(LIMITS, vec![work("a", "s1", &run)]);
-        let (_, first) = take_window(&mut queue).unwrap();
-        let (_, second) = take_window(&mut queue).unwrap();
-        queue.loaded(0, first, 1);
+        let first = take_window(&mut queue).unwrap();
+        let second = take_window(&mut queue).unwrap();
+        queue.done(&first, 1);
         assert_eq!(queue.next(), Next::Wait);
-        queue.failed(0, second, false);
-        assert_eq!(
-            queue.next(),
-            Next::Job(Job::Year {
-                pair: 0,
-                year: 2023
-            })
-        );
+        queue.failed(&second, FailureScope::Counted);
+        let Next::Job(build) = queue.next() else {
+            panic!("the year is to be built");
+        };
+        assert_eq!(build.task, Task::BuildYear { year: 2023 });
         assert_eq!(queue.next(), Next::Wait);
-        queue.year_done();
+        queue.done(&build, 0);
         assert_eq!(queue.next(), Next::Finished);
     }
 
@@ -453,22 +497,29 @@ mod tests {
     fn failures_in_a_row_open_the_circuit_and_leave_the_year_staged() {
         let run = [(Destination::Staging(2023), window(0, 9))];
         let mut queue = Queue::new(LIMITS, vec![work("a", "s1", &run), work("b", "s2", &run)]);
-        let (_, first) = take_window(&mut queue).unwrap();
-        assert!(queue.failed(0, first, false).is_empty());
+        let first = take_window(&mut queue).unwrap();
+        assert!(queue.failed(&first, FailureScope::Counted).is_empty());
         queue.cursor = 0;
-        let (_, second) = take_window(&mut queue).unwrap();
-        assert_eq!(queue.failed(0, second, false), [(0, window(2, 9))]);
+        let second = take_window(&mut queue).unwrap();
+        let dropped = queue.failed(&second, FailureScope::Counted);
+        assert_eq!(dropped, [(0, window(2, 9))]);
         assert_eq!(queue.down, BTreeSet::from(["a".to_owned()]));
-        while let Some((pair, window)) = take_window(&mut queue) {
-            assert_eq!(pair, 1);
-            queue.loaded(pair, window, 1);
-        }
+        let build = loop {
+            let Next::Job(job) = queue.next() else {
+                panic!("the other tenant's year is to be built");
+            };
+            assert_eq!(job.pair, 1);
+            if !job.task.is_window() {
+                break job;
+            }
+            queue.done(&job, 1);
+        };
         assert_eq!(
             queue.next(),
             Next::Wait,
             "the other tenant's year is being built"
         );
-        queue.year_done();
+        queue.done(&build, 0);
         assert_eq!(queue.next(), Next::Finished);
     }
 
@@ -478,12 +529,13 @@ mod tests {
             LIMITS,
             vec![work("a", "s1", &[(Destination::DayTable, window(0, 8))])],
         );
-        queue.pairs[0].one_day_windows = false;
-        queue.pairs[0].pace = Pace::new(Some(1));
-        let (_, first) = take_window(&mut queue).unwrap();
-        assert_eq!(first, window(0, 2));
-        queue.put_back(0, first, &[window(0, 1), window(1, 2)]);
-        assert_eq!(take_window(&mut queue), Some((0, window(0, 1))));
+        queue.pairs[0].work.one_day_windows = false;
+        queue.pairs[0].size = WindowSize::new(Some(1));
+        let first = take_window(&mut queue).unwrap();
+        assert_eq!(first.window, window(0, 2));
+        queue.put_back(&first, &[window(0, 1), window(1, 2)]);
+        let next = take_window(&mut queue).unwrap();
+        assert_eq!(taken(&next), (0, window(0, 1)));
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! The sessions of a worker: with the warehouse, and with the source of the tenant that it works for.
+//! A worker's sessions: one with the warehouse, one with the source of the tenant that it works for.
 
-use crate::engine::report::window_outcome::{Fault, source, target};
-use crate::error::{Error, Kind};
+use crate::error::{At, Error, Kind, Result, Side};
 use crate::pg::{self, Access, Purpose, Session};
 use crate::unit::TenantName;
 use crate::warehouse::open_session;
@@ -10,7 +9,7 @@ use std::time::Duration;
 /// How long the servers get to answer the request to cancel what they still compute.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// Opened when they are asked for, kept from window to window.
+/// Opened when they are needed, kept from window to window.
 #[derive(Default)]
 pub struct Sessions {
     /// Commits of the warehouse wait for the disk: what is published after them must not outlive them.
@@ -29,12 +28,12 @@ impl Sessions {
 
     /// # Errors
     /// The warehouse cannot be reached.
-    pub async fn warehouse(&mut self, access: &Access, owner: &str) -> Result<&Session, Fault> {
+    pub async fn warehouse(&mut self, access: &Access, owner: &str) -> Result<&Session> {
         if self.warehouse.as_ref().is_none_or(Session::is_closed) {
-            let session = open_session(access, owner).await.map_err(target)?;
+            let session = open_session(access, owner).await.on(Side::Warehouse)?;
             if self.durable {
                 let on = session.batch("SET synchronous_commit = on");
-                on.await.map_err(target)?;
+                on.await.on(Side::Warehouse)?;
             }
             self.warehouse = Some(session);
         }
@@ -45,17 +44,24 @@ impl Sessions {
     ///
     /// # Errors
     /// It cannot be reached.
-    pub async fn source(
-        &mut self,
-        tenant: &TenantName,
-        access: &Access,
-    ) -> Result<&Session, Fault> {
+    pub async fn source(&mut self, tenant: &TenantName, access: &Access) -> Result<&Session> {
         let usable = |(of, session): &(TenantName, Session)| of == tenant && !session.is_closed();
         if !self.source.as_ref().is_some_and(usable) {
-            let session = pg::connect(access, Purpose::Source).await.map_err(source)?;
+            let session = pg::connect(access, Purpose::Source)
+                .await
+                .on(Side::Source)?;
             self.source = Some((tenant.clone(), session));
         }
         self.opened_source().ok_or_else(none)
+    }
+
+    /// Those with source and warehouse, which must have been opened.
+    ///
+    /// # Errors
+    /// [`Kind::Bug`] when one was not.
+    pub fn both(&self) -> Result<(&Session, &Session)> {
+        let (source, warehouse) = self.opened();
+        source.zip(warehouse).ok_or_else(none)
     }
 
     /// Those of source and warehouse that are open.
@@ -67,8 +73,7 @@ impl Sessions {
         self.source.as_ref().map(|(_, session)| session)
     }
 
-    /// After a try that did not end well nobody knows what the sessions are doing: both are ended, and what the servers
-    /// still compute is cancelled.
+    /// After a failed try the sessions are in an unknown state: ends both, and cancels what the servers still compute.
     pub async fn end(&mut self) {
         let goodbye = async {
             if let Some((_, session)) = self.source.take() {
@@ -84,6 +89,6 @@ impl Sessions {
     }
 }
 
-fn none() -> Fault {
-    Error::new(Kind::Bug, "no session").into()
+fn none() -> Error {
+    Error::new(Kind::Bug, "the session is not open")
 }

@@ -1,54 +1,100 @@
-//! What is to be done with a window, and where its rows live.
+//! What there is to do: the tasks of a run, and what the queue has to know of any task.
 
+use crate::unit::Day;
 use crate::warehouse::Destination;
+use std::collections::BTreeSet;
+use std::fmt;
 
-/// What is to be done with a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
-    /// Its days are not in the warehouse, or are loaded whatever is there.
-    Load,
-    /// Its days may be in the warehouse: only what differs is written.
-    Refresh,
-    /// As [`Work::Load`], but from files.
-    Restore,
-    /// Its days are in the warehouse, and are landed from there.
-    Land,
-    /// Its days go into files alone.
-    Alone,
-}
-
-impl Work {
-    pub fn on(self, destination: Destination) -> Errand {
-        Errand {
-            work: self,
-            destination,
-        }
-    }
-}
-
-/// A window's work, and where its rows live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Errand {
-    pub work: Work,
-    pub destination: Destination,
-}
-
-impl Errand {
-    /// Whether a source is asked.
-    pub fn reads_source(self) -> bool {
-        self.work != Work::Land
-    }
+/// What the queue has to know of a task.
+pub trait QueueTask: Clone + PartialEq + fmt::Debug + Send + 'static {
+    /// Whether a source is read, whose server has a limit.
+    fn reads_source(&self) -> bool;
 
     /// Whether rows stream into one table, however many days they are of.
-    pub fn streams(self) -> bool {
-        self.work == Work::Load && self.destination != Destination::DayTable
+    fn streams(&self) -> bool;
+
+    /// The staged year that it is a part of: the year is built when nothing of it is left.
+    fn staged_year(&self) -> Option<i32>;
+
+    /// Whether it is about a window that the queue cuts, rather than about a whole year.
+    fn is_window(&self) -> bool {
+        true
+    }
+}
+
+/// A task of a run that loads units.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Task {
+    /// The days are not in the warehouse, or are loaded whatever is there.
+    Load { destination: Destination },
+    /// The days may be in the warehouse: only what differs is written.
+    Refresh(Refresh),
+    /// As [`Task::Load`], but from files.
+    Restore { destination: Destination },
+    /// The days are in the warehouse, in the staging table of a year if there is one, and are landed from there.
+    LandFromWarehouse { staged_year: Option<i32> },
+    /// The days go into files alone.
+    FilesOnly,
+    /// Every window of a staged year is through: the year is built and revealed.
+    BuildYear { year: i32 },
+}
+
+/// How days are compared with their source, and brought up to date.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refresh {
+    pub destination: Destination,
+    /// So much is new that the day is replaced whole.
+    pub replace: bool,
+    /// Days that are refreshed in the same transactions, at the source and in the warehouse: rows moved between them and
+    /// the window.
+    pub with: BTreeSet<Day>,
+    /// The day is refreshed separately, though rows moved between it and others: together they do not fit into memory, or
+    /// do not work. It waits for no other day.
+    pub separate: bool,
+}
+
+impl Refresh {
+    pub fn of(destination: Destination) -> Refresh {
+        Refresh {
+            destination,
+            replace: false,
+            with: BTreeSet::new(),
+            separate: false,
+        }
+    }
+}
+
+impl QueueTask for Task {
+    fn reads_source(&self) -> bool {
+        !matches!(
+            self,
+            Task::LandFromWarehouse { .. } | Task::BuildYear { .. }
+        )
     }
 
-    /// The year whose staging table the rows go into, or come from.
-    pub fn staged_year(self) -> Option<i32> {
-        match self.destination {
-            Destination::Staging(year) => Some(year),
-            _ => None,
+    fn streams(&self) -> bool {
+        matches!(self, Task::Load { destination } if *destination != Destination::DayTable)
+    }
+
+    fn staged_year(&self) -> Option<i32> {
+        match self {
+            Task::Load { destination }
+            | Task::Restore { destination }
+            | Task::Refresh(Refresh { destination, .. }) => staging_of(*destination),
+            Task::LandFromWarehouse { staged_year } => *staged_year,
+            Task::FilesOnly | Task::BuildYear { .. } => None,
         }
+    }
+
+    fn is_window(&self) -> bool {
+        !matches!(self, Task::BuildYear { .. })
+    }
+}
+
+/// The year whose staging table this is.
+pub fn staging_of(destination: Destination) -> Option<i32> {
+    match destination {
+        Destination::Staging(year) => Some(year),
+        Destination::DayTable | Destination::Year(_) => None,
     }
 }

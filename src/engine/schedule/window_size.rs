@@ -11,30 +11,30 @@ const STREAMED: usize = 4;
 
 /// What is known of a pair's bytes per day, and the window length that follows.
 #[derive(Debug, Clone, Default)]
-pub struct Pace {
-    /// Bytes per day from the ledger, for want of better.
+pub struct WindowSize {
+    /// Bytes per day from the ledger, used until a window of this run was measured.
     history: Option<u64>,
-    seen_bytes: u64,
-    seen_days: u64,
+    recorded_bytes: u64,
+    recorded_days: u64,
     /// Days at most, after a window was too large or was cancelled by recovery.
     cap: Option<usize>,
 }
 
-impl Pace {
-    pub fn new(history: Option<u64>) -> Pace {
-        Pace {
+impl WindowSize {
+    pub fn new(history: Option<u64>) -> WindowSize {
+        WindowSize {
             history,
-            ..Pace::default()
+            ..WindowSize::default()
         }
     }
 
-    pub fn saw(&mut self, bytes: u64, days: usize) {
-        self.seen_bytes += bytes;
-        self.seen_days += days as u64;
+    pub fn record(&mut self, bytes: u64, days: usize) {
+        self.recorded_bytes += bytes;
+        self.recorded_days += days as u64;
     }
 
     /// A window of `days` was too much: the next ones are at most half as long.
-    pub fn slow_down(&mut self, days: usize) {
+    pub fn shorten(&mut self, days: usize) {
         let half = (days / 2).max(1);
         self.cap = Some(self.cap.map_or(half, |cap| cap.min(half)));
     }
@@ -42,14 +42,15 @@ impl Pace {
     /// Days for the next window, aiming at three quarters of `budget` bytes, so that an uneven day still fits; more when it
     /// `streams`. One day until anything is known.
     pub fn days(&self, budget: usize, streams: bool) -> usize {
-        let (budget, most) = match streams {
-            true => (budget.saturating_mul(STREAMED), MAX_DAYS_STREAMED),
-            false => (budget, MAX_DAYS),
+        let (budget, most) = if streams {
+            (budget.saturating_mul(STREAMED), MAX_DAYS_STREAMED)
+        } else {
+            (budget, MAX_DAYS)
         };
-        let per_day = match (self.seen_days, self.history) {
+        let per_day = match (self.recorded_days, self.history) {
             (0, None) => return 1,
             (0, Some(history)) => history,
-            (days, _) => self.seen_bytes / days,
+            (days, _) => self.recorded_bytes / days,
         };
         let aim = (budget as u64) / 4 * 3;
         let days = usize::try_from(aim / per_day.max(1)).unwrap_or(most);
@@ -65,33 +66,33 @@ mod tests {
 
     #[test]
     fn the_first_window_probes_a_day_unless_there_is_history() {
-        assert_eq!(Pace::new(None).days(16 * MIB, false), 1);
-        assert_eq!(Pace::new(Some(1 << 20)).days(16 * MIB, false), 12);
+        assert_eq!(WindowSize::new(None).days(16 * MIB, false), 1);
+        assert_eq!(WindowSize::new(Some(1 << 20)).days(16 * MIB, false), 12);
     }
 
     #[test]
-    fn what_was_seen_outweighs_history() {
-        let mut pace = Pace::new(Some(1));
-        pace.saw(8 << 20, 2);
-        assert_eq!(pace.days(16 * MIB, false), 3);
-        pace.saw(800 << 20, 1);
-        assert_eq!(pace.days(16 * MIB, false), 1);
+    fn what_was_measured_outweighs_history() {
+        let mut size = WindowSize::new(Some(1));
+        size.record(8 << 20, 2);
+        assert_eq!(size.days(16 * MIB, false), 3);
+        size.record(800 << 20, 1);
+        assert_eq!(size.days(16 * MIB, false), 1);
     }
 
     #[test]
     fn a_window_that_streams_is_longer() {
-        assert_eq!(Pace::new(Some(1 << 20)).days(16 * MIB, true), 48);
-        assert_eq!(Pace::new(Some(1)).days(16 * MIB, true), 92);
-        assert_eq!(Pace::new(None).days(16 * MIB, true), 1);
+        assert_eq!(WindowSize::new(Some(1 << 20)).days(16 * MIB, true), 48);
+        assert_eq!(WindowSize::new(Some(1)).days(16 * MIB, true), 92);
+        assert_eq!(WindowSize::new(None).days(16 * MIB, true), 1);
     }
 
     #[test]
-    fn slowing_down_ends_at_single_days() {
-        let mut pace = Pace::new(Some(1));
-        assert_eq!(pace.days(16 * MIB, false), 31);
+    fn shortening_ends_at_single_days() {
+        let mut size = WindowSize::new(Some(1));
+        assert_eq!(size.days(16 * MIB, false), 31);
         for expected in [15, 7, 3, 1, 1] {
-            pace.slow_down(pace.days(16 * MIB, false));
-            assert_eq!(pace.days(16 * MIB, false), expected);
+            size.shorten(size.days(16 * MIB, false));
+            assert_eq!(size.days(16 * MIB, false), expected);
         }
     }
 }

@@ -5,15 +5,15 @@ use super::plan::VerifyPair;
 use super::{landed_file, stream};
 use crate::catalog::ledger::units::{self, Recorded};
 use crate::copy::Tally;
-use crate::engine::report::window_outcome::{self, Fault, source, target};
-use crate::engine::schedule::watchdog::{Meter, unless_stalled};
-use crate::engine::window::load::begin_source;
+use crate::engine::report::progress::Progress;
+use crate::engine::schedule::watchdog::unless_stalled;
+use crate::engine::window::source::begin_source;
 use crate::engine::window::table_runs::{TableRun, retry_if_table_moved, table_runs};
-use crate::error::{At, Result};
+use crate::error::{At, Result, Side};
 use crate::landing::{Landing, ObjectPath};
 use crate::pg::{self, Session};
 use crate::schema::Salt;
-use crate::template::{check_source, copy_out_sql};
+use crate::template::{Template, check_source, copy_out_sql};
 use crate::unit::{Day, Window};
 use crate::warehouse::{begin_reading, read_back_sql};
 use std::collections::BTreeMap;
@@ -31,36 +31,22 @@ pub struct WindowComparison<'a> {
     pub landing: Option<&'a Landing>,
     pub statement_timeout: Duration,
     pub stall_timeout: Duration,
+    pub progress: Progress<'a>,
 }
 
 impl WindowComparison<'_> {
     /// Reads the window's days and compares them. After an error both sessions are in an unknown state.
-    pub async fn run(
-        &self,
-        from: Option<&Session>,
-        to: &Session,
-        moved: impl Fn(u64, u64),
-    ) -> Result<Vec<Checked>, Fault> {
-        let meter = Meter::default();
-        let progress = |rows, bytes| {
-            meter.moved();
-            moved(rows, bytes);
-        };
-        unless_stalled(&meter, self.stall_timeout, self.compare(from, to, progress)).await
+    pub async fn run(&self, from: Option<&Session>, to: &Session) -> Result<Vec<Checked>> {
+        unless_stalled(&self.progress, self.stall_timeout, self.compare(from, to)).await
     }
 
-    async fn compare(
-        &self,
-        from: Option<&Session>,
-        to: &Session,
-        moved: impl Fn(u64, u64),
-    ) -> Result<Vec<Checked>, Fault> {
-        let recorded = self.snapshot(to).await.map_err(target)?;
+    async fn compare(&self, from: Option<&Session>, to: &Session) -> Result<Vec<Checked>> {
+        let recorded = self.snapshot(to).await.on(Side::Warehouse)?;
         let runs = table_runs(&recorded);
         let (held, read, filed) = tokio::try_join!(
-            self.warehouse(to, &runs, &moved),
-            self.source(from, &runs, &moved),
-            self.files(&recorded, &moved),
+            self.warehouse(to, &runs),
+            self.source(from, &runs),
+            self.files(&recorded),
         )?;
         let mut checked = Vec::with_capacity(self.window.len());
         for run in &runs {
@@ -122,30 +108,26 @@ impl WindowComparison<'_> {
         &self,
         session: &Session,
         runs: &[TableRun],
-        moved: impl Fn(u64, u64),
-    ) -> Result<BTreeMap<Day, Tally>, Fault> {
+    ) -> Result<BTreeMap<Day, Tally>> {
         let mut held = BTreeMap::new();
         for run in runs.iter().filter(|run| run.exists) {
             let (relation, window) = (&run.relation, run.window);
             let template = self.pair.version(&run.version)?;
             let (schema, table) = relation.split_once('.').unwrap_or_default();
             let sql = read_back_sql(schema, table, template, window);
-            let tallies = stream::tally(session, &sql, template, window, &moved, |_, _| {})
+            let tallies = self
+                .tally(session, &sql, template, window)
                 .await
                 .at(|| format!("table `{relation}`"))
-                .map_err(|e| target(retry_if_table_moved(e)))?;
+                .map_err(|e| retry_if_table_moved(e).on(Side::Warehouse))?;
             held.extend(window.days().zip(tallies));
         }
-        session.batch("COMMIT").await.map_err(target)?;
+        session.batch("COMMIT").await.on(Side::Warehouse)?;
         Ok(held)
     }
 
     /// Reads the files of those days that have one.
-    async fn files(
-        &self,
-        recorded: &BTreeMap<Day, Recorded>,
-        moved: impl Fn(u64, u64),
-    ) -> Result<BTreeMap<Day, Tally>, Fault> {
+    async fn files(&self, recorded: &BTreeMap<Day, Recorded>) -> Result<BTreeMap<Day, Tally>> {
         let mut read = BTreeMap::new();
         let Some(landing) = self.landing else {
             return Ok(read);
@@ -156,8 +138,8 @@ impl WindowComparison<'_> {
                 schema: self.pair.pair.tenant.schema.clone(),
                 day: *day,
             };
-            let tally = landed_file::tally(landing, &object, recorded, &moved).await;
-            let tally = tally.map_err(|error| window_outcome::landing(error.on_day(*day)))?;
+            let tally = landed_file::tally(landing, &object, recorded, &self.progress).await;
+            let tally = tally.map_err(|error| error.on_day(*day).on(Side::Landing))?;
             read.extend(tally.map(|tally| (*day, tally)));
         }
         Ok(read)
@@ -167,27 +149,30 @@ impl WindowComparison<'_> {
         &self,
         session: Option<&Session>,
         runs: &[TableRun],
-        moved: impl Fn(u64, u64),
-    ) -> Result<BTreeMap<Day, Tally>, Fault> {
+    ) -> Result<BTreeMap<Day, Tally>> {
         let mut read = BTreeMap::new();
         let Some(session) = session else {
             return Ok(read);
         };
         for (version, window) in queries(runs) {
-            let tallies = self.query(session, version, window, &moved).await;
-            read.extend(window.days().zip(tallies.map_err(source)?));
+            let tallies = self.query(session, version, window).await;
+            read.extend(window.days().zip(tallies.on(Side::Source)?));
         }
         Ok(read)
     }
 
-    /// One query in one transaction, the same as a load sends.
-    async fn query(
+    async fn tally(
         &self,
         session: &Session,
-        version: &str,
+        sql: &str,
+        template: &Template,
         window: Window,
-        moved: impl Fn(u64, u64),
     ) -> Result<Vec<Tally>> {
+        stream::tally(session, sql, template, window, &self.progress, |_| {}).await
+    }
+
+    /// One query in one transaction, the same as a load sends.
+    async fn query(&self, session: &Session, version: &str, window: Window) -> Result<Vec<Tally>> {
         let template = self.pair.version(version)?;
         let query = self.pair.bind(template, window)?;
         session.batch(&begin_source(self.statement_timeout)).await?;
@@ -196,7 +181,7 @@ impl WindowComparison<'_> {
             self.pair.note_described(version);
         }
         let sql = copy_out_sql(template, &query, self.masks);
-        let tallies = stream::tally(session, &sql, template, window, moved, |_, _| {}).await?;
+        let tallies = self.tally(session, &sql, template, window).await?;
         session.batch("COMMIT").await?;
         Ok(tallies)
     }

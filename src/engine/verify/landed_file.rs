@@ -2,6 +2,7 @@
 
 use crate::catalog::ledger::units::Recorded;
 use crate::copy::{Encoder, Tally};
+use crate::engine::report::progress::Progress;
 use crate::error::{At, Error, Kind, Result};
 use crate::landing::{LandedFile, Landing, ObjectPath};
 use crate::template::Template;
@@ -16,13 +17,13 @@ pub async fn tally(
     landing: &Landing,
     object: &ObjectPath,
     recorded: &Recorded,
-    moved: impl Fn(u64, u64),
+    progress: &Progress<'_>,
 ) -> Result<Option<Tally>> {
     let Some(file) = landing.open_file(object).await? else {
         return Ok(None);
     };
     let url = file.url().to_owned();
-    read(&file, object.day, recorded, moved)
+    read(&file, object.day, recorded, progress)
         .await
         .at(|| format!("`{url}`"))
         .map(Some)
@@ -32,7 +33,7 @@ async fn read(
     file: &LandedFile,
     day: Day,
     recorded: &Recorded,
-    moved: impl Fn(u64, u64),
+    progress: &Progress<'_>,
 ) -> Result<Tally> {
     let footer = file.footer();
     let origin = &footer.origin;
@@ -47,7 +48,7 @@ async fn read(
         encoder
             .encode(&batch, &mut tuples, |tuple| found.add(tuple))
             .map_err(|e| e.on_day(day))?;
-        moved(batch.num_rows() as u64, tuples.len() as u64);
+        progress.moved(batch.num_rows() as u64, tuples.len() as u64);
         // The same thread serves the connections of this window.
         tokio::task::yield_now().await;
     }

@@ -23,13 +23,15 @@ pub mod repair;
 mod request;
 pub mod row_diff;
 mod stream;
+mod task;
 mod worker;
 
 pub use checked::{Against, Checked, Odd, Sides, Verdict};
 pub use request::{Verify, VerifyDays};
 
 use super::report::event::{Event, Failure, Observer};
-use super::schedule::queue::{Limits, Queue};
+use super::schedule::pool::Pool;
+use super::schedule::queue::Limits;
 use super::schedule::retry;
 use super::window::landing;
 use crate::catalog::{self, Pair, warehouse_access};
@@ -44,10 +46,9 @@ use plan::VerifyPair;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use task::CompareDays;
 use tokio_util::sync::CancellationToken;
-use worker::{Findings, Shared, Worker};
+use worker::{Findings, VerifyState, Worker};
 
 /// How a verification ended.
 #[derive(Debug)]
@@ -215,32 +216,25 @@ impl VerifyRun<'_> {
             max_failures_per_tenant: load.max_failures_per_tenant,
         };
         let work = pairs.iter().map(VerifyPair::work).collect();
-        let shared = Arc::new(Shared {
+        let state = Arc::new(VerifyState {
             settings: self.settings.clone(),
             warehouse: self.warehouse.clone(),
             asked: self.asked.clone(),
             landing: self.landing.clone(),
             pairs,
             observer: Arc::clone(&self.observer),
-            cancel: self.cancel.clone(),
-            queue: Mutex::new(Queue::new(limits, work)),
-            changed: Notify::new(),
-            found: Mutex::new(std::mem::take(&mut self.found)),
+            findings: Mutex::new(std::mem::take(&mut self.found)),
         });
-        let mut workers = JoinSet::new();
-        for slot in 0..load.jobs.max(1) {
-            let shared = Arc::clone(&shared);
-            workers.spawn_blocking(move || Worker::run(shared, slot));
-        }
-        oversee(&shared, &self.cancel, &mut workers).await;
-        self.found = shared.take_found();
+        let pool = Arc::new(Pool::new(limits, work));
+        empty_queue(&pool, &state, &self.cancel).await;
+        self.found = state.take_findings();
         let seconds = std::mem::take(&mut self.found.seconds);
         self.seconds
             .extend(seconds.into_iter().map(|(index, seconds)| {
-                let (tenant, template) = shared.pairs[index].names();
+                let (tenant, template) = state.pairs[index].names();
                 (tenant.clone(), template.clone(), seconds)
             }));
-        Arc::into_inner(shared).map_or_else(Vec::new, |shared| shared.pairs)
+        Arc::into_inner(state).map_or_else(Vec::new, |state| state.pairs)
     }
 
     /// Finds out which rows differ, one day at a time.
@@ -299,28 +293,28 @@ async fn contact(pair: &VerifyPair, settings: &Settings) -> Result<Access> {
     Ok(access)
 }
 
-/// Waits for the workers. Ends them when the user asks for it, or when one of them dies.
-async fn oversee(
-    shared: &Shared,
+/// Lets workers work until the queue is empty. Ends them when the user interrupts, or when one of them dies.
+async fn empty_queue(
+    pool: &Arc<Pool<CompareDays>>,
+    state: &Arc<VerifyState>,
     cancel: &CancellationToken,
-    workers: &mut JoinSet<std::io::Result<()>>,
 ) {
-    let mut interrupted = false;
+    let mut workers = pool.start(|slot| Worker::new(state, slot));
+    let mut stopped = false;
     loop {
         tokio::select! {
-            joined = workers.join_next() => match joined {
+            death = workers.death() => match death {
                 None => return,
-                Some(Ok(Ok(()))) => continue,
-                Some(Ok(Err(error))) => tracing::error!("a worker could not start: {error}"),
-                Some(Err(died)) => tracing::error!("a worker died: {died}"),
+                Some(why) => {
+                    tracing::error!("{why}");
+                    cancel.cancel();
+                }
             },
-            () = cancel.cancelled(), if !interrupted => {
-                interrupted = true;
-                shared.interrupt();
-                continue;
+            () = cancel.cancelled(), if !stopped => {
+                stopped = true;
+                let why = "the run was interrupted";
+                state.not_tried(pool.stop(why), why, Kind::Interrupted);
             }
         }
-        // Its window would never end, and the others would wait for it.
-        cancel.cancel();
     }
 }

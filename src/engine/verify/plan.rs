@@ -2,18 +2,17 @@
 
 use super::checked::{Checked, Sides, Verdict};
 use super::request::Verify;
+use super::task::CompareDays;
 use crate::catalog::Pair;
 use crate::catalog::ledger::units;
 use crate::catalog::registry::{fold_line, relations};
 use crate::engine::schedule::queue::{PairWork, runs_of};
-use crate::engine::schedule::task::Work;
-use crate::engine::schedule::window_size::Pace;
 use crate::engine::window::template_versions::versions;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Access, Session};
 use crate::template::{Bindings, Template};
 use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
-use crate::warehouse::{self, Destination, Extra, Place, begin_reading};
+use crate::warehouse::{self, Extra, Place, begin_reading};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -170,7 +169,7 @@ impl VerifyPair {
     }
 
     /// This pair's work for the queue. A window stays within a year, which is mostly one table.
-    pub fn work(&self) -> PairWork {
+    pub fn work(&self) -> PairWork<CompareDays> {
         PairWork {
             tenant: self.pair.tenant.name.to_string(),
             // Without a source no server needs protection: `jobs` is the only limit.
@@ -179,15 +178,13 @@ impl VerifyPair {
                 .as_ref()
                 .map_or_else(String::new, |access| access.url.endpoint()),
             runs: runs_of(self.days.iter().copied(), |day| {
-                Work::Refresh.on(Destination::Year(day.year()))
+                let year = day.year();
+                CompareDays { year }
             }),
-            years: BTreeSet::new(),
-            pace: Pace::new(self.bytes_per_day),
+            builds: BTreeMap::new(),
+            bytes_per_day: self.bytes_per_day,
             one_day_windows: self.versions.values().any(Template::one_day_windows),
             replaced_years: BTreeSet::new(),
-            running: BTreeMap::new(),
-            pulled: BTreeSet::new(),
-            postponed: BTreeSet::new(),
         }
     }
 }

@@ -3,8 +3,9 @@
 use super::checked::Checked;
 use crate::catalog::Pair;
 use crate::config::Settings;
-use crate::engine::report::event::{Observer, RunReport};
-use crate::engine::run::request::{Ask, DaysByPair};
+use crate::engine::report::event::Observer;
+use crate::engine::report::run::RunReport;
+use crate::engine::run::request::{DaysByPair, Request};
 use crate::engine::run::{Options, run};
 use crate::engine::window::landing::To;
 use crate::error::Result;
@@ -44,7 +45,7 @@ pub async fn repair(
     run(
         settings,
         pairs,
-        Ask::Repair { days },
+        Request::Repair { days },
         options,
         observer,
         cancel,

@@ -1,14 +1,23 @@
 //! One COPY read to its end, tuple by tuple, with constant memory.
 
-use crate::copy::{Intake, SEND_BYTES, Tally};
+use crate::copy::{Intake, Tally};
+use crate::engine::report::progress::Progress;
+use crate::engine::window::drain::{RowSink, drain};
 use crate::error::Result;
 use crate::pg::Session;
 use crate::template::Template;
 use crate::unit::Window;
-use futures::StreamExt;
 
-/// Runs a COPY OUT and tallies the days of `window`. `each` sees every tuple with its day's index in the window;
-/// `moved` is called with (rows, bytes) that passed since the last call.
+/// Shows each tuple, and keeps none.
+struct Look<F>(F);
+
+impl<F: FnMut(&[u8])> RowSink for Look<F> {
+    fn row(&mut self, _day: usize, tuple: &[u8]) {
+        (self.0)(tuple);
+    }
+}
+
+/// Runs a COPY OUT and tallies the days of `window`. `each` sees every tuple.
 ///
 /// # Errors
 /// The server's; those of [`Intake`].
@@ -17,23 +26,11 @@ pub async fn tally(
     sql: &str,
     template: &Template,
     window: Window,
-    moved: impl Fn(u64, u64),
-    mut each: impl FnMut(usize, &[u8]),
+    progress: &Progress<'_>,
+    each: impl FnMut(&[u8]),
 ) -> Result<Vec<Tally>> {
-    let mut copy = session.copy_out(sql).await?;
+    let rows = session.copy_out(sql).await?;
     let mut intake = Intake::new(&template.columns, template.time_index(), window);
-    let (mut rows, mut bytes) = (0, 0);
-    while let Some(chunk) = copy.next().await {
-        intake.push(&chunk?, |day, tuple| {
-            rows += 1;
-            bytes += tuple.len();
-            each(day, tuple);
-        })?;
-        intake.discard();
-        if bytes >= SEND_BYTES {
-            moved(std::mem::take(&mut rows), std::mem::take(&mut bytes) as u64);
-        }
-    }
-    moved(rows, bytes as u64);
-    Ok(intake.finish()?.to_vec())
+    let drained = drain(rows, None, &mut intake, progress, &mut Look(each)).await?;
+    Ok(drained.unwrap_or_default())
 }

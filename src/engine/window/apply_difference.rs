@@ -1,22 +1,23 @@
-//! The one transaction in which days are brought up: what the source no longer has is deleted, what the warehouse does not
-//! have is copied in.
+//! The one transaction that brings days up to date: what the source no longer has is deleted, what the warehouse lacks is
+//! copied in.
 //!
 //! # Rows that moved
 //!
-//! A row whose time moved leaves one day and comes into another. No reader may see it in neither, so both days are brought
-//! up in one transaction, from one snapshot of the source: where a new row's key stands in a day beyond the window, that
-//! day is taken along. Where a key vanishes and no day of the window has it, another window may: such days wait until the
-//! pair's other days are through, and are then brought up together. A key that nobody has then is looked for at the
-//! source, on all other days that are loaded ([`super::moved_rows`]).
+//! A row whose time moved leaves one day and comes into another. No reader may see it in neither, so both days are written
+//! in one transaction, from one snapshot of the source: if a new row's key is in a day beyond the window, that day is taken
+//! along. If a key vanishes and no day of the window has it, another window may: such days wait until the pair's other days
+//! are through, and are then refreshed together. A key that nobody has then is looked for at the source, on all other days
+//! that are loaded ([`super::moved_rows`]).
 
+use super::context::{WindowLoad, same_count};
 use super::day_buffer::DayBuffer;
 use super::landing::DayFiles;
-use super::load::{Haul, RefreshHints, same_count};
+use super::refresh::RefreshContext;
 use crate::catalog::ledger::units::LoadedDay;
 use crate::copy::{Tally, Tid};
-use crate::engine::report::event::Change;
-use crate::engine::report::window_outcome::{Fault, Hauled, Refreshed, target};
-use crate::error::{Error, Kind};
+use crate::engine::report::event::{Change, Outcome};
+use crate::engine::window::outcome::{DayResult, DoneDays, WindowOutcome};
+use crate::error::{At, Error, Kind, Result, Side};
 use crate::pg::Session;
 use crate::unit::Day;
 use crate::warehouse::load::difference::{
@@ -25,7 +26,7 @@ use crate::warehouse::load::difference::{
 use crate::warehouse::{self, Destination};
 use std::collections::BTreeSet;
 
-/// A day of the window whose rows are not as the ledger has them.
+/// A day of the window whose rows are not those of the ledger.
 pub struct ChangedDay {
     pub day: Day,
     pub destination: Destination,
@@ -37,23 +38,24 @@ pub struct ChangedDay {
     pub rows: DayBuffer,
 }
 
-/// The rows that matched nothing, and the places of those that nothing matched.
-pub struct Matched {
+/// A changed day after its rows were matched with those of the warehouse: `day.rows` are the new ones.
+pub struct MatchedDay {
     pub day: ChangedDay,
+    /// Places of the rows that the source no longer has.
     pub gone: Vec<Tid>,
     pub inserted: u64,
 }
 
-impl Haul<'_> {
+impl WindowLoad<'_> {
     /// The one transaction, unless rows moved to or from where it does not look.
-    pub async fn bring_up(
+    pub async fn apply(
         &self,
         files: &mut Option<DayFiles<'_>>,
         from: &Session,
         to: &Session,
-        matched: Vec<Matched>,
-        hints: &RefreshHints<'_>,
-    ) -> Result<Hauled, Fault> {
+        matched: Vec<MatchedDay>,
+        context: &RefreshContext<'_>,
+    ) -> Result<WindowOutcome> {
         let Some(mut keys) = Keys::new(self.place) else {
             return self.write(files, to, matched).await;
         };
@@ -62,28 +64,36 @@ impl Haul<'_> {
         }
         let vanished = self.vanished(to, &matched, &keys).await?;
         let changed: BTreeSet<Day> = matched.iter().map(|m| m.day.day).collect();
-        if hints.patient && !vanished.is_empty() {
-            to.batch("ROLLBACK").await.map_err(target)?;
-            return Ok(Hauled::Waiting(Vec::new(), changed));
+        if context.may_wait && !vanished.is_empty() {
+            to.batch("ROLLBACK").await.on(Side::Warehouse)?;
+            return Ok(WindowOutcome::Done(DoneDays {
+                days: Vec::new(),
+                keys_checked: true,
+                waiting: changed,
+            }));
         }
-        let with = hints.with.iter().flat_map(|haul| haul.window.days());
-        let pulled: BTreeSet<Day> = self.window.days().chain(with).collect();
-        let brought_up = &pulled | &hints.followed;
-        let mut elsewhere = days_of_keys(to, self.place, &keys).await.map_err(target)?;
+        let with = context.with.iter().flat_map(|part| part.window.days());
+        let fetched: BTreeSet<Day> = self.window.days().chain(with).collect();
+        let up_to_date = &fetched | &context.done_separately;
+        let mut elsewhere = days_of_keys(to, self.place, &keys)
+            .await
+            .on(Side::Warehouse)?;
         elsewhere.retain(|day| !changed.contains(day));
-        if hints.apart {
-            elsewhere.retain(|day| !hints.followed.contains(day));
+        if context.refresh.separate {
+            elsewhere.retain(|day| !context.done_separately.contains(day));
         }
-        if let Some(day) = elsewhere.intersection(&brought_up).next() {
-            return Err(self.stands_on_two_days(*day));
+        if let Some(day) = elsewhere.intersection(&up_to_date).next() {
+            return Err(self.key_on_two_days(*day));
         }
         if !vanished.is_empty() {
-            let moved = self.days_they_moved_to(from, to, &vanished, &brought_up, hints.asking);
+            let moved = self.days_they_moved_to(from, to, &vanished, &up_to_date);
             elsewhere.append(&mut moved.await?);
         }
         if !elsewhere.is_empty() {
-            to.batch("ROLLBACK").await.map_err(target)?;
-            return Ok(Hauled::Elsewhere(elsewhere));
+            to.batch("ROLLBACK").await.on(Side::Warehouse)?;
+            let mut refresh = context.refresh.clone();
+            refresh.with.append(&mut elsewhere);
+            return Ok(WindowOutcome::RefreshAs(refresh));
         }
         self.write(files, to, matched).await
     }
@@ -92,28 +102,26 @@ impl Haul<'_> {
     async fn vanished(
         &self,
         to: &Session,
-        matched: &[Matched],
+        matched: &[MatchedDay],
         keys: &Keys,
-    ) -> Result<Vanished, Fault> {
+    ) -> Result<Vanished> {
         let mut vanished = Vanished::like(keys);
         for m in matched.iter().filter(|m| !m.gone.is_empty()) {
             let at = (m.day.destination, m.day.day);
             let added = vanished.add(to, self.place, at, &m.gone, keys);
-            added.await.map_err(target)?;
+            added.await.on(Side::Warehouse)?;
         }
         Ok(vanished)
     }
 
-    /// A key that came new stands on `day`, which is as the source has it.
-    fn stands_on_two_days(&self, day: Day) -> Fault {
+    /// The key of a new row is on `day`, too, which is as the source has it.
+    fn key_on_two_days(&self, day: Day) -> Error {
         let unique = self.place.template.unique.join(", ");
-        let message = format!("a row with the same `{unique}` stands on {day}, too");
-        Error::new(Kind::Data, message)
-            .with_hint(
-                "what the template calls `unique` must be so across all days: correct the rows at the source, or the template; \
-                 `dayhaul verify` says whether the source has both",
-            )
-            .into()
+        let message = format!("a row with the same `{unique}` is on {day}, too");
+        Error::new(Kind::Data, message).with_hint(
+            "the columns that the template declares `unique` must be unique across all days: correct the rows at the source, \
+             or the template; `dayhaul verify` shows whether the source has both",
+        )
     }
 
     /// All deletes before all inserts, so that a row may move between the days.
@@ -121,14 +129,14 @@ impl Haul<'_> {
         &self,
         files: &mut Option<DayFiles<'_>>,
         to: &Session,
-        matched: Vec<Matched>,
-    ) -> Result<Hauled, Fault> {
+        matched: Vec<MatchedDay>,
+    ) -> Result<WindowOutcome> {
         for m in &matched {
             delete_rows(to, self.place, m.day.destination, m.day.day, &m.gone)
                 .await
-                .map_err(target)?;
+                .on(Side::Warehouse)?;
         }
-        let mut refreshed = Vec::with_capacity(matched.len());
+        let mut results = Vec::with_capacity(matched.len());
         let mut days: Vec<LoadedDay> = Vec::with_capacity(matched.len());
         let mut new_tables = BTreeSet::new();
         for m in matched {
@@ -138,26 +146,24 @@ impl Haul<'_> {
             if m.inserted > 0 {
                 let mut table = warehouse::copy_into(to, self.place, destination, day)
                     .await
-                    .map_err(target)?;
+                    .on(Side::Warehouse)?;
                 for piece in m.day.rows.into_pieces() {
-                    table.send(piece).await.map_err(target)?;
+                    table.send(piece).await.on(Side::Warehouse)?;
                 }
-                same_count(m.inserted, table.finish().await.map_err(target)?)?;
+                same_count(m.inserted, table.finish().await.on(Side::Warehouse)?)?;
             }
-            let loaded = Haul {
-                destination,
-                ..*self
-            }
-            .loaded_day(day, m.day.tally);
+            let loaded = self
+                .of(self.window, destination)
+                .loaded_day(day, m.day.tally);
             days.push(loaded.clone());
-            refreshed.push(match m.day.before {
+            results.push(match m.day.before {
                 None => {
                     if destination == Destination::DayTable {
                         new_tables.insert(day);
                     }
-                    Refreshed::New(loaded)
+                    DayResult::new(loaded, Outcome::Loaded)
                 }
-                Some(before) => Refreshed::Changed(
+                Some(before) => DayResult::changed(
                     loaded,
                     Change {
                         before: before.rows,
@@ -169,8 +175,8 @@ impl Haul<'_> {
         }
         finish_difference(to, self.place, &self.entry, &days, &new_tables)
             .await
-            .map_err(target)?;
+            .on(Side::Warehouse)?;
         self.publish(to, files).await?;
-        Ok(Hauled::Refreshed(refreshed))
+        Ok(WindowOutcome::compared(results))
     }
 }

@@ -1,6 +1,6 @@
-//! Which column holds the bytes that a source cannot send: the server does not say.
+//! Which column holds the bytes that a source cannot send: the server does not report it.
 
-use super::load::begin_source;
+use super::source::begin_source;
 use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::schema::Scalar;

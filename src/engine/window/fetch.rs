@@ -1,16 +1,18 @@
-//! Windows that are to be compared, pulled from their source into memory.
+//! Windows that are to be compared, fetched from their source into memory.
 
+use super::context::WindowLoad;
 use super::day_buffer::DayBuffer;
-use super::load::{Haul, begin_source, begin_source_snapshot};
-use crate::copy::{SEND_BYTES, Tally};
-use crate::engine::report::window_outcome::{Fault, source};
+use super::drain::{RowSink, drain};
+use super::source::{begin_source, begin_source_snapshot};
+use crate::copy::Tally;
+use crate::error::{At, Result, Side};
 use crate::pg::Session;
 use crate::unit::Day;
 use crate::warehouse::Destination;
-use futures::StreamExt;
+use std::ops::ControlFlow;
 
 /// A day as the source gives it.
-pub struct Pulled {
+pub struct FetchedDay {
     pub day: Day,
     pub destination: Destination,
     pub tally: Tally,
@@ -18,84 +20,103 @@ pub struct Pulled {
     pub rows: Option<DayBuffer>,
 }
 
-impl Haul<'_> {
-    /// Pulls the windows of `parts` in one transaction: several see the source at one moment. `None` when they exceed the
-    /// budget together; a single day that does so alone is only counted and digested.
-    pub async fn pull_all(
+/// The rows of a window's days, held up to a budget.
+struct HeldDays {
+    days: Vec<Option<DayBuffer>>,
+    /// Bytes of other windows that are held in the same transaction.
+    before: usize,
+    budget: usize,
+    /// It is a single day, alone in its transaction: beyond the budget it is only counted and digested.
+    may_forget: bool,
+    /// Bytes of this window's rows, held or forgotten.
+    bytes: usize,
+}
+
+impl RowSink for HeldDays {
+    fn row(&mut self, day: usize, tuple: &[u8]) {
+        if let Some(buffer) = &mut self.days[day] {
+            buffer.push(tuple);
+        }
+    }
+
+    async fn settle(&mut self, bytes: usize) -> Result<ControlFlow<()>> {
+        self.bytes = bytes;
+        if self.before + bytes > self.budget && self.days[0].is_some() {
+            if !self.may_forget {
+                return Ok(ControlFlow::Break(()));
+            }
+            self.days[0] = None;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+impl WindowLoad<'_> {
+    /// Fetches the windows of `parts` in one transaction: several see the source at one moment. `None` when they exceed
+    /// the budget together; a single day that does so alone is only counted and digested.
+    pub async fn fetch_all(
         &self,
         from: &Session,
-        parts: &[Haul<'_>],
-        moved: &mut impl FnMut(u64, u64),
-    ) -> Result<Option<Vec<Pulled>>, Fault> {
+        parts: &[WindowLoad<'_>],
+    ) -> Result<Option<Vec<FetchedDay>>> {
+        let timeout = self.settings.load.statement_timeout;
         let begin = match parts.len() {
-            1 => begin_source(self.statement_timeout),
-            _ => begin_source_snapshot(self.statement_timeout),
+            1 => begin_source(timeout),
+            _ => begin_source_snapshot(timeout),
         };
-        from.batch(&begin).await.map_err(source)?;
+        from.batch(&begin).await.on(Side::Source)?;
         let mut held = 0;
-        let mut pulled = Vec::new();
+        let mut fetched = Vec::new();
         for part in parts {
-            match part.pull(from, parts.len() == 1, &mut held, moved).await? {
-                Some(days) => pulled.extend(days),
+            match part.fetch(from, parts.len() == 1, &mut held).await? {
+                Some(days) => fetched.extend(days),
                 None => return Ok(None),
             }
         }
-        from.batch("COMMIT").await.map_err(source)?;
-        // A day that is only counted and digested may be asked for again.
-        if pulled.iter().all(|day: &Pulled| day.rows.is_some()) {
-            (self.pulled)();
+        from.batch("COMMIT").await.on(Side::Source)?;
+        // A day that is only counted and digested may be fetched again.
+        if fetched.iter().all(|day: &FetchedDay| day.rows.is_some()) {
+            self.slot.release();
         }
-        Ok(Some(pulled))
+        Ok(Some(fetched))
     }
 
     /// `held`: bytes that are buffered already. `alone`: nothing else is in the same transaction.
-    async fn pull(
+    async fn fetch(
         &self,
         from: &Session,
         alone: bool,
         held: &mut usize,
-        moved: &mut impl FnMut(u64, u64),
-    ) -> Result<Option<Vec<Pulled>>, Fault> {
-        let mut rows = self.rows(from).await?;
+    ) -> Result<Option<Vec<FetchedDay>>> {
+        let rows = self.rows(from).await?;
+        let buffers = self.window.days().map(|_| Some(DayBuffer::default()));
+        let mut sink = HeldDays {
+            days: buffers.collect(),
+            before: *held,
+            budget: self.budget(),
+            may_forget: alone && self.window.len() == 1,
+            bytes: 0,
+        };
         let mut intake = self.intake();
-        let mut buffers: Vec<Option<DayBuffer>> = self
-            .window
-            .days()
-            .map(|_| Some(DayBuffer::default()))
-            .collect();
-        let (mut told, mut seen) = (*held, 0);
-        while let Some(chunk) = rows.next().await {
-            intake.push(&chunk.map_err(source)?, |day, tuple| {
-                if let Some(buffer) = &mut buffers[day] {
-                    buffer.push(tuple);
-                }
-                *held += tuple.len();
-                seen += 1;
-            })?;
-            intake.discard();
-            if *held > self.budget && buffers[0].is_some() {
-                if self.window.len() > 1 || !alone {
-                    return Ok(None);
-                }
-                buffers[0] = None;
-            }
-            if *held - told >= SEND_BYTES {
-                moved(std::mem::take(&mut seen), (*held - told) as u64);
-                told = *held;
-            }
-        }
-        let days = intake.finish()?;
-        moved(seen, (*held - told) as u64);
-        let pulled = self.window.days().zip(days).zip(buffers);
-        Ok(Some(
-            pulled
-                .map(|((day, tally), rows)| Pulled {
-                    day,
-                    destination: self.destination,
-                    tally: *tally,
-                    rows,
-                })
-                .collect(),
-        ))
+        let drained = drain(
+            rows,
+            Some(Side::Source),
+            &mut intake,
+            self.progress,
+            &mut sink,
+        )
+        .await?;
+        let Some(tallies) = drained else {
+            return Ok(None);
+        };
+        *held += sink.bytes;
+        let days = self.window.days().zip(tallies).zip(sink.days);
+        let fetched = days.map(|((day, tally), rows)| FetchedDay {
+            day,
+            destination: self.destination,
+            tally,
+            rows,
+        });
+        Ok(Some(fetched.collect()))
     }
 }

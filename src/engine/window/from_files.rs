@@ -1,15 +1,16 @@
 //! Restores a window from files: one file per day, each compared with its footer before the commit.
 
+use super::context::{WindowLoad, same_count};
 use super::landing::Landed;
-use super::load::{Haul, same_count};
+use super::outcome::WindowOutcome;
 use crate::catalog::ledger::objects::{self, Ledger, Object};
 use crate::catalog::ledger::units::{Entry, LoadedDay};
 use crate::catalog::registry::templates;
-use crate::engine::report::window_outcome::{Fault, Hauled, Side, target};
+use crate::engine::report::progress::Progress;
 use crate::engine::restore::PairFiles;
 use crate::engine::restore::day_file::{DayFile, RestoredRows};
-use crate::engine::schedule::watchdog::{Meter, unless_stalled};
-use crate::error::Error;
+use crate::engine::schedule::task::staging_of;
+use crate::error::{At, Error, Result, Side};
 use crate::pg::Session;
 use crate::unit::{Day, Window};
 use crate::warehouse::{self, Claim, Destination, TableCopy};
@@ -18,7 +19,7 @@ use crate::warehouse::{self, Claim, Destination, TableCopy};
 enum DayFailed {
     /// The file is bad.
     File(Error),
-    Warehouse(Fault),
+    Warehouse(Error),
 }
 
 /// The days of a window whose rows were sent.
@@ -32,38 +33,17 @@ struct SentDays {
     objects: Vec<(Day, Object)>,
 }
 
-impl Haul<'_> {
+impl WindowLoad<'_> {
     /// Loads the window's days from their files. When the days have several template versions, or a file is bad, the window
     /// is split into pieces to be tried again.
     ///
-    /// After anything but [`Hauled::Loaded`] the session is in an unknown state, and nothing was committed.
+    /// After anything but [`WindowOutcome::Done`] the session is in an unknown state, and nothing was committed.
     pub async fn restore(
         &self,
         files: &PairFiles,
         to: &Session,
         landed: &Landed,
-        warn: impl Fn(String),
-        mut moved: impl FnMut(u64, u64),
-    ) -> Result<Hauled, Fault> {
-        let meter = Meter::default();
-        let progress = |rows, bytes| {
-            meter.moved();
-            moved(rows, bytes);
-        };
-        unless_stalled(&meter, self.stall_timeout, async {
-            self.restore_window(files, to, landed, warn, progress).await
-        })
-        .await
-    }
-
-    async fn restore_window(
-        &self,
-        files: &PairFiles,
-        to: &Session,
-        landed: &Landed,
-        warn: impl Fn(String),
-        mut moved: impl FnMut(u64, u64),
-    ) -> Result<Hauled, Fault> {
+    ) -> Result<WindowOutcome> {
         let window = self.window;
         let first = files
             .open(window.from)
@@ -74,7 +54,7 @@ impl Haul<'_> {
             version: &version,
             ..self.entry
         };
-        self.add_version(files, &first, to, warn).await?;
+        self.add_version(files, &first, to).await?;
         let claim = warehouse::begin_load(
             to,
             self.place,
@@ -84,9 +64,9 @@ impl Haul<'_> {
             self.reload,
         )
         .await
-        .map_err(target)?;
+        .on(Side::Warehouse)?;
         if claim == Claim::Done {
-            return Ok(Hauled::AlreadyThere);
+            return Ok(WindowOutcome::AlreadyLoaded);
         }
         let mut sent_days = SentDays::default();
         let mut next = Some(first);
@@ -100,26 +80,26 @@ impl Haul<'_> {
             };
             if file.version(files.template()) != version {
                 let (before, from) = (Window::new(window.from, day), Window::new(day, window.to));
-                return Ok(Hauled::Pieces(vec![before, from]));
+                return Ok(WindowOutcome::Split(vec![before, from]));
             }
-            let restored = self.restore_day(&mut file, day, to, &mut sent_days, &mut moved);
+            let restored = self.restore_day(&mut file, day, to, &mut sent_days);
             match restored.await {
                 Ok(rows) if files.is_home(file.place) => {
                     sent_days.objects.push((day, object(&file, rows)));
                 }
                 Ok(_) => {}
-                Err(DayFailed::Warehouse(fault)) => return Err(fault),
+                Err(DayFailed::Warehouse(error)) => return Err(error),
                 Err(DayFailed::File(error)) => return set_aside(files, window, day, &file, error),
             }
         }
         self.record_objects(to, &entry, &sent_days.objects).await?;
         warehouse::finish_load(to, self.place, &entry, self.destination, &sent_days.days)
             .await
-            .map_err(target)?;
+            .on(Side::Warehouse)?;
         for (day, object) in sent_days.objects {
             landed.found(day, object);
         }
-        Ok(Hauled::Loaded(sent_days.days))
+        Ok(WindowOutcome::loaded(sent_days.days))
     }
 
     /// Sends a day's rows. A day table is finished with them; a table of several days takes the next day, too.
@@ -129,19 +109,18 @@ impl Haul<'_> {
         day: Day,
         to: &Session,
         sent_days: &mut SentDays,
-        moved: &mut impl FnMut(u64, u64),
     ) -> Result<RestoredRows, DayFailed> {
         let mut table = match sent_days.table.take() {
             Some(table) => table,
             None => warehouse::copy_into(to, self.place, self.destination, day)
                 .await
-                .map_err(|error| DayFailed::Warehouse(target(error)))?,
+                .map_err(|error| DayFailed::Warehouse(error.on(Side::Warehouse)))?,
         };
-        let rows = send(file, &mut table, moved).await?;
+        let rows = send(file, &mut table, self.progress).await?;
         sent_days.rows += rows.sent;
         if self.destination == Destination::DayTable || day.next() == self.window.to {
             let stored = table.finish().await;
-            let stored = stored.map_err(|error| DayFailed::Warehouse(target(error)))?;
+            let stored = stored.map_err(|error| DayFailed::Warehouse(error.on(Side::Warehouse)))?;
             same_count(std::mem::take(&mut sent_days.rows), stored)
                 .map_err(DayFailed::Warehouse)?;
         } else {
@@ -152,21 +131,17 @@ impl Haul<'_> {
     }
 
     /// Adds a template version to the catalog, and reports columns that differ, for the first file of that version.
-    async fn add_version(
-        &self,
-        files: &PairFiles,
-        file: &DayFile,
-        to: &Session,
-        warn: impl Fn(String),
-    ) -> Result<(), Fault> {
+    async fn add_version(&self, files: &PairFiles, file: &DayFile, to: &Session) -> Result<()> {
         let written = &file.columns.written;
         if files.is_new_version(written.version()) {
-            templates::know_version(to, written).await.map_err(target)?;
+            templates::know_version(to, written)
+                .await
+                .on(Side::Warehouse)?;
         }
         if let Some(note) = file.columns.note() {
             let note = format!("{}/{}: {note}", self.place.tenant, written.name);
             if files.is_new_note(&note) {
-                warn(note);
+                self.notes.add(note);
             }
         }
         Ok(())
@@ -178,29 +153,29 @@ impl Haul<'_> {
         to: &Session,
         entry: &Entry<'_>,
         objects: &[(Day, Object)],
-    ) -> Result<(), Fault> {
+    ) -> Result<()> {
         if objects.is_empty() {
             return Ok(());
         }
-        let ledger = match self.destination {
-            Destination::Staging(_) => Ledger::Staged,
-            _ => Ledger::Units,
+        let ledger = match staging_of(self.destination) {
+            Some(_) => Ledger::Staged,
+            None => Ledger::Units,
         };
         objects::record(to, entry, ledger, objects)
             .await
-            .map_err(target)
+            .on(Side::Warehouse)
     }
 }
 
 async fn send(
     file: &mut DayFile,
     table: &mut TableCopy,
-    moved: &mut impl FnMut(u64, u64),
+    progress: &Progress<'_>,
 ) -> Result<RestoredRows, DayFailed> {
     while let Some(tuples) = file.next().map_err(DayFailed::File)? {
-        moved(tuples.rows, tuples.bytes.len() as u64);
+        progress.moved(tuples.rows, tuples.bytes.len() as u64);
         let sent = table.send(tuples.bytes).await;
-        sent.map_err(|error| DayFailed::Warehouse(target(error)))?;
+        sent.map_err(|error| DayFailed::Warehouse(error.on(Side::Warehouse)))?;
     }
     file.finish().map_err(DayFailed::File)
 }
@@ -213,19 +188,16 @@ fn set_aside(
     day: Day,
     file: &DayFile,
     error: Error,
-) -> Result<Hauled, Fault> {
+) -> Result<WindowOutcome> {
     files.set_aside(day, file.place, error);
     if files.has_another(day) {
-        return Ok(Hauled::Pieces(window.around(day)));
+        return Ok(WindowOutcome::Split(window.around(day)));
     }
     Err(from_file(day, files.why_none(day)))
 }
 
-fn from_file(day: Day, error: Error) -> Fault {
-    Fault {
-        side: Side::Source,
-        error: error.on_day(day),
-    }
+fn from_file(day: Day, error: Error) -> Error {
+    error.on_day(day).on(Side::Source)
 }
 
 /// The ledger's record of a file that a day was restored from: it holds exactly the day's rows.

@@ -1,13 +1,17 @@
 //! One window's way: fetched, compared, loaded, landed.
 
 pub mod apply_difference;
+pub mod context;
 pub mod day_buffer;
+pub mod drain;
 pub mod encoding_probe;
 pub mod fetch;
 pub mod from_files;
 pub mod landing;
 pub mod load;
 pub mod moved_rows;
+pub mod outcome;
 pub mod refresh;
+pub mod source;
 pub mod table_runs;
 pub mod template_versions;

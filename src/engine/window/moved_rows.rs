@@ -1,14 +1,14 @@
-//! Rows that are gone from the days at hand: their tenant is asked on which other days they stand now.
+//! Rows that vanished from the days of a window: the tenant is asked on which other days they are now.
 //!
-//! A row that moved to a day which nobody refreshes would otherwise leave the warehouse without a word. What was really
-//! deleted looks the same, so each refresh that deletes rows for good asks once, by the keys of those rows. Where the
-//! source can look keys up in an index that takes milliseconds. Where it cannot, it would read every day that is loaded:
-//! it is asked for no longer than [`PATIENCE`], and what could not be found out is said.
+//! A row that moved to a day which nobody refreshes would otherwise leave the warehouse silently. What was really deleted
+//! looks the same, so each refresh that deletes rows for good asks once, by the keys of those rows. A source that can look
+//! keys up in an index takes milliseconds. One that cannot would read every day that is loaded: it gets no longer than
+//! [`PATIENCE`], and what could not be found out is reported.
 
-use super::load::{Haul, begin_source};
+use super::context::WindowLoad;
+use super::source::begin_source;
 use crate::catalog::ledger::units;
-use crate::engine::report::window_outcome::{Fault, source, target};
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result, Side};
 use crate::pg::{self, Session};
 use crate::template::days_of_keys_sql;
 use crate::unit::{Day, Window};
@@ -16,44 +16,35 @@ use crate::warehouse::load::difference::Vanished;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// How long a source is asked where the rows of one window went.
+/// How long a source may search for the rows of one window.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How a tenant is asked for other days than those at hand.
-#[derive(Clone, Copy)]
-pub struct Asking<'a> {
-    /// The template's query for a window.
-    pub bind: &'a dyn Fn(Window) -> Result<String>,
-    pub warn: &'a dyn Fn(String),
-}
-
-impl Haul<'_> {
-    /// Loaded days, but for those `at_hand`, on which the source has rows with the vanished keys.
+impl WindowLoad<'_> {
+    /// Loaded days, except those that are `up_to_date`, on which the source has rows with the vanished keys.
     pub async fn days_they_moved_to(
         &self,
         from: &Session,
         to: &Session,
         vanished: &Vanished,
-        at_hand: &BTreeSet<Day>,
-        asking: Asking<'_>,
-    ) -> Result<BTreeSet<Day>, Fault> {
+        up_to_date: &BTreeSet<Day>,
+    ) -> Result<BTreeSet<Day>> {
         let loaded = units::loaded_versions(to, self.entry.tenant, self.entry.template);
-        let loaded = loaded.await.map_err(target)?.into_keys();
-        let others: BTreeSet<Day> = loaded.filter(|day| !at_hand.contains(day)).collect();
+        let loaded = loaded.await.on(Side::Warehouse)?.into_keys();
+        let others: BTreeSet<Day> = loaded.filter(|day| !up_to_date.contains(day)).collect();
         let mut days = BTreeSet::new();
-        let asked = self.ask_for(from, &others, vanished, asking, &mut days);
-        let left_open = match asked.await {
-            Ok(left_open) => left_open,
-            Err(error) if says_nothing_of_us(&error) => {
-                from.batch("ROLLBACK").await.map_err(source)?;
+        let search = self.search(from, &others, vanished, &mut days);
+        let unfinished = match search.await {
+            Ok(unfinished) => unfinished,
+            Err(error) if leaves_session_usable(&error) => {
+                from.batch("ROLLBACK").await.on(Side::Source)?;
                 Some(error.to_string())
             }
-            Err(error) => return Err(source(error)),
+            Err(error) => return Err(error.on(Side::Source)),
         };
-        if let Some(why) = left_open {
-            (asking.warn)(format!(
-                "{}/{} {}: rows that are gone from the source ({}) may have moved to another day, which could not be found out \
-                 ({why}); `dayhaul verify` finds days that lack rows",
+        if let Some(why) = unfinished {
+            self.notes.add(format!(
+                "{}/{} {}: failed to find out whether rows that are gone from the source ({}) moved to another day: {why}; \
+                 `dayhaul verify` finds days that lack rows",
                 self.place.tenant, self.place.template.name, self.window, vanished.count
             ));
         }
@@ -62,13 +53,12 @@ impl Haul<'_> {
         Ok(days)
     }
 
-    /// Adds to `found`; gives why it left off before all was asked.
-    async fn ask_for(
+    /// Adds to `found`; gives why it ended before every day was searched.
+    async fn search(
         &self,
         from: &Session,
         days: &BTreeSet<Day>,
         vanished: &Vanished,
-        asking: Asking<'_>,
         found: &mut BTreeSet<Day>,
     ) -> Result<Option<String>> {
         let template = self.place.template;
@@ -76,26 +66,34 @@ impl Haul<'_> {
             return Ok(None);
         };
         if vanished.is_cut() {
-            return Ok(Some("they are too many to be asked for".into()));
+            return Ok(Some("they are too many to search for".into()));
         }
-        let windows: Vec<Window> = match template.one_day_windows() {
-            true => days.iter().rev().map(|day| Window::single(*day)).collect(),
-            false => vec![Window::new(*first, last.next())],
+        let windows: Vec<Window> = if template.one_day_windows() {
+            days.iter().rev().map(|day| Window::single(*day)).collect()
+        } else {
+            vec![Window::new(*first, last.next())]
         };
+        let load = &self.settings.load;
         // The watchdog must not take it for a COPY that stands still.
         let patience = PATIENCE
-            .min(self.stall_timeout / 4)
-            .min(self.statement_timeout);
+            .min(load.stall_timeout / 4)
+            .min(load.statement_timeout);
         let begun = Instant::now();
         let mut rows = 0;
         from.batch(&begin_source(patience)).await?;
         for window in windows {
             if begun.elapsed() > patience {
                 from.batch("COMMIT").await?;
-                return Ok(Some(format!("not within {} s", patience.as_secs_f64())));
+                let limit = patience.as_secs_f64();
+                return Ok(Some(format!("the search took longer than {limit} s")));
             }
-            let query = (asking.bind)(window)?;
-            let sql = days_of_keys_sql(template, &query, self.masks, &vanished.columns);
+            let query = self.query(window)?;
+            let sql = days_of_keys_sql(
+                template,
+                &query,
+                self.settings.masks.as_ref(),
+                &vanished.columns,
+            );
             let answer = from.simple(&sql).await?;
             for row in 0..answer.rows.len() {
                 let value = |column| answer.value(row, column).unwrap_or_default();
@@ -114,9 +112,9 @@ impl Haul<'_> {
     }
 }
 
-/// The statement took too long, stood in the way of a standby's recovery, or fails on rows of other days. The session goes
-/// on.
-fn says_nothing_of_us(error: &Error) -> bool {
+/// The statement took too long, conflicted with a standby's recovery, or fails on rows of other days. The session can be
+/// used.
+fn leaves_session_usable(error: &Error) -> bool {
     error.sqlstate() == Some("57014")
         || pg::sqlstate::is_recovery_conflict(error)
         || (error.sqlstate().is_some() && !error.is_transient())

@@ -1,115 +1,172 @@
-//! A refresh of one window: pull it, compare each day's count and digest with the ledger, and write only what differs.
+//! A refresh of one window: fetch it, compare each day's count and digest with the ledger, and write only what differs.
 //!
-//! Days that are equal write nothing. Of the others the rows are read back with their places and matched by hash; then they
-//! are brought up ([`super::apply_difference`]).
+//! Days that are equal write nothing. Of the others the rows are read back with their places and matched by hash; then the
+//! difference is applied ([`super::apply_difference`]).
 //!
 //! # Memory usage
 //!
 //! The rows of the window and of the days that are taken along up to the budget, or those of a single larger day that are
 //! new; and [`MATCH_BYTES_PER_ROW`] for each row of one day. Beyond the budget a day is replaced: DELETE + COPY, streaming.
 
-use super::apply_difference::{ChangedDay, Matched};
+use super::apply_difference::{ChangedDay, MatchedDay};
+use super::context::{WindowLoad, abort_unless_done};
 use super::day_buffer::DayBuffer;
-use super::fetch::Pulled;
+use super::drain::{RowSink, drain};
+use super::fetch::FetchedDay;
 use super::landing::DayFiles;
-use super::load::{Haul, RefreshHints, unless_failed};
 use crate::catalog::ledger::units::{self, LoadedDay};
 use crate::copy::{tuple_hash, tuples};
-use crate::engine::report::event::Change;
-use crate::engine::report::window_outcome::{Fault, Hauled, Refreshed, landing, source, target};
+use crate::engine::report::event::{Change, Outcome};
+use crate::engine::schedule::task::Refresh;
+use crate::engine::window::outcome::{DayResult, DoneDays, WindowOutcome};
+use crate::error::{At, Error, Result, Side};
 use crate::pg::Session;
 use crate::unit::Day;
 use crate::warehouse::load::difference::{
     MATCH_BYTES_PER_ROW, Standing, begin_difference, standing,
 };
-use futures::StreamExt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
-impl Haul<'_> {
-    /// Refreshes the window, and the days that `hints` say are to go with it.
+/// What a refresh knows from the tries and windows before it.
+pub struct RefreshContext<'a> {
+    pub refresh: &'a Refresh,
+    /// Days that were refreshed separately in this run: they are not asked for again.
+    pub done_separately: BTreeSet<Day>,
+    /// The days that are refreshed with the window.
+    pub with: &'a [WindowLoad<'a>],
+    /// Days from which keys vanish are to wait until the pair's other days are through.
+    pub may_wait: bool,
+}
+
+/// The window's days, compared with the ledger.
+#[derive(Default)]
+struct Compared {
+    unchanged: Vec<LoadedDay>,
+    changed: Vec<ChangedDay>,
+    /// The rows of a changed day are not held.
+    overflowed: bool,
+}
+
+/// Rows of a large day: those that the warehouse lacks are held, up to a budget.
+struct NewRows<'s, 'f> {
+    files: &'s mut Option<DayFiles<'f>>,
+    standing: Standing,
+    new: DayBuffer,
+    held: usize,
+    inserted: u64,
+    budget: usize,
+}
+
+impl RowSink for NewRows<'_, '_> {
+    fn row(&mut self, day: usize, tuple: &[u8]) {
+        if let Some(files) = self.files {
+            files.push(day, tuple);
+        }
+        if !self.standing.take(tuple_hash(tuple)) {
+            self.new.push(tuple);
+            self.held += tuple.len();
+            self.inserted += 1;
+        }
+    }
+
+    async fn settle(&mut self, bytes: usize) -> Result<ControlFlow<()>> {
+        if let Some(files) = self.files {
+            let _ = RowSink::settle(files, bytes).await?;
+        }
+        Ok(if self.held > self.budget {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    }
+}
+
+impl WindowLoad<'_> {
+    /// Refreshes the window, and the days that go with it. After an error both sessions are in an unknown state.
     pub async fn refresh(
         &self,
         from: &Session,
         to: &Session,
-        hints: &RefreshHints<'_>,
-        mut moved: impl FnMut(u64, u64),
-    ) -> Result<Hauled, Fault> {
-        let parts: Vec<Haul<'_>> = std::iter::once(self).chain(hints.with).copied().collect();
+        context: &RefreshContext<'_>,
+    ) -> Result<WindowOutcome> {
+        let parts: Vec<WindowLoad<'_>> =
+            std::iter::once(self).chain(context.with).copied().collect();
         let known = async {
             let mut known = BTreeMap::new();
             for part in &parts {
                 known.append(&mut part.ledger(to).await?);
             }
-            Ok::<_, Fault>(known)
+            Ok::<_, Error>(known)
         };
-        let (known, pulled) = tokio::join!(known, self.pull_all(from, &parts, &mut moved));
-        let (known, pulled) = (known?, pulled?);
-        let Some(pulled) = pulled else {
-            return Ok(Hauled::TooMuch);
+        let (known, fetched) = tokio::join!(known, self.fetch_all(from, &parts));
+        let (known, fetched) = (known?, fetched?);
+        let Some(fetched) = fetched else {
+            return Ok(WindowOutcome::TooLarge);
         };
-        let mut changed = Vec::new();
-        let mut unchanged = Vec::new();
-        let mut overflowed = false;
-        for Pulled {
-            day,
-            destination,
-            tally,
-            rows,
-        } in pulled
-        {
-            let before = known.get(&day);
+        let compared = self.compare(&known, fetched);
+        let unchanged = self.unchanged(to, compared.unchanged).await?;
+        let changed = compared.changed;
+        if changed.is_empty() {
+            return Ok(WindowOutcome::compared(unchanged));
+        }
+        let outcome = if compared.overflowed || changed.iter().any(|day| self.beyond_budget(day)) {
+            if self.window.len() > 1 || parts.len() > 1 {
+                return Ok(WindowOutcome::TooLarge);
+            }
+            self.refresh_large_day(from, to, &changed[0], context)
+                .await?
+        } else {
+            let mut files = self.files_of(changed.iter().map(|day| day.day))?;
+            let written = self.write_buffered(&mut files, from, to, changed, context);
+            let written = written.await;
+            abort_unless_done(files, written).await?
+        };
+        Ok(match outcome {
+            WindowOutcome::Done(done) => WindowOutcome::Done(DoneDays {
+                days: unchanged.into_iter().chain(done.days).collect(),
+                ..done
+            }),
+            other => other,
+        })
+    }
+
+    fn compare(&self, known: &BTreeMap<Day, LoadedDay>, fetched: Vec<FetchedDay>) -> Compared {
+        let mut compared = Compared::default();
+        for fetched in fetched {
+            let before = known.get(&fetched.day);
             match before {
-                Some(loaded) if loaded.tally == tally && !self.reload => {
-                    unchanged.push(loaded.clone());
+                Some(loaded) if loaded.tally == fetched.tally && !self.reload => {
+                    compared.unchanged.push(loaded.clone());
                 }
                 _ => {
-                    overflowed |= rows.is_none();
-                    changed.push(ChangedDay {
-                        day,
-                        destination,
-                        tally,
+                    compared.overflowed |= fetched.rows.is_none();
+                    compared.changed.push(ChangedDay {
+                        day: fetched.day,
+                        destination: fetched.destination,
+                        tally: fetched.tally,
                         before: before.map(|loaded| loaded.tally),
-                        rows: rows.unwrap_or_default(),
+                        rows: fetched.rows.unwrap_or_default(),
                     });
                 }
             }
         }
-        if !unchanged.is_empty() {
-            let days = unchanged.iter().map(|loaded| loaded.day);
+        compared
+    }
+
+    /// Writes into the ledger that days were compared and found equal.
+    async fn unchanged(&self, to: &Session, days: Vec<LoadedDay>) -> Result<Vec<DayResult>> {
+        if !days.is_empty() {
+            let days = days.iter().map(|loaded| loaded.day);
             units::checked(to, &self.entry, days)
                 .await
-                .map_err(target)?;
+                .on(Side::Warehouse)?;
         }
-        let refreshed: Vec<Refreshed> = unchanged
-            .into_iter()
-            .map(|loaded| match self.is_landed(&loaded) {
-                true => Refreshed::Unchanged(loaded),
-                false => Refreshed::Unlanded(loaded),
-            })
-            .collect();
-        if changed.is_empty() {
-            return Ok(Hauled::Refreshed(refreshed));
-        }
-        let hauled = if overflowed || changed.iter().any(|day| self.beyond_budget(day)) {
-            if self.window.len() > 1 || parts.len() > 1 {
-                return Ok(Hauled::TooMuch);
-            }
-            self.refresh_large_day(from, to, &changed[0], hints, moved)
-                .await?
-        } else {
-            let mut files = self.files_of(changed.iter().map(|day| day.day))?;
-            let written = self
-                .write_buffered(&mut files, from, to, changed, hints)
-                .await;
-            unless_failed(files, written).await?
-        };
-        Ok(match hauled {
-            Hauled::Refreshed(days) => {
-                Hauled::Refreshed(refreshed.into_iter().chain(days).collect())
-            }
-            Hauled::Waiting(_, waiting) => Hauled::Waiting(refreshed, waiting),
-            other => other,
-        })
+        let results = days.into_iter().map(|loaded| DayResult {
+            lacks_file: !self.is_landed(&loaded),
+            ..DayResult::new(loaded, Outcome::Unchanged)
+        });
+        Ok(results.collect())
     }
 
     /// Whether the rows that a day was found to have are in its file, or need not be in one.
@@ -120,10 +177,10 @@ impl Haul<'_> {
         })
     }
 
-    async fn ledger(&self, to: &Session) -> Result<BTreeMap<Day, LoadedDay>, Fault> {
+    async fn ledger(&self, to: &Session) -> Result<BTreeMap<Day, LoadedDay>> {
         let days = units::found(to, &self.entry, self.window)
             .await
-            .map_err(target)?;
+            .on(Side::Warehouse)?;
         Ok(days
             .into_iter()
             .map(|loaded| (loaded.day, loaded))
@@ -131,8 +188,8 @@ impl Haul<'_> {
     }
 
     fn beyond_budget(&self, day: &ChangedDay) -> bool {
-        let standing = day.before.map_or(0, |tally| tally.rows);
-        standing.saturating_mul(MATCH_BYTES_PER_ROW) > self.budget as u64
+        let rows = day.before.map_or(0, |tally| tally.rows);
+        rows.saturating_mul(MATCH_BYTES_PER_ROW) > self.budget() as u64
     }
 
     /// Writes the difference of days whose rows are buffered. `files` are theirs, in their order.
@@ -142,16 +199,18 @@ impl Haul<'_> {
         from: &Session,
         to: &Session,
         changed: Vec<ChangedDay>,
-        hints: &RefreshHints<'_>,
-    ) -> Result<Hauled, Fault> {
+        context: &RefreshContext<'_>,
+    ) -> Result<WindowOutcome> {
         if let Some(files) = files {
             for (index, day) in changed.iter().enumerate() {
-                files.take_day(index, &day.rows).await.map_err(landing)?;
+                files.take_day(index, &day.rows).await.on(Side::Landing)?;
             }
             let tallies = changed.iter().map(|day| day.tally).enumerate();
-            files.finish(tallies, || {}).await.map_err(landing)?;
+            files.finish(tallies, || {}).await.on(Side::Landing)?;
         }
-        begin_difference(to, &self.entry).await.map_err(target)?;
+        begin_difference(to, &self.entry)
+            .await
+            .on(Side::Warehouse)?;
         let mut matched = Vec::with_capacity(changed.len());
         for mut day in changed {
             let mut standing = self.standing(to, &day).await?;
@@ -166,86 +225,82 @@ impl Haul<'_> {
                 }
             }
             day.rows = new;
-            matched.push(Matched {
+            matched.push(MatchedDay {
                 day,
                 gone: standing.gone(),
                 inserted,
             });
         }
-        self.bring_up(files, from, to, matched, hints).await
+        self.apply(files, from, to, matched, context).await
     }
 
-    /// A day whose rows do not fit the budget is pulled a second time, and only what is new is held.
+    /// A day whose rows do not fit the budget is fetched a second time, and only what is new is held.
     async fn refresh_large_day(
         &self,
         from: &Session,
         to: &Session,
         changed: &ChangedDay,
-        hints: &RefreshHints<'_>,
-        moved: impl FnMut(u64, u64),
-    ) -> Result<Hauled, Fault> {
+        context: &RefreshContext<'_>,
+    ) -> Result<WindowOutcome> {
         if self.beyond_budget(changed) {
-            return self.replace(from, to, moved).await;
+            return self.replace(from, to).await;
         }
         let mut files = self.files()?;
-        let hauled = self
-            .bring_up_large_day(&mut files, from, to, changed, hints, moved)
-            .await;
-        unless_failed(files, hauled).await
+        let applied = self.apply_large_day(&mut files, from, to, changed, context);
+        let applied = applied.await;
+        abort_unless_done(files, applied).await
     }
 
-    async fn bring_up_large_day(
+    async fn apply_large_day(
         &self,
         files: &mut Option<DayFiles<'_>>,
         from: &Session,
         to: &Session,
         changed: &ChangedDay,
-        hints: &RefreshHints<'_>,
-        mut moved: impl FnMut(u64, u64),
-    ) -> Result<Hauled, Fault> {
-        begin_difference(to, &self.entry).await.map_err(target)?;
-        let mut standing = self.standing(to, changed).await?;
-        let mut rows = self.copy_out(from).await?;
+        context: &RefreshContext<'_>,
+    ) -> Result<WindowOutcome> {
+        begin_difference(to, &self.entry)
+            .await
+            .on(Side::Warehouse)?;
+        let standing = self.standing(to, changed).await?;
+        let rows = self.copy_out(from).await?;
+        let mut sink = NewRows {
+            files,
+            standing,
+            new: DayBuffer::default(),
+            held: 0,
+            inserted: 0,
+            budget: self.budget(),
+        };
         let mut intake = self.intake();
-        let (mut new, mut held, mut inserted, mut seen) = (DayBuffer::default(), 0, 0, 0);
-        while let Some(chunk) = rows.next().await {
-            let chunk = chunk.map_err(source)?;
-            intake.push(&chunk, |day, tuple| {
-                if let Some(files) = files {
-                    files.push(day, tuple);
-                }
-                if !standing.take(tuple_hash(tuple)) {
-                    new.push(tuple);
-                    held += tuple.len();
-                    inserted += 1;
-                }
-                seen += 1;
-            })?;
-            intake.discard();
-            if let Some(files) = files {
-                files.settle().await.map_err(landing)?;
-            }
-            if seen >= 1000 {
-                moved(std::mem::take(&mut seen), 0);
-            }
-            if held > self.budget {
-                break;
-            }
-        }
-        if held > self.budget {
-            to.batch("ROLLBACK").await.map_err(target)?;
-            drop(rows);
-            return Ok(Hauled::Replace);
-        }
-        let tally = intake.finish()?[0];
-        from.batch("COMMIT").await.map_err(source)?;
+        let drained = drain(
+            rows,
+            Some(Side::Source),
+            &mut intake,
+            self.progress,
+            &mut sink,
+        )
+        .await?;
+        let Some(tallies) = drained else {
+            to.batch("ROLLBACK").await.on(Side::Warehouse)?;
+            let mut refresh = context.refresh.clone();
+            refresh.replace = true;
+            return Ok(WindowOutcome::RefreshAs(refresh));
+        };
+        let NewRows {
+            files,
+            standing,
+            new,
+            inserted,
+            ..
+        } = sink;
+        let tally = tallies[0];
+        from.batch("COMMIT").await.on(Side::Source)?;
         if let Some(files) = files {
-            files
-                .finish([(0, tally)], || moved(0, 0))
-                .await
-                .map_err(landing)?;
+            let finished = files.finish([(0, tally)], || self.progress.alive());
+            finished.await.on(Side::Landing)?;
         }
-        let matched = Matched {
+        let matched = MatchedDay {
             day: ChangedDay {
                 day: changed.day,
                 destination: changed.destination,
@@ -256,40 +311,37 @@ impl Haul<'_> {
             gone: standing.gone(),
             inserted,
         };
-        self.bring_up(files, from, to, vec![matched], hints).await
+        self.apply(files, from, to, vec![matched], context).await
     }
 
     /// DELETE + COPY, streaming, in one transaction.
-    pub async fn replace(
-        &self,
-        from: &Session,
-        to: &Session,
-        moved: impl FnMut(u64, u64),
-    ) -> Result<Hauled, Fault> {
+    pub async fn replace(&self, from: &Session, to: &Session) -> Result<WindowOutcome> {
         let known = self.ledger(to).await?;
-        match self.stream(from, to, true, moved).await? {
-            Hauled::Loaded(days) => Ok(Hauled::Refreshed(
-                days.into_iter()
-                    .map(|loaded| {
-                        let Some(before) = known.get(&loaded.day).map(|l| l.tally.rows) else {
-                            return Refreshed::New(loaded);
-                        };
-                        let change = Change {
-                            before,
-                            deleted: before,
-                            inserted: loaded.tally.rows,
-                        };
-                        Refreshed::Changed(loaded, change)
-                    })
-                    .collect(),
-            )),
-            other => Ok(other),
-        }
+        let outcome = self.stream(from, to, true).await?;
+        let WindowOutcome::Done(done) = outcome else {
+            return Ok(outcome);
+        };
+        let results = done.days.into_iter().map(|DayResult { loaded, .. }| {
+            let Some(before) = known.get(&loaded.day).map(|l| l.tally.rows) else {
+                return DayResult::new(loaded, Outcome::Loaded);
+            };
+            let change = Change {
+                before,
+                deleted: before,
+                inserted: loaded.tally.rows,
+            };
+            DayResult::changed(loaded, change)
+        });
+        Ok(WindowOutcome::Done(DoneDays {
+            days: results.collect(),
+            keys_checked: false,
+            waiting: done.waiting,
+        }))
     }
 
-    async fn standing(&self, to: &Session, day: &ChangedDay) -> Result<Standing, Fault> {
+    async fn standing(&self, to: &Session, day: &ChangedDay) -> Result<Standing> {
         standing(to, self.place, day.destination, day.day)
             .await
-            .map_err(target)
+            .on(Side::Warehouse)
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{Totals, VerifyOutcome, totals};
 use crate::copy::Tally;
-use crate::engine::report::event::RunReport;
+use crate::engine::report::run::RunReport;
 use crate::engine::verify::coverage::Coverage;
 use crate::engine::verify::row_diff::{ColumnValue, Diff, DiffRow, RowChange, RowDiff};
 use crate::engine::verify::{Against, Checked, Odd, Verdict, Verification};

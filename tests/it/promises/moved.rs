@@ -305,7 +305,7 @@ fn a_key_that_the_source_has_on_two_days_fails_its_day_and_no_other() {
             assert!(
                 failure["error"]
                     .to_string()
-                    .contains(&format!("the same `id` stands on {has}, too")),
+                    .contains(&format!("the same `id` is on {has}, too")),
                 "{failure}"
             );
         }

@@ -12,8 +12,9 @@ use super::checked::Checked;
 use super::plan::VerifyPair;
 use super::row_diff::Diff;
 use crate::config::Settings;
-use crate::engine::schedule::watchdog::{Meter, unless_stalled};
-use crate::engine::window::load::begin_source;
+use crate::engine::report::progress::Progress;
+use crate::engine::schedule::watchdog::unless_stalled;
+use crate::engine::window::source::begin_source;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Access, Purpose};
 use crate::template::{Template, copy_out_sql};
@@ -71,10 +72,10 @@ impl<'a> Differ<'a> {
             source_sql: copy_out_sql(template, &query, self.settings.masks.as_ref()),
             warehouse: &warehouse,
             warehouse_sql: read_back_sql(schema, table, template, window),
-            meter: Meter::default(),
+            progress: Progress::silent(),
         };
         let unmatched = day.unmatched(self.budget);
-        let unmatched = unless_stalled(&day.meter, load.stall_timeout, unmatched).await?;
+        let unmatched = unless_stalled(&day.progress, load.stall_timeout, unmatched).await?;
         let Some(unmatched) = unmatched else {
             return Ok(Diff::TooLarge {
                 budget: self.budget,

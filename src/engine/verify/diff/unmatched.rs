@@ -1,7 +1,7 @@
 //! Finds the tuples that only one side has: both sides are read again, and tuples with equal digests cancel out.
 
 use crate::copy::Digest;
-use crate::engine::schedule::watchdog::Meter;
+use crate::engine::report::progress::Progress;
 use crate::engine::verify::stream;
 use crate::error::Result;
 use crate::pg::Session;
@@ -32,24 +32,15 @@ pub struct DayOfBothSides<'a> {
     pub source_sql: String,
     pub warehouse: &'a Session,
     pub warehouse_sql: String,
-    pub meter: Meter,
+    pub progress: Progress<'a>,
 }
 
 impl DayOfBothSides<'_> {
-    async fn read(&self, session: &Session, sql: &str, mut each: impl FnMut(&[u8])) -> Result<()> {
-        let moved = |_, _| self.meter.moved();
-        stream::tally(
-            session,
-            sql,
-            self.template,
-            self.window,
-            moved,
-            |_, tuple| {
-                each(tuple);
-            },
-        )
-        .await
-        .map(drop)
+    async fn read(&self, session: &Session, sql: &str, each: impl FnMut(&[u8])) -> Result<()> {
+        let (template, window) = (self.template, self.window);
+        stream::tally(session, sql, template, window, &self.progress, each)
+            .await
+            .map(drop)
     }
 
     /// The tuples that only one side has; `None` when they, or the counters, do not fit into `budget` bytes.

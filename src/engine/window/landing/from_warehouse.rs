@@ -4,20 +4,20 @@ use super::day_files::{DayFiles, Lake};
 use crate::catalog::ledger::objects::Ledger;
 use crate::catalog::ledger::staged;
 use crate::catalog::ledger::units::{self, Entry, LoadedDay, Recorded};
-use crate::copy::{Intake, SEND_BYTES, Tally};
-use crate::engine::report::window_outcome::{Fault, Hauled, Refreshed, landing, target};
-use crate::engine::schedule::watchdog::{Meter, unless_stalled};
+use crate::copy::{Intake, Tally};
+use crate::engine::report::event::Outcome;
+use crate::engine::report::progress::Progress;
+use crate::engine::window::drain::drain;
+use crate::engine::window::outcome::{DayResult, WindowOutcome};
 use crate::engine::window::table_runs::{TableRun, retry_if_table_moved, table_runs};
 use crate::engine::window::template_versions::versions;
-use crate::error::{Error, Kind, Result};
+use crate::error::{At, Error, Kind, Result, Side};
 use crate::pg::Session;
 use crate::schema::Column;
 use crate::template::Template;
 use crate::unit::{Day, Window};
 use crate::warehouse::{Destination, Place, begin_reading, read_back_sql};
-use futures::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 /// A window to land from the warehouse, and how.
 pub struct FromWarehouse<'a> {
@@ -28,7 +28,7 @@ pub struct FromWarehouse<'a> {
     pub destination: Destination,
     /// Write files again that exist already.
     pub rewrite: bool,
-    pub stall_timeout: Duration,
+    pub progress: &'a Progress<'a>,
 }
 
 /// Days of one table that are landed together.
@@ -42,33 +42,20 @@ struct Table<'a> {
 
 impl FromWarehouse<'_> {
     /// Lands the window. After an error the session is in an unknown state.
-    pub async fn run(
-        &self,
-        to: &Session,
-        mut moved: impl FnMut(u64, u64),
-    ) -> Result<Hauled, Fault> {
-        let meter = Meter::default();
-        let progress = |rows, bytes| {
-            meter.moved();
-            moved(rows, bytes);
-        };
-        unless_stalled(&meter, self.stall_timeout, self.land(to, progress)).await
-    }
-
-    async fn land(&self, to: &Session, mut moved: impl FnMut(u64, u64)) -> Result<Hauled, Fault> {
-        let recorded = self.recorded(to).await.map_err(target)?;
+    pub async fn land(&self, to: &Session) -> Result<WindowOutcome> {
+        let recorded = self.recorded(to).await.on(Side::Warehouse)?;
         // An earlier try may have landed some of the days.
         let (there, recorded): (BTreeMap<Day, Recorded>, BTreeMap<Day, Recorded>) = recorded
             .into_iter()
             .partition(|(day, recorded)| !self.rewrite && self.is_landed(*day, recorded));
-        let mut days: Vec<Refreshed> = there
+        let mut days: Vec<DayResult> = there
             .into_iter()
             .map(|(day, recorded)| landed(day, recorded.tally, recorded.relation.as_deref()))
             .collect();
         let current = self.place.template;
         let used: BTreeSet<&str> = recorded.values().map(|r| r.version.as_str()).collect();
-        let known = versions(to, current, &used).await.map_err(target)?;
-        to.batch("COMMIT").await.map_err(target)?;
+        let known = versions(to, current, &used).await.on(Side::Warehouse)?;
+        to.batch("COMMIT").await.on(Side::Warehouse)?;
         let templates: BTreeMap<String, Template> = known
             .into_iter()
             .map(|(version, template)| (version, landing_as_today(template, current)))
@@ -90,14 +77,14 @@ impl FromWarehouse<'_> {
                 template,
                 expected: &tallies,
             };
-            if let Err(fault) = self.land_table(&table, &mut files, to, &mut moved).await {
+            if let Err(error) = self.land_table(&table, &mut files, to).await {
                 files.abort().await;
-                return Err(fault);
+                return Err(error);
             }
             let done = run.window.days().zip(&tallies);
             days.extend(done.map(|(day, tally)| landed(day, *tally, Some(&run.relation))));
         }
-        Ok(Hauled::Refreshed(days))
+        Ok(WindowOutcome::compared(days))
     }
 
     /// Reads the days into files and publishes them.
@@ -106,20 +93,19 @@ impl FromWarehouse<'_> {
         table: &Table<'_>,
         files: &mut DayFiles<'_>,
         to: &Session,
-        mut moved: impl FnMut(u64, u64),
-    ) -> Result<(), Fault> {
-        begin_reading(to).await.map_err(target)?;
-        let found = self.read(table, files, to, &mut moved).await?;
-        to.batch("COMMIT").await.map_err(target)?;
+    ) -> Result<()> {
+        begin_reading(to).await.on(Side::Warehouse)?;
+        let found = self.read(table, files, to).await?;
+        to.batch("COMMIT").await.on(Side::Warehouse)?;
         for ((day, found), expected) in table.run.window.days().zip(&found).zip(table.expected) {
             if found != expected {
-                return Err(differs(day, &table.run.relation, found, expected).into());
+                return Err(differs(day, &table.run.relation, found, expected));
             }
         }
         files
-            .finish(found.into_iter().enumerate(), || moved(0, 0))
+            .finish(found.into_iter().enumerate(), || self.progress.alive())
             .await
-            .map_err(landing)?;
+            .on(Side::Landing)?;
         files.publish(to, &self.entry, self.ledger()).await
     }
 
@@ -128,35 +114,28 @@ impl FromWarehouse<'_> {
         table: &Table<'_>,
         files: &mut DayFiles<'_>,
         to: &Session,
-        mut moved: impl FnMut(u64, u64),
-    ) -> Result<Vec<Tally>, Fault> {
+    ) -> Result<Vec<Tally>> {
         let Table { run, template, .. } = table;
-        let place = |e: Error| {
-            target(retry_if_table_moved(
-                e.at(format!("table `{}`", run.relation)),
-            ))
-        };
-        let (schema, table) = run.relation.split_once('.').unwrap_or_default();
-        let sql = read_back_sql(schema, table, template, run.window);
-        let mut rows = to.copy_out(&sql).await.map_err(place)?;
+        let (schema, name) = run.relation.split_once('.').unwrap_or_default();
+        let sql = read_back_sql(schema, name, template, run.window);
         let mut intake = Intake::new(&template.columns, template.time_index(), run.window);
-        let (mut seen, mut bytes) = (0, 0);
-        while let Some(chunk) = rows.next().await {
-            intake
-                .push(&chunk.map_err(place)?, |day, tuple| {
-                    seen += 1;
-                    bytes += tuple.len();
-                    files.push(day, tuple);
-                })
-                .map_err(place)?;
-            intake.discard();
-            files.settle().await.map_err(landing)?;
-            if bytes >= SEND_BYTES {
-                moved(std::mem::take(&mut seen), std::mem::take(&mut bytes) as u64);
-            }
-        }
-        moved(seen, bytes as u64);
-        Ok(intake.finish().map_err(place)?.to_vec())
+        let read = async {
+            let rows = to.copy_out(&sql).await?;
+            drain(
+                rows,
+                Some(Side::Warehouse),
+                &mut intake,
+                self.progress,
+                files,
+            )
+            .await
+        };
+        let read = read.await.map_err(|error| match error.side() {
+            Some(Side::Landing) => error,
+            _ => retry_if_table_moved(error.at(format!("table `{}`", run.relation)))
+                .on(Side::Warehouse),
+        });
+        Ok(read?.unwrap_or_default())
     }
 
     fn ledger(&self) -> Ledger {
@@ -222,12 +201,13 @@ fn landing_as_today(mut then: Template, now: &Template) -> Template {
     then
 }
 
-fn landed(day: Day, tally: Tally, relation: Option<&str>) -> Refreshed {
-    Refreshed::Landed(LoadedDay {
+fn landed(day: Day, tally: Tally, relation: Option<&str>) -> DayResult {
+    let loaded = LoadedDay {
         day,
         tally,
         relation: relation.unwrap_or_default().to_owned(),
-    })
+    };
+    DayResult::new(loaded, Outcome::Landed)
 }
 
 /// # Errors

@@ -5,8 +5,7 @@ use crate::catalog::ledger::objects::{self, Ledger, Object};
 use crate::catalog::ledger::units::{Entry, LoadedDay};
 use crate::catalog::runs::lease;
 use crate::copy::Digest;
-use crate::engine::report::window_outcome::{Fault, landing, target};
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result, Side};
 use crate::pg::Session;
 use crate::unit::Day;
 use futures::StreamExt;
@@ -24,37 +23,32 @@ impl DayFiles<'_> {
     ///
     /// # Errors
     /// A file that cannot be published, with those before it published and recorded; errors of the warehouse.
-    pub async fn publish(
-        &mut self,
-        to: &Session,
-        entry: &Entry<'_>,
-        ledger: Ledger,
-    ) -> Result<(), Fault> {
+    pub async fn publish(&mut self, to: &Session, entry: &Entry<'_>, ledger: Ledger) -> Result<()> {
         if self.finished.is_empty() {
             return Ok(());
         }
-        to.batch(BEGIN).await.map_err(target)?;
+        to.batch(BEGIN).await.on(Side::Warehouse)?;
         lease::check(to, entry.run, entry.tenant, entry.template)
             .await
-            .map_err(target)?;
+            .on(Side::Warehouse)?;
         let held = objects::hold(to, entry, ledger, self.finished.iter().map(|a| a.day))
             .await
-            .map_err(target)?;
+            .on(Side::Warehouse)?;
         let (objects, failed) = self.publish_all(&held).await;
         objects::record(to, entry, ledger, &objects)
             .await
-            .map_err(target)?;
+            .on(Side::Warehouse)?;
         if ledger == Ledger::Units {
             let days = objects.iter().map(|(day, _)| *day);
             objects::keep_attempts(to, entry, days)
                 .await
-                .map_err(target)?;
+                .on(Side::Warehouse)?;
         }
-        to.batch("COMMIT").await.map_err(target)?;
+        to.batch("COMMIT").await.on(Side::Warehouse)?;
         self.lake.landed.written(&objects);
         match failed {
             None => Ok(()),
-            Some(error) => Err(landing(without_file(error))),
+            Some(error) => Err(without_file(error).on(Side::Landing)),
         }
     }
 
@@ -62,23 +56,25 @@ impl DayFiles<'_> {
     ///
     /// # Errors
     /// As [`DayFiles::publish`].
-    pub async fn publish_alone(&mut self, to: &Session, entry: &Entry<'_>) -> Result<(), Fault> {
+    pub async fn publish_alone(&mut self, to: &Session, entry: &Entry<'_>) -> Result<()> {
         if self.finished.is_empty() {
             return Ok(());
         }
         let days: Vec<Day> = self.finished.iter().map(|complete| complete.day).collect();
         // If the run ends between the new file and its line in the ledger, that line must not describe the old file.
-        to.batch("BEGIN").await.map_err(target)?;
+        to.batch("BEGIN").await.on(Side::Warehouse)?;
         lease::check(to, entry.run, entry.tenant, entry.template)
             .await
-            .map_err(target)?;
-        objects::withdraw(to, entry, days).await.map_err(target)?;
-        to.batch("COMMIT").await.map_err(target)?;
+            .on(Side::Warehouse)?;
+        objects::withdraw(to, entry, days)
+            .await
+            .on(Side::Warehouse)?;
+        to.batch("COMMIT").await.on(Side::Warehouse)?;
 
-        to.batch("BEGIN").await.map_err(target)?;
+        to.batch("BEGIN").await.on(Side::Warehouse)?;
         lease::check(to, entry.run, entry.tenant, entry.template)
             .await
-            .map_err(target)?;
+            .on(Side::Warehouse)?;
         let loaded: Vec<LoadedDay> = self.finished.iter().map(without_table).collect();
         let held = loaded
             .iter()
@@ -89,12 +85,12 @@ impl DayFiles<'_> {
         let there: Vec<LoadedDay> = loaded.into_iter().filter(published).collect();
         objects::record_alone(to, entry, &there, &objects)
             .await
-            .map_err(target)?;
-        to.batch("COMMIT").await.map_err(target)?;
+            .on(Side::Warehouse)?;
+        to.batch("COMMIT").await.on(Side::Warehouse)?;
         self.lake.landed.written(&objects);
         match failed {
             None => Ok(()),
-            Some(error) => Err(landing(error)),
+            Some(error) => Err(error.on(Side::Landing)),
         }
     }
 

@@ -1,0 +1,37 @@
+//! What a run is, from its beginning to its end: nothing here changes.
+
+use super::request::{Options, Request};
+use crate::config::Settings;
+use crate::engine::report::event::Observer;
+use crate::error::{Error, Kind};
+use crate::landing::Landing;
+use crate::pg::Access;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What a run is.
+pub struct RunContext {
+    pub settings: Settings,
+    /// How to reach the warehouse.
+    pub warehouse: Access,
+    /// Its id in `_wh.run`.
+    pub run: i64,
+    pub request: Request,
+    pub options: Options,
+    /// Where files go, when any do.
+    pub landing: Option<Landing>,
+    pub observer: Arc<dyn Observer>,
+    /// Cancelled when the user, or another host, asks the run to end.
+    pub cancel: CancellationToken,
+}
+
+impl RunContext {
+    /// Days are loaded for the first time, and many: the day tables of new days are left to autovacuum.
+    pub fn loads_new_days(&self) -> bool {
+        matches!(self.request, Request::Backfill { .. } | Request::Restore(_))
+    }
+}
+
+pub fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "the run was interrupted")
+}

@@ -1,0 +1,93 @@
+//! Where each pair's rows come from: its tenant, which is contacted, or files.
+
+use super::context::RunContext;
+use super::outcomes::Outcomes;
+use super::pair::{self, Source};
+use super::prepare::PlannedPair;
+use super::request::Request;
+use crate::engine::restore::Restoring;
+use crate::error::{Kind, Result};
+use crate::unit::{Day, Window};
+use futures_util::StreamExt;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Describes every pair's query at its tenant, several at once. A pair whose rows are all in the warehouse needs no source;
+/// without its source, a pair continues with the days that do not need it.
+pub async fn find_sources(
+    context: &RunContext,
+    outcomes: &Outcomes,
+    pairs: Vec<PlannedPair>,
+) -> Vec<(PlannedPair, Source)> {
+    if let Request::Restore(restoring) = &context.request {
+        return find_files(context, outcomes, restoring, pairs);
+    }
+    // Days of tables that no longer exist are found later.
+    let more_to_come = context.request.makes_lost_tables();
+    let checks = futures_util::stream::iter(pairs).map(|planned| async move {
+        let source = find_source(context, &planned).await;
+        (planned, source)
+    });
+    let mut checks = checks.buffered(context.settings.load.jobs.max(1));
+    let mut found = Vec::new();
+    loop {
+        let next = tokio::select! {
+            next = checks.next() => next,
+            () = context.cancel.cancelled() => None,
+        };
+        match next {
+            None => return found,
+            Some((planned, Ok(source))) => found.push((planned, source)),
+            Some((mut planned, Err(error))) => {
+                if error.kind() == Kind::Connect {
+                    let tenant = planned.pair.tenant.name.clone();
+                    outcomes.lock().unreachable.insert(tenant);
+                }
+                let left = take_days_of_source(&mut planned);
+                outcomes.expect(&planned.pair, &left);
+                outcomes.give_up(&planned.pair, left, error);
+                if !more_to_come && planned.days.has_sourceless() {
+                    found.push((planned, Source::Nobody));
+                }
+            }
+        }
+    }
+}
+
+async fn find_source(context: &RunContext, planned: &PlannedPair) -> Result<Source> {
+    let (request, settings) = (&context.request, &context.settings);
+    let days = &planned.days;
+    let all_there = !request.makes_lost_tables() && days.has_sourceless() && !days.needs_source();
+    if all_there || matches!(request, Request::Land { .. }) {
+        return Ok(Source::Nobody);
+    }
+    let access = pair::access(&planned.pair.tenant, settings).await?;
+    let probe = Window::single(request.probe(context.options.today));
+    pair::check_at_source(&planned.pair, &access, probe, settings).await?;
+    Ok(Source::Tenant(access))
+}
+
+/// A restore never contacts a tenant.
+fn find_files(
+    context: &RunContext,
+    outcomes: &Outcomes,
+    restoring: &Arc<Restoring>,
+    pairs: Vec<PlannedPair>,
+) -> Vec<(PlannedPair, Source)> {
+    let mut found = Vec::with_capacity(pairs.len());
+    for planned in pairs {
+        let pair = &planned.pair;
+        match restoring.files(pair) {
+            Ok(files) => found.push((planned, Source::Files(Box::new(files)))),
+            Err(error) => outcomes.give_up(pair, context.request.known_days(pair), error),
+        }
+    }
+    found
+}
+
+/// The days for which a source would have been needed: they are reported, and not tried.
+fn take_days_of_source(planned: &mut PlannedPair) -> BTreeSet<Day> {
+    let mut left = std::mem::take(&mut planned.days.load);
+    left.append(&mut planned.days.refresh);
+    left
+}

@@ -1,0 +1,90 @@
+//! What all workers of a run have in common.
+
+use super::context::RunContext;
+use super::outcomes::Outcomes;
+use super::pair::PreparedPair;
+use crate::catalog::ledger::units::Entry;
+use crate::engine::report::progress::Progress;
+use crate::engine::schedule::pool::{Pool, SourceSlot};
+use crate::engine::schedule::queue::{Job, PairIndex};
+use crate::engine::schedule::task::Task;
+use crate::engine::window::context::WindowLoad;
+use crate::engine::window::landing::Lake;
+use crate::warehouse::{Destination, YearBuild};
+use std::sync::Arc;
+
+/// What all workers of a run have in common.
+pub struct RunState {
+    pub context: Arc<RunContext>,
+    pub pairs: Vec<PreparedPair>,
+    pub pool: Arc<Pool<Task>>,
+    pub outcomes: Arc<Outcomes>,
+}
+
+impl RunState {
+    /// What the ledger is to hold of a pair's days besides what was loaded.
+    pub fn entry(&self, pair: PairIndex, tries: u32) -> Entry<'_> {
+        let pair = &self.pairs[pair].pair;
+        Entry {
+            tenant: &pair.tenant.name,
+            template: &pair.template.name,
+            version: pair.template.version(),
+            run: self.context.run,
+            tries: i32::try_from(tries).unwrap_or(i32::MAX),
+        }
+    }
+
+    /// Where the files of a pair go, when any do.
+    pub fn lake(&self, pair: PairIndex) -> Option<Lake<'_>> {
+        let pair = &self.pairs[pair];
+        self.context.landing.as_ref().map(|landing| Lake {
+            landing,
+            tenant: &pair.pair.tenant.name,
+            schema: &pair.pair.tenant.schema,
+            landed: &pair.state.landed,
+            run: self.context.run,
+        })
+    }
+
+    /// One try of a window.
+    pub fn window_load<'a>(
+        &'a self,
+        job: &Job<Task>,
+        tries: u32,
+        destination: Destination,
+        progress: &'a Progress<'a>,
+    ) -> WindowLoad<'a> {
+        let pair = &self.pairs[job.pair];
+        WindowLoad {
+            pair: &pair.pair,
+            place: pair.place(),
+            entry: self.entry(job.pair, tries),
+            window: job.window,
+            destination,
+            settings: &self.context.settings,
+            reload: self.context.request.reload(),
+            lake: self.lake(job.pair),
+            slot: SourceSlot {
+                pool: &self.pool,
+                pair: job.pair,
+                window: job.window,
+            },
+            progress,
+            notes: &self.outcomes.notes,
+        }
+    }
+
+    pub fn year_build(&self) -> YearBuild<'_> {
+        let settings = &self.context.settings;
+        YearBuild {
+            access: &self.context.warehouse,
+            owner: &settings.warehouse.owner_role,
+            reader: &settings.warehouse.reader_role,
+            run: self.context.run,
+            jobs: settings.load.jobs,
+            lock_timeout: settings.load.lock_timeout,
+            barrier_timeout: settings.load.barrier_timeout,
+            stop: self.pool.stopped(),
+        }
+    }
+}

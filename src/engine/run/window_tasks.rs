@@ -1,0 +1,295 @@
+//! The tasks of a window, and what follows a try of one.
+
+use super::worker::Worker;
+use crate::catalog::ledger::{staged, units};
+use crate::engine::report::event::Event;
+use crate::engine::schedule::next_step::{NextStep, after_failed_try, after_too_large};
+use crate::engine::schedule::queue::Job;
+use crate::engine::schedule::task::{QueueTask, Refresh, Task};
+use crate::engine::schedule::watchdog::unless_stalled;
+use crate::engine::window::encoding_probe;
+use crate::engine::window::landing::FromWarehouse;
+use crate::engine::window::outcome::{DoneDays, WindowOutcome};
+use crate::engine::window::refresh::RefreshContext;
+use crate::error::{At, Error, Kind, Result, Side};
+use crate::unit::Window;
+use crate::warehouse::Destination;
+use std::sync::Arc;
+
+impl Worker {
+    pub fn window_started(&self, job: &Job<Task>) {
+        let pair = &self.run.pairs[job.pair].pair;
+        self.run.outcomes.event(&Event::WindowStarted {
+            slot: self.slot,
+            tenant: pair.tenant.name.clone(),
+            template: pair.template.name.clone(),
+            window: job.window,
+        });
+    }
+
+    pub fn window_ended(&self) {
+        let slot = self.slot;
+        self.run.outcomes.event(&Event::WindowEnded { slot });
+    }
+
+    pub async fn load(
+        &mut self,
+        job: &Job<Task>,
+        tries: u32,
+        destination: Destination,
+    ) -> Result<WindowOutcome> {
+        let run = Arc::clone(&self.run);
+        let progress = run.progress(self.slot);
+        let (source, warehouse) = self.connect(job.pair).await?;
+        let window = run.window_load(job, tries, destination, &progress);
+        let timeout = run.context.settings.load.stall_timeout;
+        unless_stalled(&progress, timeout, window.load(source, warehouse)).await
+    }
+
+    pub async fn refresh(
+        &mut self,
+        job: &Job<Task>,
+        tries: u32,
+        refresh: &Refresh,
+    ) -> Result<WindowOutcome> {
+        let run = Arc::clone(&self.run);
+        let pair = &run.pairs[job.pair];
+        let progress = run.progress(self.slot);
+        let (source, warehouse) = self.connect(job.pair).await?;
+        let window = run.window_load(job, tries, refresh.destination, &progress);
+        let timeout = run.context.settings.load.stall_timeout;
+        if refresh.replace {
+            return unless_stalled(&progress, timeout, window.replace(source, warehouse)).await;
+        }
+        let mut with = Vec::with_capacity(refresh.with.len());
+        for day in &refresh.with {
+            let destination = pair.state.shape.lock().await.destination(*day);
+            with.push(window.of(Window::single(*day), destination));
+        }
+        let has_others = run.pool.queue().has_others(job.pair, job.window);
+        let context = RefreshContext {
+            refresh,
+            done_separately: pair.state.done_separately(),
+            with: &with,
+            may_wait: !refresh.separate && pair.state.may_wait(has_others),
+        };
+        let refreshed = window.refresh(source, warehouse, &context);
+        unless_stalled(&progress, timeout, refreshed).await
+    }
+
+    pub async fn restore(
+        &mut self,
+        job: &Job<Task>,
+        tries: u32,
+        destination: Destination,
+    ) -> Result<WindowOutcome> {
+        let run = Arc::clone(&self.run);
+        let pair = &run.pairs[job.pair];
+        let progress = run.progress(self.slot);
+        let warehouse = self.warehouse().await?;
+        let window = run.window_load(job, tries, destination, &progress);
+        let timeout = run.context.settings.load.stall_timeout;
+        let restored = window.restore(pair.files()?, warehouse, &pair.state.landed);
+        unless_stalled(&progress, timeout, restored).await
+    }
+
+    pub async fn files_only(&mut self, job: &Job<Task>, tries: u32) -> Result<WindowOutcome> {
+        let run = Arc::clone(&self.run);
+        let lake = run.lake(job.pair).ok_or_else(no_landing)?;
+        let progress = run.progress(self.slot);
+        let (source, warehouse) = self.connect(job.pair).await?;
+        let window = run.window_load(job, tries, Destination::DayTable, &progress);
+        let timeout = run.context.settings.load.stall_timeout;
+        let landed = window.land_alone(lake, source, warehouse);
+        unless_stalled(&progress, timeout, landed).await
+    }
+
+    /// Lands days from the warehouse.
+    pub async fn land(
+        &mut self,
+        job: &Job<Task>,
+        tries: u32,
+        staged_year: Option<i32>,
+    ) -> Result<WindowOutcome> {
+        let run = Arc::clone(&self.run);
+        let lake = run.lake(job.pair).ok_or_else(no_landing)?;
+        let progress = run.progress(self.slot);
+        let warehouse = self.warehouse().await?;
+        let land = FromWarehouse {
+            place: run.pairs[job.pair].place(),
+            entry: run.entry(job.pair, tries),
+            lake,
+            window: job.window,
+            destination: staged_year.map_or(Destination::DayTable, Destination::Staging),
+            rewrite: run.context.request.rewrite(),
+            progress: &progress,
+        };
+        let timeout = run.context.settings.load.stall_timeout;
+        unless_stalled(&progress, timeout, land.land(warehouse)).await
+    }
+
+    /// What follows a try.
+    pub async fn after_window(
+        &mut self,
+        job: &Job<Task>,
+        tries: u32,
+        outcome: Result<WindowOutcome>,
+    ) -> NextStep<Task> {
+        if !matches!(outcome, Ok(WindowOutcome::Done(_))) {
+            self.sessions.end().await;
+        }
+        let error = match outcome {
+            Ok(WindowOutcome::Done(done)) => return self.done(job, tries, done),
+            Ok(WindowOutcome::Split(pieces)) => return NextStep::Split(pieces),
+            Ok(WindowOutcome::RefreshAs(refresh)) => {
+                return NextStep::Again(Task::Refresh(refresh));
+            }
+            Ok(WindowOutcome::TooLarge) => {
+                let separately = self.separately(job).await;
+                let step = after_too_large(&job.task, job.window, separately);
+                return self.noted(job, step);
+            }
+            Ok(WindowOutcome::AlreadyLoaded) if self.run.context.landing.is_some() => {
+                // The rows, that is: their files may be missing.
+                let staged_year = job.task.staged_year();
+                return NextStep::PutBackAs(Task::LandFromWarehouse { staged_year });
+            }
+            Ok(WindowOutcome::AlreadyLoaded) => match self.found(job).await {
+                Ok(done) => return self.done(job, 1, done),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        let tenant = &self.run.pairs[job.pair].pair.tenant.name;
+        tracing::debug!(%tenant, window = %job.window, %error, "a try failed");
+        let error = self.check_root(error).await;
+        let separately = self.separately(job).await;
+        match after_failed_try(&job.task, job.window, error, separately) {
+            NextStep::Failed(error) => NextStep::Failed(self.name_column(job, error).await),
+            step => self.noted(job, step),
+        }
+    }
+
+    /// Reports days that are through.
+    fn done(&self, job: &Job<Task>, tries: u32, done: DoneDays) -> NextStep<Task> {
+        let run = &self.run;
+        let pair = &run.pairs[job.pair];
+        let staged_year = job.task.staged_year();
+        let of_window = done.days.iter().map(|day| &day.loaded);
+        let of_window = of_window.filter(|loaded| job.window.contains(loaded.day));
+        let bytes = of_window.map(|loaded| loaded.tally.bytes).sum();
+        // The day tables of many new days are left to autovacuum: they are small.
+        let new_day_tables = matches!(
+            job.task,
+            Task::Load {
+                destination: Destination::DayTable
+            } | Task::Restore {
+                destination: Destination::DayTable
+            }
+        );
+        if staged_year.is_none() && !(new_day_tables && run.context.loads_new_days()) {
+            run.outcomes.changed(done.days.iter());
+        }
+        let staged = staged_year.is_some();
+        run.outcomes
+            .window_done(job.pair, pair, &done, staged, tries);
+        let without_file = done.days.iter().filter(|day| day.lacks_file);
+        let land = Window::runs(without_file.map(|day| day.loaded.day)).into_iter();
+        pair.state.let_wait(done.waiting);
+        NextStep::Done {
+            bytes,
+            more: land
+                .map(|window| (Task::LandFromWarehouse { staged_year }, window))
+                .collect(),
+        }
+    }
+
+    /// Takes over from the ledger what a try loaded whose commit's answer was lost.
+    async fn found(&mut self, job: &Job<Task>) -> Result<DoneDays> {
+        let run = Arc::clone(&self.run);
+        let entry = run.entry(job.pair, 1);
+        let warehouse = self.warehouse().await?;
+        let days = match job.task.staged_year() {
+            Some(_) => staged::found(warehouse, &entry, job.window).await,
+            None => units::found(warehouse, &entry, job.window).await,
+        };
+        Ok(DoneDays::loaded(days.on(Side::Warehouse)?))
+    }
+
+    /// The days that are refreshed with a window, each by itself.
+    async fn separately(&self, job: &Job<Task>) -> Vec<(Task, Window)> {
+        let Task::Refresh(refresh) = &job.task else {
+            return Vec::new();
+        };
+        let mut tasks = Vec::with_capacity(refresh.with.len());
+        for day in &refresh.with {
+            let shape = &self.run.pairs[job.pair].state.shape;
+            let destination = shape.lock().await.destination(*day);
+            let task = Task::Refresh(Refresh {
+                separate: true,
+                ..Refresh::of(destination)
+            });
+            tasks.push((task, Window::single(*day)));
+        }
+        tasks
+    }
+
+    /// Remembers the days that are refreshed before the window, and once, so that each row ends up in one place. For a
+    /// moment it is in none.
+    fn noted(&self, job: &Job<Task>, step: NextStep<Task>) -> NextStep<Task> {
+        if let NextStep::After { first, .. } = &step {
+            let days = first.iter().flat_map(|(_, window)| window.days());
+            let state = &self.run.pairs[job.pair].state;
+            state.refreshed_separately(days);
+        }
+        step
+    }
+
+    /// Adds to an error about the encoding of a text the column that holds it.
+    async fn name_column(&mut self, job: &Job<Task>, error: Error) -> Error {
+        if error.side() != Some(Side::Source) || !encoding_probe::is_about_encoding(&error) {
+            return error;
+        }
+        let run = Arc::clone(&self.run);
+        let pair = &run.pairs[job.pair];
+        let load = &run.context.settings.load;
+        let search = async {
+            let query = pair.query(job.window)?;
+            let (session, _) = self.connect(job.pair).await?;
+            let timeout = load.statement_timeout;
+            encoding_probe::column_not_in_utf8(session, &pair.pair.template, &query, timeout).await
+        };
+        // Bounded like a COPY that moves nothing: the unit has failed, and others wait for this worker.
+        match tokio::time::timeout(load.stall_timeout, search).await {
+            Ok(Ok(Some(column))) => error.at(format!("column `{column}`")),
+            _ => {
+                self.sessions.end().await;
+                error
+            }
+        }
+    }
+
+    /// Tells a file that cannot be made from a root that takes none at all: then nothing can be landed for anybody.
+    async fn check_root(&self, error: Error) -> Error {
+        let Some(landing) = &self.run.context.landing else {
+            return error;
+        };
+        if error.side() != Some(Side::Landing) || error.kind() != Kind::Io {
+            return error;
+        }
+        match landing.check_writable().await {
+            Ok(()) => error,
+            Err(root) => {
+                let error = Error::new(Kind::Connect, root.to_string()).on(Side::Landing);
+                match root.hint() {
+                    Some(hint) => error.with_hint(hint),
+                    None => error,
+                }
+            }
+        }
+    }
+}
+
+fn no_landing() -> Error {
+    Error::new(Kind::Bug, "no landing URL is configured")
+}

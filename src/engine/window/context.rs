@@ -1,0 +1,150 @@
+//! What a window is fetched and written with, and the steps that all its ways have in common.
+
+use super::landing::{DayFiles, Lake};
+use super::source::begin_source;
+use crate::catalog::Pair;
+use crate::catalog::ledger::objects::Ledger;
+use crate::catalog::ledger::units::{Entry, LoadedDay};
+use crate::config::Settings;
+use crate::copy::{Intake, Tally};
+use crate::engine::report::notes::Notes;
+use crate::engine::report::progress::Progress;
+use crate::engine::schedule::pool::SourceSlot;
+use crate::engine::schedule::task::{Task, staging_of};
+use crate::engine::window::outcome::WindowOutcome;
+use crate::error::{At, Error, Kind, Result, Side};
+use crate::pg::{CopyOut, Session};
+use crate::template::{Bindings, copy_out_sql};
+use crate::unit::{Day, Window};
+use crate::warehouse::{Destination, Place, Shape};
+
+/// A window of a pair, and what it is fetched and written with in one try.
+#[derive(Clone, Copy)]
+pub struct WindowLoad<'a> {
+    pub pair: &'a Pair,
+    pub place: Place<'a>,
+    pub entry: Entry<'a>,
+    pub window: Window,
+    pub destination: Destination,
+    pub settings: &'a Settings,
+    /// Days are loaded, or written, whatever is there.
+    pub reload: bool,
+    /// Where the days go as files, too.
+    pub lake: Option<Lake<'a>>,
+    /// Its place at the source's server.
+    pub slot: SourceSlot<'a, Task>,
+    pub progress: &'a Progress<'a>,
+    pub notes: &'a Notes,
+}
+
+impl<'a> WindowLoad<'a> {
+    /// The same for another window of the pair.
+    pub fn of(&self, window: Window, destination: Destination) -> WindowLoad<'a> {
+        WindowLoad {
+            window,
+            destination,
+            ..*self
+        }
+    }
+
+    /// Bytes of rows that a buffered window may hold.
+    pub fn budget(&self) -> usize {
+        self.settings.load.window_bytes
+    }
+
+    /// The template's query for a window of the pair.
+    ///
+    /// # Errors
+    /// A placeholder of the query has no value.
+    pub fn query(&self, window: Window) -> Result<String> {
+        self.place.template.bind(&Bindings {
+            window,
+            schema: self.place.schema,
+            vars: &self.pair.tenant.vars,
+        })
+    }
+
+    pub fn intake(&self) -> Intake {
+        let template = self.place.template;
+        Intake::new(&template.columns, template.time_index(), self.window)
+    }
+
+    /// Begins a transaction at the source, and the COPY of the window in it.
+    pub async fn copy_out(&self, from: &Session) -> Result<CopyOut> {
+        // Sent together, without a round trip between them; in a transaction that failed to begin the COPY fails, too.
+        let begin = begin_source(self.settings.load.statement_timeout);
+        let (begun, rows) = tokio::join!(from.batch(&begin), self.rows(from));
+        begun.on(Side::Source)?;
+        rows
+    }
+
+    /// The rows of the window, within a transaction.
+    pub async fn rows(&self, from: &Session) -> Result<CopyOut> {
+        let query = self.query(self.window)?;
+        let masks = self.settings.masks.as_ref();
+        from.copy_out(&copy_out_sql(self.place.template, &query, masks))
+            .await
+            .on(Side::Source)
+    }
+
+    /// The files of this window's days, where they are to land.
+    pub fn files(&self) -> Result<Option<DayFiles<'a>>> {
+        self.files_of(self.window.days())
+    }
+
+    pub fn files_of(&self, days: impl IntoIterator<Item = Day>) -> Result<Option<DayFiles<'a>>> {
+        let files = |lake| DayFiles::new(lake, self.place.template, days);
+        self.lake.map(files).transpose().on(Side::Landing)
+    }
+
+    /// Publishes the files of what was committed.
+    pub async fn publish(&self, to: &Session, files: &mut Option<DayFiles<'_>>) -> Result<()> {
+        let ledger = match staging_of(self.destination) {
+            Some(_) => Ledger::Staged,
+            None => Ledger::Units,
+        };
+        match files {
+            Some(files) => files.publish(to, &self.entry, ledger).await,
+            None => Ok(()),
+        }
+    }
+
+    pub fn loaded_day(&self, day: Day, tally: Tally) -> LoadedDay {
+        LoadedDay {
+            day,
+            tally,
+            relation: format!(
+                "{}.{}",
+                self.place.schema,
+                Shape::table(&self.place.template.name, self.destination, day)
+            ),
+        }
+    }
+}
+
+/// Hands on how a try ended; unless all its days are through, nothing is left of its files.
+pub async fn abort_unless_done(
+    files: Option<DayFiles<'_>>,
+    outcome: Result<WindowOutcome>,
+) -> Result<WindowOutcome> {
+    let done = matches!(&outcome, Ok(WindowOutcome::Done(done)) if done.waiting.is_empty());
+    if let Some(files) = files
+        && !done
+    {
+        files.abort().await;
+    }
+    outcome
+}
+
+/// # Errors
+/// [`Kind::Protocol`] when the warehouse did not store what was sent.
+pub fn same_count(sent: u64, stored: u64) -> Result<()> {
+    if sent == stored {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Protocol,
+        format!("{sent} rows were sent, but the warehouse stored {stored}"),
+    )
+    .with_hint("a trigger or rule on the table may drop rows: remove it"))
+}
