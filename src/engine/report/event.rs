@@ -1,4 +1,4 @@
-//! What the engine tells whoever watches. The engine prints nothing.
+//! What the engine reports to whoever watches. The engine prints nothing.
 
 use crate::error::Error;
 use crate::unit::{TemplateName, TenantName, Unit, Window};
@@ -15,7 +15,7 @@ pub enum Outcome {
     Landed,
     /// It was compared with its source, and brought up by what differed.
     Changed,
-    /// It is new: its rows (maybe none) are in the warehouse, and the ledger says so.
+    /// It is new: its rows (maybe none) are in the warehouse and in the ledger.
     Loaded,
     /// It was tried and failed.
     Failed,
@@ -77,7 +77,7 @@ pub struct LandedIn {
 }
 
 impl UnitReport {
-    /// A unit of which nothing more is to be said.
+    /// A unit without any further details.
     pub fn new(unit: Unit, outcome: Outcome) -> UnitReport {
         UnitReport {
             unit,

@@ -14,9 +14,9 @@ pub enum Standing {
     Nothing,
     /// Not now, and why; all is as it was, and the next run tries again.
     NotYet(String),
-    /// The failures say why.
+    /// The failures name the cause.
     Failed,
-    /// The pair was locked, or the run was interrupted: the failures say which.
+    /// The pair was locked, or the run was interrupted: the failures name the cause.
     NotTried,
 }
 

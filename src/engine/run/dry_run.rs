@@ -1,8 +1,8 @@
-//! A run without servers: which windows it would fetch, in which order, when nothing is loaded yet.
+//! A run without servers: which windows it would fetch, in which order, if nothing is loaded yet.
 //!
-//! The same questions are asked as in a run (the days of each pair, where each day's rows go, the next window of the queue)
-//! and answered by the same code; only the rows are missing. What a run decides from its servers' answers (years that are
-//! there already, failures) does not come in.
+//! The same decisions are made as in a run (the days of each pair, where each day's rows go, the next window of the queue)
+//! by the same code; only the rows are missing. What a run decides from its servers' answers (years that exist already,
+//! failures) is left out.
 
 use super::request::Request;
 use crate::catalog::Pair;

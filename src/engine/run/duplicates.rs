@@ -8,6 +8,10 @@ use crate::error::Result;
 use crate::unit::Day;
 use crate::warehouse;
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long the warehouse gets to cancel the query of an interrupted run.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Lets the days of such rows wait, to be refreshed together after the others.
 pub async fn find_duplicates(run: &RunState) {
@@ -35,11 +39,16 @@ async fn days_with_duplicates(
     loaded: &BTreeSet<String>,
 ) -> Result<BTreeSet<Day>> {
     let owner = &context.settings.warehouse.owner_role;
-    let session = warehouse::open_session(&context.warehouse, owner).await?;
+    let open = warehouse::open_session(&context.warehouse, owner);
+    let session = tokio::select! {
+        session = open => session?,
+        () = context.cancel.cancelled() => return Ok(BTreeSet::new()),
+    };
     tokio::select! {
         days = warehouse::days_with_shared_keys(&session, pair.place(), loaded) => return days,
         () = context.cancel.cancelled() => {}
     }
-    session.abort().await;
+    // A server that does not answer finds out by itself.
+    let _ = tokio::time::timeout(CANCEL_TIMEOUT, session.abort()).await;
     Ok(BTreeSet::new())
 }

@@ -40,7 +40,7 @@ impl Worker {
         match side {
             // Without it nothing can be done for anybody.
             Some(Side::Warehouse | Side::Landing) if unreachable => FailureScope::All,
-            // A bad file says nothing about the next one.
+            // A bad file does not make the next one suspect.
             Some(Side::Source) if matches!(pair.source, Source::Files(_)) => FailureScope::Window,
             Some(Side::Source) if unreachable => FailureScope::Tenant,
             _ => FailureScope::Counted,

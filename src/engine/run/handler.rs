@@ -1,4 +1,4 @@
-//! What a worker does with a job: the one place where a task is told from another.
+//! What a worker does with a job: the one place where tasks are dispatched.
 
 use super::worker::Worker;
 use crate::engine::report::event::Event;

@@ -146,7 +146,11 @@ async fn plan(
     let mut planned = Vec::with_capacity(pairs.len());
     let session = locks.session();
     for pair in pairs {
-        match PlannedPair::of(session, pair.clone(), &context.request, context.options).await {
+        let result = tokio::select! {
+            planned = PlannedPair::of(session, pair.clone(), &context.request, context.options) => planned,
+            () = context.cancel.cancelled() => Err(interrupted()),
+        };
+        match result {
             Ok(plan) => {
                 warn_of_other_roots(context, &plan);
                 note_missing_days(context, outcomes, &plan);

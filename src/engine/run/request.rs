@@ -59,6 +59,20 @@ pub struct RequestedDays {
 }
 
 impl RequestedDays {
+    fn to_load(days: impl IntoIterator<Item = Day>) -> RequestedDays {
+        RequestedDays {
+            load: days.into_iter().collect(),
+            ..RequestedDays::default()
+        }
+    }
+
+    fn to_refresh(days: impl IntoIterator<Item = Day>) -> RequestedDays {
+        RequestedDays {
+            refresh: days.into_iter().collect(),
+            ..RequestedDays::default()
+        }
+    }
+
     pub fn all(&self) -> BTreeSet<Day> {
         let parts = [&self.load, &self.refresh, &self.land, &self.skipped];
         parts.into_iter().flatten().copied().collect()
@@ -222,10 +236,9 @@ impl Request {
         today: Day,
     ) -> Result<RequestedDays> {
         Ok(match self {
-            Request::Backfill { days, reload: true } | Request::Rebuild { days } => RequestedDays {
-                load: days.days().collect(),
-                ..RequestedDays::default()
-            },
+            Request::Backfill { days, reload: true } | Request::Rebuild { days } => {
+                RequestedDays::to_load(days.days())
+            }
             Request::Backfill { days: window, .. } => {
                 let mut days = RequestedDays::default();
                 for day in window.days() {
@@ -233,65 +246,63 @@ impl Request {
                 }
                 days
             }
-            Request::Refresh { days } => RequestedDays {
-                refresh: days.days().collect(),
-                ..RequestedDays::default()
-            },
+            Request::Refresh { days } => RequestedDays::to_refresh(days.days()),
             Request::Outdated { days } => {
                 let current = pair.template.version();
-                let outdated = known
-                    .iter()
-                    .filter(|(day, standing)| {
-                        is_there(standing, to)
-                            && standing.version != current
-                            && days.is_none_or(|days| days.contains(**day))
-                    })
-                    .map(|(day, _)| *day);
-                RequestedDays {
-                    refresh: outdated.collect(),
-                    ..RequestedDays::default()
-                }
+                let is_outdated = |(day, standing): &(&Day, &Standing)| {
+                    is_there(standing, to)
+                        && standing.version != current
+                        && days.is_none_or(|days| days.contains(**day))
+                };
+                let outdated = known.iter().filter(is_outdated);
+                RequestedDays::to_refresh(outdated.map(|(day, _)| *day))
             }
-            Request::Restore(restoring) => {
-                let wanted = restoring.wanted(pair)?;
-                let all = wanted.there.into_iter().chain(wanted.lacking);
-                let there = |day: &Day| known.get(day).is_some_and(|standing| standing.loaded);
-                let (skipped, load) = all.partition(|day| !restoring.reload && there(day));
-                RequestedDays {
-                    load,
-                    skipped,
-                    ..RequestedDays::default()
-                }
-            }
-            Request::Repair { days } => RequestedDays {
-                refresh: of_pair(days, pair),
-                ..RequestedDays::default()
-            },
+            Request::Restore(restoring) => restore_days(restoring, pair, known)?,
+            Request::Repair { days } => RequestedDays::to_refresh(of_pair(days, pair)),
             Request::Sync { lookback } => {
                 let lookback = lookback.unwrap_or(pair.template.lookback_days);
                 sync_days(pair, known, to, today, lookback)?
             }
-            Request::Land {
-                days: window,
-                rewrite,
-            } => {
-                let mut days = RequestedDays::default();
-                let loaded = known.iter().filter(|(day, standing)| {
-                    standing.loaded && window.is_none_or(|window| window.contains(**day))
-                });
-                for (day, standing) in loaded {
-                    let landed = standing.is_landed() && !rewrite;
-                    let of = if landed {
-                        &mut days.skipped
-                    } else {
-                        &mut days.land
-                    };
-                    of.insert(*day);
-                }
-                days
-            }
+            Request::Land { days, rewrite } => land_days(known, *days, *rewrite),
         })
     }
+}
+
+fn restore_days(
+    restoring: &Restoring,
+    pair: &Pair,
+    known: &BTreeMap<Day, Standing>,
+) -> Result<RequestedDays> {
+    let wanted = restoring.wanted(pair)?;
+    let all = wanted.there.into_iter().chain(wanted.lacking);
+    let there = |day: &Day| known.get(day).is_some_and(|standing| standing.loaded);
+    let (skipped, load) = all.partition(|day| !restoring.reload && there(day));
+    Ok(RequestedDays {
+        load,
+        skipped,
+        ..RequestedDays::default()
+    })
+}
+
+/// The days that are loaded, by whether they need a file.
+fn land_days(
+    known: &BTreeMap<Day, Standing>,
+    within: Option<Window>,
+    rewrite: bool,
+) -> RequestedDays {
+    let mut days = RequestedDays::default();
+    let loaded = known.iter().filter(|(day, standing)| {
+        standing.loaded && within.is_none_or(|window| window.contains(**day))
+    });
+    for (day, standing) in loaded {
+        let of = if standing.is_landed() && !rewrite {
+            &mut days.skipped
+        } else {
+            &mut days.land
+        };
+        of.insert(*day);
+    }
+    days
 }
 
 fn of_pair(days: &DaysByPair, pair: &Pair) -> BTreeSet<Day> {

@@ -150,7 +150,7 @@ impl Worker {
                 return self.noted(job, step);
             }
             Ok(WindowOutcome::AlreadyLoaded) if self.run.context.landing.is_some() => {
-                // The rows, that is: their files may be missing.
+                // Their rows are; their files may be missing.
                 let staged_year = job.task.staged_year();
                 return NextStep::PutBackAs(Task::LandFromWarehouse { staged_year });
             }
@@ -204,7 +204,7 @@ impl Worker {
         }
     }
 
-    /// Takes over from the ledger what a try loaded whose commit's answer was lost.
+    /// Reads from the ledger what an earlier try loaded: its commit succeeded, but the answer was lost.
     async fn found(&mut self, job: &Job<Task>) -> Result<DoneDays> {
         let run = Arc::clone(&self.run);
         let entry = run.entry(job.pair, 1);

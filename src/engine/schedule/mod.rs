@@ -1,6 +1,7 @@
 //! Which window comes next, how long it is, who does it, and what follows a try.
 
 pub mod next_step;
+pub mod pair_work;
 pub mod pool;
 pub mod queue;
 pub mod retry;

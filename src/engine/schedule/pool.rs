@@ -1,4 +1,4 @@
-//! The worker pool: workers take jobs from one queue until none is left, retry what may pass, and end when they are told to.
+//! The worker pool: workers take jobs from one queue until none is left, retry what may pass, and end when the pool is stopped.
 //!
 //! ```text
 //! queue ─▶ job ─▶ try ─▶ next step ─▶ done · again · later · in pieces · failed ─▶ queue
@@ -144,7 +144,7 @@ impl<T: QueueTask> Pool<T> {
         loop {
             tries += 1;
             if tries > 1 {
-                self.queue().retake_source(job.pair, job.window);
+                self.queue().retake_source(&job);
             }
             let step = tokio::select! {
                 biased;

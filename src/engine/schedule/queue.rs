@@ -1,22 +1,11 @@
 //! Which window comes next: fair between pairs, limited per source server, stopped where the circuit is open.
 
+pub use super::pair_work::{Job, PairIndex, PairWork, runs_of};
+
+use super::pair_work::PairState;
 use super::task::QueueTask;
-use super::window_size::WindowSize;
 use crate::unit::{Day, Window};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-
-/// Position of a pair in the run.
-pub type PairIndex = usize;
-
-/// A piece of work for a worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Job<T> {
-    pub pair: PairIndex,
-    pub window: Window,
-    pub task: T,
-    /// The queue did not hand it out: a worker does it before the job that needs it.
-    pub nested: bool,
-}
+use std::collections::{BTreeSet, HashMap};
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next<T> {
@@ -53,64 +42,6 @@ pub enum FailureScope {
     Tenant,
     /// Nothing can be done for anybody.
     All,
-}
-
-/// A pair's share of the work, as it is planned.
-#[derive(Debug)]
-pub struct PairWork<T> {
-    pub tenant: String,
-    /// `host:port` of the source.
-    pub server: String,
-    /// Consecutive days of one task, in order.
-    pub runs: VecDeque<(T, Window)>,
-    /// For each staged year that is touched the task that follows when nothing of it is left.
-    pub builds: BTreeMap<i32, T>,
-    /// Bytes per day of the latest days, when there are any.
-    pub bytes_per_day: Option<u64>,
-    /// The template has a `{day}` placeholder: a window is a day.
-    pub one_day_windows: bool,
-    /// Staged years that are to take the place of a table: all of their days, or none.
-    pub replaced_years: BTreeSet<i32>,
-}
-
-/// What is left of a pair's work, and what is running.
-#[derive(Debug)]
-struct PairState<T> {
-    work: PairWork<T>,
-    size: WindowSize,
-    running: BTreeMap<Window, T>,
-    /// Of these, the windows whose source has given everything.
-    released: BTreeSet<Window>,
-    /// Years of which something was not tried: they stay staged, for the next run to continue.
-    postponed: BTreeSet<i32>,
-}
-
-impl<T: QueueTask> PairState<T> {
-    fn new(work: PairWork<T>) -> PairState<T> {
-        PairState {
-            size: WindowSize::new(work.bytes_per_day),
-            work,
-            running: BTreeMap::new(),
-            released: BTreeSet::new(),
-            postponed: BTreeSet::new(),
-        }
-    }
-
-    /// The build of a year of which nothing is left, unless something of it was postponed.
-    fn next_build(&mut self) -> Option<(i32, T)> {
-        loop {
-            let waiting = self.work.runs.iter().map(|(task, _)| task);
-            let open: BTreeSet<i32> = waiting
-                .chain(self.running.values())
-                .filter_map(QueueTask::staged_year)
-                .collect();
-            let year = *self.work.builds.keys().find(|year| !open.contains(year))?;
-            let task = self.work.builds.remove(&year)?;
-            if !self.postponed.contains(&year) {
-                return Some((year, task));
-            }
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -160,7 +91,7 @@ impl<T: QueueTask> Queue<T> {
         for (pair, state) in self.pairs.iter_mut().enumerate() {
             if let Some((year, task)) = state.next_build() {
                 let window = Window::new(Day::first_of_year(year), Day::first_of_year(year + 1));
-                return Some(hand_out(state, pair, window, task));
+                return Some(state.hand_out(pair, window, task));
             }
         }
         None
@@ -198,7 +129,7 @@ impl<T: QueueTask> Queue<T> {
         if task.reads_source() {
             *at_server += 1;
         }
-        Some(hand_out(state, pair, Window::new(run.from, cut), task))
+        Some(state.hand_out(pair, Window::new(run.from, cut), task))
     }
 
     /// `None` for a job that the queue did not hand out.
@@ -230,10 +161,10 @@ impl<T: QueueTask> Queue<T> {
         }
     }
 
-    /// A window is fetched again. If its server has work for as many as it may meanwhile, it is one more.
-    pub fn retake_source(&mut self, pair: PairIndex, window: Window) {
-        let state = &mut self.pairs[pair];
-        if state.released.remove(&window) {
+    /// A window is fetched again. If its server meanwhile has work for as many as it may, it is one more.
+    pub fn retake_source(&mut self, job: &Job<T>) {
+        let state = &mut self.pairs[job.pair];
+        if !job.nested && state.released.remove(&job.window) {
             *self.servers.entry(state.work.server.clone()).or_default() += 1;
         }
     }
@@ -351,41 +282,11 @@ impl<T: QueueTask> Queue<T> {
     }
 }
 
-fn hand_out<T: QueueTask>(
-    state: &mut PairState<T>,
-    pair: PairIndex,
-    window: Window,
-    task: T,
-) -> Job<T> {
-    state.running.insert(window, task.clone());
-    Job {
-        pair,
-        window,
-        task,
-        nested: false,
-    }
-}
-
-/// Consecutive days of one kind each, in order.
-pub fn runs_of<K: PartialEq>(
-    days: impl IntoIterator<Item = Day>,
-    kind: impl Fn(Day) -> K,
-) -> VecDeque<(K, Window)> {
-    let mut runs: VecDeque<(K, Window)> = VecDeque::new();
-    for day in days {
-        let kind = kind(day);
-        match runs.back_mut() {
-            Some((last, window)) if *last == kind && window.to == day => window.to = day.next(),
-            _ => runs.push_back((kind, Window::single(day))),
-        }
-    }
-    runs
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::schedule::task::Task;
+    use crate::engine::schedule::window_size::WindowSize;
     use crate::warehouse::Destination;
 
     const LIMITS: Limits = Limits {
@@ -437,7 +338,7 @@ mod tests {
         let third = take_window(&mut queue).unwrap();
         assert_eq!(queue.next(), Next::Wait);
         // Asked for again, it counts again, and leaves once.
-        queue.retake_source(0, given.window);
+        queue.retake_source(&given);
         queue.done(&given, 1);
         assert_eq!(queue.next(), Next::Wait);
         queue.done(&third, 1);
@@ -536,25 +437,5 @@ mod tests {
         queue.put_back(&first, &[window(0, 1), window(1, 2)]);
         let next = take_window(&mut queue).unwrap();
         assert_eq!(taken(&next), (0, window(0, 1)));
-    }
-
-    #[test]
-    fn runs_break_at_gaps_and_at_the_fold_line() {
-        let days = [1, 2, 4, 5, 6].map(Day::from_pg_days);
-        let runs = runs_of(days, |d| {
-            if d.pg_days() < 5 {
-                Destination::Year(2000)
-            } else {
-                Destination::DayTable
-            }
-        });
-        assert_eq!(
-            Vec::from(runs),
-            [
-                (Destination::Year(2000), window(1, 3)),
-                (Destination::Year(2000), window(4, 5)),
-                (Destination::DayTable, window(5, 7)),
-            ]
-        );
     }
 }

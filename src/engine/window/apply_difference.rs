@@ -98,7 +98,7 @@ impl WindowLoad<'_> {
         self.write(files, to, matched).await
     }
 
-    /// Keys of rows that are gone, and that no row has which is new.
+    /// Keys of rows that the source no longer has, without those of new rows.
     async fn vanished(
         &self,
         to: &Session,

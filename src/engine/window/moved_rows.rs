@@ -74,7 +74,7 @@ impl WindowLoad<'_> {
             vec![Window::new(*first, last.next())]
         };
         let load = &self.settings.load;
-        // The watchdog must not take it for a COPY that stands still.
+        // The watchdog must not take it for a stalled COPY.
         let patience = PATIENCE
             .min(load.stall_timeout / 4)
             .min(load.statement_timeout);

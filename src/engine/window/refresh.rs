@@ -31,7 +31,7 @@ use std::ops::ControlFlow;
 /// What a refresh knows from the tries and windows before it.
 pub struct RefreshContext<'a> {
     pub refresh: &'a Refresh,
-    /// Days that were refreshed separately in this run: they are not asked for again.
+    /// Days that were refreshed separately in this run: they are not fetched again.
     pub done_separately: BTreeSet<Day>,
     /// The days that are refreshed with the window.
     pub with: &'a [WindowLoad<'a>],

@@ -1,0 +1,134 @@
+//! A pair's share of the work: what is left of it, and what is running.
+
+use super::task::QueueTask;
+use super::window_size::WindowSize;
+use crate::unit::{Day, Window};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Position of a pair in the run.
+pub type PairIndex = usize;
+
+/// A piece of work for a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job<T> {
+    pub pair: PairIndex,
+    pub window: Window,
+    pub task: T,
+    /// The queue did not hand it out: a worker does it before the job that needs it.
+    pub nested: bool,
+}
+
+/// A pair's share of the work, as it is planned.
+#[derive(Debug)]
+pub struct PairWork<T> {
+    pub tenant: String,
+    /// `host:port` of the source.
+    pub server: String,
+    /// Consecutive days of one task, in order.
+    pub runs: VecDeque<(T, Window)>,
+    /// For each staged year that is touched the task that follows when nothing of it is left.
+    pub builds: BTreeMap<i32, T>,
+    /// Bytes per day of the latest days, when there are any.
+    pub bytes_per_day: Option<u64>,
+    /// The template has a `{day}` placeholder: a window is a day.
+    pub one_day_windows: bool,
+    /// Staged years that are to take the place of a table: all of their days, or none.
+    pub replaced_years: BTreeSet<i32>,
+}
+
+/// What is left of a pair's work, and what is running.
+#[derive(Debug)]
+pub struct PairState<T> {
+    pub work: PairWork<T>,
+    pub size: WindowSize,
+    pub running: BTreeMap<Window, T>,
+    /// Of these, the windows whose source has given everything.
+    pub released: BTreeSet<Window>,
+    /// Years of which something was not tried: they stay staged, for the next run to continue.
+    pub postponed: BTreeSet<i32>,
+}
+
+impl<T: QueueTask> PairState<T> {
+    pub fn new(work: PairWork<T>) -> PairState<T> {
+        PairState {
+            size: WindowSize::new(work.bytes_per_day),
+            work,
+            pub running: BTreeMap::new(),
+            pub released: BTreeSet::new(),
+            pub postponed: BTreeSet::new(),
+        }
+    }
+
+    /// The build of a year of which nothing is left, unless something of it was postponed.
+    pub fn next_build(&mut self) -> Option<(i32, T)> {
+        loop {
+            let waiting = self.work.runs.iter().map(|(task, _)| task);
+            let open: BTreeSet<i32> = waiting
+                .chain(self.running.values())
+                .filter_map(QueueTask::staged_year)
+                .collect();
+            let year = *self.work.builds.keys().find(|year| !open.contains(year))?;
+            let task = self.work.builds.remove(&year)?;
+            if !self.postponed.contains(&year) {
+                return Some((year, task));
+            }
+        }
+    }
+
+    /// A window is running from now on.
+    pub fn hand_out(&mut self, pair: PairIndex, window: Window, task: T) -> Job<T> {
+        self.running.insert(window, task.clone());
+        Job {
+            pair,
+            window,
+            task,
+            nested: false,
+        }
+    }
+}
+
+/// Consecutive days of one kind each, in order.
+pub fn runs_of<K: PartialEq>(
+    days: impl IntoIterator<Item = Day>,
+    kind: impl Fn(Day) -> K,
+) -> VecDeque<(K, Window)> {
+    let mut runs: VecDeque<(K, Window)> = VecDeque::new();
+    for day in days {
+        let kind = kind(day);
+        match runs.back_mut() {
+            Some((last, window)) if *last == kind && window.to == day => window.to = day.next(),
+            _ => runs.push_back((kind, Window::single(day))),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::warehouse::Destination;
+
+    fn window(from: i32, to: i32) -> Window {
+        Window::new(Day::from_pg_days(from), Day::from_pg_days(to))
+    }
+
+    #[test]
+    fn runs_break_at_gaps_and_at_the_fold_line() {
+        let days = [1, 2, 4, 5, 6].map(Day::from_pg_days);
+        let runs = runs_of(days, |d| {
+            if d.pg_days() < 5 {
+                Destination::Year(2000)
+            } else {
+                Destination::DayTable
+            }
+        });
+        assert_eq!(
+            Vec::from(runs),
+            [
+                (Destination::Year(2000), window(1, 3)),
+                (Destination::Year(2000), window(4, 5)),
+                (Destination::DayTable, window(5, 7)),
+            ]
+        );
+    }
+}
