@@ -11,7 +11,7 @@ use crate::engine::window::encoding_probe;
 use crate::engine::window::landing::FromWarehouse;
 use crate::engine::window::outcome::{DoneDays, WindowOutcome};
 use crate::engine::window::refresh::RefreshContext;
-use crate::error::{At, Error, Kind, Result, Side};
+use crate::error::{Error, Kind, Result, Side};
 use crate::unit::Window;
 use crate::warehouse::Destination;
 use std::sync::Arc;
@@ -213,7 +213,7 @@ impl Worker {
             Some(_) => staged::found(warehouse, &entry, job.window).await,
             None => units::found(warehouse, &entry, job.window).await,
         };
-        Ok(DoneDays::loaded(days.on(Side::Warehouse)?))
+        Ok(DoneDays::loaded(days?))
     }
 
     /// The days that are refreshed with a window, each by itself.

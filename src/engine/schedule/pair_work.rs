@@ -53,9 +53,9 @@ impl<T: QueueTask> PairState<T> {
         PairState {
             size: WindowSize::new(work.bytes_per_day),
             work,
-            pub running: BTreeMap::new(),
-            pub released: BTreeSet::new(),
-            pub postponed: BTreeSet::new(),
+            running: BTreeMap::new(),
+            released: BTreeSet::new(),
+            postponed: BTreeSet::new(),
         }
     }
 

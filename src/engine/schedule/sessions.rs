@@ -1,6 +1,6 @@
 //! A worker's sessions: one with the warehouse, one with the source of the tenant that it works for.
 
-use crate::error::{At, Error, Kind, Result, Side};
+use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Access, Purpose, Session};
 use crate::unit::TenantName;
 use crate::warehouse::open_session;
@@ -30,10 +30,10 @@ impl Sessions {
     /// The warehouse cannot be reached.
     pub async fn warehouse(&mut self, access: &Access, owner: &str) -> Result<&Session> {
         if self.warehouse.as_ref().is_none_or(Session::is_closed) {
-            let session = open_session(access, owner).await.on(Side::Warehouse)?;
+            let session = open_session(access, owner).await?;
             if self.durable {
                 let on = session.batch("SET synchronous_commit = on");
-                on.await.on(Side::Warehouse)?;
+                on.await?;
             }
             self.warehouse = Some(session);
         }
@@ -47,9 +47,7 @@ impl Sessions {
     pub async fn source(&mut self, tenant: &TenantName, access: &Access) -> Result<&Session> {
         let usable = |(of, session): &(TenantName, Session)| of == tenant && !session.is_closed();
         if !self.source.as_ref().is_some_and(usable) {
-            let session = pg::connect(access, Purpose::Source)
-                .await
-                .on(Side::Source)?;
+            let session = pg::connect(access, Purpose::Source).await?;
             self.source = Some((tenant.clone(), session));
         }
         self.opened_source().ok_or_else(none)

@@ -41,7 +41,7 @@ impl WindowComparison<'_> {
     }
 
     async fn compare(&self, from: Option<&Session>, to: &Session) -> Result<Vec<Checked>> {
-        let recorded = self.snapshot(to).await.on(Side::Warehouse)?;
+        let recorded = self.snapshot(to).await?;
         let runs = table_runs(&recorded);
         let (held, read, filed) = tokio::try_join!(
             self.warehouse(to, &runs),
@@ -122,7 +122,7 @@ impl WindowComparison<'_> {
                 .map_err(|e| retry_if_table_moved(e).on(Side::Warehouse))?;
             held.extend(window.days().zip(tallies));
         }
-        session.batch("COMMIT").await.on(Side::Warehouse)?;
+        session.batch("COMMIT").await?;
         Ok(held)
     }
 
@@ -156,7 +156,7 @@ impl WindowComparison<'_> {
         };
         for (version, window) in queries(runs) {
             let tallies = self.query(session, version, window).await;
-            read.extend(window.days().zip(tallies.on(Side::Source)?));
+            read.extend(window.days().zip(tallies?));
         }
         Ok(read)
     }

@@ -287,8 +287,7 @@ impl VerifyRun<'_> {
 async fn contact(pair: &VerifyPair, settings: &Settings) -> Result<Access> {
     let access = catalog::access(&pair.pair.tenant, settings).await?;
     if !pair.days.is_empty() {
-        retry::a_few_times(async || pg::connect(&access, Purpose::Source).await)
-            .await?;
+        retry::a_few_times(async || pg::connect(&access, Purpose::Source).await).await?;
     }
     Ok(access)
 }

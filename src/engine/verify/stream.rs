@@ -31,6 +31,6 @@ pub async fn tally(
 ) -> Result<Vec<Tally>> {
     let rows = session.copy_out(sql).await?;
     let mut intake = Intake::new(&template.columns, template.time_index(), window);
-    let drained = drain(rows, None, &mut intake, progress, &mut Look(each)).await?;
+    let drained = drain(rows, &mut intake, progress, &mut Look(each)).await?;
     Ok(drained.unwrap_or_default())
 }

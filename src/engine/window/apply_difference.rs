@@ -17,7 +17,7 @@ use crate::catalog::ledger::units::LoadedDay;
 use crate::copy::{Tally, Tid};
 use crate::engine::report::event::{Change, Outcome};
 use crate::engine::window::outcome::{DayResult, DoneDays, WindowOutcome};
-use crate::error::{At, Error, Kind, Result, Side};
+use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
 use crate::unit::Day;
 use crate::warehouse::load::difference::{
@@ -65,7 +65,7 @@ impl WindowLoad<'_> {
         let vanished = self.vanished(to, &matched, &keys).await?;
         let changed: BTreeSet<Day> = matched.iter().map(|m| m.day.day).collect();
         if context.may_wait && !vanished.is_empty() {
-            to.batch("ROLLBACK").await.on(Side::Warehouse)?;
+            to.batch("ROLLBACK").await?;
             return Ok(WindowOutcome::Done(DoneDays {
                 days: Vec::new(),
                 keys_checked: true,
@@ -75,9 +75,7 @@ impl WindowLoad<'_> {
         let with = context.with.iter().flat_map(|part| part.window.days());
         let fetched: BTreeSet<Day> = self.window.days().chain(with).collect();
         let up_to_date = &fetched | &context.done_separately;
-        let mut elsewhere = days_of_keys(to, self.place, &keys)
-            .await
-            .on(Side::Warehouse)?;
+        let mut elsewhere = days_of_keys(to, self.place, &keys).await?;
         elsewhere.retain(|day| !changed.contains(day));
         if context.refresh.separate {
             elsewhere.retain(|day| !context.done_separately.contains(day));
@@ -90,7 +88,7 @@ impl WindowLoad<'_> {
             elsewhere.append(&mut moved.await?);
         }
         if !elsewhere.is_empty() {
-            to.batch("ROLLBACK").await.on(Side::Warehouse)?;
+            to.batch("ROLLBACK").await?;
             let mut refresh = context.refresh.clone();
             refresh.with.append(&mut elsewhere);
             return Ok(WindowOutcome::RefreshAs(refresh));
@@ -109,7 +107,7 @@ impl WindowLoad<'_> {
         for m in matched.iter().filter(|m| !m.gone.is_empty()) {
             let at = (m.day.destination, m.day.day);
             let added = vanished.add(to, self.place, at, &m.gone, keys);
-            added.await.on(Side::Warehouse)?;
+            added.await?;
         }
         Ok(vanished)
     }
@@ -132,9 +130,7 @@ impl WindowLoad<'_> {
         matched: Vec<MatchedDay>,
     ) -> Result<WindowOutcome> {
         for m in &matched {
-            delete_rows(to, self.place, m.day.destination, m.day.day, &m.gone)
-                .await
-                .on(Side::Warehouse)?;
+            delete_rows(to, self.place, m.day.destination, m.day.day, &m.gone).await?;
         }
         let mut results = Vec::with_capacity(matched.len());
         let mut days: Vec<LoadedDay> = Vec::with_capacity(matched.len());
@@ -144,13 +140,11 @@ impl WindowLoad<'_> {
                 day, destination, ..
             } = m.day;
             if m.inserted > 0 {
-                let mut table = warehouse::copy_into(to, self.place, destination, day)
-                    .await
-                    .on(Side::Warehouse)?;
+                let mut table = warehouse::copy_into(to, self.place, destination, day).await?;
                 for piece in m.day.rows.into_pieces() {
-                    table.send(piece).await.on(Side::Warehouse)?;
+                    table.send(piece).await?;
                 }
-                same_count(m.inserted, table.finish().await.on(Side::Warehouse)?)?;
+                same_count(m.inserted, table.finish().await?)?;
             }
             let loaded = self
                 .of(self.window, destination)
@@ -173,9 +167,7 @@ impl WindowLoad<'_> {
                 ),
             });
         }
-        finish_difference(to, self.place, &self.entry, &days, &new_tables)
-            .await
-            .on(Side::Warehouse)?;
+        finish_difference(to, self.place, &self.entry, &days, &new_tables).await?;
         self.publish(to, files).await?;
         Ok(WindowOutcome::compared(results))
     }

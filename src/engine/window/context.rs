@@ -74,7 +74,7 @@ impl<'a> WindowLoad<'a> {
         // Sent together, without a round trip between them; in a transaction that failed to begin the COPY fails, too.
         let begin = begin_source(self.settings.load.statement_timeout);
         let (begun, rows) = tokio::join!(from.batch(&begin), self.rows(from));
-        begun.on(Side::Source)?;
+        begun?;
         rows
     }
 
@@ -84,7 +84,6 @@ impl<'a> WindowLoad<'a> {
         let masks = self.settings.masks.as_ref();
         from.copy_out(&copy_out_sql(self.place.template, &query, masks))
             .await
-            .on(Side::Source)
     }
 
     /// The files of this window's days, where they are to land.

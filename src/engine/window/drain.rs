@@ -36,17 +36,16 @@ pub trait RowSink {
 /// takes blocks the last tuples are left in `intake`.
 ///
 /// # Errors
-/// The server's, with `side` if it is given; those of [`Intake`] and of the sink.
+/// The server's; those of [`Intake`] and of the sink.
 pub async fn drain<S: RowSink>(
     mut rows: CopyOut,
-    side: Option<Side>,
     intake: &mut Intake,
     progress: &Progress<'_>,
     sink: &mut S,
 ) -> Result<Option<Vec<Tally>>> {
     let (mut seen, mut bytes, mut reported) = (0, 0, 0);
     while let Some(chunk) = rows.next().await {
-        intake.push(&on(side, chunk)?, |day, tuple| {
+        intake.push(&chunk?, |day, tuple| {
             seen += 1;
             sink.row(day, tuple);
         })?;
@@ -78,13 +77,6 @@ pub async fn drain<S: RowSink>(
     };
     progress.moved(seen, rest as u64);
     Ok(Some(tallies))
-}
-
-fn on<T>(side: Option<Side>, result: Result<T>) -> Result<T> {
-    match side {
-        Some(side) => result.on(side),
-        None => result,
-    }
 }
 
 impl RowSink for DayFiles<'_> {

@@ -5,7 +5,7 @@ use super::day_buffer::DayBuffer;
 use super::drain::{RowSink, drain};
 use super::source::{begin_source, begin_source_snapshot};
 use crate::copy::Tally;
-use crate::error::{At, Result, Side};
+use crate::error::Result;
 use crate::pg::Session;
 use crate::unit::Day;
 use crate::warehouse::Destination;
@@ -64,7 +64,7 @@ impl WindowLoad<'_> {
             1 => begin_source(timeout),
             _ => begin_source_snapshot(timeout),
         };
-        from.batch(&begin).await.on(Side::Source)?;
+        from.batch(&begin).await?;
         let mut held = 0;
         let mut fetched = Vec::new();
         for part in parts {
@@ -73,7 +73,7 @@ impl WindowLoad<'_> {
                 None => return Ok(None),
             }
         }
-        from.batch("COMMIT").await.on(Side::Source)?;
+        from.batch("COMMIT").await?;
         // A day that is only counted and digested may be fetched again.
         if fetched.iter().all(|day: &FetchedDay| day.rows.is_some()) {
             self.slot.release();
@@ -98,14 +98,7 @@ impl WindowLoad<'_> {
             bytes: 0,
         };
         let mut intake = self.intake();
-        let drained = drain(
-            rows,
-            Some(Side::Source),
-            &mut intake,
-            self.progress,
-            &mut sink,
-        )
-        .await?;
+        let drained = drain(rows, &mut intake, self.progress, &mut sink).await?;
         let Some(tallies) = drained else {
             return Ok(None);
         };

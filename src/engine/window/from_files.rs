@@ -10,7 +10,7 @@ use crate::engine::report::progress::Progress;
 use crate::engine::restore::PairFiles;
 use crate::engine::restore::day_file::{DayFile, RestoredRows};
 use crate::engine::schedule::task::staging_of;
-use crate::error::{At, Error, Result, Side};
+use crate::error::{Error, Result, Side};
 use crate::pg::Session;
 use crate::unit::{Day, Window};
 use crate::warehouse::{self, Claim, Destination, TableCopy};
@@ -63,8 +63,7 @@ impl WindowLoad<'_> {
             self.destination,
             self.reload,
         )
-        .await
-        .on(Side::Warehouse)?;
+        .await?;
         if claim == Claim::Done {
             return Ok(WindowOutcome::AlreadyLoaded);
         }
@@ -93,9 +92,7 @@ impl WindowLoad<'_> {
             }
         }
         self.record_objects(to, &entry, &sent_days.objects).await?;
-        warehouse::finish_load(to, self.place, &entry, self.destination, &sent_days.days)
-            .await
-            .on(Side::Warehouse)?;
+        warehouse::finish_load(to, self.place, &entry, self.destination, &sent_days.days).await?;
         for (day, object) in sent_days.objects {
             landed.found(day, object);
         }
@@ -114,13 +111,13 @@ impl WindowLoad<'_> {
             Some(table) => table,
             None => warehouse::copy_into(to, self.place, self.destination, day)
                 .await
-                .map_err(|error| DayFailed::Warehouse(error.on(Side::Warehouse)))?,
+                .map_err(DayFailed::Warehouse)?,
         };
         let rows = send(file, &mut table, self.progress).await?;
         sent_days.rows += rows.sent;
         if self.destination == Destination::DayTable || day.next() == self.window.to {
             let stored = table.finish().await;
-            let stored = stored.map_err(|error| DayFailed::Warehouse(error.on(Side::Warehouse)))?;
+            let stored = stored.map_err(DayFailed::Warehouse)?;
             same_count(std::mem::take(&mut sent_days.rows), stored)
                 .map_err(DayFailed::Warehouse)?;
         } else {
@@ -134,9 +131,7 @@ impl WindowLoad<'_> {
     async fn add_version(&self, files: &PairFiles, file: &DayFile, to: &Session) -> Result<()> {
         let written = &file.columns.written;
         if files.is_new_version(written.version()) {
-            templates::know_version(to, written)
-                .await
-                .on(Side::Warehouse)?;
+            templates::know_version(to, written).await?;
         }
         if let Some(note) = file.columns.note() {
             let note = format!("{}/{}: {note}", self.place.tenant, written.name);
@@ -161,9 +156,7 @@ impl WindowLoad<'_> {
             Some(_) => Ledger::Staged,
             None => Ledger::Units,
         };
-        objects::record(to, entry, ledger, objects)
-            .await
-            .on(Side::Warehouse)
+        objects::record(to, entry, ledger, objects).await
     }
 }
 
@@ -175,7 +168,7 @@ async fn send(
     while let Some(tuples) = file.next().map_err(DayFailed::File)? {
         progress.moved(tuples.rows, tuples.bytes.len() as u64);
         let sent = table.send(tuples.bytes).await;
-        sent.map_err(|error| DayFailed::Warehouse(error.on(Side::Warehouse)))?;
+        sent.map_err(DayFailed::Warehouse)?;
     }
     file.finish().map_err(DayFailed::File)
 }

@@ -45,7 +45,7 @@ impl RowSink for TableSink<'_, '_> {
     }
 
     async fn send(&mut self, tuples: Bytes) -> Result<()> {
-        self.table.send(tuples).await.on(Side::Warehouse)
+        self.table.send(tuples).await
     }
 }
 
@@ -104,17 +104,10 @@ impl WindowLoad<'_> {
             return Ok(WindowOutcome::AlreadyLoaded);
         }
         let table = warehouse::copy_into(to, self.place, self.destination, self.window.from);
-        let table = table.await.on(Side::Warehouse)?;
+        let table = table.await?;
         let mut intake = self.intake();
         let mut sink = TableSink { table, files };
-        let drained = drain(
-            rows,
-            Some(Side::Source),
-            &mut intake,
-            self.progress,
-            &mut sink,
-        )
-        .await?;
+        let drained = drain(rows, &mut intake, self.progress, &mut sink).await?;
         let days = drained.unwrap_or_default();
         self.slot.release();
         let TableSink { mut table, files } = sink;
@@ -124,8 +117,8 @@ impl WindowLoad<'_> {
         };
         let (stored, ended) = tokio::join!(arrived, from.batch("COMMIT"));
         let sent = days.iter().map(|tally| tally.rows).sum();
-        same_count(sent, stored.on(Side::Warehouse)?)?;
-        ended.on(Side::Source)?;
+        same_count(sent, stored?)?;
+        ended?;
         if let Some(files) = files {
             self.finish_files(files, &days).await?;
         }
@@ -156,18 +149,11 @@ impl WindowLoad<'_> {
             budget: self.budget(),
         };
         let mut intake = self.intake();
-        let drained = drain(
-            rows,
-            Some(Side::Source),
-            &mut intake,
-            self.progress,
-            &mut sink,
-        )
-        .await?;
+        let drained = drain(rows, &mut intake, self.progress, &mut sink).await?;
         let Some(days) = drained else {
             return Ok(WindowOutcome::TooLarge);
         };
-        from.batch("COMMIT").await.on(Side::Source)?;
+        from.batch("COMMIT").await?;
         self.slot.release();
         if let Some(files) = files {
             for (index, rows) in sink.days.iter().enumerate() {
@@ -196,19 +182,17 @@ impl WindowLoad<'_> {
         buffer: DayBuffer,
     ) -> Result<()> {
         let table = warehouse::copy_into(to, self.place, self.destination, day);
-        let mut table = table.await.on(Side::Warehouse)?;
+        let mut table = table.await?;
         for piece in buffer.into_pieces() {
-            table.send(piece).await.on(Side::Warehouse)?;
+            table.send(piece).await?;
         }
-        let stored = table.finish().await.on(Side::Warehouse)?;
+        let stored = table.finish().await?;
         same_count(tally.rows, stored).map_err(|error| error.on_day(day))
     }
 
     async fn begin_load(&self, to: &Session, reload: bool) -> Result<Claim> {
         let (window, destination) = (self.window, self.destination);
-        warehouse::begin_load(to, self.place, &self.entry, window, destination, reload)
-            .await
-            .on(Side::Warehouse)
+        warehouse::begin_load(to, self.place, &self.entry, window, destination, reload).await
     }
 
     async fn finish_load(
@@ -223,13 +207,9 @@ impl WindowLoad<'_> {
             .collect();
         if staging_of(self.destination).is_some() && files.is_some() {
             // Until the year is revealed readers see older rows, which the new files do not hold.
-            objects::withdraw(to, &self.entry, self.window.days())
-                .await
-                .on(Side::Warehouse)?;
+            objects::withdraw(to, &self.entry, self.window.days()).await?;
         }
-        warehouse::finish_load(to, self.place, &self.entry, self.destination, &loaded)
-            .await
-            .on(Side::Warehouse)?;
+        warehouse::finish_load(to, self.place, &self.entry, self.destination, &loaded).await?;
         self.publish(to, files).await?;
         Ok(WindowOutcome::loaded(loaded))
     }

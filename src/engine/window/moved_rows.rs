@@ -8,7 +8,7 @@
 use super::context::WindowLoad;
 use super::source::begin_source;
 use crate::catalog::ledger::units;
-use crate::error::{At, Error, Result, Side};
+use crate::error::{Error, Result};
 use crate::pg::{self, Session};
 use crate::template::days_of_keys_sql;
 use crate::unit::{Day, Window};
@@ -29,17 +29,17 @@ impl WindowLoad<'_> {
         up_to_date: &BTreeSet<Day>,
     ) -> Result<BTreeSet<Day>> {
         let loaded = units::loaded_versions(to, self.entry.tenant, self.entry.template);
-        let loaded = loaded.await.on(Side::Warehouse)?.into_keys();
+        let loaded = loaded.await?.into_keys();
         let others: BTreeSet<Day> = loaded.filter(|day| !up_to_date.contains(day)).collect();
         let mut days = BTreeSet::new();
         let search = self.search(from, &others, vanished, &mut days);
         let unfinished = match search.await {
             Ok(unfinished) => unfinished,
             Err(error) if leaves_session_usable(&error) => {
-                from.batch("ROLLBACK").await.on(Side::Source)?;
+                from.batch("ROLLBACK").await?;
                 Some(error.to_string())
             }
-            Err(error) => return Err(error.on(Side::Source)),
+            Err(error) => return Err(error),
         };
         if let Some(why) = unfinished {
             self.notes.add(format!(

@@ -158,9 +158,7 @@ impl WindowLoad<'_> {
     async fn unchanged(&self, to: &Session, days: Vec<LoadedDay>) -> Result<Vec<DayResult>> {
         if !days.is_empty() {
             let days = days.iter().map(|loaded| loaded.day);
-            units::checked(to, &self.entry, days)
-                .await
-                .on(Side::Warehouse)?;
+            units::checked(to, &self.entry, days).await?;
         }
         let results = days.into_iter().map(|loaded| DayResult {
             lacks_file: !self.is_landed(&loaded),
@@ -178,9 +176,7 @@ impl WindowLoad<'_> {
     }
 
     async fn ledger(&self, to: &Session) -> Result<BTreeMap<Day, LoadedDay>> {
-        let days = units::found(to, &self.entry, self.window)
-            .await
-            .on(Side::Warehouse)?;
+        let days = units::found(to, &self.entry, self.window).await?;
         Ok(days
             .into_iter()
             .map(|loaded| (loaded.day, loaded))
@@ -208,9 +204,7 @@ impl WindowLoad<'_> {
             let tallies = changed.iter().map(|day| day.tally).enumerate();
             files.finish(tallies, || {}).await.on(Side::Landing)?;
         }
-        begin_difference(to, &self.entry)
-            .await
-            .on(Side::Warehouse)?;
+        begin_difference(to, &self.entry).await?;
         let mut matched = Vec::with_capacity(changed.len());
         for mut day in changed {
             let mut standing = self.standing(to, &day).await?;
@@ -259,9 +253,7 @@ impl WindowLoad<'_> {
         changed: &ChangedDay,
         context: &RefreshContext<'_>,
     ) -> Result<WindowOutcome> {
-        begin_difference(to, &self.entry)
-            .await
-            .on(Side::Warehouse)?;
+        begin_difference(to, &self.entry).await?;
         let standing = self.standing(to, changed).await?;
         let rows = self.copy_out(from).await?;
         let mut sink = NewRows {
@@ -273,16 +265,9 @@ impl WindowLoad<'_> {
             budget: self.budget(),
         };
         let mut intake = self.intake();
-        let drained = drain(
-            rows,
-            Some(Side::Source),
-            &mut intake,
-            self.progress,
-            &mut sink,
-        )
-        .await?;
+        let drained = drain(rows, &mut intake, self.progress, &mut sink).await?;
         let Some(tallies) = drained else {
-            to.batch("ROLLBACK").await.on(Side::Warehouse)?;
+            to.batch("ROLLBACK").await?;
             let mut refresh = context.refresh.clone();
             refresh.replace = true;
             return Ok(WindowOutcome::RefreshAs(refresh));
@@ -295,7 +280,7 @@ impl WindowLoad<'_> {
             ..
         } = sink;
         let tally = tallies[0];
-        from.batch("COMMIT").await.on(Side::Source)?;
+        from.batch("COMMIT").await?;
         if let Some(files) = files {
             let finished = files.finish([(0, tally)], || self.progress.alive());
             finished.await.on(Side::Landing)?;
@@ -340,8 +325,6 @@ impl WindowLoad<'_> {
     }
 
     async fn standing(&self, to: &Session, day: &ChangedDay) -> Result<Standing> {
-        standing(to, self.place, day.destination, day.day)
-            .await
-            .on(Side::Warehouse)
+        standing(to, self.place, day.destination, day.day).await
     }
 }

@@ -69,9 +69,9 @@ impl WindowLoad<'_> {
     async fn stream_into(&self, files: &mut DayFiles<'_>, from: &Session) -> Result<Vec<Tally>> {
         let rows = self.copy_out(from).await?;
         let mut intake = self.intake();
-        let drained = drain(rows, Some(Side::Source), &mut intake, self.progress, files).await?;
+        let drained = drain(rows, &mut intake, self.progress, files).await?;
         let tallies = drained.unwrap_or_default();
-        from.batch("COMMIT").await.on(Side::Source)?;
+        from.batch("COMMIT").await?;
         self.slot.release();
         files
             .finish(tallies.iter().copied().enumerate(), || {
@@ -109,14 +109,10 @@ impl WindowLoad<'_> {
             return Err(error);
         }
         if !unchanged.is_empty() {
-            to.batch("BEGIN").await.on(Side::Warehouse)?;
-            lease::check(to, self.entry.run, self.entry.tenant, self.entry.template)
-                .await
-                .on(Side::Warehouse)?;
-            objects::checked(to, &self.entry, unchanged)
-                .await
-                .on(Side::Warehouse)?;
-            to.batch("COMMIT").await.on(Side::Warehouse)?;
+            to.batch("BEGIN").await?;
+            lease::check(to, self.entry.run, self.entry.tenant, self.entry.template).await?;
+            objects::checked(to, &self.entry, unchanged).await?;
+            to.batch("COMMIT").await?;
         }
         Ok(WindowOutcome::compared(days))
     }

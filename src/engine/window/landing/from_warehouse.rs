@@ -43,7 +43,7 @@ struct Table<'a> {
 impl FromWarehouse<'_> {
     /// Lands the window. After an error the session is in an unknown state.
     pub async fn land(&self, to: &Session) -> Result<WindowOutcome> {
-        let recorded = self.recorded(to).await.on(Side::Warehouse)?;
+        let recorded = self.recorded(to).await?;
         // An earlier try may have landed some of the days.
         let (there, recorded): (BTreeMap<Day, Recorded>, BTreeMap<Day, Recorded>) = recorded
             .into_iter()
@@ -54,8 +54,8 @@ impl FromWarehouse<'_> {
             .collect();
         let current = self.place.template;
         let used: BTreeSet<&str> = recorded.values().map(|r| r.version.as_str()).collect();
-        let known = versions(to, current, &used).await.on(Side::Warehouse)?;
-        to.batch("COMMIT").await.on(Side::Warehouse)?;
+        let known = versions(to, current, &used).await?;
+        to.batch("COMMIT").await?;
         let templates: BTreeMap<String, Template> = known
             .into_iter()
             .map(|(version, template)| (version, landing_as_today(template, current)))
@@ -94,9 +94,9 @@ impl FromWarehouse<'_> {
         files: &mut DayFiles<'_>,
         to: &Session,
     ) -> Result<()> {
-        begin_reading(to).await.on(Side::Warehouse)?;
+        begin_reading(to).await?;
         let found = self.read(table, files, to).await?;
-        to.batch("COMMIT").await.on(Side::Warehouse)?;
+        to.batch("COMMIT").await?;
         for ((day, found), expected) in table.run.window.days().zip(&found).zip(table.expected) {
             if found != expected {
                 return Err(differs(day, &table.run.relation, found, expected));
@@ -121,14 +121,7 @@ impl FromWarehouse<'_> {
         let mut intake = Intake::new(&template.columns, template.time_index(), run.window);
         let read = async {
             let rows = to.copy_out(&sql).await?;
-            drain(
-                rows,
-                Some(Side::Warehouse),
-                &mut intake,
-                self.progress,
-                files,
-            )
-            .await
+            drain(rows, &mut intake, self.progress, files).await
         };
         let read = read.await.map_err(|error| match error.side() {
             Some(Side::Landing) => error,

@@ -5,7 +5,7 @@ use crate::catalog::ledger::objects::{self, Ledger, Object};
 use crate::catalog::ledger::units::{Entry, LoadedDay};
 use crate::catalog::runs::lease;
 use crate::copy::Digest;
-use crate::error::{At, Error, Result, Side};
+use crate::error::{Error, Result, Side};
 use crate::pg::Session;
 use crate::unit::Day;
 use futures::StreamExt;
@@ -27,24 +27,16 @@ impl DayFiles<'_> {
         if self.finished.is_empty() {
             return Ok(());
         }
-        to.batch(BEGIN).await.on(Side::Warehouse)?;
-        lease::check(to, entry.run, entry.tenant, entry.template)
-            .await
-            .on(Side::Warehouse)?;
-        let held = objects::hold(to, entry, ledger, self.finished.iter().map(|a| a.day))
-            .await
-            .on(Side::Warehouse)?;
+        to.batch(BEGIN).await?;
+        lease::check(to, entry.run, entry.tenant, entry.template).await?;
+        let held = objects::hold(to, entry, ledger, self.finished.iter().map(|a| a.day)).await?;
         let (objects, failed) = self.publish_all(&held).await;
-        objects::record(to, entry, ledger, &objects)
-            .await
-            .on(Side::Warehouse)?;
+        objects::record(to, entry, ledger, &objects).await?;
         if ledger == Ledger::Units {
             let days = objects.iter().map(|(day, _)| *day);
-            objects::keep_attempts(to, entry, days)
-                .await
-                .on(Side::Warehouse)?;
+            objects::keep_attempts(to, entry, days).await?;
         }
-        to.batch("COMMIT").await.on(Side::Warehouse)?;
+        to.batch("COMMIT").await?;
         self.lake.landed.written(&objects);
         match failed {
             None => Ok(()),
@@ -62,19 +54,13 @@ impl DayFiles<'_> {
         }
         let days: Vec<Day> = self.finished.iter().map(|complete| complete.day).collect();
         // If the run ends between the new file and its line in the ledger, that line must not describe the old file.
-        to.batch("BEGIN").await.on(Side::Warehouse)?;
-        lease::check(to, entry.run, entry.tenant, entry.template)
-            .await
-            .on(Side::Warehouse)?;
-        objects::withdraw(to, entry, days)
-            .await
-            .on(Side::Warehouse)?;
-        to.batch("COMMIT").await.on(Side::Warehouse)?;
+        to.batch("BEGIN").await?;
+        lease::check(to, entry.run, entry.tenant, entry.template).await?;
+        objects::withdraw(to, entry, days).await?;
+        to.batch("COMMIT").await?;
 
-        to.batch("BEGIN").await.on(Side::Warehouse)?;
-        lease::check(to, entry.run, entry.tenant, entry.template)
-            .await
-            .on(Side::Warehouse)?;
+        to.batch("BEGIN").await?;
+        lease::check(to, entry.run, entry.tenant, entry.template).await?;
         let loaded: Vec<LoadedDay> = self.finished.iter().map(without_table).collect();
         let held = loaded
             .iter()
@@ -83,10 +69,8 @@ impl DayFiles<'_> {
         let (objects, failed) = self.publish_all(&held).await;
         let published = |l: &LoadedDay| objects.iter().any(|(day, _)| *day == l.day);
         let there: Vec<LoadedDay> = loaded.into_iter().filter(published).collect();
-        objects::record_alone(to, entry, &there, &objects)
-            .await
-            .on(Side::Warehouse)?;
-        to.batch("COMMIT").await.on(Side::Warehouse)?;
+        objects::record_alone(to, entry, &there, &objects).await?;
+        to.batch("COMMIT").await?;
         self.lake.landed.written(&objects);
         match failed {
             None => Ok(()),
