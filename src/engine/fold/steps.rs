@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::pg::{Access, Session};
 use crate::unit::Day;
 use crate::warehouse::{self, Barrier, Folding, Left, Moved, Moving, Shape};
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -104,7 +104,7 @@ impl<'a> PairsFold<'a> {
     ) -> (Vec<PairFold>, Vec<Failure>) {
         let jobs = self.steps.settings.load.jobs.max(1);
         let (mut ends, mut copied) = (Vec::new(), Vec::new());
-        let mut copies = futures_util::stream::iter(pairs)
+        let mut copies = futures::stream::iter(pairs)
             .map(|pair| self.copy_hidden(pair, stop))
             .buffered(jobs);
         while let Some(copy) = copies.next().await {
@@ -115,7 +115,7 @@ impl<'a> PairsFold<'a> {
         }
         if !copied.is_empty() {
             let passed = self.barrier(&copied, stop).await;
-            let mut revealed = futures_util::stream::iter(copied)
+            let mut revealed = futures::stream::iter(copied)
                 .map(|pair| self.reveal_after(&passed, pair, stop))
                 .buffered(jobs);
             while let Some(end) = revealed.next().await {

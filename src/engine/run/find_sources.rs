@@ -8,7 +8,7 @@ use super::request::Request;
 use crate::engine::restore::Restoring;
 use crate::error::{Kind, Result};
 use crate::unit::{Day, Window};
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub async fn find_sources(
     }
     // Days of tables that no longer exist are found later.
     let more_to_come = context.request.makes_lost_tables();
-    let checks = futures_util::stream::iter(pairs).map(|planned| async move {
+    let checks = futures::stream::iter(pairs).map(|planned| async move {
         let source = find_source(context, &planned).await;
         (planned, source)
     });

@@ -15,7 +15,7 @@ use crate::engine::schedule::task::Task;
 use crate::error::Kind;
 use crate::unit::{TemplateName, TenantName, Window};
 use crate::warehouse;
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::sync::Arc;
 
 /// Does all that is to be done. Gives the seconds of work of each pair, summed over workers.
@@ -150,7 +150,7 @@ async fn analyze(run: &RunState) {
     let settings = &run.context.settings;
     let tables = std::mem::take(&mut run.outcomes.lock().changed_tables);
     let owner = &settings.warehouse.owner_role;
-    let done = futures_util::stream::iter(&tables)
+    let done = futures::stream::iter(&tables)
         .map(|table| warehouse::analyze(&run.context.warehouse, owner, table))
         .buffer_unordered(settings.load.jobs.max(1));
     let errors = done

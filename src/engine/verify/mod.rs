@@ -41,7 +41,7 @@ use crate::landing::Landing;
 use crate::pg::{self, Access, Purpose, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use crate::warehouse::open_session;
-use futures_util::StreamExt;
+use futures::StreamExt;
 use plan::VerifyPair;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
@@ -149,7 +149,7 @@ impl VerifyRun<'_> {
             return planned;
         }
         let (settings, cancel) = (self.settings, self.cancel.clone());
-        let contacts = futures_util::stream::iter(planned).map(|pair| async {
+        let contacts = futures::stream::iter(planned).map(|pair| async {
             let contact = tokio::select! {
                 contact = contact(&pair, settings) => contact,
                 () = cancel.cancelled() => {

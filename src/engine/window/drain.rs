@@ -6,7 +6,7 @@ use crate::engine::report::progress::Progress;
 use crate::error::{At, Result, Side};
 use crate::pg::CopyOut;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::ops::ControlFlow;
 
 /// Where the rows of a window go.

@@ -181,7 +181,10 @@ fn a_query_that_cannot_become_a_template_is_refused_with_what_to_write() {
             "SELECT id, ordered_at, shipped_on FROM orders",
             "`ordered_at`, `shipped_on`",
         ),
-        ("SELECT id FROM orders", "no column that can be the time column"),
+        (
+            "SELECT id FROM orders",
+            "no column that can be the time column",
+        ),
         (
             "SELECT id AS schema_name, ordered_at FROM orders",
             "`schema_name`",

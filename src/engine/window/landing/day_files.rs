@@ -286,7 +286,7 @@ impl<'a> DayFiles<'a> {
         }
         let run = self.lake.run;
         // Making a file durable takes time: meanwhile the next one is encoded.
-        let mut finished = futures_util::stream::iter(writers)
+        let mut finished = futures::stream::iter(writers)
             .map(|(day, tally, read_back, writer)| async move {
                 let file = writer.finish(&tally, read_back, run).await;
                 file.map(|file| CompleteFile { day, tally, file })

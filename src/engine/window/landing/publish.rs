@@ -84,7 +84,7 @@ impl DayFiles<'_> {
         held: &BTreeMap<Day, Option<Digest>>,
     ) -> (Vec<(Day, Object)>, Option<Error>) {
         let finished = std::mem::take(&mut self.finished);
-        let mut outcomes = futures_util::stream::iter(finished)
+        let mut outcomes = futures::stream::iter(finished)
             .map(|complete| async {
                 if held.get(&complete.day) == Some(&Some(complete.tally.digest)) {
                     Some((complete.day, publish(complete).await))
