@@ -2,6 +2,8 @@
 //!
 //! The server generates its own rows (`demo/foodlogstats_fill.sql`), so a year with 4,000 rows a day takes seconds.
 
+pub mod stage;
+
 use crate::error::Result;
 use crate::pg::Session;
 use crate::schema::Scalar;

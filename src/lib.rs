@@ -18,10 +18,12 @@ pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod landing;
+pub mod laptop;
 pub mod nearest;
 #[allow(unsafe_code)] // the only room that may
 pub mod os;
 pub mod pg;
+pub mod probe;
 pub mod report;
 pub mod schema;
 pub mod sql;

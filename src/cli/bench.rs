@@ -1,10 +1,8 @@
-//! `dayhaul bench`: is it really faster, here, with this data?
+//! `dayhaul bench`: measures Dayhaul against other ways to copy days, here, with this data.
 
 mod list;
 
-use super::Context;
-use super::demo::leave_the_environment_behind;
-use super::signals::cancelled_by_signals;
+use super::context::Context;
 use crate::bench::contestant::CONTESTANTS;
 use crate::bench::ground::{Asked, Configured, Private, Task, Wish, client};
 use crate::bench::machine::{Machine, Server};
@@ -13,6 +11,7 @@ use crate::bench::scenario::{SCENARIOS, Scenario};
 use crate::bench::{Ground, Observer, hold, show};
 use crate::cluster::{Programs, ScratchFolder};
 use crate::demo;
+use crate::demo::stage::restart_without_environment;
 use crate::error::{Error, Kind, Result};
 use crate::template::Template;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName, Window};
@@ -21,15 +20,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+const EXAMPLES: &str = "\
+Private servers are started in a temporary folder, unless `--tenant` is given.
+
+Examples:
+  dayhaul bench --list
+  dayhaul bench --days 60 --scenario backfill --repeat 5
+  dayhaul bench --tenant acme --template flights --from 2024-01-01 \\
+    --to 2024-01-31 --scratch-schema bench --out results";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Past days that are hauled
+    /// Past days to load
     #[arg(long, value_name = "N", default_value_t = 366, conflicts_with = "tenant", value_parser = clap::value_parser!(u16).range(1..=3660))]
     days: u16,
-    /// Rows of an ordinary day
+    /// Rows of a typical day
     #[arg(long, value_name = "N", default_value_t = 4180, conflicts_with = "tenant", value_parser = clap::value_parser!(u32).range(10..=5_000_000))]
     rows_per_day: u32,
-    /// Tenants of scenarios that have several
+    /// Number of tenants, in scenarios with several
     #[arg(long, value_name = "N", default_value_t = 10, conflicts_with = "tenant", value_parser = clap::value_parser!(u16).range(1..=50))]
     tenants: u16,
     /// Only this scenario (repeatable) [default: all]
@@ -38,39 +47,39 @@ pub struct Args {
     /// Only this contestant (repeatable) [default: all]
     #[arg(long = "contestant", value_name = "NAME", value_parser = PossibleValuesParser::new(CONTESTANTS.map(|c| c.0)), hide_possible_values = true)]
     contestants: Vec<String>,
-    /// Show scenarios and contestants, and run nothing
+    /// List scenarios and contestants, and run nothing
     #[arg(long)]
     list: bool,
-    /// Tries of each contestant, taken in turns
+    /// Runs of each contestant, taken in turns
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
-    /// Sessions for whoever uses several; dayhaul's `load.jobs`
+    /// Sessions of contestants that use several; Dayhaul's `load.jobs`
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     jobs: u8,
-    /// Round trip between the tenants' server and whoever reads it
+    /// Round-trip time between the tenants' server and its clients
     #[arg(long, value_name = "MS", conflicts_with = "tenant", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     latency: Option<u64>,
-    /// Another setting of both servers (repeatable): `--setting work_mem=64MB`
+    /// An additional setting of both servers (repeatable), such as work_mem=64MB
     #[arg(long = "setting", value_name = "NAME=VALUE", conflicts_with = "tenant", value_parser = setting)]
     settings: Vec<(String, String)>,
     /// Folder for bench.json, bench.md and bench.html
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Folder to work below [default: the system's folder for temporary files]
+    /// Folder to work in [default: the system's temporary folder]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     #[command(flatten)]
     configured: ConfiguredArgs,
 }
 
-/// In place of private servers.
+/// Options to use the configured warehouse in place of private servers.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "In the configured warehouse")]
 struct ConfiguredArgs {
-    /// Haul this tenant's days; its database is only read
+    /// Load this tenant's days; its database is only read
     #[arg(long, value_name = "T", requires_all = ["template", "from", "to", "scratch_schema"])]
     tenant: Option<TenantName>,
-    /// With this template
+    /// The template to load
     #[arg(long, value_name = "X", requires = "tenant")]
     template: Option<TemplateName>,
     /// First UTC day, YYYY-MM-DD
@@ -79,13 +88,13 @@ struct ConfiguredArgs {
     /// Last UTC day, inclusive, before today
     #[arg(long, value_name = "D", requires = "tenant")]
     to: Option<Day>,
-    /// Write only into this schema of the warehouse (and S_wh, S_public), and drop it afterwards; it must not be there
+    /// Write only into this schema of the warehouse (and S_wh, S_public), and drop it afterwards; it must not exist
     #[arg(long, value_name = "S", requires = "tenant")]
     scratch_schema: Option<SchemaName>,
 }
 
-/// The same, complete.
-struct Elsewhere {
+/// The same options, complete.
+struct ConfiguredBench {
     tenant: TenantName,
     template: TemplateName,
     days: Window,
@@ -94,7 +103,7 @@ struct Elsewhere {
 
 impl ConfiguredArgs {
     /// `None` for private servers.
-    fn complete(&self) -> Result<Option<Elsewhere>> {
+    fn complete(&self) -> Result<Option<ConfiguredBench>> {
         let (Some(tenant), Some(template), Some(from), Some(to), Some(scratch)) = (
             self.tenant.clone(),
             self.template.clone(),
@@ -105,10 +114,10 @@ impl ConfiguredArgs {
             return Ok(None);
         };
         if to < from || to >= Day::today() {
-            return Err(Error::usage(format!("{from} … {to} are no past days"))
-                .with_hint("`--to` is the last day, not before `--from`, and before today"));
+            return Err(Error::usage(format!("{from} … {to} are not past days"))
+                .with_hint("`--to` is the last day: not before `--from`, and before today"));
         }
-        Ok(Some(Elsewhere {
+        Ok(Some(ConfiguredBench {
             tenant,
             template,
             days: Window::new(from, to.next()),
@@ -126,11 +135,11 @@ fn setting(text: &str) -> Result<(String, String), String> {
     };
     match text.split_once('=') {
         Some((name, value)) if name_ok(name) => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write NAME=VALUE".to_owned()),
+        _ => Err("use NAME=VALUE".to_owned()),
     }
 }
 
-/// What is heard goes to standard error.
+/// Prints progress as notes.
 struct Notes<'a>(&'a Context);
 
 impl Observer for Notes<'_> {
@@ -145,25 +154,25 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     }
     let configured = args.configured.complete()?;
     if configured.is_none() {
-        leave_the_environment_behind()?;
+        restart_without_environment()?;
     }
     args.check(configured.is_none())?;
     if let Some(folder) = &args.out {
         show::try_folder(folder)?;
     }
-    let cancelled = cancelled_by_signals();
+    let cancelled = context.cancel();
     let ground = match configured {
         None => private(&args).await?,
         Some(elsewhere) => self::configured(elsewhere, &args, context).await?,
     };
-    // Servers of our own end with us whatever happens; folders and schemas need us to come by again.
+    // Private servers end with this process whatever happens; folders and schemas must be removed.
     let held = tokio::select! {
         biased;
         () = cancelled.cancelled() => Err(Error::new(Kind::Interrupted, "interrupted")),
         held = contests(&args, &ground, context) => held,
     };
     let struck = ground.place.strike().await;
-    // Joining can only fail by a panic in a drop; nothing is left to be done then.
+    // Joining fails only if a drop panics; there is nothing left to do then.
     let _ = tokio::task::spawn_blocking(move || drop(ground)).await;
     struck?;
     let report = held?;
@@ -172,14 +181,14 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     if let Some(folder) = &args.out {
         show::write(&report, folder)?;
         context.note(format!(
-            "written: {}",
+            "wrote {}",
             folder.join("bench.{json,md,html}").display()
         ));
     }
     Ok(report.exit_code)
 }
 
-/// Two private servers, and what is hauled between them.
+/// Two private servers, and what is loaded from one into the other.
 async fn private(args: &Args) -> Result<Ground> {
     let today = Day::today();
     let window = Window::new(today.plus(-i32::from(args.days)), today);
@@ -208,7 +217,7 @@ async fn private(args: &Args) -> Result<Ground> {
 }
 
 /// The configured warehouse and one of its tenants.
-async fn configured(elsewhere: Elsewhere, args: &Args, context: &Context) -> Result<Ground> {
+async fn configured(elsewhere: ConfiguredBench, args: &Args, context: &Context) -> Result<Ground> {
     let asked = Asked {
         settings: context.settings()?,
         file: context.configuration_file(),
@@ -233,7 +242,7 @@ async fn configured(elsewhere: Elsewhere, args: &Args, context: &Context) -> Res
 
 fn own_program() -> Result<PathBuf> {
     std::env::current_exe()
-        .map_err(|e| Error::new(Kind::Io, "cannot find this program's own file").with_source(e))
+        .map_err(|e| Error::new(Kind::Io, "failed to find this program's file").with_source(e))
 }
 
 impl Args {
@@ -241,7 +250,7 @@ impl Args {
         self.dir.clone().unwrap_or_else(std::env::temp_dir)
     }
 
-    /// Scenarios that were asked for by name must be possible.
+    /// Refuses scenarios that were requested by name and are not possible.
     fn check(&self, private: bool) -> Result<()> {
         let demanding = |name: &&String| {
             let mut all = SCENARIOS.iter();
@@ -249,9 +258,9 @@ impl Args {
         };
         match self.scenarios.iter().find(demanding) {
             Some(name) if !private => Err(Error::usage(format!(
-                "scenario `{name}` needs sources that may be changed, or several tenants"
+                "scenario `{name}` changes its sources or needs several tenants"
             ))
-            .with_hint("leave `--tenant` out: private servers have both")),
+            .with_hint("leave out `--tenant` to use private servers")),
             _ => Ok(()),
         }
     }
@@ -260,7 +269,7 @@ impl Args {
         self.scenarios.is_empty() || self.scenarios.iter().any(|name| name == scenario)
     }
 
-    /// The scenarios that are asked for, each with the entrants that are asked for.
+    /// The requested scenarios, each with the requested contestants.
     fn chosen(&self, ground: &Ground) -> Result<Vec<Scenario>> {
         let wanted = |name: &str| {
             self.contestants.is_empty() || self.contestants.iter().any(|wanted| wanted == name)
@@ -280,7 +289,7 @@ impl Args {
         if chosen.is_empty() {
             return Err(
                 Error::usage("none of these contestants takes part in these scenarios")
-                    .with_hint("see who takes part in what with `dayhaul bench --list`"),
+                    .with_hint("list both with `dayhaul bench --list`"),
             );
         }
         Ok(chosen)
@@ -292,7 +301,7 @@ async fn contests(args: &Args, ground: &Ground, context: &Context) -> Result<Rep
     let started = Instant::now();
     let mut report = report(args, ground).await?;
     if ground.place.is_ours() {
-        context.note("the first tenant's rows are made up");
+        context.note("generating the first tenant's rows");
         ground.place.sources(1).await?;
     }
     for scenario in &chosen {

@@ -1,47 +1,51 @@
-//! What every command gets: where the configuration is, and how to speak to the user.
+//! What every command gets: where the configuration is, how to print, and when to end.
 
+use super::global::GlobalArgs;
+use super::signals::Interrupt;
 use crate::config::{DEFAULT_FILE, Settings};
 use crate::engine::report::event::Failure;
 use crate::engine::report::run::RunReport;
 use crate::error::{Error, Result};
-use crate::report::{Style, aside, failure};
+use crate::report::{Progress, Style, aside, failure};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
-/// The global flags, and the one way out for text. Results go to standard output; notes, progress and errors to
-/// standard error. A reader of either that went away ends nothing: the work goes on.
+/// The global options, and the one way out for text. Results go to standard output; notes, progress and errors go to
+/// standard error. When a reader of either goes away, the work continues.
 #[derive(Debug, Clone)]
 pub struct Context {
     config: Option<PathBuf>,
     /// Results are one JSON object.
     pub json: bool,
     /// No notes, no progress.
-    pub quiet: bool,
-    pub verbose: bool,
+    quiet: bool,
     /// DETAIL and CONTEXT of PostgreSQL's errors may be shown.
     pub show_values: bool,
     /// Standard error is a terminal: bars may be drawn there.
-    pub terminal: bool,
+    terminal: bool,
+    interrupt: Interrupt,
 }
 
 impl Context {
-    pub fn new(
-        config: Option<PathBuf>,
-        json: bool,
-        quiet: bool,
-        verbose: bool,
-        show_values: bool,
-    ) -> Context {
+    pub fn new(global: &GlobalArgs, interrupt: Interrupt) -> Context {
         Context {
-            config,
-            json,
-            quiet,
-            verbose,
-            show_values,
+            config: global.config.clone(),
+            json: global.json,
+            quiet: global.quiet,
+            show_values: global.show_values,
             terminal: std::io::stderr().is_terminal(),
+            interrupt,
         }
+    }
+
+    /// Cancelled by Ctrl-C and SIGTERM. A command that takes it must end cleanly by itself once it is cancelled; all others
+    /// are dropped where they are.
+    pub fn cancel(&self) -> CancellationToken {
+        self.interrupt.token()
     }
 
     /// The same with another configuration file.
@@ -61,7 +65,7 @@ impl Context {
         Settings::load(self.config.as_deref())
     }
 
-    /// The same with another warehouse, which the command line names; `password` refers to its password.
+    /// The same with the warehouse that the command line names; `password` refers to its password.
     ///
     /// # Errors
     /// As [`Settings::load`].
@@ -69,7 +73,7 @@ impl Context {
         Settings::load_with_warehouse(self.config.as_deref(), url, password)
     }
 
-    /// The configuration file of [`Context::settings`], if there is one, whatever the working folder of who reads it.
+    /// The configuration file of [`Context::settings`], if there is one, as an absolute path.
     pub fn configuration_file(&self) -> Option<PathBuf> {
         let set = std::env::var_os("DAYHAUL_CONFIG").filter(|v| !v.is_empty());
         let file = self
@@ -80,13 +84,24 @@ impl Context {
         std::fs::canonicalize(file).ok()
     }
 
-    /// How progress is shown: bars on a terminal, lines elsewhere, nothing with `--quiet`.
-    pub fn progress(&self) -> Style {
-        match (self.quiet, self.terminal) {
-            (true, _) => Style::Silent,
-            (false, true) => Style::Bars,
-            (false, false) => Style::Lines,
-        }
+    /// Does `work` while its progress is shown: bars on a terminal, lines elsewhere, nothing with `--quiet`. `verb` is what
+    /// is done to units.
+    pub async fn with_progress<F: Future>(
+        &self,
+        verb: &'static str,
+        work: impl FnOnce(Arc<Progress>) -> F,
+    ) -> F::Output {
+        let style = if self.quiet {
+            Style::Silent
+        } else if self.terminal {
+            Style::Bars
+        } else {
+            Style::Lines
+        };
+        let progress = Arc::new(Progress::new(style, verb));
+        let result = work(progress.clone()).await;
+        progress.finish();
+        result
     }
 
     /// A result for people, on standard output; a line break is added. Silent with `--json`.
@@ -101,12 +116,12 @@ impl Context {
         if self.json {
             match serde_json::to_string_pretty(value) {
                 Ok(text) => out(&text),
-                Err(e) => tracing::error!("the result cannot be written as JSON: {e}"),
+                Err(e) => tracing::error!("failed to write the result as JSON: {e}"),
             }
         }
     }
 
-    /// Something good to know, on standard error; silent with `--quiet`.
+    /// Useful information, on standard error; silent with `--quiet`.
     pub fn note(&self, text: impl AsRef<str>) {
         if !self.quiet {
             err(text.as_ref());
@@ -118,7 +133,7 @@ impl Context {
         err(&format!("warning: {}", text.as_ref()));
     }
 
-    /// Why units failed, each cause once, on standard error.
+    /// Why units failed, on standard error; each cause is printed once.
     pub fn failures(&self, report: &RunReport) {
         self.causes(&report.failures);
     }
@@ -130,20 +145,20 @@ impl Context {
         }
     }
 
-    /// Who ended the run from elsewhere, if somebody did.
+    /// Who cancelled the run from another host, if somebody did.
     pub fn cancelled(&self, run: Option<i64>, by: Option<&str>) {
         if let (Some(run), Some(who)) = (run, by) {
             self.note(format!("run {run} was cancelled by {who}"));
         }
     }
 
-    /// An error with its causes and what to do, on standard error.
+    /// An error with its causes and its hint, on standard error.
     pub fn error(&self, error: &Error) {
         err(&render(error, self.show_values));
     }
 }
 
-/// Whether the user has not asked for plain text (<https://no-color.org>).
+/// Whether the user did not ask for plain text (<https://no-color.org>).
 pub fn colour_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
@@ -183,7 +198,7 @@ mod tests {
     use crate::error::Kind;
 
     #[test]
-    fn detail_is_shown_only_when_asked_for() {
+    fn detail_is_shown_only_on_request() {
         let error = Error::new(Kind::Sql, "value too long")
             .with_detail("Failing row contains (hunter2).")
             .with_hint("declare `text`")

@@ -1,4 +1,4 @@
-//! `dayhaul history`: runs and how they ended; of one run, what failed.
+//! `dayhaul history`: runs and how they ended; for one run, also what failed.
 
 use super::context::Context;
 use crate::catalog::runs::history::{self, FailedDays, Filter, Run};
@@ -12,22 +12,29 @@ use crate::report::table::Sheet;
 use crate::unit::{TemplateName, TenantName};
 use serde_json::{Value, json};
 
+const EXAMPLES: &str = "\
+Examples:
+  dayhaul history
+  dayhaul history 17                    one run, with its failures
+  dayhaul history --failed --tenant acme --last 5";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// One run: its details and what failed
+    /// Show one run, with what failed
     #[arg(value_name = "RUN", conflicts_with_all = ["last", "tenants", "templates", "failed"])]
     run: Option<i64>,
-    /// So many of the newest runs
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    /// Show the newest N runs
+    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Selection")]
     last: u32,
-    /// Only runs that were asked for this tenant (repeatable)
-    #[arg(long = "tenant", value_name = "T")]
+    /// Only runs that were started for this tenant (repeatable)
+    #[arg(long = "tenant", value_name = "T", help_heading = "Selection")]
     tenants: Vec<TenantName>,
-    /// Only runs that were asked for this template (repeatable)
-    #[arg(long = "template", value_name = "X")]
+    /// Only runs that were started for this template (repeatable)
+    #[arg(long = "template", value_name = "X", help_heading = "Selection")]
     templates: Vec<TemplateName>,
-    /// Only runs in which something failed, and runs that died
-    #[arg(long)]
+    /// Only runs with failures, and runs that died
+    #[arg(long, help_heading = "Selection")]
     failed: bool,
 }
 
@@ -52,7 +59,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
 async fn list(catalog: &Catalog, filter: &Filter, context: &Context) -> Result<u8> {
     let runs = history::list(catalog.session(), filter).await?;
     if runs.is_empty() {
-        context.note("no such run");
+        context.note("there are no such runs");
     } else {
         context.print(table(&runs));
     }
@@ -124,11 +131,11 @@ fn page(run: &Run) -> String {
     fact("started", format!("{} UTC", utc(run.started_at)));
     match run.ended_at {
         Some(at) if run.outcome != "died" => fact("ended", format!("{} UTC", utc(at))),
-        _ => fact("last heard of", format!("{} UTC", utc(run.heartbeat_at))),
+        _ => fact("last heartbeat", format!("{} UTC", utc(run.heartbeat_at))),
     }
     fact("took", seconds(run.seconds));
     if let Some((who, at)) = &run.cancel_requested {
-        fact("asked to end", format!("by {who} at {} UTC", utc(*at)));
+        fact("cancel requested", format!("by {who} at {} UTC", utc(*at)));
     }
     let counts = run.counts;
     let mut units = vec![
@@ -141,7 +148,7 @@ fn page(run: &Run) -> String {
     units.push(format!("{} failed", count(counts.failed)));
     units.extend(counts.not_tried.map(|n| format!("{} not tried", count(n))));
     fact("units", units.join(", "));
-    fact("tried again", counted(run.retried, "unit"));
+    fact("retried", counted(run.retried, "unit"));
     fact("rows", count(counts.rows));
     if let Some(files) = counts.files.filter(|files| *files > 0) {
         fact("files written", count(files));
@@ -149,7 +156,7 @@ fn page(run: &Run) -> String {
     facts.render()
 }
 
-/// As the run itself showed it.
+/// As the run itself reported it.
 fn as_reported(failed: &FailedDays) -> Failure {
     let mut error = Error::refused(failed.error.clone());
     if let Some(hint) = &failed.hint {
@@ -165,7 +172,7 @@ fn as_reported(failed: &FailedDays) -> Failure {
 }
 
 fn to_json(run: &Run) -> Value {
-    let asked = run.cancel_requested.as_ref();
+    let request = run.cancel_requested.as_ref();
     json!({
         "run": run.id,
         "command": run.command,
@@ -188,8 +195,8 @@ fn to_json(run: &Run) -> Value {
         "files": run.counts.files,
         "rows": run.counts.rows,
         "retried": run.retried,
-        "cancel_requested_by": asked.map(|(who, _)| who),
-        "cancel_requested_at": asked.map(|(_, at)| at.to_rfc3339()),
+        "cancel_requested_by": request.map(|(who, _)| who),
+        "cancel_requested_at": request.map(|(_, at)| at.to_rfc3339()),
     })
 }
 

@@ -1,6 +1,6 @@
 //! `dayhaul init`: prepares the warehouse.
 
-use super::Context;
+use super::context::Context;
 use crate::catalog::registry::masked;
 use crate::catalog::setup::init::{Passwords, Plan, Wish, plan};
 use crate::catalog::setup::migrate;
@@ -13,24 +13,33 @@ use crate::report::numbers::counted;
 use secrecy::SecretString;
 use serde::Serialize;
 
+const EXAMPLES: &str = "\
+Run it again after an upgrade of Dayhaul. Where the login lacks rights, nothing is
+done and the SQL for an administrator is printed.
+
+Examples:
+  dayhaul init --dry-run
+  dayhaul init
+  dayhaul init --reader-password env:READER_PASSWORD";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Let the owner role log in, with the password this refers to (env:NAME, file:PATH, cmd:COMMAND)
+    /// Let the owner role log in, with this password: env:NAME, file:PATH or cmd:COMMAND
     #[arg(long, value_name = "REF")]
     owner_password: Option<String>,
-    /// Let the reader role log in, with the password this refers to
+    /// Let the reader role log in, with this password: env:NAME, file:PATH or cmd:COMMAND
     #[arg(long, value_name = "REF")]
     reader_password: Option<String>,
-    /// Say what would be done, and do nothing
+    /// Show what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
 }
 
 #[derive(Serialize)]
-struct Outcome<'a> {
+struct InitJson<'a> {
     schema: &'static str,
-    /// `changed`, `unchanged`, `planned` or `refused`.
-    outcome: &'static str,
+    outcome: InitOutcome,
     database: &'a str,
     login: &'a str,
     owner_role: &'a str,
@@ -40,6 +49,17 @@ struct Outcome<'a> {
     /// What an administrator must run first.
     #[serde(skip_serializing_if = "Option::is_none")]
     administrator_sql: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum InitOutcome {
+    Changed,
+    Unchanged,
+    /// By `--dry-run`.
+    Planned,
+    /// The login lacks rights.
+    Refused,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
@@ -62,25 +82,26 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         context.warn(note);
     }
     let outcome = match (plan.administrator_sql(), plan.is_empty()) {
-        (Some(_), _) => "refused",
-        (None, true) => "unchanged",
-        (None, false) if args.dry_run => "planned",
+        (Some(_), _) => InitOutcome::Refused,
+        (None, true) => InitOutcome::Unchanged,
+        (None, false) if args.dry_run => InitOutcome::Planned,
         (None, false) => {
             plan.carry_out(&session, &wish, &passwords).await?;
-            "changed"
+            InitOutcome::Changed
         }
     };
     report(context, &settings, &plan, outcome);
-    if outcome == "refused" {
+    if outcome == InitOutcome::Refused {
         return Err(lacks_rights(&plan));
     }
     Ok(exit::OK)
 }
 
-/// Prepares a database that holds no catalog yet, without a word on standard output: for a command that was told to use it.
+/// Prepares a database that has no catalog yet, without output on standard output: for commands that are given a new
+/// database.
 ///
 /// # Errors
-/// As the command's own.
+/// As those of `init`.
 pub(super) async fn if_needed(settings: &Settings, context: &Context) -> Result<()> {
     let access = warehouse_access(settings).await?;
     let session = pg::connect_unpooled(&access).await?;
@@ -114,28 +135,29 @@ fn lacks_rights(plan: &Plan) -> Error {
         counted(plan.missing() as u64, "right"),
         plan.database()
     ))
-    .with_hint("nothing was done; have an administrator run the SQL above, then run the same command again")
+    .with_hint("nothing was done; have an administrator run the SQL above, then run `dayhaul init` again")
 }
 
-fn report(context: &Context, settings: &Settings, plan: &Plan, outcome: &'static str) {
+fn report(context: &Context, settings: &Settings, plan: &Plan, outcome: InitOutcome) {
     let steps = plan.what();
     match outcome {
-        "refused" => context.print(plan.administrator_sql().unwrap_or_default().trim_end()),
-        "unchanged" => context.print(format!(
-            "nothing to do: database `{}` is ready, its catalog has version {}",
+        InitOutcome::Refused => context.print(plan.administrator_sql().unwrap_or_default().trim_end()),
+        InitOutcome::Unchanged => context.print(format!(
+            "nothing to do: database `{}` is ready, with catalog version {}",
             plan.database(),
             migrate::newest()
         )),
-        "planned" => {
-            context.print(format!("would do in database `{}`:", plan.database()));
-            steps.iter().for_each(|s| context.print(format!("  {s}")));
-        }
-        _ => {
-            context.print(format!("done in database `{}`:", plan.database()));
+        InitOutcome::Planned | InitOutcome::Changed => {
+            let done = if outcome == InitOutcome::Planned {
+                "would do"
+            } else {
+                "done"
+            };
+            context.print(format!("{done} in database `{}`:", plan.database()));
             steps.iter().for_each(|s| context.print(format!("  {s}")));
         }
     }
-    context.print_json(&Outcome {
+    context.print_json(&InitJson {
         schema: "dayhaul.init/1",
         outcome,
         database: plan.database(),
@@ -148,7 +170,7 @@ fn report(context: &Context, settings: &Settings, plan: &Plan, outcome: &'static
     });
 }
 
-/// Follows a reference from the command line.
+/// Reads the secret of a reference on the command line.
 async fn password(reference: Option<&str>, flag: &str) -> Result<Option<SecretString>> {
     let Some(text) = reference else {
         return Ok(None);
@@ -162,7 +184,7 @@ async fn password(reference: Option<&str>, flag: &str) -> Result<Option<SecretSt
     {
         Some(secret) => Ok(Some(secret)),
         None => Err(
-            Error::usage("`pgpass` holds passwords to log in with, not new ones")
+            Error::usage("`pgpass` cannot provide a new password")
                 .at(flag.to_owned())
                 .with_hint("use env:NAME, file:PATH or cmd:COMMAND"),
         ),

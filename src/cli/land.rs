@@ -1,21 +1,27 @@
-//! `dayhaul land`: files for days that are in the warehouse already.
+//! `dayhaul land`: writes Parquet files of days that are in the warehouse.
 
 use super::context::Context;
-use super::load::{RunArgs, carry_out};
+use super::run_command::{RunArgs, RunCommand};
 use super::selection::SelectionArgs;
-use super::signals::cancelled_by_signals;
-use crate::engine::run::request::Request;
+use crate::engine::run::request::Ask;
 use crate::engine::window::landing::To;
 use crate::error::Result;
 
+const EXAMPLES: &str = "\
+Without days, all days of the ledger are landed. Rows are read from the
+warehouse; no source is contacted. Files go below `landing.url`.
+
+Examples:
+  dayhaul land
+  dayhaul land --tenant acme --year 2023
+  dayhaul land --template flights --from 2024-03-01 --rewrite";
+
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Without days, all that the ledger has are landed. Rows are read from the warehouse; no source is asked."
-)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
-    /// Write files again that are there
+    /// Write files again that already exist
     #[arg(long, visible_alias = "all")]
     rewrite: bool,
     #[command(flatten)]
@@ -24,18 +30,14 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let resolved = args.selection.resolve()?;
-    let ask = Request::Land {
-        days: resolved.days,
-        rewrite: args.rewrite,
+    let command = RunCommand {
+        ask: Ask::Land {
+            days: resolved.days,
+            rewrite: args.rewrite,
+        },
+        resolved,
+        to: Some(To::Both),
+        args: args.run,
     };
-    let to = Some(To::Both);
-    carry_out(
-        ask,
-        &resolved,
-        args.run,
-        to,
-        cancelled_by_signals(),
-        context,
-    )
-    .await
+    command.run(context).await
 }

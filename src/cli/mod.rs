@@ -1,139 +1,123 @@
 //! The command line: one file per command, each with its arguments and a short `run`.
 
-pub mod backfill;
-pub mod bench;
-pub mod cancel;
-pub mod confirm;
-pub mod context;
-pub mod demo;
-pub mod fold;
-pub mod history;
-pub mod init;
-pub mod land;
-pub mod laptop;
-mod load;
+mod backfill;
+mod bench;
+mod cancel;
+mod confirm;
+mod context;
+mod demo;
+mod destination;
+mod fold;
+mod global;
+mod history;
+mod init;
+mod land;
+mod landing_root;
+mod laptop;
 mod log;
-pub mod place;
-pub mod rebuild;
-pub mod refresh;
-pub mod restore;
-mod root;
-pub mod selection;
+mod rebuild;
+mod refresh;
+mod restore;
+mod run_command;
+mod selection;
 mod signals;
-pub mod snapshot;
-pub mod status;
-pub mod sync;
-pub mod template;
-pub mod tenant;
-pub mod unfold;
-pub mod verify;
-pub mod why;
-
-pub use context::Context;
+mod snapshot;
+mod status;
+mod sync;
+mod template;
+mod tenant;
+mod unfold;
+mod verify;
+mod why;
 
 use crate::error::{Error, Kind, Result, exit};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use futures::future::LocalBoxFuture;
+use clap::{Parser, Subcommand};
+use context::Context;
+use futures_util::future::LocalBoxFuture;
+use global::GlobalArgs;
+use signals::Interrupt;
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-/// Hauls each tenant's day from its own PostgreSQL database into one PostgreSQL warehouse.
+const EXAMPLES: &str = "\
+Examples:
+  dayhaul demo                                     see the whole way in a minute
+  dayhaul backfill --tenant acme --last 30         load what is missing
+  dayhaul sync                                     the command for cron
+  dayhaul help backfill                            help for one command
+
+Exit codes: 0 done; 1 something failed or was found; 2 wrong use, wrong
+configuration or refused; 3 unreachable; 4 locked by other runs; 130 interrupted.";
+
+/// Loads each tenant's day from its own PostgreSQL database into one PostgreSQL warehouse
 #[derive(Debug, Parser)]
 #[command(
     name = "dayhaul",
     version,
-    max_term_width = 100,
-    arg_required_else_help = true
+    max_term_width = 80,
+    arg_required_else_help = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    after_help = EXAMPLES
 )]
 struct Cli {
     #[command(flatten)]
-    global: Global,
+    global: GlobalArgs,
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, Args)]
-struct Global {
-    /// Configuration file [default: $DAYHAUL_CONFIG, else ./dayhaul.toml]
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// One JSON object on standard output instead of tables
-    #[arg(long, global = true)]
-    json: bool,
-    /// No progress and no notes; errors and results remain
-    #[arg(long, short, global = true)]
-    quiet: bool,
-    /// Log what is done ($DAYHAUL_LOG takes a finer filter)
-    #[arg(long, short, global = true, conflicts_with = "quiet")]
-    verbose: bool,
-    /// How log lines on standard error are written
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        value_name = "FORMAT",
-        default_value_t
-    )]
-    log_format: LogFormat,
-    /// Show what PostgreSQL says in DETAIL and CONTEXT, which may hold values of rows
-    #[arg(long, global = true)]
-    show_values: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum LogFormat {
-    #[default]
-    Text,
-    Json,
-}
-
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the whole way on private servers that are gone afterwards
+    /// See the whole way on private servers that are removed afterwards
     Demo(demo::Args),
-    /// Measure Dayhaul against dblink and others, on private servers, with the same rows
+    /// Measure Dayhaul against dblink and others on private servers
     Bench(Box<bench::Args>),
     /// Prepare the warehouse: roles, rights and the catalog
     Init(init::Args),
     /// Add, list, test, enable and disable tenants
     #[command(subcommand)]
     Tenant(tenant::Command),
-    /// Load days that the warehouse does not have yet
-    Backfill(backfill::Args),
-    /// Compare days with their sources and write what differs
-    Refresh(refresh::Args),
-    /// Load days anew, a closed year as a whole, while readers keep what is there
-    Rebuild(rebuild::Args),
-    /// Load days from their Parquet files: a lost warehouse, or a developer's copy
-    Restore(restore::Args),
-    /// Write down the catalog beside the Parquet files: with both, a lost warehouse comes back
-    Snapshot(snapshot::Args),
-    /// Load what is missing and refresh the latest days: the one command for cron
-    Sync(sync::Args),
-    /// Write days that the warehouse has as Parquet files
-    Land(land::Args),
-    /// Move closed days from their day tables into their year tables
-    Fold(fold::Args),
-    /// Bring folded days back into day tables of their own
-    Unfold(unfold::Args),
-    /// End a run cleanly, from any host
-    Cancel(cancel::Args),
-    /// Show runs, how they ended and what failed
-    History(history::Args),
-    /// Show how far each tenant and template is: loaded, landed, failed, missing
-    Status(status::Args),
-    /// Show one day's life: what is loaded, by which runs, and what comes next
-    Why(why::Args),
-    /// Compare source, warehouse and ledger, row by row
-    Verify(verify::Args),
-    /// Bring the latest days onto a private server of your own, masked on the way
-    Laptop(laptop::Args),
-    /// Write, review, load and look at templates
+    /// Write, review, load and show templates
     #[command(subcommand)]
     Template(template::Command),
+    /// Load days that the warehouse does not have yet
+    Backfill(backfill::Args),
+    /// Compare days with their sources and write only what differs
+    Refresh(refresh::Args),
+    /// Load what is missing and refresh the latest days: the command for cron
+    Sync(sync::Args),
+    /// Load days again from scratch while readers keep the current rows
+    Rebuild(rebuild::Args),
+    /// Move closed days from their day tables into their year tables
+    Fold(fold::Args),
+    /// Move folded days back into their own day tables
+    Unfold(unfold::Args),
+    /// Write days of the warehouse as Parquet files
+    Land(land::Args),
+    /// Save the catalog next to the Parquet files, to restore a lost warehouse
+    Snapshot(snapshot::Args),
+    /// Load days from their Parquet files, into a new or a developer's warehouse
+    Restore(restore::Args),
+    /// Compare source, warehouse and ledger, row by row
+    Verify(verify::Args),
+    /// Show how far each tenant and template is: loaded, landed, failed, missing
+    Status(status::Args),
+    /// Show one day's history: what is loaded, by which runs, and what comes next
+    Why(why::Args),
+    /// Show runs, how they ended and what failed
+    History(history::Args),
+    /// End a run cleanly, from any host
+    Cancel(cancel::Args),
+    /// Load the latest days, masked, into a private warehouse on this machine
+    Laptop(laptop::Args),
 }
+
+/// How long the runtime may take to end its threads.
+const SHUTDOWN: Duration = Duration::from_millis(500);
 
 /// The program, from its arguments to its exit code (see [`exit`]). Not generic and not `async`: whoever calls it compiles
 /// none of the library's code again.
@@ -147,11 +131,15 @@ pub fn main() -> ExitCode {
         }
     };
     let run: LocalBoxFuture<'_, u8> = Box::pin(run(std::env::args_os().collect()));
-    ExitCode::from(runtime.block_on(run))
+    let code = runtime.block_on(run);
+    // Blocking calls that nobody waits for any more, such as a slow name lookup, do not hold up the end.
+    runtime.shutdown_timeout(SHUTDOWN);
+    ExitCode::from(code)
 }
 
 /// Parses the arguments, runs the command and returns the exit code. Prints the error, if there is one.
 async fn run(arguments: Vec<OsString>) -> u8 {
+    let interrupt = Interrupt::on_signals();
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(e) => {
@@ -162,53 +150,55 @@ async fn run(arguments: Vec<OsString>) -> u8 {
     };
     let global = &cli.global;
     log::start(global.log_format, global.verbose, global.quiet);
-    let context = Context::new(
-        global.config.clone(),
-        global.json,
-        global.quiet,
-        global.verbose,
-        global.show_values,
-    );
-    match dispatch(cli.command, &context).await {
-        Ok(code) => code,
-        Err(error) => {
-            context.error(&error);
-            error.exit_code()
-        }
-    }
+    let context = Context::new(global, interrupt.clone());
+    let result = tokio::select! {
+        biased;
+        () = interrupt.unhandled() => Err(Error::new(Kind::Interrupted, "interrupted")),
+        result = dispatch(cli.command, &context) => result,
+    };
+    result.unwrap_or_else(|error| {
+        context.error(&error);
+        error.exit_code()
+    })
 }
 
 async fn dispatch(command: Command, context: &Context) -> Result<u8> {
     match command {
-        Command::Demo(args) => Box::pin(demo::run(args, context)).await,
+        Command::Demo(args) => Box::pin(demo::run(args, context, dispatch_line)).await,
         Command::Bench(args) => Box::pin(bench::run(*args, context)).await,
         Command::Init(args) => init::run(args, context).await,
-        Command::Backfill(args) => backfill::run(args, context).await,
-        Command::Refresh(args) => refresh::run(args, context).await,
-        Command::Rebuild(args) => rebuild::run(args, context).await,
-        Command::Restore(args) => Box::pin(restore::run(args, context)).await,
-        Command::Snapshot(args) => snapshot::run(args, context).await,
-        Command::Status(args) => status::run(args, context).await,
-        Command::Sync(args) => sync::run(args, context).await,
-        Command::Land(args) => land::run(args, context).await,
-        Command::Fold(args) => fold::run(args, context).await,
-        Command::Unfold(args) => unfold::run(args, context).await,
-        Command::Cancel(args) => cancel::run(args, context).await,
-        Command::History(args) => history::run(args, context).await,
-        Command::Why(args) => why::run(args, context).await,
-        Command::Verify(args) => verify::run(args, context).await,
-        Command::Laptop(args) => Box::pin(laptop::run(args, context)).await,
         Command::Tenant(command) => tenant::run(command, context).await,
         Command::Template(command) => template::run(command, context).await,
+        Command::Backfill(args) => backfill::run(args, context).await,
+        Command::Refresh(args) => refresh::run(args, context).await,
+        Command::Sync(args) => sync::run(args, context).await,
+        Command::Rebuild(args) => rebuild::run(args, context).await,
+        Command::Fold(args) => fold::run(args, context).await,
+        Command::Unfold(args) => unfold::run(args, context).await,
+        Command::Land(args) => land::run(args, context).await,
+        Command::Snapshot(args) => snapshot::run(args, context).await,
+        Command::Restore(args) => Box::pin(restore::run(args, context)).await,
+        Command::Verify(args) => verify::run(args, context).await,
+        Command::Status(args) => status::run(args, context).await,
+        Command::Why(args) => why::run(args, context).await,
+        Command::History(args) => history::run(args, context).await,
+        Command::Cancel(args) => cancel::run(args, context).await,
+        Command::Laptop(args) => Box::pin(laptop::run(args, context)).await,
     }
 }
 
 /// Runs the command of a command line as part of another one, with another configuration file.
-async fn dispatch_line(arguments: &[OsString], context: &Context, config: &Path) -> Result<u8> {
-    let program = OsString::from("dayhaul");
-    let cli = Cli::try_parse_from(std::iter::once(&program).chain(arguments))
-        .map_err(|e| Error::new(Kind::Bug, e.to_string()))?;
-    dispatch(cli.command, &context.with_config(config)).await
+fn dispatch_line<'a>(
+    arguments: &'a [OsString],
+    context: &'a Context,
+    config: &'a Path,
+) -> LocalBoxFuture<'a, Result<u8>> {
+    Box::pin(async move {
+        let program = OsString::from("dayhaul");
+        let cli = Cli::try_parse_from(std::iter::once(&program).chain(arguments))
+            .map_err(|e| Error::new(Kind::Bug, e.to_string()))?;
+        dispatch(cli.command, &context.with_config(config)).await
+    })
 }
 
 #[cfg(test)]

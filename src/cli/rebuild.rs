@@ -1,34 +1,37 @@
-//! `dayhaul rebuild`: days loaded anew from their sources, while readers keep what is there.
+//! `dayhaul rebuild`: loads days again from their sources while readers keep the current rows.
 
 use super::context::Context;
-use super::load::{RunArgs, carry_out};
-use super::place::LandArgs;
+use super::destination::DestinationArgs;
+use super::run_command::{RunArgs, RunCommand};
 use super::selection::SelectionArgs;
-use super::signals::cancelled_by_signals;
-use crate::engine::run::request::Request;
+use crate::engine::run::request::Ask;
 use crate::error::Result;
 
+const EXAMPLES: &str = "\
+Closed years are rebuilt as a whole, so the days must cover them.
+
+Examples:
+  dayhaul rebuild --tenant acme --template flights --year 2023
+  dayhaul rebuild --template flights --last 7";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
     #[command(flatten)]
-    landing: LandArgs,
+    destination: DestinationArgs,
     #[command(flatten)]
     run: RunArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let (resolved, days) = args.selection.resolve_with_days()?;
-    let ask = Request::Rebuild { days };
-    let to = args.landing.said(None)?;
-    carry_out(
-        ask,
-        &resolved,
-        args.run,
-        to,
-        cancelled_by_signals(),
-        context,
-    )
-    .await
+    let command = RunCommand {
+        ask: Ask::Rebuild { days },
+        resolved,
+        to: args.destination.choose(None)?,
+        args: args.run,
+    };
+    command.run(context).await
 }

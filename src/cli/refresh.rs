@@ -1,46 +1,53 @@
-//! `dayhaul refresh`: days compared with their sources, and brought up by what differs.
+//! `dayhaul refresh`: compares days with their sources and writes what differs.
 
 use super::context::Context;
-use super::load::{RunArgs, carry_out};
-use super::place::LandArgs;
+use super::destination::DestinationArgs;
+use super::run_command::{RunArgs, RunCommand};
 use super::selection::SelectionArgs;
-use super::signals::cancelled_by_signals;
-use crate::engine::run::request::Request;
+use crate::engine::run::request::Ask;
 use crate::error::Result;
 
+const EXAMPLES: &str = "\
+Each day is read from its source once. Days whose rows are the same are not
+written; of the others, only rows that differ are.
+
+`--to` takes a last day, a destination, or both: `--to warehouse`, `--to parquet`
+(files only) or `--to both` [default: both with `landing.enabled`].
+
+Examples:
+  dayhaul refresh --last 7
+  dayhaul refresh --tenant acme --from 2024-03-01 --to 2024-03-31
+  dayhaul refresh --outdated --template flights";
+
 #[derive(Debug, clap::Args)]
-#[command(after_help = super::selection::PLACES)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
-    /// Only days that were loaded with an older version of their template [default days: all of the ledger]
+    /// Only days loaded with an older version of their template [default days: all of the ledger]
     #[arg(long)]
     outdated: bool,
     #[command(flatten)]
-    landing: LandArgs,
+    destination: DestinationArgs,
     #[command(flatten)]
     run: RunArgs,
 }
 
 pub async fn run(mut args: Args, context: &Context) -> Result<u8> {
-    let to = args.landing.said(args.selection.take_place()?)?;
+    let to = args.destination.choose(args.selection.take_destination()?)?;
     let (ask, resolved) = if args.outdated {
         let resolved = args.selection.resolve()?;
-        let ask = Request::Outdated {
-            days: resolved.days,
-        };
-        (ask, resolved)
+        let days = resolved.days;
+        (Ask::Outdated { days }, resolved)
     } else {
         let (resolved, days) = args.selection.resolve_with_days()?;
         (Request::Refresh { days }, resolved)
     };
-    carry_out(
+    let command = RunCommand {
         ask,
-        &resolved,
-        args.run,
+        resolved,
         to,
-        cancelled_by_signals(),
-        context,
-    )
-    .await
+        args: args.run,
+    };
+    command.run(context).await
 }

@@ -1,79 +1,83 @@
-//! `dayhaul restore`: days from their Parquet files.
+//! `dayhaul restore`: loads days from their Parquet files.
 
 use super::confirm::confirm;
 use super::context::Context;
-use super::load::{RunArgs, watched};
-use super::root::{self, From};
-use super::selection::{SelectionArgs, Until};
-use super::signals::cancelled_by_signals;
+use super::landing_root::{self, DayOrRoot};
+use super::run_command::{RunArgs, RunCommand};
+use super::selection::{PairArgs, SelectionArgs, Until};
 use crate::catalog::registry::pairs;
 use crate::catalog::snapshot::{Snapshot, restored};
 use crate::catalog::{Catalog, Pair, Selection, warehouse_access};
 use crate::config::Settings;
 use crate::engine::restore::adopt::{Adoption, adopt};
 use crate::engine::restore::{Restoring, check_readable, find, snapshots};
-use crate::engine::run::Options;
-use crate::engine::run::request::Request;
+use crate::engine::run::request::Ask;
 use crate::engine::window::landing::To;
 use crate::error::{At, Error, Kind, Result, exit};
 use crate::landing::Landing;
 use crate::pg::Url;
 use crate::report::numbers::counted;
-use crate::unit::{Day, TemplateName, TenantName};
+use crate::unit::Day;
 use crate::warehouse;
 use std::path::Path;
 use std::sync::Arc;
 
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Restores the days that the ledger does not have; without days, all that lie there. --from is told apart by its form: a day \
-is YYYY-MM-DD, anything with a slash or a scheme is a place (a folder named like a day: ./2024-01-02). Each day comes from \
-the first place whose file of it is whole.
+const EXAMPLES: &str = "\
+Restores the days that the ledger does not have; without days, all that have
+files. A `--from` of the form YYYY-MM-DD is a day; anything with a slash or a scheme
+is a folder or URL (a folder that looks like a day: ./2024-01-02). Each day comes
+from the first of them that has its complete file.
 
-A warehouse without tenants learns them from the newest snapshot that lies there, else from the files themselves; these do \
-not know where the tenants' databases are.")]
+A warehouse without tenants gets them from the newest snapshot there, otherwise
+from the files, which do not know where the tenants' databases are. A restore
+never contacts a tenant.
+
+Examples:
+  dayhaul restore
+  dayhaul restore --from s3://lake/prod --last 30
+  dayhaul restore --from ./lake --into postgres://localhost/dev --reset";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Only this tenant (repeatable) [default: all]
-    #[arg(long = "tenant", value_name = "T", help_heading = "Selection")]
-    tenants: Vec<TenantName>,
-    /// Only this template (repeatable) [default: all]
-    #[arg(long = "template", value_name = "X", help_heading = "Selection")]
-    templates: Vec<TemplateName>,
-    /// First UTC day, YYYY-MM-DD; or a folder or URL to restore from (repeatable, the preferred first) [default of the place:
+    #[command(flatten)]
+    pairs: PairArgs,
+    /// First UTC day, YYYY-MM-DD; or a folder or URL to restore from (repeatable, the preferred one first) [default URL:
     /// `landing.url`]
     #[arg(long, value_name = "D|URL", help_heading = "Selection")]
-    from: Vec<From>,
+    from: Vec<DayOrRoot>,
     /// Last UTC day, inclusive [default: yesterday]
     #[arg(long, value_name = "D", help_heading = "Selection")]
     to: Option<Day>,
-    /// The N complete UTC days that end yesterday
+    /// The last N complete UTC days, up to yesterday
     #[arg(long, value_name = "N", help_heading = "Selection")]
     last: Option<u32>,
-    /// All days of a year; of the current one, those up to yesterday
+    /// All days of a year; of the current year, those up to yesterday
     #[arg(long, value_name = "Y", help_heading = "Selection")]
     year: Option<i32>,
-    /// Take this day for today
+    /// Treat this day as today
     #[arg(long, value_name = "D", hide = true)]
     today: Option<Day>,
-    /// Into this database instead of the configured warehouse, without a password; it is prepared as by `init`
-    #[arg(long, value_name = "URL")]
+    /// Load into this database instead of the configured warehouse; it is prepared as by `init` (URL without a password)
+    #[arg(long, value_name = "URL", help_heading = "Where rows go")]
     into: Option<String>,
     /// Where the password for `--into` is: env:NAME, file:PATH, cmd:COMMAND or pgpass
-    #[arg(long, value_name = "REF", requires = "into")]
+    #[arg(long, value_name = "REF", requires = "into", help_heading = "Where rows go")]
     into_password: Option<String>,
-    /// Go by this snapshot: a file, a place's newest, or one by its URL [default: the newest of the places]
+    /// Rebuild the catalog from this snapshot: a file, a URL, or the newest below a folder or URL [default: the newest below
+    /// `--from`]
     #[arg(long, value_name = "FILE|URL", conflicts_with = "no_snapshot")]
     snapshot: Option<String>,
-    /// Go by the files alone
+    /// Ignore snapshots; rebuild the catalog from the files' footers
     #[arg(long)]
     no_snapshot: bool,
-    /// Load days again that the ledger has already
+    /// Load days again that the ledger already has
     #[arg(long)]
     reload: bool,
-    /// First drop all that the catalog owns; only of a warehouse that was restored
+    /// First drop everything the catalog owns; only in a warehouse that was restored
     #[arg(long)]
     reset: bool,
-    /// Do not ask before `--reset`
+    /// Do not ask for confirmation of `--reset`
     #[arg(long, requires = "reset")]
     yes: bool,
     #[command(flatten)]
@@ -82,11 +86,8 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let resolved = args.selection()?.resolve()?;
-    let mut settings = args.settings(context)?;
+    let settings = args.run.settings(args.settings(context)?);
     settings.refuse_masked("files hold true values")?;
-    if let Some(jobs) = args.run.jobs {
-        settings.load.jobs = jobs.get();
-    }
     let places = args.places(&settings)?;
     check_readable(&places).await?;
     let snapshot = args.snapshot(&places, context).await?;
@@ -94,7 +95,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     if found.is_empty() {
         return Err(nothing_found(&places));
     }
-    say_foreign(&found.foreign, context);
+    warn_of_foreign(&found.foreign, context);
     let catalog = args.open(&settings, context).await?;
     if args.reset && !reset(&catalog, &settings, args.yes, context).await? {
         return Ok(exit::OK);
@@ -121,31 +122,31 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     };
     let pairs = concerned(&catalog, &resolved.selection, &restoring).await?;
     drop(catalog);
-    let options = Options {
-        wait: args.run.wait,
-        today: resolved.today,
-        to: To::Warehouse,
+    let command = RunCommand {
+        ask: Ask::Restore(Arc::new(restoring)),
+        resolved,
+        to: None,
+        args: args.run,
     };
-    let ask = Request::Restore(Arc::new(restoring));
-    let cancel = cancelled_by_signals();
-    let if_locked = args.run.if_locked;
-    watched(&settings, (pairs, ask), options, if_locked, cancel, context).await
+    command
+        .run_pairs(&settings, pairs, To::Warehouse, context)
+        .await
 }
 
 impl Args {
     /// The selection, with `--from` as its day.
     fn selection(&self) -> Result<SelectionArgs> {
         let mut days = self.from.iter().filter_map(|from| match from {
-            From::Day(day) => Some(*day),
-            From::Place(_) => None,
+            DayOrRoot::Day(day) => Some(*day),
+            DayOrRoot::Root(_) => None,
         });
         let from = days.next();
         if days.next().is_some() {
-            return Err(Error::usage("`--from` names two days"));
+            return Err(Error::usage("`--from` is given two days")
+                .with_hint("the last day is `--to D`"));
         }
         Ok(SelectionArgs {
-            tenants: self.tenants.clone(),
-            templates: self.templates.clone(),
+            pairs: self.pairs.clone(),
             from,
             to: self.to.into_iter().map(Until::Day).collect(),
             last: self.last,
@@ -164,7 +165,7 @@ impl Args {
         }
         if url.has_password() {
             return Err(Error::refused(
-                "`--into` holds a password, which others on this host can see",
+                "`--into` contains a password, which other users of this host can see",
             )
             .with_hint(format!(
                 "use `--into '{}' --into-password env:NAME` (or file:, cmd:, pgpass)",
@@ -174,24 +175,24 @@ impl Args {
         context.settings_with_warehouse(into, self.into_password.as_deref())
     }
 
-    /// The places to restore from, the preferred first.
+    /// The landing roots to restore from, the preferred one first.
     fn places(&self, settings: &Settings) -> Result<Vec<Landing>> {
         let named = self.from.iter().filter_map(|from| match from {
-            From::Place(text) => Some(text.as_str()),
-            From::Day(_) => None,
+            DayOrRoot::Root(text) => Some(text.as_str()),
+            DayOrRoot::Day(_) => None,
         });
-        let mut places: Vec<Landing> = named.map(root::open).collect::<Result<_>>()?;
+        let mut places: Vec<Landing> = named.map(landing_root::open).collect::<Result<_>>()?;
         if places.is_empty() {
-            places.extend(root::configured(settings)?);
+            places.extend(landing_root::configured(settings)?);
         }
         if places.is_empty() {
-            return Err(Error::usage("nobody said where the files lie")
+            return Err(Error::usage("no landing URL is configured")
                 .with_hint("add `--from FOLDER` or `--from URL`, or set `url` under `[landing]`"));
         }
         Ok(places)
     }
 
-    /// The snapshot to go by: the one that is named, else the newest of the first place that has one.
+    /// The snapshot to use: that of `--snapshot`, otherwise the newest of the first root that has one.
     async fn snapshot(&self, places: &[Landing], context: &Context) -> Result<Option<Snapshot>> {
         if self.no_snapshot {
             return Ok(None);
@@ -213,20 +214,20 @@ impl Args {
             return Ok(None);
         };
         context.note(format!(
-            "going by snapshot {} of {}: {url}",
+            "using snapshot {} of {}: {url}",
             snapshot.id, snapshot.taken_at
         ));
         Ok(Some(snapshot))
     }
 
-    /// The catalog of the warehouse. A database that was named on the command line is prepared, if it was not yet.
+    /// The catalog of the warehouse. The database of `--into` is prepared first, if it is not yet.
     async fn open(&self, settings: &Settings, context: &Context) -> Result<Catalog> {
         if let Some(into) = &self.into {
             super::init::if_needed(settings, context)
                 .await
                 .map_err(|e| match e.sqlstate() {
                     Some("3D000") => e.with_hint(format!(
-                        "make it first: createdb --encoding=UTF8 --template=template0 --maintenance-db='{}'",
+                        "create it first: createdb --encoding=UTF8 --template=template0 --maintenance-db='{}'",
                         into
                     )),
                     _ => e,
@@ -240,26 +241,26 @@ impl Args {
 async fn named_snapshot(named: &str) -> Result<(String, Snapshot)> {
     if !named.contains("://") && Path::new(named).is_file() {
         let bytes = std::fs::read(named).map_err(|e| {
-            Error::new(Kind::Io, format!("`{named}` cannot be read")).with_source(e)
+            Error::new(Kind::Io, format!("failed to read `{named}`")).with_source(e)
         })?;
         let snapshot = Snapshot::parse(&bytes).at(|| format!("`{named}`"))?;
         return Ok((named.to_owned(), snapshot));
     }
-    let (place, name) = root::snapshot(named)?;
+    let (place, name) = landing_root::snapshot(named)?;
     let read = snapshots::read(&place, name.as_deref()).await?;
     read.ok_or_else(|| {
-        Error::refused(format!("no snapshot lies under `{}`", place.url()))
+        Error::refused(format!("there is no snapshot under `{}`", place.url()))
             .with_hint("write one with `dayhaul snapshot`")
     })
 }
 
-/// The place among them that the warehouse itself lands in.
+/// Which of the roots the warehouse itself lands in.
 fn home(places: &[Landing], settings: &Settings) -> Option<usize> {
-    let landing = root::configured(settings).ok()??;
+    let landing = landing_root::configured(settings).ok()??;
     places.iter().position(|place| place.url() == landing.url())
 }
 
-/// The pairs that have something to come back.
+/// The pairs that have something to restore.
 async fn concerned(
     catalog: &Catalog,
     selection: &Selection,
@@ -280,14 +281,14 @@ async fn concerned(
 fn nothing_found(places: &[Landing]) -> Error {
     let places: Vec<&str> = places.iter().map(Landing::url).collect();
     Error::refused(format!(
-        "no file of this selection lies under {}",
+        "there are no files of this selection under {}",
         places.join(" or ")
     ))
-    .with_hint("a day's file is <place>/<template>/tenant=<schema>/date=YYYY-MM-DD/data.parquet")
+    .with_hint("a day's file is <root>/<template>/tenant=<schema>/date=YYYY-MM-DD/data.parquet")
 }
 
-/// Files that lie among the days and are none are nobody's to restore.
-fn say_foreign(foreign: &[String], context: &Context) {
+/// Files among the days that are not days are left out.
+fn warn_of_foreign(foreign: &[String], context: &Context) {
     if let Some(first) = foreign.first() {
         let more = match foreign.len() - 1 {
             0 => String::new(),
@@ -297,7 +298,7 @@ fn say_foreign(foreign: &[String], context: &Context) {
     }
 }
 
-/// Drops what the catalog owns, after asking. `false`: it was not wished.
+/// Drops what the catalog owns, after confirmation. `false`: not confirmed.
 async fn reset(
     catalog: &Catalog,
     settings: &Settings,
@@ -311,22 +312,22 @@ async fn reset(
     let url = Url::parse(&settings.warehouse.url)?;
     if restored::latest(catalog.session()).await?.is_none() {
         return Err(Error::refused(format!(
-            "`--reset` is for warehouses that came out of a restore; {} did not",
+            "`--reset` is only for restored warehouses; {} was not restored from files",
             url.redacted()
         ))
-        .with_hint("name the development database with `--into URL`; to drop a template's tables there is `dayhaul template drop`"));
+        .with_hint("choose the development database with `--into URL`; `dayhaul template drop X` drops one template's tables"));
     }
     let n = |n: i64, what: &str| counted(u64::try_from(n).unwrap_or(0), what);
     if holdings.from_sources > 0 {
         return Err(Error::refused(format!(
-            "{} of {} were loaded from the tenants since it was restored: `--reset` drops only what files bring back",
+            "{} of {} were loaded from the tenants since it was restored, and `--reset` drops only what files can restore",
             n(holdings.from_sources, "day"),
             url.redacted()
         ))
-        .with_hint("if it is meant all the same, drop the database and make it anew"));
+        .with_hint("to proceed anyway, drop and recreate the database"));
     }
     context.note(format!(
-        "in {} this drops {} and {}, {}, {} and {} of the ledger; everything else stays",
+        "this drops {1}, {2}, {3}, {4} and {5} of the ledger in {0}; everything else stays",
         url.redacted(),
         n(holdings.tables, "table"),
         n(holdings.views, "view"),
@@ -334,7 +335,7 @@ async fn reset(
         n(holdings.templates, "template"),
         n(holdings.units, "day"),
     ));
-    if !confirm("start afresh?", yes)? {
+    if !confirm("drop them?", yes)? {
         context.note("nothing was dropped");
         return Ok(false);
     }

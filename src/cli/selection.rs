@@ -1,48 +1,74 @@
 //! Which units a command works on: the same flags everywhere.
 
-use super::place::Place;
-use crate::catalog::Selection;
+use super::destination::Destination;
+use crate::catalog::{self, Catalog, Pair, Selection};
 use crate::error::{Error, Result};
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use clap::Args;
 use std::str::FromStr;
 
+/// `--tenant` and `--template`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct PairArgs {
+    /// Only this tenant (repeatable) [default: all enabled]
+    #[arg(long = "tenant", value_name = "T")]
+    tenants: Vec<TenantName>,
+    /// Only this template (repeatable) [default: all enabled]
+    #[arg(long = "template", value_name = "X")]
+    templates: Vec<TemplateName>,
+}
+
+impl From<PairArgs> for Selection {
+    fn from(args: PairArgs) -> Selection {
+        Selection {
+            tenants: args.tenants,
+            templates: args.templates,
+        }
+    }
+}
+
+/// The enabled pairs of a selection.
+///
+/// # Errors
+/// There are none; as [`catalog::pairs`].
+pub async fn enabled_pairs(catalog: &Catalog, selection: &Selection) -> Result<Vec<Pair>> {
+    let pairs = catalog::pairs(catalog.session(), selection).await?;
+    if pairs.is_empty() {
+        return Err(Error::refused("no template is enabled for any tenant")
+            .with_hint("enable one with `dayhaul tenant enable T --template X`"));
+    }
+    Ok(pairs)
+}
+
 /// `--tenant`, `--template` and the days.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Selection")]
 pub struct SelectionArgs {
-    /// Only this tenant (repeatable) [default: all that are enabled]
-    #[arg(long = "tenant", value_name = "T")]
-    pub tenants: Vec<TenantName>,
-    /// Only this template (repeatable) [default: all that are enabled]
-    #[arg(long = "template", value_name = "X")]
-    pub templates: Vec<TemplateName>,
+    #[command(flatten)]
+    pub pairs: PairArgs,
     /// First UTC day, YYYY-MM-DD
     #[arg(long, value_name = "D")]
     pub from: Option<Day>,
     /// Last UTC day, inclusive [default: yesterday]
     #[arg(long, value_name = "D")]
     pub to: Vec<Until>,
-    /// The N complete UTC days that end yesterday
+    /// The last N complete UTC days, up to yesterday
     #[arg(long, value_name = "N")]
     pub last: Option<u32>,
-    /// All days of a year; of the current one, those up to yesterday
+    /// All days of a year; of the current year, those up to yesterday
     #[arg(long, value_name = "Y")]
     pub year: Option<i32>,
-    /// Take this day for today
+    /// Treat this day as today
     #[arg(long, value_name = "D", hide = true)]
     pub today: Option<Day>,
 }
 
-/// What `--to` says besides a day, for the help of commands that load.
-pub const PLACES: &str = "`--to` also says where rows go, beside a last day or without one: `--to warehouse`, \
-`--to parquet` (files and nothing else), `--to both` [default: both when `landing.enabled`].";
-
-/// What `--to` says: the last day or, of a load, where rows go.
+/// A value of `--to`: the last day or, of a load, where rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
     Day(Day),
-    Place(Place),
+    Destination(Destination),
 }
 
 impl FromStr for Until {
@@ -50,7 +76,7 @@ impl FromStr for Until {
 
     fn from_str(text: &str) -> Result<Until> {
         match text.parse() {
-            Ok(place) => Ok(Until::Place(place)),
+            Ok(destination) => Ok(Until::Destination(destination)),
             Err(_) => Ok(Until::Day(text.parse()?)),
         }
     }
@@ -60,7 +86,7 @@ impl FromStr for Until {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
     pub selection: Selection,
-    /// `None` when no days were named.
+    /// `None` when no days were given.
     pub days: Option<Window>,
     pub today: Day,
     /// Days of the selection that are not over yet, as a sentence for the user.
@@ -68,62 +94,61 @@ pub struct Resolved {
 }
 
 impl SelectionArgs {
-    /// Takes out of `--to` where rows go.
+    /// Takes the destination of the rows out of `--to`.
     ///
     /// # Errors
-    /// It names two places.
-    pub fn take_place(&mut self) -> Result<Option<Place>> {
-        let mut places = self.to.iter().filter_map(|until| match until {
-            Until::Place(place) => Some(*place),
+    /// Two destinations are given.
+    pub fn take_destination(&mut self) -> Result<Option<Destination>> {
+        let mut destinations = self.to.iter().filter_map(|until| match until {
+            Until::Destination(destination) => Some(*destination),
             Until::Day(_) => None,
         });
-        let place = places.next();
-        if places.next().is_some() {
-            return Err(Error::usage("`--to` names two places"));
+        let destination = destinations.next();
+        if destinations.next().is_some() {
+            return Err(Error::usage("`--to` is given two destinations")
+                .with_hint("`--to both` writes to the warehouse and to files"));
         }
         self.to.retain(|until| matches!(until, Until::Day(_)));
-        Ok(place)
+        Ok(destination)
     }
 
-    /// The day that `--to` names.
+    /// The day of `--to`.
     fn last_day(&self) -> Result<Option<Day>> {
         match self.to[..] {
             [] => Ok(None),
             [Until::Day(day)] => Ok(Some(day)),
-            [Until::Place(_), ..] => Err(Error::usage(
-                "`--to` takes a day here: this command hauls no rows",
+            [Until::Destination(_), ..] => Err(Error::usage(
+                "`--to` takes a day here; this command has no destination",
             )
             .with_hint("`backfill`, `refresh` and `sync` take `--to warehouse|parquet|both`")),
-            _ => Err(Error::usage("`--to` names two days")),
+            _ => Err(Error::usage("`--to` is given two days")
+                .with_hint("use one: `--from D --to D`")),
         }
     }
 
     /// Resolves the days against today's UTC date, once for the whole run.
     ///
     /// # Errors
-    /// Days named in two ways, from after to, `--to` without `--from`, no days in `--last`, a year that is none.
+    /// Days given in two ways, `--from` after `--to`, `--to` without `--from`, `--last` or `--year` out of range.
     pub fn resolve(&self) -> Result<Resolved> {
         let today = self.today.unwrap_or_else(Day::today);
         let days = self.days(today)?;
         Ok(Resolved {
-            selection: Selection {
-                tenants: self.tenants.clone(),
-                templates: self.templates.clone(),
-            },
+            selection: self.pairs.clone().into(),
             days,
             today,
             note: days.and_then(|days| unfinished(days, today)),
         })
     }
 
-    /// As [`SelectionArgs::resolve`], for commands that demand days.
+    /// As [`SelectionArgs::resolve`], for commands that need days.
     ///
     /// # Errors
-    /// As there, and when no days were named.
+    /// As there, and when no days were given.
     pub fn resolve_with_days(&self) -> Result<(Resolved, Window)> {
         let resolved = self.resolve()?;
         let days = resolved.days.ok_or_else(|| {
-            Error::usage("no days were named")
+            Error::usage("no days are given")
                 .with_hint("add `--from D --to D`, `--last N` or `--year Y`")
         })?;
         Ok((resolved, days))
@@ -137,14 +162,14 @@ impl SelectionArgs {
             (true, None, None) => self.range(last_day, today).map(Some),
             (false, Some(n), None) => last(n, today).map(Some),
             (false, None, Some(year)) => whole_year(year, today).map(Some),
-            _ => Err(Error::usage("the days are named in two ways")
-                .with_hint("use one of `--from`/`--to`, `--last` and `--year`")),
+            _ => Err(Error::usage("the days are given in more than one way")
+                .with_hint("use either `--from`/`--to`, `--last` or `--year`")),
         }
     }
 
     fn range(&self, last_day: Option<Day>, today: Day) -> Result<Window> {
         let from = self.from.ok_or_else(|| {
-            Error::usage("`--to` without `--from`").with_hint("name the first day with `--from D`")
+            Error::usage("`--to` needs `--from`").with_hint("add the first day with `--from D`")
         })?;
         let to = last_day.unwrap_or(today.plus(-1));
         if from > to {
@@ -165,7 +190,7 @@ fn last(n: u32, today: Day) -> Result<Window> {
     match i32::try_from(n) {
         Ok(n @ 1..=365_000) => Ok(Window::new(today.plus(-n), today)),
         _ => Err(Error::usage(format!(
-            "`--last {n}`: a number of days from 1 up to 365000"
+            "`--last {n}` is out of range: use 1 to 365000 days"
         ))),
     }
 }
@@ -173,7 +198,7 @@ fn last(n: u32, today: Day) -> Result<Window> {
 fn whole_year(year: i32, today: Day) -> Result<Window> {
     if !(1000..=9999).contains(&year) {
         return Err(Error::usage(format!(
-            "`--year {year}` is not a year of four digits"
+            "`--year {year}` is not a year with four digits"
         )));
     }
     let from = Day::first_of_year(year);
@@ -186,16 +211,16 @@ fn whole_year(year: i32, today: Day) -> Result<Window> {
     Ok(Window::new(from, to))
 }
 
-/// What is said when days of the window are not over.
+/// A note for a window with days that are not over.
 fn unfinished(days: Window, today: Day) -> Option<String> {
     let last = days.to.plus(-1);
     if last > today {
         Some(format!(
-            "the selection reaches into the future, to {last}; today is {today} (UTC)"
+            "the selection ends in the future, on {last}; today is {today} (UTC)"
         ))
     } else if last == today {
         Some(format!(
-            "the selection holds today, {today} (UTC), which is not over"
+            "the selection includes today, {today} (UTC), which is not over yet"
         ))
     } else {
         None
@@ -278,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_future_day_is_allowed_and_said() {
+    fn a_future_day_is_allowed_with_a_note() {
         let future = SelectionArgs {
             from: Some(day("2024-03-01")),
             to: vec![Until::Day(day("2024-03-05"))],

@@ -1,7 +1,7 @@
-//! `dayhaul snapshot`: the catalog as one JSON document beside the Parquet files.
+//! `dayhaul snapshot`: saves the catalog as one JSON document next to the Parquet files.
 
 use super::context::Context;
-use super::root;
+use super::landing_root;
 use crate::catalog::Catalog;
 use crate::catalog::snapshot::{Snapshot, take};
 use crate::config::Settings;
@@ -14,15 +14,23 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+const EXAMPLES: &str = "\
+A snapshot contains the tenants with references to their passwords, the templates
+with all their versions, and the ledger; no secrets and no rows. `dayhaul restore`
+finds the newest by itself.
+
+Examples:
+  dayhaul snapshot
+  dayhaul snapshot --keep 30
+  dayhaul snapshot --out catalog.json";
+
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-A snapshot holds tenants with the references to their passwords, templates with all their versions, and the ledger; no \
-secret and no row. `dayhaul restore` finds the newest by itself.")]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A file (`….json`), or a folder or URL: there it is called `_dayhaul/snapshot-<UTC time>-<id>.json` [default: `landing.url`]
+    /// A file (`….json`), or a folder or URL, where it becomes `_dayhaul/snapshot-<UTC time>-<id>.json` [default: `landing.url`]
     #[arg(long, value_name = "FILE|URL")]
     out: Option<String>,
-    /// Keep the newest N of the folder, remove the others
+    /// Keep the newest N snapshots of the folder, remove the others
     #[arg(long, value_name = "N")]
     keep: Option<NonZeroUsize>,
 }
@@ -78,29 +86,29 @@ enum Out {
 impl Args {
     fn out(&self, settings: &Settings) -> Result<Out> {
         let Some(out) = &self.out else {
-            let landing = root::configured(settings)?.ok_or_else(|| {
-                Error::usage("nobody said where the snapshot goes")
+            let landing = landing_root::configured(settings)?.ok_or_else(|| {
+                Error::usage("no landing URL is configured")
                     .with_hint("add `--out FILE` or `--out URL`, or set `url` under `[landing]`")
             })?;
             return Ok(Out::Place(landing));
         };
         if out.contains("://") || Path::new(out).is_dir() {
-            return root::open(out).map(Out::Place);
+            return landing_root::open(out).map(Out::Place);
         }
         if self.keep.is_some() {
             return Err(Error::usage(
-                "`--keep` counts the snapshots of a folder, and `--out` names a file",
+                "`--keep` needs a folder of snapshots, and `--out` is a file",
             )
-            .with_hint("name the folder, or leave `--keep` out"));
+            .with_hint("use `--out FOLDER`, or leave out `--keep`"));
         }
         Ok(Out::File(out.clone()))
     }
 }
 
-/// Replaces a file whole.
+/// Replaces a file as a whole.
 fn write(path: &str, snapshot: &Snapshot) -> Result<String> {
     let failed = |e: std::io::Error| {
-        Error::new(Kind::Io, format!("`{path}` cannot be written")).with_source(e)
+        Error::new(Kind::Io, format!("failed to write `{path}`")).with_source(e)
     };
     let aside = format!("{path}.{}", std::process::id());
     let written = std::fs::File::create(&aside)

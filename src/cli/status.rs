@@ -13,14 +13,22 @@ use crate::unit::{Day, Window};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
+const EXAMPLES: &str = "\
+Without days, each pair is checked from its first day to yesterday. `data` is a
+fingerprint of the ledger: two warehouses with the same fingerprint have the same
+rows of the same days.
+
+Examples:
+  dayhaul status
+  dayhaul status --tenant acme --year 2024
+  dayhaul status --check --quiet        for monitoring: any gap sets exit code 1";
+
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Without days, each pair is looked at from its first day to yesterday. `data` is a fingerprint of the ledger: two warehouses \
-with the same one have the same rows of the same days.")]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
-    /// Exit code 1 when a day failed or is missing
+    /// Exit with 1 when a day failed or is missing
     #[arg(long)]
     check: bool,
 }
@@ -55,7 +63,7 @@ struct Status {
 }
 
 impl Status {
-    /// Days of a pair that are missing; nobody waits for those of one that is not enabled.
+    /// The missing days of a pair; a disabled pair has none.
     fn missing(&self, pair: &PairStanding) -> Vec<Window> {
         if pair.enabled {
             pair.missing(self.days, self.today)
@@ -113,9 +121,10 @@ impl Status {
         let day = |day: Option<Day>| day.map_or_else(|| "-".to_owned(), |d| d.to_string());
         let number = |n: usize| count(n as u64);
         let missing: usize = self.missing(pair).iter().map(Window::len).sum();
-        let name = match pair.enabled {
-            true => pair.template.to_string(),
-            false => format!("{} (disabled)", pair.template),
+        let name = if pair.enabled {
+            pair.template.to_string()
+        } else {
+            format!("{} (disabled)", pair.template)
         };
         vec![
             pair.tenant.to_string(),
@@ -175,7 +184,7 @@ fn inclusive(windows: &[Window]) -> Vec<[String; 2]> {
     crate::catalog::runs::run::inclusive(windows)
 }
 
-/// "restored from snapshot 3f2a91c04b7e of 2024-01-15 03:00:00 (UTC), by run 3, done; 2024-01-01 … 2024-01-30 only".
+/// "restored from snapshot 3f2a91c04b7e of 2024-01-15 03:00:00 (UTC), run 3, done; only 2024-01-01 … 2024-01-30".
 fn sentence(restored: &Restored) -> String {
     let from = match &restored.snapshot {
         Some((id, at)) => format!("snapshot {id} of {} (UTC)", utc(*at)),
@@ -184,10 +193,10 @@ fn sentence(restored: &Restored) -> String {
     let run = match (restored.run, &restored.outcome) {
         (Some(run), Some(outcome)) => format!("run {run}, {outcome}"),
         (Some(run), None) => format!("run {run}, not ended"),
-        (None, _) => "no run began".to_owned(),
+        (None, _) => "no run has started".to_owned(),
     };
     let days = match restored.days {
-        Some(days) => format!("; {days} only"),
+        Some(days) => format!("; only {days}"),
         None => String::new(),
     };
     format!(

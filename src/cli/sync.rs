@@ -1,59 +1,55 @@
-//! `dayhaul sync`: the one command for cron.
+//! `dayhaul sync`: the command for cron.
 
 use super::context::Context;
-use super::load::{RunArgs, carry_out};
-use super::place::{LandArgs, Place};
-use super::selection::Resolved;
-use super::signals::cancelled_by_signals;
-use crate::catalog::Selection;
-use crate::engine::run::request::Request;
+use super::destination::{Destination, DestinationArgs};
+use super::run_command::{RunArgs, RunCommand};
+use super::selection::{PairArgs, Resolved};
+use crate::engine::run::request::Ask;
 use crate::error::Result;
-use crate::unit::{Day, TemplateName, TenantName};
+use crate::unit::Day;
+
+const EXAMPLES: &str = "\
+Loads days that are missing or failed, compares the latest days with their
+sources, and folds days that have closed.
+
+Examples:
+  dayhaul sync
+  dayhaul sync --tenant acme --lookback 14
+  dayhaul sync --quiet --if-locked ok              in a crontab";
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Only this tenant (repeatable) [default: all that are enabled]
-    #[arg(long = "tenant", value_name = "T")]
-    tenants: Vec<TenantName>,
-    /// Only this template (repeatable) [default: all that are enabled]
-    #[arg(long = "template", value_name = "X")]
-    templates: Vec<TemplateName>,
-    /// How many days before today are compared again [default: the template's `lookback_days`]
-    #[arg(long, value_name = "N")]
-    lookback: Option<u32>,
-    /// Take this day for today
-    #[arg(long, value_name = "D")]
-    today: Option<Day>,
-    /// Where rows go: `warehouse`, `parquet` (files and nothing else) or `both` [default: the configuration's]
-    #[arg(long, value_name = "WHERE")]
-    to: Option<Place>,
     #[command(flatten)]
-    landing: LandArgs,
+    pairs: PairArgs,
+    /// How many days before today to compare again [default: the template's `lookback_days`]
+    #[arg(long, value_name = "N", help_heading = "Selection")]
+    lookback: Option<u32>,
+    /// Treat this day as today
+    #[arg(long, value_name = "D", help_heading = "Selection")]
+    today: Option<Day>,
+    /// `warehouse`, `parquet` (files only) or `both` [default: the configuration's]
+    #[arg(long, value_name = "WHERE", help_heading = "Where rows go")]
+    to: Option<Destination>,
+    #[command(flatten)]
+    destination: DestinationArgs,
     #[command(flatten)]
     run: RunArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
-    let resolved = Resolved {
-        selection: Selection {
-            tenants: args.tenants,
-            templates: args.templates,
+    let command = RunCommand {
+        ask: Ask::Sync {
+            lookback: args.lookback,
         },
-        days: None,
-        today: args.today.unwrap_or_else(Day::today),
-        note: None,
+        resolved: Resolved {
+            selection: args.pairs.into(),
+            days: None,
+            today: args.today.unwrap_or_else(Day::today),
+            note: None,
+        },
+        to: args.destination.choose(args.to)?,
+        args: args.run,
     };
-    let ask = Request::Sync {
-        lookback: args.lookback,
-    };
-    let to = args.landing.said(args.to)?;
-    carry_out(
-        ask,
-        &resolved,
-        args.run,
-        to,
-        cancelled_by_signals(),
-        context,
-    )
-    .await
+    command.run(context).await
 }

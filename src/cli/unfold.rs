@@ -1,21 +1,29 @@
-//! `dayhaul unfold`: folded days come back into day tables of their own.
+//! `dayhaul unfold`: moves folded days back into their own day tables.
 
 use super::context::Context;
-use super::fold::Common;
-use crate::engine::fold::FoldTarget;
+use super::fold::FoldArgs;
+use crate::engine::fold::Target;
 use crate::error::{Error, Result};
 use crate::unit::Day;
 
-/// The next `fold` or `sync` takes the days back into their years, unless `open_days` of the template keeps them open.
+const EXAMPLES: &str = "\
+All days from `--from` to the fold line move back. The next `fold` or `sync` moves
+them into their years again, unless the template's `open_days` keeps them open.
+
+Examples:
+  dayhaul unfold --tenant acme --template flights --from 2024-03-01
+  dayhaul unfold --from 2024-03-01 --dry-run";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
-    common: Common,
-    /// First UTC day that comes back, YYYY-MM-DD
-    #[arg(long, value_name = "D")]
+    common: FoldArgs,
+    /// First UTC day to move back, YYYY-MM-DD
+    #[arg(long, value_name = "D", help_heading = "Selection")]
     from: Day,
-    /// Last one, inclusive; all days up to the fold line come back, so it may not lie before it [default: the fold line]
-    #[arg(long, value_name = "D")]
+    /// Last UTC day, inclusive; not before the fold line, because all days up to it move back [default: the fold line]
+    #[arg(long, value_name = "D", help_heading = "Selection")]
     to: Option<Day>,
 }
 

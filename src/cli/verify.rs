@@ -1,9 +1,8 @@
-//! `dayhaul verify`: is what stands in the warehouse what the sources have, and what the ledger says?
+//! `dayhaul verify`: does the warehouse have the rows of the sources and of the ledger?
 
 use super::context::Context;
-use super::selection::{Resolved, SelectionArgs};
-use super::signals::cancelled_by_signals;
-use crate::catalog::{self, Catalog, Pair};
+use super::selection::{Resolved, SelectionArgs, enabled_pairs};
+use crate::catalog::{Catalog, Pair};
 use crate::config::Settings;
 use crate::engine::report::run::RunReport;
 use crate::engine::run::request::DaysByPair;
@@ -11,30 +10,37 @@ use crate::engine::verify::coverage::coverage;
 use crate::engine::verify::repair::{repair, repairable};
 use crate::engine::verify::{Against, Checked, Verdict, Verification, Verify, VerifyDays, verify};
 use crate::error::{Error, Result};
-use crate::report::verify::json::{Covered, Verified};
+use crate::report::verify::json::{CoverageJson, VerifyJson};
 use crate::report::verify::{self as shown, VerifyOutcome};
-use crate::report::{Progress, summary};
+use crate::report::run_table;
 use clap::ValueEnum;
-use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+const EXAMPLES: &str = "\
+Without days, all days of the ledger are verified. Nothing is written without
+`--repair`. Any finding sets exit code 1.
+
+Examples:
+  dayhaul verify --last 30
+  dayhaul verify --tenant acme --year 2024 --against ledger
+  dayhaul verify --template flights --from 2024-03-01 --diff --repair
+  dayhaul verify --coverage --year 2024";
+
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Without days, all that the ledger has are verified. Nothing is written unless `--repair` is given."
-)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
     /// What to compare
     #[arg(long, value_name = "WHAT", default_value = "both")]
     against: AgainstArg,
-    /// Bring up the days that differ from their sources, make tables that are gone anew, then verify these days once more
+    /// Load days that differ from their sources, recreate missing tables, then verify these days again
     #[arg(long)]
     repair: bool,
-    /// Find out which rows of a differing day were added, removed or changed; `--show-values` names them
+    /// Count the rows of a differing day that were added, removed or changed; `--show-values` lists them
     #[arg(long)]
     diff: bool,
-    /// Only look whether every day is in the ledger, from a pair's first day on; reads no rows
+    /// Only check that all days are in the ledger, from a pair's first day on; reads no rows
     #[arg(long, conflicts_with_all = ["against", "repair", "diff"])]
     coverage: bool,
 }
@@ -43,11 +49,11 @@ pub struct Args {
 enum AgainstArg {
     /// Source and warehouse
     Source,
-    /// Warehouse and ledger; no source is touched
+    /// Warehouse and ledger; no source is contacted
     Ledger,
     /// Source, warehouse and ledger
     Both,
-    /// Parquet files, warehouse and ledger; no source is touched
+    /// Parquet files, warehouse and ledger; no source is contacted
     Parquet,
     /// Source, warehouse, ledger and Parquet files
     All,
@@ -71,43 +77,39 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let against = Against::from(args.against);
     if args.diff && !against.reads_sources() {
         return Err(Error::usage("`--diff` needs the source").with_hint(
-            "it compares its rows with the warehouse's: use `--against both`, `source` or `all`",
+            "use `--against both`, `--against source` or `--against all`",
         ));
     }
     if args.repair && against.reads_files() {
         return Err(
-            Error::usage("`--repair` loads from sources, and mends no file")
-                .with_hint("`dayhaul land --rewrite` writes files again, from the warehouse"),
+            Error::usage("`--repair` loads from sources and cannot fix files")
+                .with_hint("write the files again from the warehouse with `dayhaul land --rewrite`"),
         );
     }
     let catalog = Catalog::open(&settings).await?;
-    let pairs = catalog::pairs(catalog.session(), &resolved.selection).await?;
-    if pairs.is_empty() {
-        return Err(Error::refused("no template is enabled for any tenant")
-            .with_hint("enable one with `dayhaul tenant enable T --template X`"));
-    }
+    let pairs = enabled_pairs(&catalog, &resolved.selection).await?;
     if args.coverage {
         return cover(&catalog, &pairs, &resolved, context).await;
     }
     drop(catalog);
     let verifier = Verifier {
         settings: &settings,
-        cancel: cancelled_by_signals(),
+        cancel: context.cancel(),
         context,
     };
-    let asked = Verify {
-        days: resolved.days.map_or(VerifyDays::Loaded, VerifyDays::Window),
+    let request = Verify {
+        days: resolved.days.map_or(Days::Loaded, Days::Window),
         against,
         diff: args.diff,
         values: context.show_values,
     };
-    let found = verifier.verify(&pairs, &asked).await?;
-    let repairable = args.repair && found.units.iter().any(Checked::is_repairable);
-    if !repairable || found.interrupted {
-        context.print_json(&Verified::new(&found));
+    let found = verifier.verify(&pairs, &request).await?;
+    let to_repair = args.repair && found.units.iter().any(Checked::is_mendable);
+    if !to_repair || found.interrupted {
+        context.print_json(&VerifyJson::new(&found));
         return Ok(VerifyOutcome::of(&found).exit_code());
     }
-    verifier.mend(&pairs, found, &asked, &resolved).await
+    verifier.repair(&pairs, found, &request, &resolved).await
 }
 
 async fn cover(
@@ -117,10 +119,10 @@ async fn cover(
     context: &Context,
 ) -> Result<u8> {
     let days = resolved.days.ok_or_else(|| {
-        Error::usage("`--coverage` needs days").with_hint("name them, mostly with `--year Y`")
+        Error::usage("`--coverage` needs days").with_hint("add `--year Y`, `--last N` or `--from D --to D`")
     })?;
     let found = coverage(catalog.session(), pairs, days, resolved.today).await?;
-    let covered = Covered::new(&found);
+    let covered = CoverageJson::new(&found);
     context.print(shown::coverage(&found));
     context.print_json(&covered);
     Ok(covered.exit_code())
@@ -134,29 +136,25 @@ struct Verifier<'a> {
 
 impl Verifier<'_> {
     /// Verifies, with progress, and shows what was found.
-    async fn verify(&self, pairs: &[Pair], asked: &Verify) -> Result<Verification> {
-        let progress = Arc::new(Progress::new(self.context.progress(), "verify"));
-        let found = verify(
-            self.settings,
-            pairs,
-            asked,
-            progress.clone(),
-            self.cancel.clone(),
-        )
-        .await;
-        progress.finish();
-        let found = found?;
+    async fn verify(&self, pairs: &[Pair], request: &Verify) -> Result<Verification> {
+        let cancel = self.cancel.clone();
+        let found = self
+            .context
+            .with_progress("verify", |progress| {
+                verify(self.settings, pairs, request, progress, cancel)
+            })
+            .await?;
         self.context.print(shown::render(&found));
         self.context.causes(&found.failures);
         Ok(found)
     }
 
-    /// Brings up what differs, and verifies it once more.
-    async fn mend(
+    /// Loads the days that differ, and verifies them again.
+    async fn repair(
         &self,
         pairs: &[Pair],
         found: Verification,
-        asked: &Verify,
+        request: &Verify,
         resolved: &Resolved,
     ) -> Result<u8> {
         let days = repairable(&found.units);
@@ -165,15 +163,15 @@ impl Verifier<'_> {
         };
         let pairs: Vec<Pair> = pairs.iter().filter(concerned).cloned().collect();
         let run = self.load(&pairs, &days, resolved).await?;
-        let asked = Verify {
-            days: VerifyDays::These(days),
-            ..asked.clone()
+        let request = Verify {
+            days: Days::These(days),
+            ..request.clone()
         };
         self.context.print("\nafter the repair:");
-        let after = self.verify(&pairs, &asked).await?;
+        let after = self.verify(&pairs, &request).await?;
         let ended = ended(&found, &after, &run);
         self.context
-            .print_json(&Verified::new(&found).repaired(&run, &after, ended));
+            .print_json(&VerifyJson::new(&found).repaired(&run, &after, ended));
         Ok(ended.exit_code())
     }
 
@@ -183,19 +181,20 @@ impl Verifier<'_> {
         days: &DaysByPair,
         resolved: &Resolved,
     ) -> Result<RunReport> {
-        let progress = Arc::new(Progress::new(self.context.progress(), "repair"));
-        let run = repair(
-            self.settings,
-            pairs.to_vec(),
-            days.clone(),
-            resolved.today,
-            progress.clone(),
-            self.cancel.clone(),
-        )
-        .await;
-        progress.finish();
-        let run = run?;
-        if let Some(table) = summary::render(&run) {
+        let run = self
+            .context
+            .with_progress("repair", |progress| {
+                repair(
+                    self.settings,
+                    pairs.to_vec(),
+                    days.clone(),
+                    resolved.today,
+                    progress,
+                    self.cancel.clone(),
+                )
+            })
+            .await?;
+        if let Some(table) = run_table::render(&run) {
             self.context.print(format!("\n{table}"));
         }
         self.context.failures(&run);
@@ -203,7 +202,7 @@ impl Verifier<'_> {
     }
 }
 
-/// All is well when the days that were mended are, and no others were not.
+/// Everything is well when the repaired days are and the others were.
 fn ended(before: &Verification, after: &Verification, run: &RunReport) -> VerifyOutcome {
     let interrupted = after.interrupted || run.interrupted;
     let mut others = before.units.iter().filter(|u| !u.is_repairable());

@@ -1,4 +1,4 @@
-//! What went wrong, each cause once: where, which days, why, what to do.
+//! What failed: where, which days, why, and what to do. Each cause is printed once.
 
 use crate::engine::report::event::Failure;
 use crate::error::Error;
@@ -6,7 +6,7 @@ use crate::report::numbers::counted;
 use crate::unit::Window;
 use std::fmt::Write as _;
 
-/// An error and its causes in one line, without those that repeat what was said: `place: message: cause`.
+/// An error and its causes in one line, without causes that repeat the message: `place: message: cause`.
 pub fn why(error: &Error) -> String {
     let mut text = error.to_string();
     for cause in causes(error) {
@@ -15,15 +15,15 @@ pub fn why(error: &Error) -> String {
     text
 }
 
-/// The causes of an error that say something new, the nearest first.
+/// The causes of an error that add information, the nearest first.
 pub fn causes(error: &Error) -> Vec<String> {
-    let mut said = error.to_string();
+    let mut printed = error.to_string();
     let mut causes = Vec::new();
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {
         let text = cause.to_string();
-        if !said.contains(&text) {
-            said.push_str(&text);
+        if !printed.contains(&text) {
+            printed.push_str(&text);
             causes.push(text);
         }
         next = cause.source();
@@ -31,7 +31,7 @@ pub fn causes(error: &Error) -> Vec<String> {
     causes
 }
 
-/// Windows in order, those that touch made one.
+/// Windows in order; adjacent ones are merged.
 pub fn merged(windows: &[Window]) -> Vec<Window> {
     let mut sorted = windows.to_vec();
     sorted.sort();
@@ -45,7 +45,7 @@ pub fn merged(windows: &[Window]) -> Vec<Window> {
     merged
 }
 
-/// At most so many runs of days are spelt out.
+/// At most this many runs of days are listed.
 const RUNS_SHOWN: usize = 6;
 
 /// `2024-01-03, 2024-01-05 … 2024-01-09 (6 days)`.
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_equal_cause_is_told_once_and_without_values() {
+    fn an_equal_cause_is_printed_once_and_without_values() {
         let day = || vec![window("2024-01-03", "2024-01-03")];
         let failures = [
             failure("acme", day(), "no such column"),

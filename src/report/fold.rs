@@ -1,11 +1,10 @@
 //! A fold for people and for programs.
 
 use crate::engine::fold::{FoldReport, PairFold, Standing};
-use crate::engine::report::event::Failure;
 use crate::report::RunOutcome;
-use crate::report::json::{Cause, cause};
+use crate::report::run_json::{FailureJson, failure};
 use crate::report::numbers::{bytes, count, counted};
-use crate::report::outcome::are_held;
+use crate::report::outcome::are_locked;
 use crate::report::table::Sheet;
 use crate::unit::Day;
 use crate::warehouse::Moved;
@@ -28,7 +27,7 @@ pub fn outcome(report: &FoldReport) -> RunOutcome {
     }
 }
 
-/// The exit code. With `others_do_it` it is no failure that other runs hold pairs.
+/// The exit code. With `others_do_it`, pairs locked by other runs are not failures.
 pub fn exit_code(report: &FoldReport, others_do_it: bool) -> u8 {
     let done = |pair: &PairFold| {
         matches!(
@@ -36,16 +35,16 @@ pub fn exit_code(report: &FoldReport, others_do_it: bool) -> u8 {
             Standing::Moved | Standing::Nothing | Standing::NotTried
         )
     };
-    let others = others_do_it && are_held(&report.failures) && report.pairs.iter().all(done);
+    let others = others_do_it && are_locked(&report.failures) && report.pairs.iter().all(done);
     outcome(report).exit_code_unless(others)
 }
 
-/// The table: a line per year of each pair that moves, or that cannot; then what is left to say.
+/// The table: a line per year of each pair that moves or cannot move; then remarks.
 pub fn render(report: &FoldReport) -> String {
     pairs_table(&report.pairs, report.run.is_none()).unwrap_or_else(|| "nothing to move".to_owned())
 }
 
-/// As [`render`], of a sync's folds; `None` when there is nothing to say.
+/// As [`render`], for the folds of a sync; `None` when there is nothing to print.
 pub fn pairs_table(pairs: &[PairFold], dry: bool) -> Option<String> {
     let mut sheet = Sheet::new(&[
         "tenant",
@@ -125,8 +124,9 @@ fn remarks(pair: &PairFold, text: &mut String) {
     if !pair.left.is_empty() {
         let _ = write!(
             text,
-            "\n{place}: {} still to be dropped, by the next fold: hidden, but in use",
-            counted(pair.left.len() as u64, "table")
+            "\n{place}: {} hidden but still in use; the next fold drops {}",
+            counted(pair.left.len() as u64, "table"),
+            if pair.left.len() == 1 { "it" } else { "them" }
         );
     }
 }
@@ -139,25 +139,25 @@ pub struct FoldJson<'a> {
     run: Option<i64>,
     outcome: RunOutcome,
     exit_code: u8,
-    totals: Totals,
-    pairs: Vec<PairJson<'a>>,
-    failures: Vec<Cause<'a>>,
+    totals: FoldTotals,
+    pairs: Vec<PairFoldJson<'a>>,
+    failures: Vec<FailureJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Totals {
+struct FoldTotals {
     pairs: usize,
     moved: usize,
     not_yet: usize,
     /// Of pairs that moved.
     days: u64,
     rows: u64,
-    /// By the clock.
+    /// Wall-clock time.
     seconds: f64,
 }
 
 #[derive(Debug, Serialize)]
-pub struct PairJson<'a> {
+pub struct PairFoldJson<'a> {
     tenant: &'a str,
     template: &'a str,
     /// `moved`, `nothing`, `not_yet`, `failed`, `not_tried`.
@@ -165,18 +165,8 @@ pub struct PairJson<'a> {
     fold_line_before: Option<String>,
     fold_line: Option<String>,
     why: Option<&'a str>,
-    years: Vec<YearJson>,
+    years: &'a [Moved],
     left: &'a [String],
-}
-
-#[derive(Debug, Serialize)]
-struct YearJson {
-    year: i32,
-    days: u64,
-    rows: u64,
-    seconds: f64,
-    bytes_before: Option<u64>,
-    bytes_after: u64,
 }
 
 impl<'a> FoldJson<'a> {
@@ -189,7 +179,7 @@ impl<'a> FoldJson<'a> {
             run: report.run,
             outcome,
             exit_code,
-            totals: Totals {
+            totals: FoldTotals {
                 pairs: pairs.len(),
                 moved: counted("moved"),
                 not_yet: counted("not_yet"),
@@ -198,21 +188,17 @@ impl<'a> FoldJson<'a> {
                 seconds: report.elapsed.as_secs_f64(),
             },
             pairs,
-            failures: causes(&report.failures),
+            failures: report.failures.iter().map(failure).collect(),
         }
     }
 }
 
-fn causes(failures: &[Failure]) -> Vec<Cause<'_>> {
-    failures.iter().map(cause).collect()
-}
-
 /// The folds of a sync.
-pub fn pairs_json(folds: &[PairFold]) -> Vec<PairJson<'_>> {
+pub fn pairs_json(folds: &[PairFold]) -> Vec<PairFoldJson<'_>> {
     folds.iter().map(pair).collect()
 }
 
-fn pair(pair: &PairFold) -> PairJson<'_> {
+fn pair(pair: &PairFold) -> PairFoldJson<'_> {
     let moved = pair.standing == Standing::Moved;
     let (outcome, why) = match &pair.standing {
         Standing::Moved => ("moved", None),
@@ -222,7 +208,7 @@ fn pair(pair: &PairFold) -> PairJson<'_> {
         Standing::NotTried => ("not_tried", None),
     };
     let before = pair.from_line;
-    PairJson {
+    PairFoldJson {
         tenant: pair.tenant.as_str(),
         template: pair.template.as_str(),
         outcome,
@@ -233,18 +219,7 @@ fn pair(pair: &PairFold) -> PairJson<'_> {
             .or(before)
             .map(|day| day.to_string()),
         why,
-        years: pair.years.iter().map(year).collect(),
+        years: &pair.years,
         left: &pair.left,
-    }
-}
-
-fn year(moved: &Moved) -> YearJson {
-    YearJson {
-        year: moved.year,
-        days: moved.days,
-        rows: moved.rows,
-        seconds: moved.seconds,
-        bytes_before: moved.bytes_before,
-        bytes_after: moved.bytes_after,
     }
 }

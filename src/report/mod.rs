@@ -1,15 +1,16 @@
-//! What people and programs see of a run: engine events become progress, its report becomes tables and JSON.
+//! Output for people and programs: engine events become progress, reports become tables and JSON.
 
 pub mod failure;
 pub mod fold;
-pub mod json;
 pub mod numbers;
 pub mod outcome;
 pub mod progress;
-mod rate;
-mod standing;
-pub mod summary;
+mod progress_counts;
+pub mod run_json;
+pub mod run_table;
 pub mod table;
+mod throughput;
+pub mod upcoming;
 pub mod verify;
 
 pub use outcome::{RunOutcome, exit_code};

@@ -1,4 +1,4 @@
-//! Numbers and times as people read them. Every table, line and bar writes them through this file.
+//! Numbers and times for people. All tables, lines and bars format them here.
 
 use chrono::{DateTime, Utc};
 use std::time::Duration;
@@ -17,13 +17,22 @@ pub fn count(n: u64) -> String {
 }
 
 /// `1 day`, `2 days`, `1,234 rows`.
-pub fn counted(n: u64, what: &str) -> String {
-    format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
+pub fn counted(n: u64, noun: &str) -> String {
+    format!("{} {}", count(n), plural(n, noun))
+}
+
+/// `day` for one, `days` for all other numbers.
+pub fn plural(n: u64, noun: &str) -> String {
+    if n == 1 {
+        noun.to_owned()
+    } else {
+        format!("{noun}s")
+    }
 }
 
 /// `512 B`, `12.3 MiB`.
 pub fn bytes(n: u64) -> String {
-    // Bytes beyond 2^53 would lose their last digits, none of which is shown.
+    // Beyond 2^53, the last digits are lost; they are not shown.
     #[allow(clippy::cast_precision_loss)]
     let mut value = n as f64;
     let mut unit = "B";
@@ -43,7 +52,7 @@ pub fn bytes(n: u64) -> String {
 /// `0.42 s`, `12.3 s`, `3 min 05 s`, `2 h 07 min`.
 pub fn seconds(s: f64) -> String {
     let s = if s.is_finite() { s.max(0.0) } else { 0.0 };
-    // Whole seconds of any run fit.
+    // The seconds of any run fit.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let whole = s.round() as u64;
     if s < 9.995 {
@@ -72,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_as_people_write_them() {
+    fn numbers_are_written_as_people_write_them() {
         for (n, text) in [
             (0, "0"),
             (999, "999"),
@@ -82,6 +91,7 @@ mod tests {
             assert_eq!(count(n), text);
         }
         assert_eq!(counted(1, "day"), "1 day");
+        assert_eq!(counted(0, "file"), "0 files");
         assert_eq!(counted(1_000, "row"), "1,000 rows");
         for (n, text) in [
             (0, "0 B"),

@@ -12,9 +12,9 @@ pub enum RunOutcome {
     Done,
     /// Some units failed or were not tried.
     Failed,
-    /// No tenant could be reached.
+    /// All tenants were unreachable.
     Unreachable,
-    /// Another run held every pair.
+    /// All pairs were locked by other runs.
     Locked,
     /// Ended by Ctrl-C or SIGTERM.
     Interrupted,
@@ -43,10 +43,10 @@ impl RunOutcome {
         }
     }
 
-    /// The exit code; 0 when what was not done is `somebody_elses` to do.
-    pub(super) fn exit_code_unless(self, somebody_elses: bool) -> u8 {
+    /// The exit code; 0 when `others_do_it`: the rest is the work of other runs.
+    pub(super) fn exit_code_unless(self, others_do_it: bool) -> u8 {
         match self {
-            RunOutcome::Locked | RunOutcome::Failed if somebody_elses => exit::OK,
+            RunOutcome::Locked | RunOutcome::Failed if others_do_it => exit::OK,
             _ => self.exit_code(),
         }
     }
@@ -62,25 +62,25 @@ impl RunOutcome {
     }
 }
 
-/// The exit code of a run. With `others_do_it` it is no failure that other runs hold pairs.
+/// The exit code of a run. With `others_do_it`, pairs locked by other runs are not failures.
 pub fn exit_code(report: &RunReport, others_do_it: bool) -> u8 {
-    RunOutcome::of(report).exit_code_unless(others_do_it && are_held(&report.failures))
+    RunOutcome::of(report).exit_code_unless(others_do_it && are_locked(&report.failures))
 }
 
-/// Whether there are failures, and all of them that another run holds a pair.
-pub(super) fn are_held(failures: &[Failure]) -> bool {
-    let held = |failure: &Failure| failure.not_tried && failure.error.kind() == Kind::Locked;
-    !failures.is_empty() && failures.iter().all(held)
+/// Whether there are failures, and all are locked pairs.
+pub(super) fn are_locked(failures: &[Failure]) -> bool {
+    let locked = |failure: &Failure| failure.not_tried && failure.error.kind() == Kind::Locked;
+    !failures.is_empty() && failures.iter().all(locked)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::report::summary::tests::report;
+    use crate::report::run_table::tests::report;
     use crate::unit::TenantName;
 
-    fn held() -> Failure {
+    fn locked() -> Failure {
         Failure {
             tenant: TenantName::parse("acme").unwrap(),
             template: None,
@@ -110,12 +110,12 @@ mod tests {
         run.pairs += 1;
         assert_eq!(RunOutcome::of(&run).exit_code(), 1);
 
-        // What others hold is theirs to do, when they are trusted with it; what is wrong otherwise is not.
-        run.failures.push(held());
+        // Locked pairs are left to the other runs on request; other failures remain failures.
+        run.failures.push(locked());
         assert_eq!((exit_code(&run, false), exit_code(&run, true)), (1, 0));
         run.locked_pairs = run.pairs;
         assert_eq!((exit_code(&run, false), exit_code(&run, true)), (4, 0));
-        let mut other = held();
+        let mut other = locked();
         other.error = Error::new(Kind::Data, "a row");
         run.failures.push(other);
         assert_eq!(exit_code(&run, true), 4);

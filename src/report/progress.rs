@@ -1,10 +1,10 @@
 //! Progress on standard error: bars on a terminal, a line every few seconds elsewhere.
 //!
-//! Events only count; a thread of its own draws, so that workers never wait for a terminal.
+//! Events only count; a separate thread draws, so that workers never wait for a terminal.
 
 use crate::engine::report::event::{Event, Observer};
 use crate::report::numbers::{count, counted, duration};
-use crate::report::standing::State;
+use crate::report::progress_counts::ProgressCounts;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -27,10 +27,10 @@ pub enum Style {
 const REDRAW: Duration = Duration::from_millis(200);
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// The bars on the terminal, if there are any: whatever else goes there must make room first.
+/// The bars on the terminal, if there are any; other output must move them out of the way first.
 static SHOWN: Mutex<Option<MultiProgress>> = Mutex::new(None);
 
-/// Writes to standard error while the bars stand aside.
+/// Writes to standard error with the bars out of the way.
 pub fn aside<R>(write: impl FnOnce() -> R) -> R {
     let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match shown {
@@ -39,20 +39,20 @@ pub fn aside<R>(write: impl FnOnce() -> R) -> R {
     }
 }
 
-/// Watches a run and shows how far it is. Ends with [`Progress::finish`], or when it is dropped.
+/// Observes a run and shows its progress. Ends with [`Progress::finish`], or when it is dropped.
 pub struct Progress {
     style: Style,
     /// What is done to units: `load`.
     verb: &'static str,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ProgressCounts>>,
     bars: MultiProgress,
     drawing: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
 }
 
 impl Progress {
-    /// `verb` says what is done to units.
+    /// `verb` is what is done to units.
     pub fn new(style: Style, verb: &'static str) -> Progress {
-        let state = Arc::new(Mutex::new(State::new()));
+        let state = Arc::new(Mutex::new(ProgressCounts::new()));
         let bars = MultiProgress::with_draw_target(match style {
             Style::Bars => ProgressDrawTarget::stderr_with_hz(10),
             _ => ProgressDrawTarget::hidden(),
@@ -78,7 +78,7 @@ impl Progress {
         }
     }
 
-    /// Ends it: bars are cleared away. Results are printed after this.
+    /// Ends it and removes the bars. Results are printed after this.
     pub fn finish(&self) {
         let drawing = self
             .drawing
@@ -87,7 +87,7 @@ impl Progress {
             .take();
         if let Some((stop, thread)) = drawing {
             drop(stop);
-            // A drawing thread that panicked has nothing more to show.
+            // A thread that panicked has nothing more to show.
             let _ = thread.join();
         }
         let _ = self.bars.clear();
@@ -96,8 +96,8 @@ impl Progress {
         }
     }
 
-    /// A line of its own, above the bars.
-    fn say(&self, text: &str) {
+    /// Prints a line, above the bars.
+    fn print_line(&self, text: &str) {
         match self.style {
             Style::Bars => {
                 let _ = self.bars.println(text);
@@ -116,14 +116,14 @@ impl Drop for Progress {
 
 impl Observer for Progress {
     fn event(&self, event: &Event) {
-        lock(&self.state).hear(event);
+        lock(&self.state).count(event);
         match event {
             Event::Planned { units, skipped } if self.style == Style::Lines => {
                 let mut text = format!("{} to {}", counted(*units as u64, "unit"), self.verb);
                 if *skipped > 0 {
-                    text += &format!(", {} in the ledger already", count(*skipped as u64));
+                    text += &format!(", {} already in the ledger", count(*skipped as u64));
                 }
-                self.say(&text);
+                self.print_line(&text);
             }
             Event::Retry {
                 tenant,
@@ -132,8 +132,8 @@ impl Observer for Progress {
                 attempt,
                 wait,
                 error,
-            } => self.say(&format!(
-                "{tenant}/{template} {window}: attempt {attempt} failed ({error}); again in {}",
+            } => self.print_line(&format!(
+                "{tenant}/{template} {window}: attempt {attempt} failed ({error}); retrying in {}",
                 duration(*wait)
             )),
             Event::Stage {
@@ -141,16 +141,16 @@ impl Observer for Progress {
                 template,
                 what,
             } if self.style != Style::Silent => {
-                self.say(&format!("{tenant}/{template}: {what}"));
+                self.print_line(&format!("{tenant}/{template}: {what}"));
             }
-            Event::Warning(text) => self.say(&format!("warning: {text}")),
+            Event::Warning(text) => self.print_line(&format!("warning: {text}")),
             _ => {}
         }
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    // Counters stay usable whatever a panicking thread left.
+fn lock(state: &Mutex<ProgressCounts>) -> MutexGuard<'_, ProgressCounts> {
+    // Counters remain usable after a panic in another thread.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -158,7 +158,7 @@ fn line(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-fn write_lines(state: &Mutex<State>, stopped: &mpsc::Receiver<()>) {
+fn write_lines(state: &Mutex<ProgressCounts>, stopped: &mpsc::Receiver<()>) {
     while stopped.recv_timeout(LINE_EVERY) == Err(RecvTimeoutError::Timeout) {
         let text = {
             let mut state = lock(state);
@@ -176,7 +176,7 @@ fn write_lines(state: &Mutex<State>, stopped: &mpsc::Receiver<()>) {
     }
 }
 
-fn draw_bars(state: &Mutex<State>, bars: &MultiProgress, stopped: &mpsc::Receiver<()>) {
+fn draw_bars(state: &Mutex<ProgressCounts>, bars: &MultiProgress, stopped: &mpsc::Receiver<()>) {
     let plain = |template| {
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
     };
@@ -184,7 +184,7 @@ fn draw_bars(state: &Mutex<State>, bars: &MultiProgress, stopped: &mpsc::Receive
     total.set_style(plain("{bar:16} {pos}/{len} units, {wide_msg}"));
     let mut slots: BTreeMap<usize, ProgressBar> = BTreeMap::new();
     while stopped.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
-        // The terminal may be slow, so nothing is locked while it is written to.
+        // The terminal may be slow: do not hold the lock while writing to it.
         let Some(picture) = lock(state).picture(Instant::now()) else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! The one look of all tables: columns apart by spaces, numbers to the right, nothing drawn around them.
+//! The layout of all tables: columns separated by spaces, numbers to the right, no borders.
 
 use comfy_table::{Cell, CellAlignment, Row, Table, presets};
 
@@ -9,7 +9,7 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// A heading that starts with `>` names a column of numbers: it stands to the right.
+    /// A heading that starts with `>` is that of a column of numbers, which is right-aligned.
     pub fn new(headings: &[&str]) -> Sheet {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
@@ -44,7 +44,7 @@ impl Sheet {
             .into()
     }
 
-    /// The table's lines, without spaces at their ends.
+    /// The table's lines, without trailing spaces.
     pub fn render(&self) -> String {
         let lines: Vec<String> = self
             .table
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_apart_and_numbers_to_the_right() {
+    fn columns_are_separated_and_numbers_right_aligned() {
         let mut sheet = Sheet::new(&["tenant", ">rows"]);
         sheet.row(["acme".into(), "7".into()]);
         sheet.row(["zenith-prod".into(), "1,000".into()]);

@@ -1,4 +1,4 @@
-//! What a verification found, for people: a table per tenant and template, then what is not well.
+//! The result of a verification for people: a line per tenant and template, then the findings.
 
 pub mod json;
 
@@ -19,11 +19,11 @@ use std::fmt::Write as _;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VerifyOutcome {
-    /// Every unit is well.
+    /// No findings.
     Ok,
-    /// Some unit is not, or could not be read.
+    /// There are findings, or a unit could not be read.
     NotOk,
-    /// No tenant could be reached.
+    /// All tenants were unreachable.
     Unreachable,
     /// Ended by Ctrl-C or SIGTERM.
     Interrupted,
@@ -53,9 +53,9 @@ impl VerifyOutcome {
     }
 }
 
-/// Units counted by verdict, and what was read of the warehouse.
+/// Units counted by verdict, and the rows that were read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Totals {
+pub struct VerifyTotals {
     pub units: u64,
     pub ok: u64,
     pub differs: u64,
@@ -66,15 +66,15 @@ pub struct Totals {
     pub not_loaded: u64,
     pub failed: u64,
     pub not_tried: u64,
-    /// Read back from the warehouse or, where a day is in its file alone, from there.
+    /// Read from the warehouse or, where a day is only in its file, from the file.
     pub rows: u64,
     /// Of binary tuples.
     pub bytes: u64,
-    /// Of work, summed over workers; in the totals of all by the clock.
+    /// Of work, summed over workers; in the overall totals, wall-clock time.
     pub seconds: f64,
 }
 
-impl Totals {
+impl VerifyTotals {
     fn add(&mut self, unit: &Checked) {
         self.units += 1;
         *match unit.verdict {
@@ -94,7 +94,7 @@ impl Totals {
         }
     }
 
-    /// A line of the table; `files`: with what is said of files.
+    /// A line of the table; with `files`, including the columns about files.
     fn cells(&self, files: bool) -> Vec<String> {
         let mut days = vec![
             self.ok,
@@ -114,25 +114,25 @@ impl Totals {
     }
 }
 
-/// The totals of all.
-pub fn totals(found: &Verification) -> Totals {
-    let mut totals = Totals::default();
+/// The overall totals.
+pub fn totals(found: &Verification) -> VerifyTotals {
+    let mut totals = VerifyTotals::default();
     found.units.iter().for_each(|unit| totals.add(unit));
     totals.seconds = found.elapsed.as_secs_f64();
     totals
 }
 
-/// The table, then a line for every unit that is not well; days that share a reason share a line.
+/// The table, then the findings; days with the same finding share a line.
 pub fn render(found: &Verification) -> String {
     let mut text = table(found);
-    for line in not_well(found) {
+    for line in findings(found) {
         let _ = write!(text, "\n{line}");
     }
     text
 }
 
 fn table(found: &Verification) -> String {
-    let mut pairs: BTreeMap<(&TenantName, &TemplateName), Totals> = BTreeMap::new();
+    let mut pairs: BTreeMap<(&TenantName, &TemplateName), VerifyTotals> = BTreeMap::new();
     for unit in &found.units {
         let pair = (&unit.unit.tenant, &unit.unit.template);
         pairs.entry(pair).or_default().add(unit);
@@ -155,7 +155,7 @@ fn table(found: &Verification) -> String {
     }
     headings.extend([">failed", ">not tried", ">rows", ">bytes", ">seconds"]);
     let mut sheet = Sheet::new(&headings);
-    let mut row = |tenant: &str, template: &str, totals: Totals| {
+    let mut row = |tenant: &str, template: &str, totals: VerifyTotals| {
         let names = [tenant.to_owned(), template.to_owned()];
         sheet.row(names.into_iter().chain(totals.cells(files)));
     };
@@ -168,15 +168,15 @@ fn table(found: &Verification) -> String {
     sheet.render()
 }
 
-fn not_well(found: &Verification) -> Vec<String> {
+fn findings(found: &Verification) -> Vec<String> {
     let mut groups: BTreeMap<_, Vec<&Checked>> = BTreeMap::new();
     for unit in &found.units {
-        // Why a unit was not read is told with the failures.
-        let told = matches!(
+        // Why a unit was not read is printed with the failures.
+        let elsewhere = matches!(
             unit.verdict,
             Verdict::Ok | Verdict::Failed | Verdict::NotTried
         );
-        if !told {
+        if !elsewhere {
             let key = (&unit.unit.tenant, &unit.unit.template, unit.verdict);
             groups.entry(key).or_default().push(unit);
         }
@@ -222,17 +222,19 @@ fn explain(verdict: Verdict, against: Against, units: &[&Checked]) -> String {
         }
         Verdict::Missing => {
             let relations = relations(units.iter().filter_map(|u| u.relation.as_deref()));
-            format!("missing: the ledger names {relations}, which is gone")
+            format!("missing: the ledger names {relations}, which no longer exists")
         }
         Verdict::MissingFile => {
             let objects = relations(units.iter().filter_map(|u| u.object.as_deref()).take(1));
             match units.len() {
-                1 => format!("no file: the ledger names {objects}, which is gone"),
-                n => format!("no files: the ledger names {n}, the first {objects}, which are gone"),
+                1 => format!("no file: the ledger names {objects}, which no longer exists"),
+                n => format!(
+                    "no files: the ledger names {n} that no longer exist, the first is {objects}"
+                ),
             }
         }
         Verdict::NotLanded => {
-            "not landed: no file is known to hold it; `dayhaul land` writes it".to_owned()
+            "not landed: no file is known to have its rows; `dayhaul land` writes it".to_owned()
         }
         Verdict::Extra => extra(units),
         Verdict::NotLoaded => "not loaded".to_owned(),
@@ -243,7 +245,7 @@ fn explain(verdict: Verdict, against: Against, units: &[&Checked]) -> String {
 fn extra(units: &[&Checked]) -> String {
     let found = || units.iter().flat_map(|u| &u.extra);
     format!(
-        "extra: {} in {}, of which the ledger knows nothing",
+        "extra: {} in {} not in the ledger",
         counted(found().map(|e| e.rows).sum(), "row"),
         relations(found().map(|e| e.relation.as_str()))
     )
@@ -297,7 +299,7 @@ fn differing(diff: &Diff) -> String {
     } = *rows;
     if !rows.by_key {
         return format!(
-            "{} only at the source, {} only in the warehouse (the template names no `unique` columns to match them by)",
+            "{} only at the source, {} only in the warehouse (the template has no `unique` columns to match rows)",
             counted(added, "row"),
             counted(removed, "row")
         );
@@ -321,15 +323,15 @@ fn differing(diff: &Diff) -> String {
         ));
     }
     if parts.is_empty() {
-        return "no row differs any more".to_owned();
+        return "no rows differ any more".to_owned();
     }
     parts.join(", ")
 }
 
-fn shown(row: &DiffRow) -> String {
-    // As literals: an empty text, or one that reads `null`, is seen to be one.
-    let value = |value: &ColumnValue| value.text.as_deref().map_or("null".into(), literal);
-    let named = |of: &ColumnValue| format!("{} {}", of.column, value(of));
+fn shown(row: &Row) -> String {
+    // As literals, to distinguish null, an empty text and the text `null`.
+    let value = |value: &Value| value.text.as_deref().map_or("null".into(), literal);
+    let named = |of: &Value| format!("{} {}", of.column, value(of));
     let key: Vec<String> = row.key.iter().map(named).collect();
     let what = match row.change {
         RowChange::Added => "added",
@@ -351,7 +353,7 @@ fn shown(row: &DiffRow) -> String {
     format!("{what} {}{colon}{}", key.join(", "), columns.join("; "))
 }
 
-/// Which days are there: a line per pair, then the gaps.
+/// Which days are loaded: a line per pair, then the gaps.
 pub fn coverage(found: &[Coverage]) -> String {
     let mut sheet = Sheet::new(&["tenant", "template", "from", "to", ">loaded", ">missing"]);
     for pair in found {
@@ -373,7 +375,7 @@ pub fn coverage(found: &[Coverage]) -> String {
         if pair.first_day.is_none() {
             let _ = write!(
                 text,
-                "\n{name}: no first day is known, because nothing was ever loaded"
+                "\n{name}: the first day is not known, because nothing was ever loaded"
             );
         } else if !pair.gaps.is_empty() {
             let _ = write!(text, "\n{name}: not loaded: {}", days(&pair.gaps));

@@ -1,8 +1,8 @@
-//! `dayhaul bench --list`: what there is to choose from.
+//! `dayhaul bench --list`: the scenarios and contestants.
 
 use crate::bench::contestant::CONTESTANTS;
 use crate::bench::scenario::SCENARIOS;
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::error::{Result, exit};
 use crate::report::table::Sheet;
 use serde_json::json;

@@ -2,7 +2,7 @@
 
 use crate::catalog::Catalog;
 use crate::catalog::registry::templates::{self, Belongings};
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::cli::confirm::confirm;
 use crate::error::{Error, Result, exit};
 use crate::report::numbers::counted;
@@ -10,15 +10,21 @@ use crate::unit::TemplateName;
 use serde_json::json;
 use std::time::Duration;
 
-/// Tries for the locks, and the pause between them: readers come first, but not for ever.
+/// Attempts to get the locks, and the pause between them: readers come first, within limits.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
 
+const EXAMPLES: &str = "\
+Examples:
+  dayhaul template drop flights
+  dayhaul template drop flights --yes";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The template's name
     name: TemplateName,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 }
@@ -28,7 +34,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let catalog = Catalog::open(&settings).await?;
     let belongings = templates::belongings(catalog.session(), &args.name).await?;
     context.note(format!(
-        "this drops template `{}` with {}; rows at the tenants stay, schemas stay",
+        "this drops template `{}` with {}; the tenants' own rows and the schemas remain",
         args.name,
         contents(&belongings)
     ));
@@ -69,7 +75,7 @@ async fn drop(
             Err(e) if is_locked(&e) && tried < TRIES => tokio::time::sleep(PAUSE).await,
             Err(e) if is_locked(&e) => {
                 return Err(e.with_hint(
-                    "a reader or a run holds it; nothing was dropped, try again later",
+                    "a reader or a run has it locked and nothing was dropped; run `dayhaul template drop` again later",
                 ));
             }
             other => return other,
@@ -77,7 +83,7 @@ async fn drop(
     }
 }
 
-/// `lock_not_available`, which is what a `lock_timeout` gives.
+/// `lock_not_available`, after a `lock_timeout`.
 fn is_locked(error: &Error) -> bool {
     error.sqlstate() == Some("55P03")
 }

@@ -1,30 +1,39 @@
 //! `dayhaul template lint`.
 
-use super::{File, source};
+use super::file::TemplateFile;
 use crate::catalog::registry::tenants;
 use crate::catalog::{Catalog, Tenant};
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result, exit};
+use crate::probe::session;
 use crate::report::numbers::counted;
 use crate::template::{Finding, Template, lint, lint_columns};
 use crate::unit::TenantName;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
+const EXAMPLES: &str = "\
+Any error sets exit code 1.
+
+Examples:
+  dayhaul template lint templates/*.sql
+  dayhaul template lint templates/flights.sql --tenant acme";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Template files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Also compare the columns with what the query returns at this tenant
+    /// Also compare the columns with those that the query returns at this tenant
     #[arg(long, value_name = "T")]
     tenant: Option<TenantName>,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
-    let files = args.files.iter().map(|path| File::read(path));
-    let files = files.collect::<Result<Vec<File>>>()?;
+    let files = args.files.iter().map(|path| TemplateFile::read(path));
+    let files = files.collect::<Result<Vec<TemplateFile>>>()?;
     let tenant = match &args.tenant {
         Some(name) => Some(tenant(name, context).await?),
         None => None,
@@ -59,14 +68,14 @@ async fn tenant(name: &TenantName, context: &Context) -> Result<(Tenant, Setting
     Ok((tenants::get(catalog.session(), name).await?, settings))
 }
 
-/// What only a server can tell. A file that cannot be read has been reported already; a tenant that cannot be reached
-/// is no finding about the file.
-async fn at_tenant(file: &File, tenant: &Tenant, settings: &Settings) -> Result<Vec<Finding>> {
+/// Findings that need a server. A file that cannot be parsed is reported already; an unreachable tenant is not a finding
+/// about the file.
+async fn at_tenant(file: &TemplateFile, tenant: &Tenant, settings: &Settings) -> Result<Vec<Finding>> {
     let Ok(template) = Template::parse(file.name.clone(), &file.source) else {
         return Ok(Vec::new());
     };
-    let described = match template.bind(&source::some_day(tenant)) {
-        Ok(query) => source::describe(tenant, settings, &query).await,
+    let described = match template.bind(&session::some_day(tenant)) {
+        Ok(query) => session::describe(tenant, settings, &query).await,
         Err(e) => Err(e),
     };
     match described {
@@ -90,7 +99,7 @@ fn of_error(template: &Template, error: &Error) -> Finding {
     }
 }
 
-/// A description that failed says where: "line 3 of the query". Binding leaves the query's lines as they are.
+/// An error of a description has its line: "line 3 of the query". Binding does not change the query's lines.
 fn line_in_query(message: &str) -> Option<usize> {
     let (before, _) = message.split_once(" of the query")?;
     let (_, number) = before.rsplit_once("line ")?;

@@ -2,19 +2,19 @@
 
 use crate::catalog::Catalog;
 use crate::catalog::registry::templates::{self, Registered};
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::error::{Result, exit};
 use crate::report::table::Sheet;
 use serde_json::{Value, json};
 
-/// Hex digits of a version that tell versions of one template apart.
+/// Hex digits that are enough to distinguish the versions of a template.
 const SHORT: usize = 12;
 
 pub async fn run(context: &Context) -> Result<u8> {
     let catalog = Catalog::open(&context.settings()?).await?;
     let all = templates::list(catalog.session()).await?;
     if all.is_empty() {
-        context.note("no templates yet: register one with `dayhaul template load FILE`");
+        context.note("there are no templates; load one with `dayhaul template load FILE`");
     } else {
         context.print(table(&all));
     }
@@ -49,7 +49,7 @@ fn table(all: &[Registered]) -> String {
     sheet.render()
 }
 
-/// What `list` and `show` both say of a template.
+/// The JSON that `list` and `show` share.
 pub fn summary(registered: &Registered) -> Value {
     let template = &registered.template;
     json!({

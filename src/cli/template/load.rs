@@ -1,11 +1,11 @@
 //! `dayhaul template load`.
 
-use super::File;
+use super::file::TemplateFile;
 use crate::catalog::Catalog;
 use crate::catalog::registry::relations::{self, Relation, RelationKind};
 use crate::catalog::registry::templates::{self, Loaded};
 use crate::catalog::registry::tenants;
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::error::{At, Error, Result, exit};
 use crate::report::numbers::counted;
 use crate::schema::arrow::arrow_schema;
@@ -15,25 +15,33 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+const EXAMPLES: &str = "\
+Either all files are loaded or none.
+
+Examples:
+  dayhaul template load templates/flights.sql
+  dayhaul template load templates/*.sql --all-tenants";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Template files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Enable them for every tenant that is enabled
+    /// Enable the templates for all enabled tenants
     #[arg(long)]
     all_tenants: bool,
-    /// Refuse templates with a column that cannot land as Parquet
+    /// Refuse templates with columns that cannot be written as Parquet
     #[arg(long)]
     landing: bool,
 }
 
-/// What became of one file.
-struct Done {
+/// A file that was loaded.
+struct LoadedFile {
     template: Template,
     loaded: Loaded,
     enabled: Vec<TenantName>,
-    /// Tables that keep other indexes than the template asks for now.
+    /// Tables whose indexes differ from those of the template now.
     kept: Vec<Relation>,
 }
 
@@ -49,7 +57,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     }
     let settings = context.settings()?;
     let catalog = Catalog::open(&settings).await?;
-    // All files or none: a deployment is not half done.
+    // All files or none: a deployment is never half done.
     let done = catalog
         .transaction(async |session| {
             let mut done = Vec::new();
@@ -62,11 +70,12 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
                     }
                     _ => Vec::new(),
                 };
-                let enabled = match args.all_tenants {
-                    true => templates::enable_everywhere(session, &template.name).await?,
-                    false => Vec::new(),
+                let enabled = if args.all_tenants {
+                    templates::enable_everywhere(session, &template.name).await?
+                } else {
+                    Vec::new()
                 };
-                done.push(Done {
+                done.push(LoadedFile {
                     template,
                     loaded,
                     enabled,
@@ -85,14 +94,14 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     warn_of_missing_variables(&catalog, &done, context).await?;
     context.print_json(&json!({
         "schema": "dayhaul.template.load/1",
-        "templates": done.iter().map(Done::json).collect::<Vec<_>>(),
+        "templates": done.iter().map(LoadedFile::json).collect::<Vec<_>>(),
     }));
     Ok(exit::OK)
 }
 
-/// The template of a file that the review finds no error in; warnings are shown.
+/// The template of a file in which lint finds no error; warnings are shown.
 fn readable(path: &std::path::Path, context: &Context) -> Result<Template> {
-    let file = File::read(path)?;
+    let file = TemplateFile::read(path)?;
     let findings = lint(&file.name, &file.source);
     for finding in &findings {
         context.note(finding.render(&file.shown, &file.source));
@@ -108,20 +117,20 @@ fn readable(path: &std::path::Path, context: &Context) -> Result<Template> {
 /// A tenant without a variable that the query uses would fail in the next run.
 async fn warn_of_missing_variables(
     catalog: &Catalog,
-    done: &[Done],
+    done: &[LoadedFile],
     context: &Context,
 ) -> Result<()> {
     if done.iter().all(|d| d.template.variables().is_empty()) {
         return Ok(());
     }
     let tenants = tenants::list(catalog.session()).await?;
-    for Done { template, .. } in done {
-        let hauled = templates::get(catalog.session(), &template.name)
+    for LoadedFile { template, .. } in done {
+        let enabled = templates::get(catalog.session(), &template.name)
             .await?
             .tenants;
         for tenant in tenants
             .iter()
-            .filter(|t| hauled.iter().any(|h| h == t.name.as_str()))
+            .filter(|t| enabled.iter().any(|h| h == t.name.as_str()))
         {
             for variable in template.variables() {
                 if !tenant.vars.contains_key(variable) {
@@ -136,13 +145,13 @@ async fn warn_of_missing_variables(
     Ok(())
 }
 
-/// What decides which indexes a table gets.
+/// The part of a template that determines the indexes of its tables.
 fn indexes(template: &Template) -> (&[String], &[Vec<String>]) {
     (&template.unique, &template.indexes)
 }
 
-impl Done {
-    /// Which tables have not the indexes that the template asks for, and how they get them.
+impl LoadedFile {
+    /// Which tables do not have the template's indexes, and how to get them.
     fn note(&self) -> Option<String> {
         let name = &self.template.name;
         let first = self.kept.first()?;
@@ -153,7 +162,7 @@ impl Done {
             .filter_map(|table| Some(table.window?.from.year()))
             .collect();
         let mut note = format!(
-            "{name}: the indexes changed; new tables get the new ones, but {} (`{}.{}` …) {} those of before",
+            "{name}: the indexes changed; new tables get them, but {} (`{}.{}` …) {} the old ones",
             counted(self.kept.len() as u64, "table"),
             first.schema,
             first.name,
@@ -165,7 +174,7 @@ impl Done {
         );
         for year in &years {
             note += &format!(
-                "\n  `dayhaul rebuild --template {name} --year {year}` makes the tables of {year} anew"
+                "\n  `dayhaul rebuild --template {name} --year {year}` rebuilds the tables of {year}"
             );
         }
         if self
@@ -173,7 +182,7 @@ impl Done {
             .iter()
             .any(|table| table.kind == RelationKind::Day)
         {
-            note += "\n  day tables go when their days are folded";
+            note += "\n  day tables are dropped when their days are folded";
         }
         Some(note)
     }
@@ -182,13 +191,13 @@ impl Done {
         let what = match &self.loaded {
             Loaded::New => "new".to_owned(),
             Loaded::Unchanged => "unchanged".to_owned(),
-            Loaded::SameVersion => "text changed, rows did not: same version".to_owned(),
+            Loaded::SameVersion => "text changed but not the rows: same version".to_owned(),
             Loaded::Changed { from, units } => {
                 let mut text = format!("changed, was version {from}");
                 if *units > 0 {
                     let units = counted(u64::try_from(*units).unwrap_or(0), "unit");
                     text.push_str(&format!(
-                        "; {units} loaded with other versions stay as they are"
+                        "; {units} loaded with other versions are not changed"
                     ));
                 }
                 text

@@ -1,34 +1,33 @@
-//! `dayhaul template …`: write, review, register and look at templates.
+//! `dayhaul template …`: write, review, load and show templates.
 
 mod drop;
+mod file;
 mod lint;
 mod list;
 mod load;
 mod new;
 mod preview;
 mod show;
-mod source;
 
-use super::Context;
-use crate::error::{At, Error, Kind, Result};
-use crate::unit::TemplateName;
-use std::path::Path;
+use crate::cli::context::Context;
+use crate::error::Result;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Write a template file for a query, with columns inferred from a tenant
+    /// Write a template file for a query, with the columns of a tenant
     New(new::Args),
-    /// Register template files in the catalog
+    /// Load template files into the catalog
     Load(load::Args),
-    /// Review template files; with --tenant also against what the query returns there
+    /// Review template files, with --tenant also against the query's columns there
     Lint(lint::Args),
-    /// Show the first rows of a day as they would be loaded
+    /// Show the first rows of a day as a load would read them
     Preview(preview::Args),
     /// List the templates of the catalog
+    #[command(after_help = "Examples:\n  dayhaul template list\n  dayhaul template list --json")]
     List,
     /// Show one template, its columns and its query
     Show(show::Args),
-    /// Drop a template with its views, tables and ledger
+    /// Drop a template with its views, tables and ledger rows
     Drop(drop::Args),
 }
 
@@ -44,35 +43,4 @@ pub async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Show(args) => show::run(args, context).await,
         Command::Drop(args) => drop::run(args, context).await,
     }
-}
-
-/// A template file: its name is the file's, without `.sql`.
-struct File {
-    /// As the user named it.
-    shown: String,
-    name: TemplateName,
-    source: String,
-}
-
-impl File {
-    fn read(path: &Path) -> Result<File> {
-        let shown = path.display().to_string();
-        let stem = path.file_stem().and_then(|s| s.to_str());
-        let name = stem
-            .ok_or_else(|| Error::usage("the file's name is no template's name"))
-            .and_then(TemplateName::parse)
-            .at(|| format!("`{shown}`"))?;
-        let source = read_text(path)?;
-        Ok(File {
-            shown,
-            name,
-            source,
-        })
-    }
-}
-
-fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| {
-        Error::new(Kind::Config, format!("`{}` cannot be read", path.display())).with_source(e)
-    })
 }

@@ -1,34 +1,41 @@
 //! `dayhaul template new`.
 
-use super::lint::print_findings;
-use super::{read_text, source};
+use super::file::read_text;
+use super::lint::{print_findings, to_json};
 use crate::catalog::Catalog;
 use crate::catalog::registry::tenants;
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::error::{At, Error, Kind, Result, exit};
+use crate::probe::session;
 use crate::template::{self, Draft};
 use crate::unit::{TemplateName, TenantName};
 use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+const EXAMPLES: &str = "\
+Examples:
+  dayhaul template new flights --query flights.sql --tenant acme
+  dayhaul template new orders --query q.sql --tenant acme --time-column created";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The template's name: also that of its tables and views
+    /// The template's name, also used for its tables and views
     name: TemplateName,
     /// File with the query
     #[arg(long, value_name = "FILE")]
     query: PathBuf,
-    /// Tenant that the columns are inferred from
+    /// Tenant to infer the columns from
     #[arg(long, value_name = "T")]
     tenant: TenantName,
-    /// The column that says which day a row belongs to [default: the only date or time column]
+    /// The column that decides a row's day [default: the only date or time column]
     #[arg(long, value_name = "C")]
     time_column: Option<String>,
-    /// Where to write [default: templates/NAME.sql]
+    /// File to write [default: templates/NAME.sql]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Overwrite a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     force: bool,
 }
@@ -47,8 +54,8 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let tenant = tenants::get(catalog.session(), &args.tenant).await?;
 
     let place = || format!("`{}`", args.query.display());
-    let bound = template::bind_query(&query, &source::some_day(&tenant)).at(place)?;
-    let columns = source::describe(&tenant, &settings, &bound)
+    let bound = template::bind_query(&query, &session::some_day(&tenant)).at(place)?;
+    let columns = session::describe(&tenant, &settings, &bound)
         .await
         .at(place)?;
     let draft = Draft::new(&query, &columns, args.time_column.as_deref()).at(place)?;
@@ -61,23 +68,23 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     print_findings(context, &shown, &text, &findings);
     context.print(if findings.iter().any(template::Finding::is_error) {
         format!(
-            "next: mend it, then `dayhaul template lint {shown} --tenant {}`",
+            "next: fix the file, then run `dayhaul template lint {shown} --tenant {}`",
             tenant.name
         )
     } else {
-        format!("next: `dayhaul template load {shown}`")
+        format!("next: run `dayhaul template load {shown}`")
     });
     context.print_json(&json!({
         "schema": "dayhaul.template.new/1",
         "file": shown,
-        "findings": super::lint::to_json(&shown, &findings),
+        "findings": to_json(&shown, &findings),
     }));
     Ok(exit::OK)
 }
 
 fn refuse_to_overwrite(out: &Path) -> Error {
-    Error::refused(format!("`{}` is there already", out.display()))
-        .with_hint("`--force` overwrites it, `--out` writes to another file")
+    Error::refused(format!("`{}` already exists", out.display()))
+        .with_hint("overwrite it with `--force`, or choose another file with `--out`")
 }
 
 fn write(out: &Path, text: &str, force: bool) -> Result<()> {
@@ -85,7 +92,7 @@ fn write(out: &Path, text: &str, force: bool) -> Result<()> {
         if e.kind() == std::io::ErrorKind::AlreadyExists {
             return refuse_to_overwrite(out);
         }
-        Error::new(Kind::Io, format!("`{}` cannot be written", out.display())).with_source(e)
+        Error::new(Kind::Io, format!("failed to write `{}`", out.display())).with_source(e)
     };
     if let Some(folder) = out.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;

@@ -1,20 +1,28 @@
 //! `dayhaul template preview`.
 
-use super::{File, source};
+use super::file::TemplateFile;
 use crate::catalog::Catalog;
 use crate::catalog::registry::{templates, tenants};
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::error::{At, Error, Result, exit};
 use crate::pg::{self, SimpleRows};
+use crate::probe;
 use crate::report::table::Sheet;
 use crate::template::{Template, check_source, copy_out_sql, select_sql};
 use crate::unit::{Day, TemplateName, TenantName};
 use serde_json::json;
 use std::path::Path;
 
+const EXAMPLES: &str = "\
+Examples:
+  dayhaul template preview flights --tenant acme --day 2024-03-01
+  dayhaul template preview templates/flights.sql --tenant acme \\
+    --day 2024-03-01 --sql";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A template's name, or a template file
+    /// A template's name or a template file
     #[arg(value_name = "NAME|FILE")]
     template: String,
     /// Tenant to read from
@@ -23,10 +31,10 @@ pub struct Args {
     /// UTC day, YYYY-MM-DD
     #[arg(long, value_name = "D")]
     day: Day,
-    /// How many rows
+    /// Number of rows
     #[arg(long, value_name = "N", default_value_t = 5)]
     limit: u32,
-    /// Print the statement that a load sends, and do not run it
+    /// Print the statement of a load, and do not run it
     #[arg(long)]
     sql: bool,
 }
@@ -37,7 +45,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let template = find(&args.template, &catalog).await?;
     let tenant = tenants::get(catalog.session(), &args.tenant).await?;
     let query = template
-        .bind(&source::bindings(&tenant, args.day))
+        .bind(&probe::session::bindings(&tenant, args.day))
         .at(|| format!("template `{}`", template.name))?;
     let masks = settings.masks.as_ref();
     if args.sql {
@@ -48,7 +56,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     }
 
     let place = || format!("template `{}`", template.name);
-    let session = source::open(&tenant, &settings).await.at(place)?;
+    let session = probe::session::open(&tenant, &settings).await.at(place)?;
     let at_tenant = || format!("tenant `{}`", tenant.name);
     let columns = pg::describe(&session, &query).await;
     let columns = columns.at(place).at(at_tenant)?;
@@ -72,16 +80,16 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// What has a slash or ends in `.sql` is a file.
+/// Anything with a slash or the ending `.sql` is a file.
 async fn find(named: &str, catalog: &Catalog) -> Result<Template> {
     let path = Path::new(named);
     let is_file = named.contains('/') || path.extension().is_some_and(|e| e == "sql");
     if is_file {
-        let file = File::read(path)?;
+        let file = TemplateFile::read(path)?;
         return Template::parse(file.name, &file.source).at(|| format!("`{}`", file.shown));
     }
     let name = TemplateName::parse(named)
-        .map_err(|e: Error| e.with_hint("a file is named by its path: `templates/x.sql`"))?;
+        .map_err(|e: Error| e.with_hint("for a file, give its path, such as `templates/x.sql`"))?;
     Ok(templates::get(catalog.session(), &name).await?.template)
 }
 
@@ -89,7 +97,7 @@ fn table(rows: &SimpleRows) -> String {
     let headings: Vec<&str> = rows.columns.iter().map(String::as_str).collect();
     let mut sheet = Sheet::new(&headings);
     for row in &rows.rows {
-        // As psql has it: null and the empty string look the same to people; --json tells them apart.
+        // As in psql, null and the empty string look the same; --json distinguishes them.
         sheet.row(row.iter().map(|value| value.clone().unwrap_or_default()));
     }
     sheet.render()

@@ -3,7 +3,7 @@
 use super::list;
 use crate::catalog::Catalog;
 use crate::catalog::registry::templates::{self, Registered, Version};
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::error::{Result, exit};
 use crate::report::numbers::{count, counted};
 use crate::report::table::Sheet;
@@ -12,11 +12,17 @@ use crate::template::Template;
 use crate::unit::TemplateName;
 use serde_json::{Value, json};
 
+const EXAMPLES: &str = "\
+Examples:
+  dayhaul template show flights
+  dayhaul template show flights --versions";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The template's name
     name: TemplateName,
-    /// List every version there was
+    /// List all versions
     #[arg(long)]
     versions: bool,
 }
@@ -24,9 +30,10 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let catalog = Catalog::open(&context.settings()?).await?;
     let registered = templates::get(catalog.session(), &args.name).await?;
-    let versions = match args.versions {
-        true => Some(templates::versions(catalog.session(), &args.name).await?),
-        false => None,
+    let versions = if args.versions {
+        Some(templates::versions(catalog.session(), &args.name).await?)
+    } else {
+        None
     };
     context.print(match &versions {
         Some(versions) => versions_table(versions),
@@ -78,12 +85,12 @@ fn page(registered: &Registered) -> String {
 fn columns_table(template: &Template) -> String {
     let mut sheet = Sheet::new(&["column", "type", ""]);
     for column in &template.columns {
-        // Only a type with a precision is rounded, only one without says how it lands.
+        // Only a type with a precision is rounded; only a type without one has a Parquet type in the template.
         let rounds = column.round.then(|| "the source may round".to_owned());
-        let lands = column.land.map(|land| format!("lands as {land}"));
-        let masked = column.mask.map(|mask| format!("on a laptop: {mask}"));
-        let said: Vec<String> = rounds.into_iter().chain(lands).chain(masked).collect();
-        sheet.row([column.name.clone(), column.ty.to_string(), said.join("; ")]);
+        let lands = column.land.map(|land| format!("{land} in Parquet"));
+        let masked = column.mask.map(|mask| format!("{mask} on a laptop"));
+        let remarks: Vec<String> = rounds.into_iter().chain(lands).chain(masked).collect();
+        sheet.row([column.name.clone(), column.ty.to_string(), remarks.join("; ")]);
     }
     sheet.render()
 }

@@ -5,7 +5,7 @@ use super::list::object;
 use super::test;
 use crate::catalog::registry::tenants;
 use crate::catalog::{Catalog, Tenant};
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::config::Settings;
 use crate::error::{Error, Result, exit};
 use crate::pg::Url;
@@ -14,30 +14,40 @@ use crate::unit::{Day, SchemaName, TemplateName, TenantName};
 use serde_json::json;
 use std::collections::BTreeMap;
 
+const EXAMPLES: &str = "\
+The tenant is tested first, as by `dayhaul tenant test`.
+
+Examples:
+  dayhaul tenant add acme --url postgres://reader@db.acme.example/app \\
+    --password env:ACME_PASSWORD --template flights
+  dayhaul tenant add acme --url 'host=10.0.0.7 dbname=app user=reader' \\
+    --password pgpass --var client=7 --no-test";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Lowercase letters, digits, `-` and `_`
+    /// The tenant's name: lowercase letters, digits, `-` and `_`
     #[arg(value_name = "NAME")]
     name: TenantName,
-    /// libpq connection string of the source, URL or key=value, without a password
-    #[arg(long)]
+    /// Connection string of the source, a URL or key=value pairs as in libpq, without a password
+    #[arg(long, value_name = "URL")]
     url: String,
-    /// Its schema in the warehouse [default: the name, with `-` as `_`]
-    #[arg(long)]
+    /// Schema in the warehouse [default: the name, with `_` for `-`]
+    #[arg(long, value_name = "SCHEMA")]
     schema: Option<SchemaName>,
-    /// Where its password is: env:NAME, file:PATH, cmd:COMMAND or pgpass
+    /// Where the password is: env:NAME, file:PATH, cmd:COMMAND or pgpass
     #[arg(long, value_name = "REF")]
     password: Option<String>,
-    /// Enable this template for it (repeatable)
+    /// Enable this template for the tenant (repeatable)
     #[arg(long = "template", value_name = "X")]
     templates: Vec<TemplateName>,
-    /// What {var:KEY} in templates stands for (repeatable)
+    /// Value of {var:KEY} in templates (repeatable)
     #[arg(long = "var", value_name = "KEY=VALUE")]
     vars: Vec<String>,
-    /// The earliest day it has rows for, YYYY-MM-DD
+    /// The first day with rows, YYYY-MM-DD
     #[arg(long, value_name = "D", requires = "templates")]
     from: Option<Day>,
-    /// Add it without connecting first
+    /// Add the tenant without connecting to it
     #[arg(long)]
     no_test: bool,
 }
@@ -62,7 +72,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         test::must_pass(context, &tenant, &templates, &settings)
             .await
             .inspect_err(|_| {
-                context.note("the tenant was not added; `--no-test` adds it all the same")
+                context.note("the tenant was not added; to add it anyway, use `--no-test`")
             })?;
     }
     let enabled = catalog
@@ -99,7 +109,7 @@ fn tenant(args: &Args) -> Result<Tenant> {
     if url.has_password() {
         let variable = args.name.as_str().replace('-', "_").to_ascii_uppercase();
         return Err(
-            Error::refused("`--url` holds a password, which would stand in the catalog").with_hint(
+            Error::refused("`--url` contains a password, which would be stored in the catalog").with_hint(
                 format!(
                     "use `--url '{}' --password env:{variable}_PASSWORD` (or file:, cmd:, pgpass)",
                     url.redacted()
@@ -120,7 +130,7 @@ fn tenant(args: &Args) -> Result<Tenant> {
         None => args
             .name
             .default_schema()
-            .map_err(|e| e.with_hint("name another with `--schema`"))?,
+            .map_err(|e| e.with_hint("choose another with `--schema`"))?,
     };
     Ok(Tenant {
         name: args.name.clone(),
@@ -136,12 +146,12 @@ fn variables(pairs: &[String]) -> Result<BTreeMap<String, String>> {
     let mut vars = BTreeMap::new();
     for pair in pairs {
         let (key, value) = pair.split_once('=').ok_or_else(|| {
-            Error::usage("`--var` takes KEY=VALUE").with_hint("as in `--var client=7`")
+            Error::usage("`--var` takes KEY=VALUE").with_hint("for example `--var client=7`")
         })?;
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if key.is_empty() || !key.chars().all(plain) {
             return Err(Error::usage(format!(
-                "`--var`: the key `{key}` has other characters than letters, digits, `-` and `_`"
+                "`--var`: the key `{key}` may contain only letters, digits, `-` and `_`"
             )));
         }
         if vars.insert(key.to_owned(), value.to_owned()).is_some() {
@@ -151,19 +161,19 @@ fn variables(pairs: &[String]) -> Result<BTreeMap<String, String>> {
     Ok(vars)
 }
 
-/// `cmd:` and `file:` references work only where the local configuration lists them; a test would have shown it.
+/// `cmd:` and `file:` references work only where the local configuration allows them; a test would have reported that.
 fn note_untrusted(tenant: &Tenant, settings: &Settings, context: &Context) {
     if let Some(reference) = &tenant.password
         && (reference.starts_with("cmd:") || reference.starts_with("file:"))
         && !settings.secrets.allow.contains(reference)
     {
         context.warn(format!(
-            "this host will not follow `{reference}` until `allow` under `[secrets]` lists it"
+            "`{reference}` is not allowed on this host; add it to `allow` under `[secrets]` in the configuration"
         ));
     }
 }
 
-/// A schema that is there already must let the owner in, and what it holds stays as it is.
+/// In an existing schema, the owner must be allowed to create tables; its content is not touched.
 async fn look_at_schema(
     catalog: &Catalog,
     tenant: &Tenant,
@@ -175,7 +185,7 @@ async fn look_at_schema(
     };
     if !found.owner_may_create {
         return Err(Error::refused(format!(
-            "schema `{}` is there already and role `{}` may not create tables in it",
+            "schema `{}` already exists, and role `{}` may not create tables in it",
             tenant.schema,
             catalog.owner()
         ))
@@ -185,28 +195,28 @@ async fn look_at_schema(
             crate::sql::ident(catalog.owner())
         )));
     }
-    let in_the_way: Vec<&str> = found
+    let conflicting: Vec<&str> = found
         .relations
         .iter()
         .map(String::as_str)
         .filter(|r| templates.iter().any(|t| is_table_of(t.as_str(), r)))
         .collect();
-    if let Some(first) = in_the_way.first() {
+    if let Some(first) = conflicting.first() {
         context.warn(format!(
-            "schema `{}` holds `{first}`{}, which is not Dayhaul's: it stays as it is, and what needs its name will fail",
+            "schema `{}` already holds `{first}`{}, which is not Dayhaul's; it is not touched, and loads that need the name fail",
             tenant.schema,
-            if in_the_way.len() > 1 { format!(" and {} more", in_the_way.len() - 1) } else { String::new() }
+            if conflicting.len() > 1 { format!(" and {} more", conflicting.len() - 1) } else { String::new() }
         ));
     } else if !found.relations.is_empty() {
         context.note(format!(
-            "schema `{}` is there already and holds other tables or views; they stay as they are",
+            "schema `{}` already exists with other tables or views; they are not touched",
             tenant.schema
         ));
     }
     Ok(())
 }
 
-/// Whether a relation has a name that Dayhaul gives: the template's, or one of its years and days.
+/// Whether Dayhaul gives such a name to a relation: that of the template, or of its years and days.
 fn is_table_of(template: &str, relation: &str) -> bool {
     match relation.strip_prefix(template) {
         Some("") => true,
@@ -230,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relation_is_in_the_way_by_its_name_alone() {
+    fn a_relation_conflicts_by_its_name_alone() {
         assert!(is_table_of("flights", "flights"));
         assert!(is_table_of("flights", "flights_2024_01_02"));
         assert!(!is_table_of("flights", "flights_seen"));

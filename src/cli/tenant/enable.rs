@@ -3,30 +3,44 @@
 use super::test::load;
 use crate::catalog::registry::tenants;
 use crate::catalog::{Catalog, Tenant};
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::error::{Error, Result, exit};
 use crate::template::Template;
 use crate::unit::{Day, TemplateName, TenantName};
 use serde_json::json;
 use std::sync::Arc;
 
+const ENABLE_EXAMPLES: &str = "\
+Examples:
+  dayhaul tenant enable acme --template flights --from 2024-01-01
+  dayhaul tenant enable acme                        after `tenant disable acme`";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = ENABLE_EXAMPLES)]
 pub struct EnableArgs {
+    /// The tenant's name
     #[arg(value_name = "NAME")]
     name: TenantName,
-    /// Enable this template for it (repeatable) [default: the tenant itself]
+    /// Enable this template (repeatable) [default: the tenant itself]
     #[arg(long = "template", value_name = "X")]
     templates: Vec<TemplateName>,
-    /// The earliest day it has rows for, YYYY-MM-DD
+    /// The first day with rows, YYYY-MM-DD
     #[arg(long, value_name = "D", requires = "templates")]
     from: Option<Day>,
 }
 
+const DISABLE_EXAMPLES: &str = "\
+Examples:
+  dayhaul tenant disable acme                       load nothing more for it
+  dayhaul tenant disable acme --template flights";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = DISABLE_EXAMPLES)]
 pub struct DisableArgs {
+    /// The tenant's name
     #[arg(value_name = "NAME")]
     name: TenantName,
-    /// Disable this template for it (repeatable) [default: the tenant itself]
+    /// Disable this template (repeatable) [default: the tenant itself]
     #[arg(long = "template", value_name = "X")]
     templates: Vec<TemplateName>,
 }
@@ -41,7 +55,7 @@ pub async fn enable(args: EnableArgs, context: &Context) -> Result<u8> {
     let changed = catalog
         .transaction(async |s| tenants::enable(s, &args.name, &args.templates, args.from).await)
         .await?;
-    say(context, &tenant, "enabled", &args.templates, &changed);
+    report(context, &tenant, "enabled", &args.templates, &changed);
     if !tenant.enabled {
         context.warn(format!(
             "tenant `{0}` itself is disabled; enable it with `dayhaul tenant enable {0}`",
@@ -60,7 +74,7 @@ pub async fn disable(args: DisableArgs, context: &Context) -> Result<u8> {
     let changed = catalog
         .transaction(async |s| tenants::disable(s, &args.name, &args.templates).await)
         .await?;
-    say(context, &tenant, "disabled", &args.templates, &changed);
+    report(context, &tenant, "disabled", &args.templates, &changed);
     Ok(exit::OK)
 }
 
@@ -107,7 +121,7 @@ async fn switch(catalog: &Catalog, tenant: &Tenant, on: bool, context: &Context)
     Ok(exit::OK)
 }
 
-fn say(
+fn report(
     context: &Context,
     tenant: &Tenant,
     state: &str,

@@ -2,7 +2,7 @@
 
 use crate::catalog::registry::tenants::{self, Enabled};
 use crate::catalog::{Catalog, Tenant};
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::error::{Result, exit};
 use crate::report::table::Sheet;
 use crate::unit::TenantName;
@@ -73,7 +73,7 @@ fn source(tenant: &Tenant) -> &str {
         .unwrap_or("not known: restored from files")
 }
 
-/// A tenant as people read it, a line per property.
+/// A tenant for people, a line per property.
 fn describe(tenant: &Tenant) -> String {
     let mut lines = vec![
         format!("tenant    {}", tenant.name),
@@ -88,7 +88,7 @@ fn describe(tenant: &Tenant) -> String {
     lines.join("\n")
 }
 
-/// A tenant as programs read it. `password` is a reference.
+/// A tenant for programs. `password` is a reference.
 pub fn object(tenant: &Tenant, templates: &[Enabled]) -> Value {
     let templates: Vec<Value> = templates
         .iter()

@@ -1,32 +1,33 @@
-//! `dayhaul tenant …`: whom to haul for.
+//! `dayhaul tenant …`: the source databases.
 
 mod add;
-mod check;
 mod enable;
 mod list;
-mod range;
 mod test;
 
-use super::Context;
+use crate::cli::context::Context;
 use crate::error::Result;
 use crate::unit::TenantName;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Add a tenant: a source database to read from, and a schema in the warehouse to write to
+    /// Add a tenant: a source database and its schema in the warehouse
     Add(add::Args),
-    /// All tenants
+    /// List all tenants
+    #[command(after_help = "Examples:\n  dayhaul tenant list\n  dayhaul tenant list --json")]
     List,
-    /// One tenant and its templates
+    /// Show one tenant and its templates
+    #[command(after_help = "Examples:\n  dayhaul tenant show acme\n  dayhaul tenant show acme --json")]
     Show {
+        /// The tenant's name
         #[arg(value_name = "NAME")]
         name: TenantName,
     },
-    /// Connect to tenants: version, latency, rights, the days there are rows for
+    /// Connect to tenants: show version, latency, rights and days with rows
     Test(test::Args),
     /// Enable templates for a tenant, or the tenant itself
     Enable(enable::EnableArgs),
-    /// Disable templates of a tenant, or the tenant itself: its rows stay, nothing more is loaded
+    /// Disable templates of a tenant, or the tenant itself; loaded rows stay
     Disable(enable::DisableArgs),
 }
 

@@ -1,11 +1,11 @@
-//! `dayhaul tenant test`: connects to tenants and says what it finds.
+//! `dayhaul tenant test`: connects to tenants and reports what it finds.
 
-use super::check::{Check, Days, check};
 use crate::catalog::registry::{templates, tenants};
 use crate::catalog::{Catalog, Selection, Tenant};
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::config::Settings;
 use crate::error::{Result, exit};
+use crate::probe::check::{DaysWithRows, TenantCheck, check};
 use crate::report::failure::why;
 use crate::report::table::Sheet;
 use crate::template::Template;
@@ -14,10 +14,19 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Tenants that are tested at once.
+/// Tenants tested at the same time.
 const AT_ONCE: usize = 8;
 
+const EXAMPLES: &str = "\
+Nothing is written, at the tenant or in the warehouse.
+
+Examples:
+  dayhaul tenant test acme
+  dayhaul tenant test acme zenith --template flights
+  dayhaul tenant test --all";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Tenants to test
     #[arg(
@@ -58,7 +67,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
             work.push((tenant, parsed));
         }
     }
-    let checks: Vec<Check> = stream::iter(work)
+    let checks: Vec<TenantCheck> = stream::iter(work)
         .map(|(tenant, templates)| {
             let settings = &settings;
             async move { check(tenant, &templates, settings).await }
@@ -79,7 +88,7 @@ async fn enabled(catalog: &Catalog, tenant: &Tenant) -> Result<Vec<TemplateName>
         .collect())
 }
 
-/// The templates of these names, as the catalog holds them.
+/// The templates of these names, from the catalog.
 pub async fn load(catalog: &Catalog, names: &[TemplateName]) -> Result<Vec<Arc<Template>>> {
     let mut parsed = Vec::new();
     for name in names {
@@ -93,7 +102,7 @@ pub async fn load(catalog: &Catalog, names: &[TemplateName]) -> Result<Vec<Arc<T
 /// Tests one tenant that is not in the catalog yet.
 ///
 /// # Errors
-/// The first thing that keeps it from being loaded.
+/// The first problem that prevents loading it.
 pub async fn must_pass(
     context: &Context,
     tenant: &Tenant,
@@ -108,20 +117,20 @@ pub async fn must_pass(
     check.templates.into_iter().try_for_each(|t| t.readable)
 }
 
-fn exit_code(checks: &[Check]) -> u8 {
-    if !checks.is_empty() && checks.iter().all(Check::unreachable) {
+fn exit_code(checks: &[TenantCheck]) -> u8 {
+    if !checks.is_empty() && checks.iter().all(TenantCheck::unreachable) {
         exit::UNREACHABLE
-    } else if checks.iter().any(Check::failed) {
+    } else if checks.iter().any(TenantCheck::failed) {
         exit::FAILED
     } else {
         exit::OK
     }
 }
 
-fn report(context: &Context, checks: &[Check]) {
+fn report(context: &Context, checks: &[TenantCheck]) {
     context.print_json(&json!({
         "schema": "dayhaul.tenant.test/1",
-        "outcome": if checks.iter().any(Check::failed) { "failed" } else { "done" },
+        "outcome": if checks.iter().any(TenantCheck::failed) { "failed" } else { "done" },
         "tenants": checks.iter().map(tenant_json).collect::<Vec<_>>(),
     }));
     if checks.is_empty() {
@@ -133,7 +142,7 @@ fn report(context: &Context, checks: &[Check]) {
         match &check.server {
             Err(e) => context.error(e),
             Ok(server) if server.encoding == "SQL_ASCII" => context.warn(format!(
-                "tenant `{}`: its encoding is SQL_ASCII, so bytes that are not UTF-8 fail when they are read",
+                "tenant `{}`: the encoding is SQL_ASCII, so text that is not UTF-8 fails to load",
                 check.tenant.name
             )),
             Ok(_) => {}
@@ -141,8 +150,8 @@ fn report(context: &Context, checks: &[Check]) {
         for template in &check.templates {
             match (&template.readable, &template.days) {
                 (Err(e), _) => context.error(e),
-                (_, Days::Unknown(e)) => context.warn(format!(
-                    "which days template `{}` has rows for was not found out: {}",
+                (_, DaysWithRows::Unknown(e)) => context.warn(format!(
+                    "failed to find the days with rows of template `{}`: {}",
                     template.template,
                     why(e)
                 )),
@@ -153,7 +162,7 @@ fn report(context: &Context, checks: &[Check]) {
 }
 
 /// A line per tenant and template.
-fn render(checks: &[Check]) -> String {
+fn render(checks: &[TenantCheck]) -> String {
     let mut sheet = Sheet::new(&[
         "tenant",
         "server",
@@ -191,7 +200,7 @@ fn render(checks: &[Check]) -> String {
     sheet.render()
 }
 
-fn head(check: &Check) -> [String; 5] {
+fn head(check: &TenantCheck) -> [String; 5] {
     let tenant = check.tenant.name.to_string();
     match &check.server {
         Ok(server) => [
@@ -216,44 +225,39 @@ fn head(check: &Check) -> [String; 5] {
     }
 }
 
-fn days_text(days: &Days) -> String {
+fn days_text(days: &DaysWithRows) -> String {
     match days {
-        Days::NotTried => "-".into(),
-        Days::None => "none".into(),
-        Days::Exact((first, last)) => format!("{first} … {last}"),
-        Days::About((first, last)) => format!("about {first} … {last}"),
-        Days::Unknown(_) => "unknown".into(),
+        DaysWithRows::NotTried => "-".into(),
+        DaysWithRows::None => "none".into(),
+        DaysWithRows::Exact(range) => format!("{} … {}", range.first, range.last),
+        DaysWithRows::About(range) => format!("about {} … {}", range.first, range.last),
+        DaysWithRows::Unknown(_) => "unknown".into(),
     }
 }
 
-fn tenant_json(check: &Check) -> Value {
+fn tenant_json(check: &TenantCheck) -> Value {
     let templates: Vec<Value> = check
         .templates
         .iter()
         .map(|t| {
-            let (first, last) = match &t.days {
-                Days::Exact((first, last)) | Days::About((first, last)) => {
-                    (Some(first.to_string()), Some(last.to_string()))
-                }
-                _ => (None, None),
-            };
+            let range = t.days.range();
             json!({
                 "template": t.template.as_str(),
                 "readable": t.readable.is_ok(),
                 "error": t.readable.as_ref().err().map(why),
                 "range": match &t.days {
-                    Days::NotTried => "not_tried",
-                    Days::None => "none",
-                    Days::Exact(_) => "exact",
-                    Days::About(_) => "about",
-                    Days::Unknown(_) => "unknown",
+                    DaysWithRows::NotTried => "not_tried",
+                    DaysWithRows::None => "none",
+                    DaysWithRows::Exact(_) => "exact",
+                    DaysWithRows::About(_) => "about",
+                    DaysWithRows::Unknown(_) => "unknown",
                 },
                 "range_error": match &t.days {
-                    Days::Unknown(e) => Some(why(e)),
+                    DaysWithRows::Unknown(e) => Some(why(e)),
                     _ => None,
                 },
-                "first_day": first,
-                "last_day": last,
+                "first_day": range.map(|range| range.first.to_string()),
+                "last_day": range.map(|range| range.last.to_string()),
             })
         })
         .collect();

@@ -5,7 +5,8 @@ use crate::unit::{TemplateName, TenantName, Unit, Window};
 use std::time::Duration;
 
 /// How a unit ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The ledger had it already.
     Skipped,
@@ -67,7 +68,7 @@ pub struct UnitReport {
 }
 
 /// A unit's file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct LandedIn {
     pub url: String,
     /// Of the file.

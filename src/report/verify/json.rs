@@ -1,52 +1,51 @@
 //! A verification as one JSON object, `dayhaul.verify/1`; coverage as `dayhaul.verify.coverage/1`.
 //!
-//! Values of rows stand in it only where a diff was asked for with values.
+//! It contains values of rows only for a diff with `--show-values`.
 
-use super::{Totals, VerifyOutcome, totals};
+use super::{VerifyOutcome, VerifyTotals, totals};
 use crate::copy::Tally;
 use crate::engine::report::run::RunReport;
 use crate::engine::verify::coverage::Coverage;
 use crate::engine::verify::row_diff::{ColumnValue, Diff, DiffRow, RowChange, RowDiff};
 use crate::engine::verify::{Against, Checked, Odd, Verdict, Verification};
 use crate::error::exit;
-use crate::report::json::{Cause, cause};
-use crate::unit::Window;
+use crate::report::run_json::{FailureJson, failure, inclusive};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Serialize)]
-pub struct Verified<'a> {
+pub struct VerifyJson<'a> {
     schema: &'static str,
     /// Reading makes no run.
     run: Option<i64>,
     #[serde(flatten)]
-    found: Found<'a>,
-    /// What was mended, and how it looks after that; null unless something was.
-    repair: Option<Repair<'a>>,
+    found: FoundJson<'a>,
+    /// What was repaired, and the verification after it; null unless something was.
+    repair: Option<RepairJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Found<'a> {
+struct FoundJson<'a> {
     outcome: VerifyOutcome,
     exit_code: u8,
     against: Against,
-    totals: Totals,
-    units: Vec<Unit<'a>>,
-    failures: Vec<Cause<'a>>,
+    totals: VerifyTotals,
+    units: Vec<CheckedJson<'a>>,
+    failures: Vec<FailureJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Repair<'a> {
+struct RepairJson<'a> {
     /// Ids in `_wh.run`.
     run: Option<i64>,
     /// Of loading.
-    failures: Vec<Cause<'a>>,
+    failures: Vec<FailureJson<'a>>,
     /// The units that were loaded again.
-    after: Found<'a>,
+    after: FoundJson<'a>,
 }
 
 #[derive(Debug, Serialize)]
-struct Unit<'a> {
+struct CheckedJson<'a> {
     tenant: &'a str,
     template: &'a str,
     day: String,
@@ -54,28 +53,28 @@ struct Unit<'a> {
     outcome: &'static str,
     /// Null unless `outcome` is `differs`.
     differs: Option<Odd>,
-    source: Option<Side>,
-    warehouse: Option<Side>,
-    ledger: Option<Side>,
-    parquet: Option<Side>,
+    source: Option<TallyJson>,
+    warehouse: Option<TallyJson>,
+    ledger: Option<TallyJson>,
+    parquet: Option<TallyJson>,
     /// URL of the file that the ledger names.
     object: Option<&'a str>,
     relation: Option<&'a str>,
     /// Of the template.
     version: Option<&'a str>,
-    extra: Vec<Extra<'a>>,
+    extra: Vec<ExtraJson<'a>>,
     diff: Option<Differing<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Side {
+struct TallyJson {
     rows: u64,
     bytes: u64,
     digest: String,
 }
 
 #[derive(Debug, Serialize)]
-struct Extra<'a> {
+struct ExtraJson<'a> {
     relation: &'a str,
     rows: u64,
 }
@@ -95,7 +94,7 @@ struct Differing<'a> {
 
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
-    change: RowChange,
+    change: Change,
     key: BTreeMap<&'a str, Option<&'a str>>,
     columns: BTreeMap<&'a str, Values<'a>>,
 }
@@ -106,66 +105,62 @@ struct Values<'a> {
     source: Option<&'a str>,
 }
 
-impl<'a> Verified<'a> {
-    pub fn new(found: &'a Verification) -> Verified<'a> {
-        Verified {
+impl<'a> VerifyJson<'a> {
+    pub fn new(found: &'a Verification) -> VerifyJson<'a> {
+        VerifyJson {
             schema: "dayhaul.verify/1",
             run: None,
-            found: Found::new(found),
+            found: FoundJson::new(found),
             repair: None,
         }
     }
 
-    /// Adds what was mended: outcome and exit code are then those of `ended`.
+    /// Adds the repair: outcome and exit code are then those of `ended`.
     #[must_use]
     pub fn repaired(
         mut self,
         run: &'a RunReport,
         after: &'a Verification,
         ended: VerifyOutcome,
-    ) -> Verified<'a> {
+    ) -> VerifyJson<'a> {
         self.found.outcome = ended;
         self.found.exit_code = ended.exit_code();
-        self.repair = Some(Repair {
+        self.repair = Some(RepairJson {
             run: run.run,
-            failures: run.failures.iter().map(cause).collect(),
-            after: Found::new(after),
+            failures: run.failures.iter().map(failure).collect(),
+            after: FoundJson::new(after),
         });
         self
     }
 }
 
-impl<'a> Found<'a> {
-    fn new(found: &'a Verification) -> Found<'a> {
+impl<'a> FoundJson<'a> {
+    fn new(found: &'a Verification) -> FoundJson<'a> {
         let outcome = VerifyOutcome::of(found);
-        Found {
+        FoundJson {
             outcome,
             exit_code: outcome.exit_code(),
             against: found.against,
             totals: totals(found),
             units: found.units.iter().map(unit).collect(),
-            failures: found.failures.iter().map(cause).collect(),
+            failures: found.failures.iter().map(failure).collect(),
         }
     }
 }
 
-fn unit(checked: &Checked) -> Unit<'_> {
-    let outcome = match checked.verdict {
-        Verdict::Ok => "ok",
-        Verdict::Differs(_) => "differs",
-        Verdict::Missing => "missing",
-        Verdict::MissingFile => "missing_file",
-        Verdict::NotLanded => "not_landed",
-        Verdict::Extra => "extra",
-        Verdict::NotLoaded => "not_loaded",
-        Verdict::Failed => "failed",
-        Verdict::NotTried => "not_tried",
+fn unit(checked: &Checked) -> CheckedJson<'_> {
+    let (outcome, differs) = match checked.verdict {
+        Verdict::Ok => ("ok", None),
+        Verdict::Differs(odd) => ("differs", Some(odd)),
+        Verdict::Missing => ("missing", None),
+        Verdict::MissingFile => ("missing_file", None),
+        Verdict::NotLanded => ("not_landed", None),
+        Verdict::Extra => ("extra", None),
+        Verdict::NotLoaded => ("not_loaded", None),
+        Verdict::Failed => ("failed", None),
+        Verdict::NotTried => ("not_tried", None),
     };
-    let differs = match checked.verdict {
-        Verdict::Differs(odd) => Some(odd),
-        _ => None,
-    };
-    Unit {
+    CheckedJson {
         tenant: checked.unit.tenant.as_str(),
         template: checked.unit.template.as_str(),
         day: checked.unit.day.to_string(),
@@ -181,7 +176,7 @@ fn unit(checked: &Checked) -> Unit<'_> {
         extra: checked
             .extra
             .iter()
-            .map(|extra| Extra {
+            .map(|extra| ExtraJson {
                 relation: &extra.relation,
                 rows: extra.rows,
             })
@@ -190,8 +185,8 @@ fn unit(checked: &Checked) -> Unit<'_> {
     }
 }
 
-fn side(tally: Tally) -> Side {
-    Side {
+fn side(tally: Tally) -> TallyJson {
+    TallyJson {
         rows: tally.rows,
         bytes: tally.bytes,
         digest: tally.digest.to_string(),
@@ -242,7 +237,7 @@ fn shown(row: &DiffRow) -> Shown<'_> {
 }
 
 #[derive(Debug, Serialize)]
-pub struct Covered<'a> {
+pub struct CoverageJson<'a> {
     schema: &'static str,
     /// `ok` or `not_ok`.
     outcome: VerifyOutcome,
@@ -261,10 +256,10 @@ struct CoveredPair<'a> {
     gaps: Vec<[String; 2]>,
 }
 
-impl<'a> Covered<'a> {
-    pub fn new(found: &'a [Coverage]) -> Covered<'a> {
-        let whole = found.iter().all(Coverage::is_complete);
-        Covered {
+impl<'a> CoverageJson<'a> {
+    pub fn new(found: &'a [Coverage]) -> CoverageJson<'a> {
+        let whole = found.iter().all(Coverage::is_whole);
+        CoverageJson {
             schema: "dayhaul.verify.coverage/1",
             outcome: if whole {
                 VerifyOutcome::Ok
@@ -288,10 +283,6 @@ fn covered(pair: &Coverage) -> CoveredPair<'_> {
         first_day: pair.first_day.map(|day| day.to_string()),
         loaded: pair.loaded,
         missing: pair.missing(),
-        gaps: pair
-            .gaps
-            .iter()
-            .map(|w: &Window| [w.from.to_string(), w.to.plus(-1).to_string()])
-            .collect(),
+        gaps: inclusive(&pair.gaps),
     }
 }

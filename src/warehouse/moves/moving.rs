@@ -16,7 +16,7 @@ pub struct Moving {
 }
 
 /// What was copied of one year.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Moved {
     pub year: i32,
     pub days: u64,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Who may be seen by whom: a room sees the rooms of lower rank. Rooms of one rank are siblings that do not see each
 /// other.
-const RANKS: [(&str, u8); 21] = [
+const RANKS: [(&str, u8); 22] = [
     ("day", 0),
     ("os", 0),
     ("error", 1),
@@ -21,10 +21,12 @@ const RANKS: [(&str, u8); 21] = [
     ("catalog", 8),
     ("warehouse", 9),
     ("landing", 9),
+    ("probe", 9),
     ("engine", 10),
     ("report", 11),
     ("demo", 11),
     ("bench", 12),
+    ("laptop", 12),
     ("cli", 13),
     ("lib", u8::MAX),
 ];

@@ -401,7 +401,7 @@ fn a_warehouse_that_was_never_restored_is_not_reset() {
     let (world, lake) = small("no_reset");
     let before = picture(&world);
     let out = restore(&world, &["--from", &lake.url(), "--reset", "--yes"]).exits(2);
-    assert!(out.stderr.contains("did not"), "{}", out.stderr);
+    assert!(out.stderr.contains("was not restored"), "{}", out.stderr);
     assert_eq!(picture(&world), before);
     // Nor when files mended it.
     world.warehouse.run("DROP TABLE acme.event_2024 CASCADE");

@@ -1,19 +1,19 @@
-//! What will happen to a unit next, and what makes it happen.
+//! What happens to a unit next, and which command does it.
 
 use crate::catalog::views::unit_history::{Life, Now};
 use crate::unit::Day;
 
 /// One sentence each, the nearest first.
-pub fn next(life: &Life, today: Day) -> Vec<String> {
+pub fn next_steps(life: &Life, today: Day) -> Vec<String> {
     let (tenant, template, day) = (&life.tenant.name, &life.template.name, life.day);
     if !life.tenant.enabled {
         return vec![format!(
-            "nothing: tenant `{tenant}` is disabled; `dayhaul tenant enable {tenant}`"
+            "nothing: tenant `{tenant}` is disabled; enable it with `dayhaul tenant enable {tenant}`"
         )];
     }
     let Some(pair) = life.pair.filter(|pair| pair.enabled) else {
         return vec![format!(
-            "nothing: `{template}` is not enabled for `{tenant}`; `dayhaul tenant enable {tenant} --template {template}`"
+            "nothing: `{template}` is not enabled for `{tenant}`; enable it with `dayhaul tenant enable {tenant} --template {template}`"
         )];
     };
     let load = format!(
@@ -21,7 +21,7 @@ pub fn next(life: &Life, today: Day) -> Vec<String> {
     );
     match &life.now {
         Now::Staged(_) => vec![format!(
-            "readers see it when its year is complete: the next `backfill` of days of {} goes on with it",
+            "readers see it when its year is complete: the next `backfill` of days of {} continues it",
             day.year()
         )],
         Now::Failed { .. } => {
@@ -29,7 +29,7 @@ pub fn next(life: &Life, today: Day) -> Vec<String> {
         }
         Now::NeverTried if day > today => {
             vec![format!(
-                "it lies in the future: `sync` loads it from {day} on"
+                "it is in the future: `sync` loads it from {day} on"
             )]
         }
         Now::NeverTried => match pair.first_day {
@@ -37,25 +37,25 @@ pub fn next(life: &Life, today: Day) -> Vec<String> {
                 vec!["the next `backfill` of this day, or `sync`, loads it".to_owned()]
             }
             Some(first) => vec![format!(
-                "nothing by itself: it lies before the first day ever asked for, {first}; {load}"
+                "nothing automatically: it is before the first day ever requested, {first}; {load}"
             )],
             None => vec![format!(
-                "nothing by itself: no day was ever asked for; {load}"
+                "nothing automatically: no day was ever requested; {load}"
             )],
         },
         Now::Landed { .. } => vec![format!(
-            "nothing by itself in the warehouse: {load} there; `refresh --to parquet` compares its file with the source"
+            "nothing automatically in the warehouse: {load} there; `refresh --to parquet` compares its file with the source"
         )],
         Now::Loaded { rows, .. } => {
             let mut steps = Vec::new();
             if life.object.as_ref().is_some_and(|(_, holds)| !holds) {
                 steps.push(
-                    "the next run that lands writes its file anew, from the warehouse".to_owned(),
+                    "the next run that lands writes its file again, from the warehouse".to_owned(),
                 );
             }
             if rows.version != life.template.version() {
                 steps.push(
-                    "`refresh --outdated` pulls it with the template's current version".to_owned(),
+                    "`refresh --outdated` loads it with the template's current version".to_owned(),
                 );
             }
             let closed = pair.fold_line.is_some_and(|line| day < line);
@@ -70,17 +70,17 @@ pub fn next(life: &Life, today: Day) -> Vec<String> {
 }
 
 fn closed_day() -> String {
-    "nothing by itself: it is closed; `refresh` and `verify` look at it when asked".to_owned()
+    "nothing automatically: it is closed; `refresh` and `verify` compare it on request".to_owned()
 }
 
 fn open_day(life: &Life, today: Day) -> Vec<String> {
     let days = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
     let mut steps = Vec::new();
-    // `sync` pulls today and yesterday whatever the template says.
+    // `sync` reads today and yesterday whatever `lookback_days` is.
     let watched = life.day.plus(days(life.template.lookback_days.max(1)));
     if today <= watched {
         steps.push(format!(
-            "every `sync` up to {watched} pulls it again, and writes only what differs"
+            "every `sync` up to {watched} reads it again, and writes only what differs"
         ));
     }
     steps.push(format!(
@@ -143,13 +143,13 @@ mod tests {
         }
     }
 
-    fn said(life: &Life) -> String {
-        next(life, day("2024-03-20")).join("; ")
+    fn joined(life: &Life) -> String {
+        next_steps(life, day("2024-03-20")).join("; ")
     }
 
     #[test]
-    fn a_day_that_is_not_there_says_who_loads_it() {
-        let on = |of| said(&life(of, Now::NeverTried));
+    fn a_missing_day_names_the_command_that_loads_it() {
+        let on = |of| joined(&life(of, Now::NeverTried));
         assert!(on("2024-01-10").starts_with("the next `backfill`"));
         assert!(on("2024-01-09").contains("before the first day"));
         assert!(on("2024-03-20").starts_with("the next"));
@@ -162,22 +162,22 @@ mod tests {
             .template
             .version()
             .to_owned();
-        let on = |of| said(&life(of, loaded(&current)));
+        let on = |of| joined(&life(of, loaded(&current)));
         assert!(on("2024-03-06").starts_with("every `sync` up to 2024-03-20"));
         assert_eq!(
             on("2024-03-05"),
             "`sync` folds it into its year's table from 2024-03-21 on"
         );
         assert!(on("2024-03-04").contains("closed"));
-        assert!(said(&life("2024-03-04", loaded("old"))).contains("refresh --outdated"));
+        assert!(joined(&life("2024-03-04", loaded("old"))).contains("refresh --outdated"));
     }
 
     #[test]
     fn nothing_happens_to_what_is_not_enabled() {
         let mut disabled = life("2024-03-06", Now::NeverTried);
         disabled.pair = None;
-        assert!(said(&disabled).starts_with("nothing: `event` is not enabled"));
+        assert!(joined(&disabled).starts_with("nothing: `event` is not enabled"));
         disabled.tenant.enabled = false;
-        assert!(said(&disabled).starts_with("nothing: tenant `acme` is disabled"));
+        assert!(joined(&disabled).starts_with("nothing: tenant `acme` is disabled"));
     }
 }

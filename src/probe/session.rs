@@ -1,4 +1,4 @@
-//! A look at a tenant: one read-only transaction with the settings that a load has.
+//! A session at a tenant: one read-only transaction with the settings of a load.
 
 use crate::catalog::{self, Tenant};
 use crate::config::Settings;
@@ -9,13 +9,13 @@ use crate::template::{Bindings, SOURCE_SETTINGS};
 use crate::unit::{Day, Window};
 use std::time::Duration;
 
-/// A person waits for the answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The statement timeout: a user waits for the answer.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A session in an open transaction; dropping it ends both.
 ///
 /// # Errors
-/// The tenant cannot be reached.
+/// The tenant is unreachable.
 pub async fn open(tenant: &Tenant, settings: &Settings) -> Result<Session> {
     let place = || format!("tenant `{}`", tenant.name);
     let access = catalog::access(tenant, settings).await?;
@@ -23,7 +23,7 @@ pub async fn open(tenant: &Tenant, settings: &Settings) -> Result<Session> {
     session
         .batch(&format!(
             "BEGIN READ ONLY; {SOURCE_SETTINGS} SET LOCAL statement_timeout = {}",
-            PATIENCE.as_millis()
+            TIMEOUT.as_millis()
         ))
         .await
         .at(place)?;
@@ -33,7 +33,7 @@ pub async fn open(tenant: &Tenant, settings: &Settings) -> Result<Session> {
 /// The columns of a bound query.
 ///
 /// # Errors
-/// As [`pg::describe`], or the tenant cannot be reached.
+/// As [`pg::describe`], or the tenant is unreachable.
 pub async fn describe(
     tenant: &Tenant,
     settings: &Settings,
@@ -54,7 +54,7 @@ pub fn bindings(tenant: &Tenant, day: Day) -> Bindings<'_> {
     }
 }
 
-/// Any day does to describe a query.
+/// Any day will do to describe a query.
 pub fn some_day(tenant: &Tenant) -> Bindings<'_> {
     bindings(tenant, Day::today().plus(-1))
 }

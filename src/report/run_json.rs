@@ -1,44 +1,43 @@
 //! A run as one JSON object: `{"schema": "dayhaul.backfill/1", "run", "outcome", "totals", "units", "failures"}`.
 //!
-//! Days are `YYYY-MM-DD`, windows inclusive pairs of them, sizes bytes, times seconds, digests 32 hex digits. Values of
-//! rows never stand in it.
+//! Days are `YYYY-MM-DD`, windows inclusive pairs of them, sizes bytes, times seconds, digests 32 hex digits. It never
+//! contains values of rows.
 
-use crate::engine::report::event::{Change, Failure, Outcome, UnitReport};
-use crate::engine::report::run::RunReport;
+use crate::engine::report::event::{Change, Failure, LandedIn, Outcome, RunReport, UnitReport};
 use crate::report::failure::{merged, why};
-use crate::report::fold::{PairJson, pairs_json};
+use crate::report::fold::{PairFoldJson, pairs_json};
 use crate::report::outcome::RunOutcome;
-use crate::report::summary::{Totals, totals};
+use crate::report::run_table::{RunTotals, totals};
+use crate::unit::Window;
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
-pub struct Run<'a> {
+pub struct RunJson<'a> {
     /// `dayhaul.<command>/1`.
     schema: String,
     /// The id in `_wh.run`; null for a dry run.
     run: Option<i64>,
     outcome: RunOutcome,
-    /// Who ended it by `dayhaul cancel`.
+    /// Who cancelled it with `dayhaul cancel`.
     cancelled_by: Option<&'a str>,
     exit_code: u8,
-    totals: Totals,
-    units: Vec<Unit<'a>>,
-    failures: Vec<Cause<'a>>,
-    /// What a person should know of the data.
+    totals: RunTotals,
+    units: Vec<UnitJson<'a>>,
+    failures: Vec<FailureJson<'a>>,
+    /// What a person should know about the data.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
-    /// Of a sync: what it folded, or could not yet.
+    /// Of a sync: what it folded or could not fold yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    folds: Vec<PairJson<'a>>,
+    folds: Vec<PairFoldJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Unit<'a> {
+struct UnitJson<'a> {
     tenant: &'a str,
     template: &'a str,
     day: String,
-    /// `loaded`, `skipped`, `unchanged`, `changed`, `landed`, `failed` or `not_tried`.
-    outcome: &'static str,
+    outcome: Outcome,
     rows: u64,
     bytes: u64,
     digest: Option<&'a str>,
@@ -49,19 +48,11 @@ struct Unit<'a> {
     change: Option<Change>,
     /// Of a unit whose rows are in a file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    object: Option<Object<'a>>,
+    object: Option<&'a LandedIn>,
 }
 
 #[derive(Debug, Serialize)]
-struct Object<'a> {
-    url: &'a str,
-    bytes: u64,
-    /// By this run.
-    written: bool,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Cause<'a> {
+pub(super) struct FailureJson<'a> {
     tenant: &'a str,
     template: Option<&'a str>,
     /// Inclusive runs of days.
@@ -72,11 +63,11 @@ pub(super) struct Cause<'a> {
     hint: Option<&'a str>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> RunJson<'a> {
     /// `command` is the command's name, as in the schema.
-    pub fn new(command: &str, report: &'a RunReport, exit_code: u8) -> Run<'a> {
+    pub fn new(command: &str, report: &'a RunReport, exit_code: u8) -> RunJson<'a> {
         let outcome = RunOutcome::of(report);
-        Run {
+        RunJson {
             schema: format!("dayhaul.{command}/1"),
             run: report.run,
             outcome,
@@ -84,49 +75,42 @@ impl<'a> Run<'a> {
             exit_code,
             totals: totals(report),
             units: report.units.iter().map(unit).collect(),
-            failures: report.failures.iter().map(cause).collect(),
+            failures: report.failures.iter().map(failure).collect(),
             notes: &report.notes,
             folds: pairs_json(&report.folds),
         }
     }
 }
 
-fn unit(unit: &UnitReport) -> Unit<'_> {
-    Unit {
+fn unit(unit: &UnitReport) -> UnitJson<'_> {
+    UnitJson {
         tenant: unit.unit.tenant.as_str(),
         template: unit.unit.template.as_str(),
         day: unit.unit.day.to_string(),
-        outcome: match unit.outcome {
-            Outcome::Loaded => "loaded",
-            Outcome::Skipped => "skipped",
-            Outcome::Unchanged => "unchanged",
-            Outcome::Landed => "landed",
-            Outcome::Changed => "changed",
-            Outcome::Failed => "failed",
-            Outcome::NotTried => "not_tried",
-        },
+        outcome: unit.outcome,
         rows: unit.rows,
         bytes: unit.bytes,
         digest: unit.digest.as_deref(),
         relation: unit.relation.as_deref(),
         tries: unit.tries,
         change: unit.change,
-        object: unit.object.as_ref().map(|object| Object {
-            url: &object.url,
-            bytes: object.bytes,
-            written: object.written,
-        }),
+        object: unit.object.as_ref(),
     }
 }
 
-pub(super) fn cause(failure: &Failure) -> Cause<'_> {
-    Cause {
+/// First and last days.
+pub(super) fn inclusive(windows: &[Window]) -> Vec<[String; 2]> {
+    windows
+        .iter()
+        .map(|w| [w.from.to_string(), w.to.plus(-1).to_string()])
+        .collect()
+}
+
+pub(super) fn failure(failure: &Failure) -> FailureJson<'_> {
+    FailureJson {
         tenant: failure.tenant.as_str(),
         template: failure.template.as_ref().map(AsRef::as_ref),
-        days: merged(&failure.windows)
-            .iter()
-            .map(|w| [w.from.to_string(), w.to.plus(-1).to_string()])
-            .collect(),
+        days: inclusive(&merged(&failure.windows)),
         not_tried: failure.not_tried,
         error: why(&failure.error),
         sqlstate: failure.error.sqlstate(),
@@ -137,12 +121,12 @@ pub(super) fn cause(failure: &Failure) -> Cause<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::summary::tests::report;
+    use crate::report::run_table::tests::report;
 
     #[test]
     fn a_run_is_one_object_of_the_documented_shape() {
         let run = report(&[Outcome::Loaded, Outcome::NotTried]);
-        let json = serde_json::to_value(Run::new("backfill", &run, 1)).unwrap();
+        let json = serde_json::to_value(RunJson::new("backfill", &run, 1)).unwrap();
         assert_eq!(json["schema"], "dayhaul.backfill/1");
         assert_eq!(json["run"], 7);
         assert_eq!(json["outcome"], "failed");

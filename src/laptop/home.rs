@@ -1,8 +1,8 @@
-//! Where a laptop lives: a folder with its server, its configuration, its password and its salt.
+//! The folder of a laptop, with its server, configuration, password and salt.
 //!
 //! ```text
-//! DIR/dayhaul.toml   the configuration: every other command works with `--config DIR/dayhaul.toml`
-//!     salt           mixed into every hash; lives as long as the laptop
+//! DIR/dayhaul.toml   the configuration: all other commands work with `--config DIR/dayhaul.toml`
+//!     salt           mixed into every hash; kept as long as the laptop
 //!     password       of `postgres`, for the configuration
 //!     pgpass         the same for psql
 //!     postgres/      the cluster
@@ -21,25 +21,25 @@ use std::path::{Path, PathBuf};
 /// The database that is the laptop's warehouse.
 pub const DATABASE: &str = "laptop";
 
-/// Settings for a server that stays: what a crash may cost is fetched again, a broken cluster is not.
+/// Settings for a server that is kept: rows lost in a crash can be loaded again, a broken cluster cannot.
 const STAYS: [(&str, &str); 1] = [("synchronous_commit", "off")];
 
-/// Views over many tenants lock every table and index below them; a stock server has room for a few tenants.
+/// Views over many tenants lock all their tables and indexes; the default is enough for a few tenants only.
 const ROOM_FOR_LOCKS: (&str, &str) = ("max_locks_per_transaction", "256");
 
-/// Everything that is ours in the folder, the salt last: it says that the rest is.
+/// All our files in the folder, the salt last: it marks the others as ours.
 const FILES: [&str; 4] = ["dayhaul.toml", "password", "pgpass", "salt"];
 
-/// What of the warehouse's configuration goes into the laptop's.
-pub struct Wishes {
+/// The part of the warehouse's configuration that the laptop's gets.
+pub struct InheritedSettings {
     jobs: usize,
     per_server: usize,
     allow: Vec<String>,
 }
 
-impl Wishes {
-    pub fn of(settings: &Settings) -> Wishes {
-        Wishes {
+impl InheritedSettings {
+    pub fn of(settings: &Settings) -> InheritedSettings {
+        InheritedSettings {
             jobs: settings.load.jobs,
             per_server: settings.load.per_server,
             allow: settings.secrets.allow.clone(),
@@ -47,13 +47,13 @@ impl Wishes {
     }
 }
 
-/// What stands in a folder.
-pub enum Found {
-    /// Nothing: it is empty, or not there.
+/// What a folder contains.
+pub enum FolderContent {
+    /// Nothing: it is empty or does not exist.
     Nothing,
     Laptop(Box<Home>),
-    /// A laptop that never came to life.
-    Ruin,
+    /// A laptop that was never finished.
+    Unfinished,
 }
 
 /// A laptop's folder and server.
@@ -62,71 +62,71 @@ pub struct Home {
     cluster: PersistentCluster,
     port: u16,
     salt: Salt,
-    /// It stays when the command ends.
+    /// It is kept when the command ends.
     stays: bool,
-    /// It is to stay once something is in it.
+    /// It is to be kept once it has content.
     keep: bool,
 }
 
 impl Home {
-    /// Finds the laptop in `dir`, or makes one; its server runs then. `dir`: `None` for a folder among the temporary files.
+    /// Opens the laptop in `dir`, or creates one, and starts its server. Without `dir`, it is in the temporary folder.
     ///
     /// # Errors
-    /// The folder holds something else; no server programs; a server that does not start.
-    pub fn enter(dir: Option<PathBuf>, keep: bool, reset: bool, wishes: &Wishes) -> Result<Home> {
+    /// The folder has other content; no server programs; a server that does not start.
+    pub fn open_or_create(dir: Option<PathBuf>, keep: bool, reset: bool, inherited: &InheritedSettings) -> Result<Home> {
         let dir = dir.unwrap_or_else(|| {
             std::env::temp_dir().join(format!("dayhaul-laptop-{}", std::process::id()))
         });
         let mut home = match Home::find(&dir)? {
-            Found::Laptop(mut home) if reset => {
+            FolderContent::Laptop(mut home) if reset => {
                 home.stop()?;
                 home.remove();
-                Home::make(&dir, keep)?
+                Home::create(&dir, keep)?
             }
-            Found::Laptop(home) => *home,
-            Found::Ruin if reset => {
+            FolderContent::Laptop(home) => *home,
+            FolderContent::Unfinished if reset => {
                 remove_files(&dir);
-                Home::make(&dir, keep)?
+                Home::create(&dir, keep)?
             }
-            Found::Ruin => {
+            FolderContent::Unfinished => {
                 return Err(Error::refused(format!(
-                    "`{}` holds a laptop that was never finished",
+                    "`{}` contains a laptop that was never finished",
                     dir.display()
                 ))
-                .with_hint("make it anew with `--reset`"));
+                .with_hint("recreate it with `dayhaul laptop DIR --keep --reset`"));
             }
-            Found::Nothing => Home::make(&dir, keep)?,
+            FolderContent::Nothing => Home::create(&dir, keep)?,
         };
         home.start()?;
-        home.write_configuration(wishes)?;
+        home.write_configuration(inherited)?;
         Ok(home)
     }
 
-    /// Looks what stands in `dir`, and touches nothing.
+    /// Looks into `dir`, and changes nothing.
     ///
     /// # Errors
-    /// Something that is no laptop; the server programs that made it are gone.
-    pub fn find(dir: &Path) -> Result<Found> {
+    /// It has other content; the server programs of its cluster no longer exist.
+    pub fn find(dir: &Path) -> Result<FolderContent> {
         let empty = match fs::read_dir(dir) {
             Ok(mut entries) => entries.next().is_none(),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => true,
             Err(e) => return Err(io_error("read", dir, e)),
         };
         if empty {
-            return Ok(Found::Nothing);
+            return Ok(FolderContent::Nothing);
         }
         let dir = fs::canonicalize(dir).map_err(|e| io_error("read", dir, e))?;
         let salt = fs::read_to_string(dir.join("salt")).unwrap_or_default();
         let Some(salt) = Salt::parse(salt.trim()) else {
             return Err(Error::refused(format!(
-                "`{}` holds something, and it is no laptop of Dayhaul's",
+                "`{}` is not empty, and it is no laptop",
                 dir.display()
             ))
-            .with_hint("name a folder that is empty, or not there yet"));
+            .with_hint("choose a folder that is empty or does not exist yet"));
         };
         let whole = dir.join("dayhaul.toml").is_file();
         Ok(match PersistentCluster::open(&dir.join("postgres"))? {
-            Some(cluster) if whole => Found::Laptop(Box::new(Home {
+            Some(cluster) if whole => FolderContent::Laptop(Box::new(Home {
                 port: 0,
                 dir,
                 cluster,
@@ -134,30 +134,30 @@ impl Home {
                 stays: true,
                 keep: true,
             })),
-            _ => Found::Ruin,
+            _ => FolderContent::Unfinished,
         })
     }
 
-    fn make(dir: &Path, keep: bool) -> Result<Home> {
+    fn create(dir: &Path, keep: bool) -> Result<Home> {
         let programs = Programs::find()?;
         if let Some(above) = dir.parent() {
-            fs::create_dir_all(above).map_err(|e| io_error("make", above, e))?;
+            fs::create_dir_all(above).map_err(|e| io_error("create", above, e))?;
         }
         match fs::DirBuilder::new().mode(0o700).create(dir) {
             Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(io_error("make", dir, e));
+                return Err(io_error("create", dir, e));
             }
             _ => {}
         }
         let dir = fs::canonicalize(dir).map_err(|e| io_error("read", dir, e))?;
-        let made = Home::furnish(&dir, keep, &programs);
+        let made = Home::create_in(&dir, keep, &programs);
         if made.is_err() {
             remove_files(&dir);
         }
         made
     }
 
-    fn furnish(dir: &Path, keep: bool, programs: &Programs) -> Result<Home> {
+    fn create_in(dir: &Path, keep: bool, programs: &Programs) -> Result<Home> {
         let salt = Salt::new(random()?);
         write_secret(&dir.join("salt"), &format!("{}\n", salt.hex()))?;
         let password = Salt::new(random()?).hex();
@@ -166,9 +166,10 @@ impl Home {
             &dir.join("pgpass"),
             &format!("127.0.0.1:*:*:*:{password}\n"),
         )?;
-        let mut settings = match keep {
-            true => STAYS.to_vec(),
-            false => THROW_AWAY.to_vec(),
+        let mut settings = if keep {
+            STAYS.to_vec()
+        } else {
+            THROW_AWAY.to_vec()
         };
         settings.push(ROOM_FOR_LOCKS);
         let cluster =
@@ -183,20 +184,23 @@ impl Home {
         })
     }
 
-    /// Starts the server, unless it runs; one that is not to stay ends with us.
+    /// Starts the server, unless it runs. A server that is not to be kept ends with this process.
     ///
     /// # Errors
     /// When it does not start.
     pub fn start(&mut self) -> Result<()> {
-        let again = |e: Error| e.with_hint("make it anew with `--reset` if it is broken");
+        let again = |e: Error| e.with_hint("if it is broken, recreate it with `dayhaul laptop DIR --keep --reset`");
         self.port = self.cluster.start(!self.keep).map_err(again)?;
         let path = self.configuration();
         if let Ok(text) = fs::read_to_string(&path) {
-            // It may have got another port.
+            // The port may be another one.
             let url = format!("url = {}", quoted(&self.url()));
-            let lines = text.lines().map(|line| match line.starts_with("url = ") {
-                true => url.as_str(),
-                false => line,
+            let lines = text.lines().map(|line| {
+                if line.starts_with("url = ") {
+                    &url
+                } else {
+                    line
+                }
             });
             let text = lines.collect::<Vec<_>>().join("\n") + "\n";
             write_secret(&path, &text)?;
@@ -204,7 +208,7 @@ impl Home {
         Ok(())
     }
 
-    /// Stops the server; whether it ran.
+    /// Stops the server; `false` when it was not running.
     ///
     /// # Errors
     /// When it does not end.
@@ -212,19 +216,19 @@ impl Home {
         self.cluster.stop()
     }
 
-    /// From now on it stays, if it was asked to.
-    pub fn worth_keeping(&mut self) {
+    /// From now on it is kept when the command ends, if the user asked for that.
+    pub fn keep_if_wanted(&mut self) {
         self.stays |= self.keep;
     }
 
-    /// Whether it stays when the command ends.
+    /// Whether it is kept when the command ends.
     pub fn is_kept(&self) -> bool {
         self.stays
     }
 
-    /// Ends what is not to stay.
+    /// Stops and removes it, unless it is kept.
     pub async fn leave(self) {
-        // Joining can only fail by a panic in a drop; nothing is left to be done then.
+        // Joining fails only if a drop panics; there is nothing left to do then.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 
@@ -249,7 +253,7 @@ impl Home {
         self.dir.join("dayhaul.toml")
     }
 
-    /// What psql and other clients of libpq connect with.
+    /// The URL for psql and other clients of libpq.
     pub fn readers_url(&self) -> String {
         let passfile = percent_encoded(&self.dir.join("pgpass").display().to_string());
         format!(
@@ -258,17 +262,17 @@ impl Home {
         )
     }
 
-    /// The laptop's settings, as its configuration has them; no environment variable has a say.
+    /// The laptop's settings, from its configuration alone; environment variables are ignored.
     ///
     /// # Errors
-    /// Somebody else wrote it.
+    /// The file was edited and is not valid.
     pub fn settings(&self) -> Result<Settings> {
         let path = self.configuration();
         let text = fs::read_to_string(&path).map_err(|e| io_error("read", &path, e))?;
         Settings::from_parts(Some((&path, &text)), [])
     }
 
-    /// As the configuration has it: whatever `PG*` variables say, it leads here.
+    /// The URL in the configuration: it leads here whatever `PG*` variables are set.
     fn url(&self) -> String {
         format!(
             "postgres://postgres@127.0.0.1:{}/{DATABASE}?hostaddr=127.0.0.1&sslmode=disable&sslnegotiation=postgres\
@@ -277,12 +281,12 @@ impl Home {
         )
     }
 
-    fn write_configuration(&self, wishes: &Wishes) -> Result<()> {
+    fn write_configuration(&self, inherited: &InheritedSettings) -> Result<()> {
         let mut text = String::from(
-            "# Written by `dayhaul laptop`, and again whenever it runs.\n[warehouse]\n",
+            "# Written by `dayhaul laptop` each time it runs.\n[warehouse]\n",
         );
         let file = |name: &str| self.dir.join(name).display().to_string();
-        let allow: Vec<String> = wishes.allow.iter().map(|text| quoted(text)).collect();
+        let allow: Vec<String> = inherited.allow.iter().map(|text| quoted(text)).collect();
         // Writing to a String cannot fail.
         let _ = write!(
             text,
@@ -290,8 +294,8 @@ impl Home {
              [laptop]\nsalt_file = {}\n",
             quoted(&self.url()),
             quoted(&format!("file:{}", file("password"))),
-            wishes.jobs,
-            wishes.per_server,
+            inherited.jobs,
+            inherited.per_server,
             allow.join(", "),
             quoted(&file("salt")),
         );
@@ -300,7 +304,7 @@ impl Home {
 
     fn remove(&mut self) {
         remove_files(&self.dir);
-        // Of the laptop nothing is left to be ended.
+        // There is nothing left to stop.
         self.stays = true;
     }
 }
@@ -314,7 +318,7 @@ impl Drop for Home {
     }
 }
 
-/// Removes what is ours, and the folder if nothing else is in it.
+/// Removes our files, and the folder if it is then empty.
 fn remove_files(dir: &Path) {
     let _ = fs::remove_dir_all(dir.join("postgres"));
     for file in FILES {
@@ -323,7 +327,7 @@ fn remove_files(dir: &Path) {
     let _ = fs::remove_dir(dir);
 }
 
-/// Writes a file that nobody else may read, whole or not at all.
+/// Writes a file that only the user may read, as a whole or not at all.
 fn write_secret(path: &Path, text: &str) -> Result<()> {
     let aside = path.with_extension("new");
     let _ = fs::remove_file(&aside);
@@ -368,10 +372,10 @@ fn percent_encoded(text: &str) -> String {
 }
 
 fn io_error(verb: &str, path: &Path, e: std::io::Error) -> Error {
-    Error::new(Kind::Io, format!("cannot {verb} `{}`", path.display())).with_source(e)
+    Error::new(Kind::Io, format!("failed to {verb} `{}`", path.display())).with_source(e)
 }
 
-/// Runs blocking work beside the runtime.
+/// Runs blocking work on another thread.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {

@@ -2,19 +2,19 @@
 
 use crate::engine::report::event::{Event, Outcome};
 use crate::report::numbers::{bytes, count, counted, seconds};
-use crate::report::rate::Rate;
+use crate::report::throughput::{Throughput, Transferred};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// What has been heard so far.
-pub struct State {
+/// The counts so far.
+pub struct ProgressCounts {
     started: Instant,
     pub units: u64,
     pub done: u64,
     failed: u64,
-    /// Everything that moved, also in windows that failed later.
-    moved: (u64, u64),
-    rate: Rate,
+    /// Everything that was transferred, including windows that failed later.
+    transferred: Transferred,
+    throughput: Throughput,
     slots: BTreeMap<usize, Slot>,
 }
 
@@ -26,26 +26,26 @@ struct Slot {
     bytes: u64,
 }
 
-impl State {
-    pub fn new() -> State {
-        State {
+impl ProgressCounts {
+    pub fn new() -> ProgressCounts {
+        ProgressCounts {
             started: Instant::now(),
             units: 0,
             done: 0,
             failed: 0,
-            moved: (0, 0),
-            rate: Rate::default(),
+            transferred: Transferred::default(),
+            throughput: Throughput::default(),
             slots: BTreeMap::new(),
         }
     }
 
-    pub fn hear(&mut self, event: &Event) {
+    pub fn count(&mut self, event: &Event) {
         match event {
             Event::Planned { units, .. } => {
                 self.units = *units as u64;
                 self.started = Instant::now();
-                // What the first rate is measured from.
-                self.rate.sample(self.started, 0, 0);
+                // The start of the first measurement.
+                self.throughput.sample(self.started, Transferred::default());
             }
             Event::WindowStarted {
                 slot,
@@ -65,8 +65,8 @@ impl State {
                 );
             }
             Event::Moved { slot, rows, bytes } => {
-                self.moved.0 += rows;
-                self.moved.1 += bytes;
+                self.transferred.rows += rows;
+                self.transferred.bytes += bytes;
                 if let Some(slot) = self.slots.get_mut(slot) {
                     slot.rows += rows;
                     slot.bytes += bytes;
@@ -77,7 +77,7 @@ impl State {
             }
             Event::Through { units } => self.done += *units as u64,
             Event::Unit(unit) => match unit.outcome {
-                // Counted in the plan, and when its rows were through.
+                // Counted when the run was planned, or when its rows were written.
                 Outcome::Skipped
                 | Outcome::Unchanged
                 | Outcome::Landed
@@ -92,7 +92,7 @@ impl State {
         }
     }
 
-    /// Time left, once there is something to go by.
+    /// The time left, once it can be estimated.
     fn left(&self, now: Instant) -> Option<Duration> {
         let todo = self.units.saturating_sub(self.done);
         let done = u32::try_from(self.done).ok().filter(|n| *n > 0)?;
@@ -100,9 +100,9 @@ impl State {
         (now.duration_since(self.started) / done).checked_mul(todo)
     }
 
-    /// `2 failed, about 40 s left, 50,400 rows, 12,300 rows/s, 3.2 MiB/s`: what a narrow terminal cuts matters least.
+    /// `2 failed, about 40 s left, 50,400 rows, 12,300 rows/s, 3.2 MiB/s`: the least important is last, where a narrow terminal cuts.
     pub fn figures(&mut self, now: Instant) -> String {
-        let (rows, size) = self.rate.sample(now, self.moved.0, self.moved.1);
+        let per_second = self.throughput.sample(now, self.transferred);
         let mut parts = Vec::new();
         if self.failed > 0 {
             parts.push(format!("{} failed", count(self.failed)));
@@ -113,13 +113,13 @@ impl State {
             }
             _ => {}
         }
-        parts.push(counted(self.moved.0, "row"));
-        parts.push(format!("{} rows/s", count(rows)));
-        parts.push(format!("{}/s", bytes(size)));
+        parts.push(counted(self.transferred.rows, "row"));
+        parts.push(format!("{} rows/s", count(per_second.rows)));
+        parts.push(format!("{}/s", bytes(per_second.bytes)));
         parts.join(", ")
     }
 
-    /// `None` until the work is known.
+    /// `None` until the units are known.
     pub fn picture(&mut self, now: Instant) -> Option<Picture> {
         let text = |slot: &Slot| {
             format!(
@@ -143,7 +143,7 @@ impl State {
     }
 }
 
-/// What the bars show at one moment.
+/// The content of the bars at one moment.
 pub struct Picture {
     pub units: u64,
     pub done: u64,
@@ -181,29 +181,29 @@ mod tests {
 
     #[test]
     fn figures_follow_the_events() {
-        let mut state = State::new();
-        state.hear(&Event::Planned {
+        let mut state = ProgressCounts::new();
+        state.count(&Event::Planned {
             units: 4,
             skipped: 2,
         });
-        state.hear(&Event::WindowStarted {
+        state.count(&Event::WindowStarted {
             slot: 0,
             tenant: TenantName::parse("acme").unwrap(),
             template: TemplateName::parse("flights").unwrap(),
             window: Window::single(Day::from_pg_days(0)),
         });
-        state.hear(&Event::Moved {
+        state.count(&Event::Moved {
             slot: 0,
             rows: 10,
             bytes: 100,
         });
         assert_eq!(state.slots[&0].rows, 10);
-        state.hear(&Event::WindowEnded { slot: 0 });
-        state.hear(&Event::Through { units: 1 });
-        state.hear(&unit(Outcome::Loaded));
-        state.hear(&unit(Outcome::Failed));
-        state.hear(&unit(Outcome::Skipped));
-        assert_eq!((state.done, state.failed, state.moved.0), (2, 1, 10));
+        state.count(&Event::WindowEnded { slot: 0 });
+        state.count(&Event::Through { units: 1 });
+        state.count(&unit(Outcome::Loaded));
+        state.count(&unit(Outcome::Failed));
+        state.count(&unit(Outcome::Skipped));
+        assert_eq!((state.done, state.failed, state.transferred.rows), (2, 1, 10));
         assert!(state.slots.is_empty());
         let now = state.started + Duration::from_secs(10);
         assert_eq!(state.left(now), Some(Duration::from_secs(10)));

@@ -1,4 +1,4 @@
-//! Places where files lie, as they are named on the command line: a folder, or a URL.
+//! Landing roots on the command line: the folder or URL below which Parquet files are stored.
 
 use crate::config::Settings;
 use crate::error::{Error, Result};
@@ -7,24 +7,24 @@ use crate::unit::Day;
 use std::path::Path;
 use std::str::FromStr;
 
-/// What `--from` of `restore` says: the first day, or a place.
+/// A value of `--from` of `restore`: the first day, or a landing root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum From {
+pub enum DayOrRoot {
     Day(Day),
-    /// As it was written.
-    Place(String),
+    /// As it was typed.
+    Root(String),
 }
 
-impl FromStr for From {
+impl FromStr for DayOrRoot {
     type Err = Error;
 
-    /// A day is written as YYYY-MM-DD; a place has a scheme or a slash, or is a folder that is there.
-    fn from_str(text: &str) -> Result<From> {
+    /// A day is YYYY-MM-DD; a root has a scheme or a slash, or is an existing folder.
+    fn from_str(text: &str) -> Result<DayOrRoot> {
         if let Ok(day) = text.parse() {
-            return Ok(From::Day(day));
+            return Ok(DayOrRoot::Day(day));
         }
         if text.contains("://") || text.contains('/') || text == "." || Path::new(text).is_dir() {
-            return Ok(From::Place(text.to_owned()));
+            return Ok(DayOrRoot::Root(text.to_owned()));
         }
         Err(Error::usage(format!(
             "`{text}` is neither a day (YYYY-MM-DD) nor a folder or URL to restore from"
@@ -32,7 +32,7 @@ impl FromStr for From {
     }
 }
 
-/// The place that the configuration names, if it does.
+/// The root that is configured, if one is.
 ///
 /// # Errors
 /// As [`open`].
@@ -40,10 +40,10 @@ pub fn configured(settings: &Settings) -> Result<Option<Landing>> {
     settings.landing.url.as_deref().map(open).transpose()
 }
 
-/// Opens a place: a URL as it is, a folder by its absolute path.
+/// Opens a root: a URL as it is, a folder by its absolute path.
 ///
 /// # Errors
-/// What is no URL of a known kind, and no folder.
+/// Neither a URL of a known kind nor a folder.
 pub fn open(text: &str) -> Result<Landing> {
     Landing::open(&url(text)?, Options::default())
 }
@@ -53,14 +53,14 @@ fn url(text: &str) -> Result<String> {
         return Ok(text.to_owned());
     }
     let path = std::fs::canonicalize(text)
-        .map_err(|e| Error::usage(format!("the folder `{text}` cannot be read")).with_source(e))?;
+        .map_err(|e| Error::usage(format!("failed to read folder `{text}`")).with_source(e))?;
     match url::Url::from_directory_path(&path) {
         Ok(url) => Ok(url.to_string()),
-        Err(()) => Err(Error::usage(format!("`{text}` names no folder"))),
+        Err(()) => Err(Error::usage(format!("`{text}` is not a folder"))),
     }
 }
 
-/// A place and the name of a snapshot in it: `file:///lake/_dayhaul/snapshot-….json`.
+/// A root and the name of a snapshot in it: `file:///lake/_dayhaul/snapshot-….json`.
 ///
 /// # Errors
 /// As [`open`].
@@ -77,10 +77,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_is_no_place_and_a_place_no_day() {
+    fn a_day_is_not_a_root_and_a_root_is_not_a_day() {
         let day = "2024-01-02".parse().unwrap();
-        assert_eq!("2024-01-02".parse::<From>().unwrap(), From::Day(day));
-        for place in [
+        assert_eq!("2024-01-02".parse::<DayOrRoot>().unwrap(), DayOrRoot::Day(day));
+        for root in [
             "file:///lake",
             "s3://bucket/lake",
             "./2024-01-02",
@@ -88,12 +88,12 @@ mod tests {
             ".",
         ] {
             assert_eq!(
-                place.parse::<From>().unwrap(),
-                From::Place(place.to_owned())
+                root.parse::<DayOrRoot>().unwrap(),
+                DayOrRoot::Root(root.to_owned())
             );
         }
         for wrong in ["2024-02-30", "yesterday", ""] {
-            assert!(wrong.parse::<From>().is_err(), "{wrong}");
+            assert!(wrong.parse::<DayOrRoot>().is_err(), "{wrong}");
         }
     }
 }

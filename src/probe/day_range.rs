@@ -1,25 +1,29 @@
-//! Which days a tenant has rows for, found by asking "is there a row in this window?" a few times, never by min and max
+//! Finds the first and the last day with rows by asking a few times "is there a row in this window?", never by min and max
 //! over the whole join.
 
 use crate::error::Result;
 use crate::unit::{Day, Window};
 
 /// The first and the last day with rows.
-pub type Range = (Day, Day);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayRange {
+    pub first: Day,
+    pub last: Day,
+}
 
-/// Nothing is looked for before this year.
+/// The search does not go back beyond this year.
 const OLDEST_YEAR: i32 = 1970;
 
-/// For queries that take windows of many days: exact, up to `today`. Windows grow from today backwards until one holds a
-/// row and are halved from there; the first day is then found by halving what lies before, so that most windows that are
-/// asked for are empty, which an index tells at once.
+/// For queries that take windows of many days: exact, up to `today`. Windows grow from today backwards until one has a row,
+/// and are halved from there. The first day is then found by halving the time before, so that most windows are empty,
+/// which is fast with an index.
 ///
 /// # Errors
 /// Those of `has_rows`.
 pub async fn by_windows(
     today: Day,
     has_rows: &mut impl AsyncFnMut(Window) -> Result<bool>,
-) -> Result<Option<Range>> {
+) -> Result<Option<DayRange>> {
     let floor = Day::first_of_year(OLDEST_YEAR);
     let mut to = today.next();
     let mut days = 1;
@@ -41,23 +45,26 @@ pub async fn by_windows(
     while let Some((early, late)) = before.halves() {
         before = if has_rows(early).await? { early } else { late };
     }
-    Ok(Some((before.from, last)))
+    Ok(Some(DayRange {
+        first: before.from,
+        last,
+    }))
 }
 
-/// A day without rows may be a closed Sunday: that many neighbours are asked before it counts as empty.
+/// A day without rows may be a closed Sunday: only this many empty days in a row count as empty.
 const NEIGHBOURS: i32 = 3;
 
-/// How far back the last day is looked for, in days; doubled from 1, so 13 steps.
+/// How far back the last day is searched, in days; doubled from 1, so 13 steps.
 const REACH: i32 = 1 << 12;
 
-/// For queries that take one day at a time: about right, for a tenant whose rows have no gap of more than a few days.
+/// For queries that take one day at a time: approximate, for tenants without gaps of more than a few days.
 ///
 /// # Errors
 /// Those of `has_rows`.
 pub async fn by_days(
     today: Day,
     has_rows: &mut impl AsyncFnMut(Window) -> Result<bool>,
-) -> Result<Option<Range>> {
+) -> Result<Option<DayRange>> {
     let mut empty = today.next();
     let mut full = None;
     let mut back = 0;
@@ -99,7 +106,7 @@ pub async fn by_days(
             empty = middle;
         }
     }
-    Ok(Some((first, last)))
+    Ok(Some(DayRange { first, last }))
 }
 
 /// Whether the day, or one of the few before it, has rows.
@@ -124,7 +131,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    async fn find(days: &BTreeSet<Day>, one_day: bool) -> (Option<Range>, usize) {
+    async fn find(days: &BTreeSet<Day>, one_day: bool) -> (Option<DayRange>, usize) {
         let mut probes = 0;
         let mut has_rows = async |window: Window| {
             probes += 1;
@@ -150,7 +157,8 @@ mod tests {
         ] {
             let days = BTreeSet::from([day(first), day(last)]);
             let (found, probes) = find(&days, false).await;
-            assert_eq!(found, Some((day(first), day(last))));
+            let (first, last) = (day(first), day(last));
+            assert_eq!(found, Some(DayRange { first, last }));
             assert!(probes < 50, "{probes}");
         }
         assert_eq!(find(&BTreeSet::new(), false).await.0, None);
@@ -165,7 +173,10 @@ mod tests {
             .map(|n| first.plus(n))
             .collect();
         let (found, probes) = find(&days, true).await;
-        let (from, to) = found.unwrap();
+        let DayRange {
+            first: from,
+            last: to,
+        } = found.unwrap();
         let last = *days.last().unwrap();
         assert!(from >= first && from <= first.plus(NEIGHBOURS), "{from}");
         assert!(to >= last && to <= last.plus(NEIGHBOURS), "{to}");

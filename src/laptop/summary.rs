@@ -1,10 +1,10 @@
-//! What is said of a laptop: what was masked, and how to get in.
+//! A laptop for people and programs: what is masked, how to connect, how to stop it.
 
 use super::fill::Loaded;
 use super::home::Home;
 use crate::catalog::Pair;
 use crate::report::table::Sheet;
-use crate::report::{exit_code, json};
+use crate::report::{exit_code, run_json};
 use crate::template::Template;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ fn templates(pairs: &[Pair]) -> impl Iterator<Item = &Template> {
     by_name.into_values()
 }
 
-/// A column that is masked.
+/// A masked column.
 #[derive(Debug, Serialize)]
 pub struct Masked<'a> {
     template: &'a str,
@@ -42,7 +42,7 @@ fn masks_of(template: &Template) -> impl Iterator<Item = Masked<'_>> {
     })
 }
 
-/// What was masked, as a table; `None` when nothing was.
+/// The masked columns as a table; `None` when there are none.
 pub fn masked(pairs: &[Pair]) -> Option<String> {
     let masks = masks(pairs);
     if masks.is_empty() {
@@ -63,14 +63,14 @@ pub fn masked(pairs: &[Pair]) -> Option<String> {
     ))
 }
 
-/// Templates that mask nothing.
+/// Templates without masked columns.
 pub fn without_masks(pairs: &[Pair]) -> impl Iterator<Item = &str> {
     templates(pairs)
         .filter(|template| template.columns.iter().all(|c| c.mask.is_none()))
         .map(|template| template.name.as_str())
 }
 
-/// How to get in, and how it ends.
+/// How to connect, and how to stop it.
 pub fn how_to_use(home: &Home) -> String {
     let dir = home.dir().display();
     let ways = format!(
@@ -82,24 +82,24 @@ pub fn how_to_use(home: &Home) -> String {
     );
     if !home.is_kept() {
         return format!(
-            "{ways}\nEnter or Ctrl-C ends it, and everything is gone; with `--keep` it stays."
+            "{ways}\nEnter or Ctrl-C stops the server and removes everything; `--keep` keeps it."
         );
     }
     format!(
-        "{ways}\nIt stays. The same command again refreshes it; to stop, start and remove it:\n  \
+        "{ways}\nIt is kept. Run the same command again to refresh it; to stop, start and remove it:\n  \
          dayhaul laptop '{dir}' --stop\n  dayhaul laptop '{dir}' --start\n  dayhaul laptop '{dir}' --stop && rm -r '{dir}'"
     )
 }
 
 /// `dayhaul.laptop/1`.
 #[derive(Debug, Serialize)]
-pub struct Laptop<'a> {
+pub struct LaptopJson<'a> {
     schema: &'static str,
     #[serde(flatten)]
-    place: Place,
+    access: Access,
     masked: Vec<Masked<'a>>,
-    /// As the JSON of `backfill` and `refresh` has it.
-    run: json::Run<'a>,
+    /// As in the JSON of `backfill` and `refresh`.
+    run: run_json::RunJson<'a>,
 }
 
 /// `dayhaul.laptop/1` of `--start` and `--stop`.
@@ -108,23 +108,23 @@ pub struct Switched {
     schema: &'static str,
     running: bool,
     #[serde(flatten)]
-    place: Place,
+    access: Access,
 }
 
 #[derive(Debug, Serialize)]
-struct Place {
+struct Access {
     dir: String,
     config: String,
     kept: bool,
     /// Null when the server does not run.
     port: Option<u16>,
-    /// Without a password, but with the file that holds it.
+    /// Without a password, but with the file that contains it.
     url: Option<String>,
 }
 
-impl Place {
-    fn of(home: &Home, running: bool) -> Place {
-        Place {
+impl Access {
+    fn of(home: &Home, running: bool) -> Access {
+        Access {
             dir: home.dir().display().to_string(),
             config: home.configuration().display().to_string(),
             kept: home.is_kept(),
@@ -134,13 +134,13 @@ impl Place {
     }
 }
 
-impl<'a> Laptop<'a> {
-    pub fn new(home: &Home, loaded: &'a Loaded) -> Laptop<'a> {
-        Laptop {
+impl<'a> LaptopJson<'a> {
+    pub fn new(home: &Home, loaded: &'a Loaded) -> LaptopJson<'a> {
+        LaptopJson {
             schema: "dayhaul.laptop/1",
-            place: Place::of(home, true),
+            access: Access::of(home, true),
             masked: masks(&loaded.pairs),
-            run: json::Run::new(
+            run: run_json::RunJson::new(
                 loaded.command,
                 &loaded.report,
                 exit_code(&loaded.report, false),
@@ -154,7 +154,7 @@ impl Switched {
         Switched {
             schema: "dayhaul.laptop/1",
             running,
-            place: Place::of(home, running),
+            access: Access::of(home, running),
         }
     }
 }

@@ -1,6 +1,4 @@
-//! `dayhaul why`: one unit's life.
-
-mod next;
+//! `dayhaul why`: the history of one unit.
 
 use super::context::Context;
 use crate::catalog::Catalog;
@@ -9,12 +7,19 @@ use crate::catalog::views::unit_history::{self, Life, Now};
 use crate::error::{Result, exit};
 use crate::report::numbers::{bytes, count, counted, utc};
 use crate::report::table::Sheet;
+use crate::report::upcoming::next_steps;
 use crate::unit::{Day, TemplateName, TenantName};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
+const EXAMPLES: &str = "\
+Examples:
+  dayhaul why acme flights 2024-03-01
+  dayhaul why acme flights 2024-03-01 --json";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The tenant
     tenant: TenantName,
@@ -22,7 +27,7 @@ pub struct Args {
     template: TemplateName,
     /// The UTC day, YYYY-MM-DD
     day: Day,
-    /// Take this day for today
+    /// Treat this day as today
     #[arg(long, value_name = "D", hide = true)]
     today: Option<Day>,
 }
@@ -31,7 +36,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let catalog = Catalog::open(&context.settings()?).await?;
     let life =
         unit_history::read(catalog.session(), &args.tenant, &args.template, args.day).await?;
-    let next = next::next(&life, args.today.unwrap_or_else(Day::today));
+    let next = next_steps(&life, args.today.unwrap_or_else(Day::today));
     context.print(page(&life, &next));
     context.print_json(&to_json(&life, &next));
     Ok(exit::OK)
@@ -62,14 +67,15 @@ fn facts(life: &Life) -> String {
     if let Some(rows) = life.now.rows() {
         let size = counted(rows.rows, "row");
         fact("size", format!("{size}, {}", bytes(rows.bytes)));
-        fact("stand in", place(life));
+        fact("table", place(life));
         fact("digest", rows.digest.clone().unwrap_or_default());
         let current = life.template.version();
         fact(
             "version",
-            match rows.version == current {
-                true => format!("{current}, the current one"),
-                false => format!("{}, an older one; current is {current}", rows.version),
+            if rows.version == current {
+                format!("{current} (current)")
+            } else {
+                format!("{} (outdated; current is {current})", rows.version)
             },
         );
     }
@@ -77,7 +83,7 @@ fn facts(life: &Life) -> String {
         let holds = if *holds {
             ""
         } else {
-            ", which holds other rows than these"
+            " (outdated; it has other rows)"
         };
         fact(
             "file",
@@ -105,7 +111,7 @@ fn facts(life: &Life) -> String {
         fact("fold line", day(pair.fold_line));
     }
     fact(
-        "held by",
+        "locked by",
         life.held_by.clone().unwrap_or_else(|| "nobody".to_owned()),
     );
     sheet.render()
@@ -113,27 +119,27 @@ fn facts(life: &Life) -> String {
 
 fn state(now: &Now) -> String {
     match now {
-        Now::NeverTried => "never tried: the ledger does not know it".to_owned(),
+        Now::NeverTried => "never tried: it is not in the ledger".to_owned(),
         Now::Failed { tries: 1, .. } => "failed after 1 try".to_owned(),
         Now::Failed { tries, .. } => format!("failed after {tries} tries"),
         Now::Staged(_) => {
-            "staged: in a year that is being built, which no view shows yet".to_owned()
+            "staged: in a year that is being built and that no view shows yet".to_owned()
         }
         Now::Loaded { rows, .. } if rows.rows == 0 => {
-            "loaded: the source has no rows of it".to_owned()
+            "loaded: the source has no rows for it".to_owned()
         }
         Now::Loaded { .. } => "loaded".to_owned(),
-        Now::Landed { .. } => "landed: in its file, not in the warehouse".to_owned(),
+        Now::Landed { .. } => "landed: in its file, but not in the warehouse".to_owned(),
     }
 }
 
-/// Where the rows are, and whether they are all there.
+/// The table of the rows, and whether it has all of them.
 fn place(life: &Life) -> String {
     let (Some(found), Some(rows)) = (&life.place, life.now.rows()) else {
-        return "nowhere".to_owned();
+        return "none".to_owned();
     };
     match found.rows {
-        None => format!("{}, which is not there", found.relation),
+        None => format!("{}, which does not exist", found.relation),
         Some(n) if n == rows.rows => found.relation.clone(),
         Some(n) => format!(
             "{}, which holds {} of that day: the table and the ledger differ",
@@ -163,7 +169,7 @@ fn attempts(attempts: &[Attempt]) -> String {
     sheet.render()
 }
 
-/// Enough of a hash to tell two apart; `--json` has all of it.
+/// The start of a hash, enough to distinguish two; `--json` has all of it.
 fn short(hash: &str) -> String {
     hash.chars().take(8).collect()
 }

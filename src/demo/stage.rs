@@ -1,7 +1,6 @@
-//! What the demo plays on: a folder with two private servers and a configuration.
+//! The stage of `dayhaul demo`: a folder with two private servers, a template and a configuration.
 
 use crate::cluster::{Cluster, Programs, ScratchFolder, THROW_AWAY};
-use crate::demo::TEMPLATE;
 use crate::error::{Error, Kind, Result};
 use std::ffi::OsString;
 use std::fs;
@@ -10,33 +9,33 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tokio::task::spawn_blocking;
 
-/// The role that reads the demo's warehouse; `init`'s default.
+/// The role that reads the demo's warehouse: the default of `init`.
 pub const READER: &str = "wh_reader";
 
-/// Ours, and of no harm.
+/// Our variables that the demo keeps.
 const HARMLESS: [&str; 2] = ["DAYHAUL_PG_BIN", "DAYHAUL_LOG"];
 
 /// Which of the two servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub enum StageServer {
     Tenants,
     Warehouse,
 }
 
-/// Two servers and a folder; dropped, all is gone.
+/// Two servers and a folder; a drop stops and removes them.
 pub struct Stage {
     tenants: Cluster,
     warehouse: Cluster,
-    /// Last: the servers' folders are in it.
+    /// Dropped last: it contains the servers' folders.
     folder: ScratchFolder,
 }
 
-/// `DAYHAUL_WAREHOUSE_URL` or `PGHOSTADDR` would send the demo to somebody's real warehouse. Where such variables are
-/// set, the process starts over without them.
+/// `DAYHAUL_WAREHOUSE_URL` or `PGHOSTADDR` would send the demo to a real warehouse. Where such variables are set, the
+/// process starts again without them.
 ///
 /// # Errors
-/// When it cannot start over.
-pub fn leave_the_environment_behind() -> Result<()> {
+/// When it cannot start again.
+pub fn restart_without_environment() -> Result<()> {
     let named = |name: &OsString| {
         let name = name.to_string_lossy();
         (name.starts_with("DAYHAUL_") && !HARMLESS.contains(&name.as_ref()))
@@ -52,7 +51,7 @@ pub fn leave_the_environment_behind() -> Result<()> {
     let failed = |e| {
         Error::new(
             Kind::Io,
-            "cannot start over without `DAYHAUL_*` and `PG*` variables",
+            "failed to start again without `DAYHAUL_*` and `PG*` variables",
         )
         .with_source(e)
     };
@@ -66,11 +65,11 @@ pub fn leave_the_environment_behind() -> Result<()> {
 }
 
 impl Stage {
-    /// Makes the folder and starts both servers, side by side.
+    /// Creates the folder and starts both servers at once.
     ///
     /// # Errors
     /// No server programs, a folder that cannot be used, a server that does not start.
-    pub async fn set_up(dir: PathBuf) -> Result<Stage> {
+    pub async fn set_up(dir: PathBuf, template: &'static str) -> Result<Stage> {
         blocking(move || {
             let programs = Programs::find()?;
             let folder = ScratchFolder::create(&dir, "dayhaul-demo")?;
@@ -87,7 +86,7 @@ impl Stage {
                 warehouse: warehouse?,
                 folder,
             };
-            stage.write_files()?;
+            stage.write_files(template)?;
             Ok(stage)
         })
         .await
@@ -106,35 +105,38 @@ impl Stage {
         self.tenants.programs().version()
     }
 
-    pub fn port(&self, side: Side) -> u16 {
+    pub fn port(&self, side: StageServer) -> u16 {
         self.cluster(side).port()
     }
 
-    pub fn url(&self, side: Side, database: &str) -> String {
+    pub fn url(&self, side: StageServer, database: &str) -> String {
         self.cluster(side).url(database)
     }
 
-    /// Arguments with the folder before the paths of the demo's own files.
+    /// Arguments with the paths of the demo's files made absolute.
     pub fn in_the_folder(&self, arguments: &[&str]) -> Vec<OsString> {
         arguments
             .iter()
-            .map(|argument| match argument.strip_prefix("templates/") {
-                Some(_) => self.folder.path().join(argument).into_os_string(),
-                None => OsString::from(argument),
+            .map(|argument| {
+                if argument.starts_with("templates/") {
+                    self.folder.path().join(argument).into_os_string()
+                } else {
+                    OsString::from(argument)
+                }
             })
             .collect()
     }
 
     /// Stops the servers and removes the folder.
-    pub async fn strike(self) {
-        // Joining can only fail by a panic in a drop; nothing is left to be done then.
+    pub async fn tear_down(self) {
+        // Joining fails only if a drop panics; there is nothing left to do then.
         let _ = spawn_blocking(move || drop(self)).await;
     }
 
-    /// Leaves servers and folder; the commands that stop the servers.
+    /// Leaves the servers running and the folder in place; returns the commands that stop the servers.
     ///
     /// # Errors
-    /// A server that cannot be restarted on its own.
+    /// A server that cannot be restarted independently of this process.
     pub async fn leave_running(self) -> Result<Vec<String>> {
         blocking(move || {
             let Stage {
@@ -157,30 +159,30 @@ impl Stage {
         .await
     }
 
-    fn cluster(&self, side: Side) -> &Cluster {
+    fn cluster(&self, side: StageServer) -> &Cluster {
         match side {
-            Side::Tenants => &self.tenants,
-            Side::Warehouse => &self.warehouse,
+            StageServer::Tenants => &self.tenants,
+            StageServer::Warehouse => &self.warehouse,
         }
     }
 
-    fn write_files(&self) -> Result<()> {
+    fn write_files(&self, template: &str) -> Result<()> {
         let path = self.folder.path();
         let configuration = format!(
             "[warehouse]\nurl = \"{}\"\n",
-            self.url(Side::Warehouse, "warehouse")
+            self.url(StageServer::Warehouse, "warehouse")
         );
         fs::create_dir(path.join("templates"))
-            .and_then(|()| fs::write(path.join("templates/foodlogstats.sql"), TEMPLATE))
+            .and_then(|()| fs::write(path.join("templates/foodlogstats.sql"), template))
             .and_then(|()| fs::write(self.configuration(), configuration))
             .map_err(|e| {
-                Error::new(Kind::Io, format!("cannot write into `{}`", path.display()))
+                Error::new(Kind::Io, format!("failed to write into `{}`", path.display()))
                     .with_source(e)
             })
     }
 }
 
-/// Runs blocking work beside the runtime.
+/// Runs blocking work on another thread.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {

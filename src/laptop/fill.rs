@@ -1,59 +1,68 @@
-//! What comes onto a laptop: the catalog's tenants and templates, then their days.
+//! Fills a laptop: the catalog's tenants and templates, then their days.
 
-use super::Wanted;
 use super::home::{DATABASE, Home};
 use crate::catalog::ledger::units;
 use crate::catalog::registry::{masked, templates, tenants};
 use crate::catalog::setup::init::{Passwords, Wish, plan};
 use crate::catalog::{self, Catalog, Pair, Selection, warehouse_access};
-use crate::cli::Context;
 use crate::config::Settings;
-use crate::engine::fold::{Fold, FoldTarget, fold};
-use crate::engine::report::run::RunReport;
-use crate::engine::run::request::Request;
+use crate::engine::fold::{Fold, FoldReport, Target, fold};
+use crate::engine::report::event::{Observer, RunReport};
+use crate::engine::run::request::Ask;
 use crate::engine::run::{Options, run};
 use crate::engine::window::landing::To;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Access, Purpose, Session, Url};
-use crate::report::{Progress, summary};
 use crate::schema::Column;
 use crate::template::Template;
+use crate::unit::{Day, Window};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// A fold waits no longer for somebody's open transaction: the next refresh does it.
+/// A fold waits no longer than this for an open transaction: the next refresh folds instead.
 const BARRIER: Duration = Duration::from_secs(2);
 
-const ANEW: &str = "make the laptop anew with `--reset`: it then holds nothing of before";
+const RECREATE: &str = "recreate the laptop with `dayhaul laptop DIR --keep --reset`; its current rows are dropped";
+
+/// What to load, as the warehouse's catalog has it.
+pub struct Wanted {
+    /// Of the warehouse.
+    pub settings: Settings,
+    pub today: Day,
+    pub days: Window,
+    pub pairs: Vec<Pair>,
+}
 
 /// A laptop whose catalog is ready for its days.
 pub struct Ready {
     settings: Settings,
     /// As the laptop's catalog has them.
     pairs: Vec<Pair>,
-    /// Whether the ledger has days already.
+    /// Whether the ledger already has days.
     has_days: bool,
+    today: Day,
+    days: Window,
 }
 
-/// How the days came.
+/// A laptop with its days.
 pub struct Loaded {
-    /// What was run: `backfill` or `refresh`.
+    /// The command that loaded them: `backfill` or `refresh`.
     pub command: &'static str,
     pub pairs: Vec<Pair>,
     pub report: RunReport,
 }
 
-/// Makes the database and its catalog, and brings tenants and templates into it.
+/// Creates the database and its catalog, and copies tenants and templates into it.
 ///
 /// # Errors
-/// A template has other columns or masks than the days that are there; the laptop's server.
-pub async fn make_ready(home: &Home, wanted: &Wanted) -> Result<Ready> {
+/// A template has other columns or masks than the days already loaded; the laptop's server.
+pub async fn prepare(home: &Home, wanted: &Wanted) -> Result<Ready> {
     let place = |e: Error| e.at("laptop");
     let mut settings = home.settings()?;
     settings.load = wanted.settings.load.clone();
     settings.load.barrier_timeout = BARRIER;
-    make_warehouse(home, &settings).await.map_err(place)?;
+    create_warehouse(home, &settings).await.map_err(place)?;
     let catalog = Catalog::open(&settings).await.map_err(place)?;
     let copied = catalog.transaction(async |session| copy(session, &wanted.pairs).await);
     copied.await.map_err(place)?;
@@ -79,6 +88,8 @@ pub async fn make_ready(home: &Home, wanted: &Wanted) -> Result<Ready> {
         settings,
         pairs,
         has_days,
+        today: wanted.today,
+        days: wanted.days,
     })
 }
 
@@ -90,94 +101,82 @@ impl Wanted {
     }
 }
 
-/// Loads the days that are not there, and compares the others with their sources.
-///
-/// # Errors
-/// The laptop's server.
-pub async fn load(
-    ready: Ready,
-    wanted: &Wanted,
-    cancel: &CancellationToken,
-    context: &Context,
-) -> Result<Loaded> {
-    let Ready {
-        settings,
-        pairs,
-        has_days,
-    } = ready;
-    let days = wanted.days;
-    let ask = match has_days {
-        true => Request::Refresh { days },
-        false => Request::Backfill {
-            days,
-            reload: false,
-        },
-    };
-    let command = ask.command();
-    let options = Options {
-        wait: false,
-        today: wanted.resolved.today,
-        to: To::Warehouse,
-    };
-    let progress = Arc::new(Progress::new(context.progress(), ask.verb()));
-    let watched = progress.clone();
-    let result = run(
-        &settings,
-        pairs.clone(),
-        ask,
-        options,
-        watched,
-        cancel.clone(),
-    )
-    .await;
-    progress.finish();
-    let report = result?;
-    if let Some(table) = summary::render(&report) {
-        context.print(table);
+impl Ready {
+    /// The run that brings it up to date.
+    fn ask(&self) -> Ask {
+        let days = self.days;
+        if self.has_days {
+            Ask::Refresh { days }
+        } else {
+            Ask::Backfill {
+                days,
+                reload: false,
+            }
+        }
     }
-    context.failures(&report);
-    if has_days && !report.interrupted {
-        close(&settings, &pairs, options, cancel, context).await;
-    }
-    Ok(Loaded {
-        command,
-        pairs,
-        report,
-    })
-}
 
-/// Folds what has closed since, so that a laptop of many refreshes has no more tables than others. What does not work out
-/// is for the next refresh.
-async fn close(
-    settings: &Settings,
-    pairs: &[Pair],
-    options: Options,
-    cancel: &CancellationToken,
-    context: &Context,
-) {
-    let asked = Fold {
-        target: FoldTarget::OpenDays,
-        today: options.today,
-        wait: false,
-    };
-    let progress = Arc::new(Progress::new(context.progress(), "fold"));
-    let folded = fold(
-        settings,
-        pairs.to_vec(),
-        &asked,
-        progress.clone(),
-        cancel.clone(),
-    )
-    .await;
-    progress.finish();
-    match folded {
-        Ok(report) => context.causes(&report.failures),
-        Err(error) => context.warn(format!("closed days were not folded: {error}")),
+    /// What the run does to days, for its progress.
+    pub fn verb(&self) -> &'static str {
+        self.ask().verb()
+    }
+
+    /// Loads missing days, and compares the others with their sources.
+    ///
+    /// # Errors
+    /// The laptop's server.
+    pub async fn load(
+        &self,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+    ) -> Result<Loaded> {
+        let ask = self.ask();
+        let command = ask.command();
+        let options = Options {
+            wait: false,
+            today: self.today,
+            to: To::Warehouse,
+        };
+        let pairs = self.pairs.clone();
+        let report = run(&self.settings, pairs, ask, options, observer, cancel).await?;
+        Ok(Loaded {
+            command,
+            pairs: self.pairs.clone(),
+            report,
+        })
+    }
+
+    /// Whether days may have closed since the last refresh.
+    pub fn may_fold(&self) -> bool {
+        self.has_days
+    }
+
+    /// Folds days that have closed, so that many refreshes do not leave more tables than one.
+    ///
+    /// # Errors
+    /// The laptop's server.
+    pub async fn fold(
+        &self,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+    ) -> Result<FoldReport> {
+        let request = Fold {
+            target: Target::OpenDays,
+            today: self.today,
+            wait: false,
+        };
+        fold(
+            &self.settings,
+            self.pairs.clone(),
+            &request,
+            observer,
+            cancel,
+        )
+        .await
     }
 }
 
-/// The database, marked as one of masked values, and the catalog in it.
-async fn make_warehouse(home: &Home, settings: &Settings) -> Result<()> {
+/// The database, marked as one with masked values, and its catalog.
+async fn create_warehouse(home: &Home, settings: &Settings) -> Result<()> {
     let access = warehouse_access(settings).await?;
     let server = Access {
         url: Url::parse(&settings.warehouse.url.replacen(
@@ -188,14 +187,14 @@ async fn make_warehouse(home: &Home, settings: &Settings) -> Result<()> {
         password: access.password.clone(),
     };
     let server = pg::connect(&server, Purpose::Warehouse).await?;
-    let there: bool = server
+    let exists: bool = server
         .query_one(
             "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)",
             &[&DATABASE],
         )
         .await?
         .get(0);
-    if !there {
+    if !exists {
         server.batch(&format!("CREATE DATABASE {DATABASE}")).await?;
         masked::mark(&server, DATABASE, home.salt()).await?;
     }
@@ -215,25 +214,25 @@ async fn make_warehouse(home: &Home, settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// Brings pairs into the laptop's catalog, with their tenants and templates. Of passwords only references come.
+/// Copies pairs into the laptop's catalog, with their tenants and templates. Of passwords, only references are copied.
 async fn copy(session: &Session, pairs: &[Pair]) -> Result<()> {
-    let there = templates::list(session).await?;
+    let known = templates::list(session).await?;
     for pair in pairs {
         let (tenant, template) = (&pair.tenant, &pair.template);
         let place = |e: Error| e.at(format!("template `{}`", template.name));
-        if let Some(old) = there.iter().find(|old| old.template.name == template.name) {
+        if let Some(old) = known.iter().find(|old| old.template.name == template.name) {
             refuse_other_masks(&old.template, template).map_err(place)?;
         }
         templates::load(session, template)
             .await
             .map_err(|e| match e.kind() {
-                Kind::Refused => e.with_hint(ANEW),
+                Kind::Refused => e.with_hint(RECREATE),
                 _ => e,
             })?;
         tenants::put(session, tenant)
             .await
             .map_err(|e| match e.kind() {
-                Kind::Refused => e.with_hint(ANEW),
+                Kind::Refused => e.with_hint(RECREATE),
                 _ => e,
             })?;
         tenants::enable(
@@ -247,8 +246,8 @@ async fn copy(session: &Session, pairs: &[Pair]) -> Result<()> {
     Ok(())
 }
 
-/// Days that were loaded under other masks would stay among the new ones, true values perhaps. (Other columns are refused
-/// by the catalog itself.)
+/// Days loaded with other masks would remain among the new ones, perhaps with true values. (Other columns are refused by
+/// the catalog itself.)
 fn refuse_other_masks(old: &Template, new: &Template) -> Result<()> {
     let same = |new: &Column| {
         let of_that_name = old.columns.iter().find(|old| old.name == new.name);
@@ -257,9 +256,9 @@ fn refuse_other_masks(old: &Template, new: &Template) -> Result<()> {
     match new.columns.iter().find(|column| !same(column)) {
         None => Ok(()),
         Some(column) => Err(Error::refused(format!(
-            "the mask of column `{}` is another than the one that this laptop's days were loaded with",
+            "the mask of column `{}` differs from the one this laptop's days were loaded with",
             column.name
         ))
-        .with_hint(ANEW)),
+        .with_hint(RECREATE)),
     }
 }

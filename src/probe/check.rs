@@ -1,7 +1,6 @@
-//! What `tenant test` finds out about a tenant: can it be reached, read, and for which days. Reads only, leaves nothing,
-//! and works behind a pooler.
+//! What `tenant test` finds out about a tenant: is it reachable and readable, and which days have rows?
 
-use super::range::{self, Range};
+use super::day_range::{self, DayRange};
 use crate::catalog::{Tenant, access};
 use crate::config::Settings;
 use crate::error::{At, Error, Kind, Result};
@@ -11,20 +10,20 @@ use crate::unit::{Day, TemplateName, Window};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A probe that takes longer is given up: nobody waits minutes for a test.
+/// A probe that takes longer is given up: a test should not take minutes.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 
 const ROUND_TRIPS: usize = 5;
 
-/// What was found.
-pub struct Check {
+/// The result of a test.
+pub struct TenantCheck {
     pub tenant: Tenant,
-    pub server: Result<Server>,
+    pub server: Result<TenantServer>,
     pub templates: Vec<TemplateCheck>,
 }
 
-/// The tenant's server, as it presents itself.
-pub struct Server {
+/// What the tenant's server reports about itself.
+pub struct TenantServer {
     pub version: String,
     /// Median of a few round trips.
     pub latency: Duration,
@@ -35,24 +34,33 @@ pub struct Server {
 
 pub struct TemplateCheck {
     pub template: TemplateName,
-    /// Its query may be read, and its columns fit.
+    /// The login may read its query, and the columns match.
     pub readable: Result<()>,
-    pub days: Days,
+    pub days: DaysWithRows,
 }
 
-/// The days a template has rows for.
-pub enum Days {
-    /// Not looked for: the query cannot be read.
+/// The days that have rows.
+pub enum DaysWithRows {
+    /// The query cannot be read.
     NotTried,
     None,
-    Exact(Range),
-    /// From single days: right when there are no long gaps.
-    About(Range),
-    /// The server's own words why not.
+    Exact(DayRange),
+    /// From single days: correct when there are no long gaps.
+    About(DayRange),
+    /// The server's error.
     Unknown(Error),
 }
 
-impl Check {
+impl DaysWithRows {
+    pub fn range(&self) -> Option<DayRange> {
+        match self {
+            DaysWithRows::Exact(range) | DaysWithRows::About(range) => Some(*range),
+            DaysWithRows::NotTried | DaysWithRows::None | DaysWithRows::Unknown(_) => None,
+        }
+    }
+}
+
+impl TenantCheck {
     pub fn unreachable(&self) -> bool {
         self.server
             .as_ref()
@@ -65,7 +73,7 @@ impl Check {
 }
 
 /// Tests a tenant with the given templates. What fails is part of the result.
-pub async fn check(tenant: Tenant, templates: &[Arc<Template>], settings: &Settings) -> Check {
+pub async fn check(tenant: Tenant, templates: &[Arc<Template>], settings: &Settings) -> TenantCheck {
     let (server, templates) = match connect(&tenant, settings).await {
         Ok((session, server)) => {
             let mut found = Vec::new();
@@ -76,14 +84,14 @@ pub async fn check(tenant: Tenant, templates: &[Arc<Template>], settings: &Setti
         }
         Err(e) => (Err(e), Vec::new()),
     };
-    Check {
+    TenantCheck {
         tenant,
         server,
         templates,
     }
 }
 
-async fn connect(tenant: &Tenant, settings: &Settings) -> Result<(Session, Server)> {
+async fn connect(tenant: &Tenant, settings: &Settings) -> Result<(Session, TenantServer)> {
     let place = || format!("tenant `{}`", tenant.name);
     let access = access(tenant, settings).await?;
     let session = pg::connect(&access, Purpose::Source).await.at(place)?;
@@ -91,7 +99,7 @@ async fn connect(tenant: &Tenant, settings: &Settings) -> Result<(Session, Serve
     Ok((session, server))
 }
 
-async fn look(session: &Session) -> Result<Server> {
+async fn look(session: &Session) -> Result<TenantServer> {
     let rows = session
         .simple(
             "SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_encoding_to_char(encoding), \
@@ -100,7 +108,7 @@ async fn look(session: &Session) -> Result<Server> {
         )
         .await?;
     let text = |column| rows.value(0, column).unwrap_or_default().to_owned();
-    Ok(Server {
+    Ok(TenantServer {
         // "15.18 (Debian 15.18-1)"
         version: text(0).split(' ').next().unwrap_or_default().to_owned(),
         latency: latency(session).await?,
@@ -127,21 +135,21 @@ async fn check_template(
     template: &Template,
     settings: &Settings,
 ) -> TemplateCheck {
-    let source = Source {
+    let probe = TemplateProbe {
         session,
         tenant,
         template,
         settings,
     };
     let place = || format!("tenant `{}`", tenant.name);
-    let readable = source.read().await.at(place);
+    let readable = probe.read().await.at(place);
     let days = match readable {
-        Ok(()) => source
+        Ok(()) => probe
             .days(Day::today())
             .await
             .at(place)
-            .unwrap_or_else(Days::Unknown),
-        Err(_) => Days::NotTried,
+            .unwrap_or_else(DaysWithRows::Unknown),
+        Err(_) => DaysWithRows::NotTried,
     };
     TemplateCheck {
         template: template.name.clone(),
@@ -151,15 +159,15 @@ async fn check_template(
 }
 
 /// One template at one tenant.
-struct Source<'a> {
+struct TemplateProbe<'a> {
     session: &'a Session,
     tenant: &'a Tenant,
     template: &'a Template,
     settings: &'a Settings,
 }
 
-impl Source<'_> {
-    /// Describes the query. The server checks the rights on every table in it, and reads no row.
+impl TemplateProbe<'_> {
+    /// Describes the query. The server checks the rights on all its tables, and reads no rows.
     async fn read(&self) -> Result<()> {
         let query = self.bound(Window::single(Day::today()))?;
         let place = || format!("template `{}`", self.template.name);
@@ -170,24 +178,24 @@ impl Source<'_> {
         check_source(self.template, &columns).at(place)
     }
 
-    async fn days(&self, today: Day) -> Result<Days> {
+    async fn days(&self, today: Day) -> Result<DaysWithRows> {
         if let Some(query) = &self.template.range_query {
-            return self.asked(query).await;
+            return self.by_query(query).await;
         }
         let mut has_rows = async |window: Window| self.has_rows(window).await;
         Ok(if self.template.one_day_windows() {
-            range::by_days(today, &mut has_rows)
+            day_range::by_days(today, &mut has_rows)
                 .await?
-                .map_or(Days::None, Days::About)
+                .map_or(DaysWithRows::None, DaysWithRows::About)
         } else {
-            range::by_windows(today, &mut has_rows)
+            day_range::by_windows(today, &mut has_rows)
                 .await?
-                .map_or(Days::None, Days::Exact)
+                .map_or(DaysWithRows::None, DaysWithRows::Exact)
         })
     }
 
-    /// By the template's own query: one row of the first and the last time.
-    async fn asked(&self, query: &str) -> Result<Days> {
+    /// From the template's `range_query`: one row with the first and the last time.
+    async fn by_query(&self, query: &str) -> Result<DaysWithRows> {
         let query = query.trim().trim_end_matches(';');
         let rows = self
             .within(async || self.session.simple(query).await)
@@ -201,13 +209,13 @@ impl Source<'_> {
                 .and_then(|d| d.parse().ok())
                 .map(Some)
                 .ok_or_else(|| {
-                    Error::new(Kind::Data, "`range_query` gives a time that no day holds")
-                        .with_hint("it returns one row of two columns: the first and the last time")
+                    Error::new(Kind::Data, "`range_query` returns a time that is not in any day")
+                        .with_hint("it must return one row of two columns: the first and the last time")
                 })
         };
         Ok(match (day(0)?, day(1)?) {
-            (Some(first), Some(last)) => Days::Exact((first, last)),
-            _ => Days::None,
+            (Some(first), Some(last)) => DaysWithRows::Exact(DayRange { first, last }),
+            _ => DaysWithRows::None,
         })
     }
 
@@ -228,7 +236,7 @@ impl Source<'_> {
         })
     }
 
-    /// Runs `work` in a read-only transaction with the settings that a load has.
+    /// Runs `work` in a read-only transaction with the settings of a load.
     async fn within<T>(&self, work: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
         let limit = self.settings.load.statement_timeout;
         let limit = if limit.is_zero() {
@@ -247,7 +255,7 @@ impl Source<'_> {
             Ok(()) => work().await,
             Err(e) => Err(e),
         };
-        // After an error the first one says more than a failing ROLLBACK.
+        // After an error, the first error explains more than a failed ROLLBACK.
         let ended = self.session.batch("ROLLBACK").await;
         let value = result?;
         ended?;

@@ -1,4 +1,4 @@
-//! The end of a run in figures: one line per tenant and template.
+//! The totals of a run: a line per tenant and template.
 
 use crate::engine::report::event::{Outcome, UnitReport};
 use crate::engine::report::run::RunReport;
@@ -8,17 +8,17 @@ use crate::unit::{TemplateName, TenantName};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Units counted by how they ended, and what went through.
+/// Units counted by outcome, and the rows that were read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Totals {
+pub struct RunTotals {
     pub units: u64,
     /// New in the warehouse, or loaded again by `--reload`.
     pub loaded: u64,
     pub unchanged: u64,
     pub changed: u64,
-    /// Their files were written, in the warehouse nothing was; or they have nothing but a new file.
+    /// Only their files were written; or they have only a file, which is new.
     pub landed: u64,
-    /// Changed to no rows at all; counted as changed, too.
+    /// Changed to no rows; also counted as changed.
     pub emptied: u64,
     pub skipped: u64,
     pub failed: u64,
@@ -30,14 +30,14 @@ pub struct Totals {
     /// Rows of changed units.
     pub deleted: u64,
     pub inserted: u64,
-    /// Parquet files that were written, and their size.
+    /// Parquet files written, and their size.
     pub files: u64,
     pub file_bytes: u64,
-    /// Of work, summed over workers; in a run's totals by the clock.
+    /// Of work, summed over workers; in the totals of a run, wall-clock time.
     pub seconds: f64,
 }
 
-impl Totals {
+impl RunTotals {
     fn add(&mut self, unit: &UnitReport) {
         self.units += 1;
         let done = [
@@ -80,12 +80,12 @@ impl Totals {
 }
 
 enum Figure {
-    Count(fn(&Totals) -> u64),
-    Bytes(fn(&Totals) -> u64),
+    Count(fn(&RunTotals) -> u64),
+    Bytes(fn(&RunTotals) -> u64),
     Seconds,
 }
 
-/// A column of the table: only of interest where some figure in it is not zero, unless `always`.
+/// A column of the table: shown if it has a figure other than zero, or `always`.
 struct Column {
     heading: &'static str,
     always: bool,
@@ -93,7 +93,7 @@ struct Column {
 }
 
 const COLUMNS: [Column; 15] = {
-    const fn count(heading: &'static str, always: bool, of: fn(&Totals) -> u64) -> Column {
+    const fn count(heading: &'static str, always: bool, of: fn(&RunTotals) -> u64) -> Column {
         Column {
             heading,
             always,
@@ -132,15 +132,15 @@ const COLUMNS: [Column; 15] = {
 };
 
 /// The totals of a run.
-pub fn totals(report: &RunReport) -> Totals {
-    let mut totals = Totals::default();
+pub fn totals(report: &RunReport) -> RunTotals {
+    let mut totals = RunTotals::default();
     report.units.iter().for_each(|unit| totals.add(unit));
     totals.seconds = report.elapsed.as_secs_f64();
     totals
 }
 
-fn by_pair(report: &RunReport) -> BTreeMap<(&TenantName, &TemplateName), Totals> {
-    let mut pairs: BTreeMap<_, Totals> = BTreeMap::new();
+fn by_pair(report: &RunReport) -> BTreeMap<(&TenantName, &TemplateName), RunTotals> {
+    let mut pairs: BTreeMap<_, RunTotals> = BTreeMap::new();
     for unit in &report.units {
         pairs
             .entry((&unit.unit.tenant, &unit.unit.template))
@@ -153,8 +153,8 @@ fn by_pair(report: &RunReport) -> BTreeMap<(&TenantName, &TemplateName), Totals>
     pairs
 }
 
-/// The table: a line per tenant and template, how many of its days ended how; the sum when there is something to sum.
-/// `None` when there was nothing to do.
+/// The table: a line per tenant and template with its days by outcome; a sum when there are several lines. `None` when
+/// there was nothing to do.
 pub fn render(report: &RunReport) -> Option<String> {
     let pairs = by_pair(report);
     if pairs.is_empty() {
@@ -173,7 +173,7 @@ pub fn render(report: &RunReport) -> Option<String> {
         .chain(columns.iter().map(|column| column.heading))
         .collect();
     let mut sheet = Sheet::new(&headings);
-    let mut line = |tenant: String, template: String, totals: &Totals| {
+    let mut line = |tenant: String, template: String, totals: &RunTotals| {
         let cells = columns.iter().map(|column| totals.cell(column));
         sheet.row([tenant, template].into_iter().chain(cells));
     };

@@ -1,0 +1,112 @@
+//! What the commands that load units have in common: pairs, locks, progress, outcome.
+
+use super::context::Context;
+use super::selection::{Resolved, enabled_pairs};
+use crate::catalog::{Catalog, Pair};
+use crate::config::Settings;
+use crate::engine::run::request::Ask;
+use crate::engine::run::{Options, run};
+use crate::engine::window::landing::To;
+use crate::error::Result;
+use crate::report::{exit_code, fold, run_json, run_table};
+use clap::ValueEnum;
+use std::num::NonZeroUsize;
+
+/// How a run is done.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct RunArgs {
+    /// Windows loaded at once [default: `load.jobs`]; `load.per_server` limits those of one source server
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(super) locks: LockArgs,
+}
+
+/// What to do about pairs that other runs have locked.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = "Locks")]
+pub(super) struct LockArgs {
+    /// Wait for pairs locked by another run
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// How to treat pairs locked by another run
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    pub(super) if_locked: IfLocked,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum IfLocked {
+    /// Exit with 4 when all pairs are locked, with 1 when some are
+    Fail,
+    /// Leave them to the other run, without a failure
+    Ok,
+}
+
+impl RunArgs {
+    /// The configuration with what the command line changes in it.
+    pub(super) fn settings(&self, mut settings: Settings) -> Settings {
+        if let Some(jobs) = self.jobs {
+            settings.load.jobs = jobs.get();
+        }
+        settings
+    }
+}
+
+/// A command that loads, as its arguments describe it.
+pub(super) struct RunCommand {
+    pub(super) ask: Ask,
+    pub(super) resolved: Resolved,
+    /// Where rows go; `None` leaves it to the configuration.
+    pub(super) to: Option<To>,
+    pub(super) args: RunArgs,
+}
+
+impl RunCommand {
+    /// Runs it on the enabled pairs of the selection, and shows how it ended. Returns the exit code.
+    pub(super) async fn run(self, context: &Context) -> Result<u8> {
+        let settings = self.args.settings(context.settings()?);
+        if let Some(note) = &self.resolved.note {
+            context.note(note);
+        }
+        let catalog = Catalog::open(&settings).await?;
+        let pairs = enabled_pairs(&catalog, &self.resolved.selection).await?;
+        drop(catalog);
+        let to = self.to.unwrap_or_else(|| To::configured(&settings));
+        self.run_pairs(&settings, pairs, to, context).await
+    }
+
+    /// Runs it on these pairs, and shows how it ended. Returns the exit code.
+    pub(super) async fn run_pairs(
+        self,
+        settings: &Settings,
+        pairs: Vec<Pair>,
+        to: To,
+        context: &Context,
+    ) -> Result<u8> {
+        let ask = self.ask;
+        let command = ask.command();
+        let locks = self.args.locks;
+        let options = Options {
+            wait: locks.wait,
+            today: self.resolved.today,
+            to,
+        };
+        let cancel = context.cancel();
+        let report = context
+            .with_progress(ask.verb(), |progress| {
+                run(settings, pairs, ask, options, progress, cancel)
+            })
+            .await?;
+        if let Some(table) = run_table::render(&report) {
+            context.print(table);
+        }
+        if let Some(folds) = fold::pairs_table(&report.folds, false) {
+            context.print(folds);
+        }
+        let exit_code = exit_code(&report, locks.if_locked == IfLocked::Ok);
+        context.print_json(&run_json::RunJson::new(command, &report, exit_code));
+        context.failures(&report);
+        context.cancelled(report.run, report.cancelled_by.as_deref());
+        Ok(exit_code)
+    }
+}
