@@ -34,7 +34,9 @@ pub struct Args {
 }
 
 pub async fn run(mut args: Args, context: &Context) -> Result<u8> {
-    let to = args.destination.choose(args.selection.take_destination()?)?;
+    let to = args
+        .destination
+        .choose(args.selection.take_destination()?)?;
     let (resolved, days) = args.selection.resolve_with_days()?;
     let command = RunCommand {
         ask: Ask::Backfill {

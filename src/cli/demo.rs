@@ -38,8 +38,7 @@ Examples:
   dayhaul demo --keep                  leave the servers running to look around";
 
 /// Runs the command of a command line with another configuration file.
-type RunLine =
-    for<'a> fn(&'a [OsString], &'a Context, &'a Path) -> LocalBoxFuture<'a, Result<u8>>;
+type RunLine = for<'a> fn(&'a [OsString], &'a Context, &'a Path) -> LocalBoxFuture<'a, Result<u8>>;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -164,8 +163,7 @@ async fn compare(stage: &Stage, context: &Context, tenants: &[&str]) -> Result<(
             "the warehouse has other rows than the tenants",
         ));
     }
-    context
-        .print("The totals of the tenants' own tables are equal, to the last digit.");
+    context.print("The totals of the tenants' own tables are equal, to the last digit.");
     Ok(())
 }
 

@@ -25,7 +25,12 @@ pub struct Args {
     #[arg(value_name = "RUN", conflicts_with_all = ["last", "tenants", "templates", "failed"])]
     run: Option<i64>,
     /// Show the newest N runs
-    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Selection")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20,
+        help_heading = "Selection"
+    )]
     last: u32,
     /// Only runs that were started for this tenant (repeatable)
     #[arg(long = "tenant", value_name = "T", help_heading = "Selection")]

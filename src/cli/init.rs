@@ -135,13 +135,17 @@ fn lacks_rights(plan: &Plan) -> Error {
         counted(plan.missing() as u64, "right"),
         plan.database()
     ))
-    .with_hint("nothing was done; have an administrator run the SQL above, then run `dayhaul init` again")
+    .with_hint(
+        "nothing was done; have an administrator run the SQL above, then run `dayhaul init` again",
+    )
 }
 
 fn report(context: &Context, settings: &Settings, plan: &Plan, outcome: InitOutcome) {
     let steps = plan.what();
     match outcome {
-        InitOutcome::Refused => context.print(plan.administrator_sql().unwrap_or_default().trim_end()),
+        InitOutcome::Refused => {
+            context.print(plan.administrator_sql().unwrap_or_default().trim_end())
+        }
         InitOutcome::Unchanged => context.print(format!(
             "nothing to do: database `{}` is ready, with catalog version {}",
             plan.database(),
@@ -183,10 +187,8 @@ async fn password(reference: Option<&str>, flag: &str) -> Result<Option<SecretSt
         .map_err(place)?
     {
         Some(secret) => Ok(Some(secret)),
-        None => Err(
-            Error::usage("`pgpass` cannot provide a new password")
-                .at(flag.to_owned())
-                .with_hint("use env:NAME, file:PATH or cmd:COMMAND"),
-        ),
+        None => Err(Error::usage("`pgpass` cannot provide a new password")
+            .at(flag.to_owned())
+            .with_hint("use env:NAME, file:PATH or cmd:COMMAND")),
     }
 }

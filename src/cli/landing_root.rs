@@ -79,7 +79,10 @@ mod tests {
     #[test]
     fn a_day_is_not_a_root_and_a_root_is_not_a_day() {
         let day = "2024-01-02".parse().unwrap();
-        assert_eq!("2024-01-02".parse::<DayOrRoot>().unwrap(), DayOrRoot::Day(day));
+        assert_eq!(
+            "2024-01-02".parse::<DayOrRoot>().unwrap(),
+            DayOrRoot::Day(day)
+        );
         for root in [
             "file:///lake",
             "s3://bucket/lake",

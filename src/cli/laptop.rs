@@ -171,8 +171,9 @@ async fn start_or_stop(dir: PathBuf, start: bool, context: &Context) -> Result<u
     let (home, stopped) = blocking(move || {
         let FolderContent::Laptop(mut home) = Home::find(&dir)? else {
             return Err(
-                Error::refused(format!("there is no laptop in `{}`", dir.display()))
-                    .with_hint(format!("create one with `dayhaul laptop {} --keep`", dir.display())),
+                Error::refused(format!("there is no laptop in `{}`", dir.display())).with_hint(
+                    format!("create one with `dayhaul laptop {} --keep`", dir.display()),
+                ),
             );
         };
         let stopped = if start {

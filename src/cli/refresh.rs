@@ -34,7 +34,9 @@ pub struct Args {
 }
 
 pub async fn run(mut args: Args, context: &Context) -> Result<u8> {
-    let to = args.destination.choose(args.selection.take_destination()?)?;
+    let to = args
+        .destination
+        .choose(args.selection.take_destination()?)?;
     let (ask, resolved) = if args.outdated {
         let resolved = args.selection.resolve()?;
         let days = resolved.days;

@@ -62,7 +62,12 @@ pub struct Args {
     #[arg(long, value_name = "URL", help_heading = "Where rows go")]
     into: Option<String>,
     /// Where the password for `--into` is: env:NAME, file:PATH, cmd:COMMAND or pgpass
-    #[arg(long, value_name = "REF", requires = "into", help_heading = "Where rows go")]
+    #[arg(
+        long,
+        value_name = "REF",
+        requires = "into",
+        help_heading = "Where rows go"
+    )]
     into_password: Option<String>,
     /// Rebuild the catalog from this snapshot: a file, a URL, or the newest below a folder or URL [default: the newest below
     /// `--from`]
@@ -142,8 +147,9 @@ impl Args {
         });
         let from = days.next();
         if days.next().is_some() {
-            return Err(Error::usage("`--from` is given two days")
-                .with_hint("the last day is `--to D`"));
+            return Err(
+                Error::usage("`--from` is given two days").with_hint("the last day is `--to D`")
+            );
         }
         Ok(SelectionArgs {
             pairs: self.pairs.clone(),

@@ -121,8 +121,10 @@ impl SelectionArgs {
                 "`--to` takes a day here; this command has no destination",
             )
             .with_hint("`backfill`, `refresh` and `sync` take `--to warehouse|parquet|both`")),
-            _ => Err(Error::usage("`--to` is given two days")
-                .with_hint("use one: `--from D --to D`")),
+            _ => {
+                Err(Error::usage("`--to` is given two days")
+                    .with_hint("use one: `--from D --to D`"))
+            }
         }
     }
 

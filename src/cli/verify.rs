@@ -10,9 +10,9 @@ use crate::engine::verify::coverage::coverage;
 use crate::engine::verify::repair::{repair, repairable};
 use crate::engine::verify::{Against, Checked, Verdict, Verification, Verify, VerifyDays, verify};
 use crate::error::{Error, Result};
+use crate::report::run_table;
 use crate::report::verify::json::{CoverageJson, VerifyJson};
 use crate::report::verify::{self as shown, VerifyOutcome};
-use crate::report::run_table;
 use clap::ValueEnum;
 use tokio_util::sync::CancellationToken;
 
@@ -76,14 +76,14 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let resolved = args.selection.resolve()?;
     let against = Against::from(args.against);
     if args.diff && !against.reads_sources() {
-        return Err(Error::usage("`--diff` needs the source").with_hint(
-            "use `--against both`, `--against source` or `--against all`",
-        ));
+        return Err(Error::usage("`--diff` needs the source")
+            .with_hint("use `--against both`, `--against source` or `--against all`"));
     }
     if args.repair && against.reads_files() {
         return Err(
-            Error::usage("`--repair` loads from sources and cannot fix files")
-                .with_hint("write the files again from the warehouse with `dayhaul land --rewrite`"),
+            Error::usage("`--repair` loads from sources and cannot fix files").with_hint(
+                "write the files again from the warehouse with `dayhaul land --rewrite`",
+            ),
         );
     }
     let catalog = Catalog::open(&settings).await?;
@@ -119,7 +119,8 @@ async fn cover(
     context: &Context,
 ) -> Result<u8> {
     let days = resolved.days.ok_or_else(|| {
-        Error::usage("`--coverage` needs days").with_hint("add `--year Y`, `--last N` or `--from D --to D`")
+        Error::usage("`--coverage` needs days")
+            .with_hint("add `--year Y`, `--last N` or `--from D --to D`")
     })?;
     let found = coverage(catalog.session(), pairs, days, resolved.today).await?;
     let covered = CoverageJson::new(&found);

@@ -176,8 +176,11 @@ impl Stage {
             .and_then(|()| fs::write(path.join("templates/foodlogstats.sql"), template))
             .and_then(|()| fs::write(self.configuration(), configuration))
             .map_err(|e| {
-                Error::new(Kind::Io, format!("failed to write into `{}`", path.display()))
-                    .with_source(e)
+                Error::new(
+                    Kind::Io,
+                    format!("failed to write into `{}`", path.display()),
+                )
+                .with_source(e)
             })
     }
 }

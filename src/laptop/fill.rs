@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 /// A fold waits no longer than this for an open transaction: the next refresh folds instead.
 const BARRIER: Duration = Duration::from_secs(2);
 
-const RECREATE: &str = "recreate the laptop with `dayhaul laptop DIR --keep --reset`; its current rows are dropped";
+const RECREATE: &str =
+    "recreate the laptop with `dayhaul laptop DIR --keep --reset`; its current rows are dropped";
 
 /// What to load, as the warehouse's catalog has it.
 pub struct Wanted {

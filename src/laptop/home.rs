@@ -73,7 +73,12 @@ impl Home {
     ///
     /// # Errors
     /// The folder has other content; no server programs; a server that does not start.
-    pub fn open_or_create(dir: Option<PathBuf>, keep: bool, reset: bool, inherited: &InheritedSettings) -> Result<Home> {
+    pub fn open_or_create(
+        dir: Option<PathBuf>,
+        keep: bool,
+        reset: bool,
+        inherited: &InheritedSettings,
+    ) -> Result<Home> {
         let dir = dir.unwrap_or_else(|| {
             std::env::temp_dir().join(format!("dayhaul-laptop-{}", std::process::id()))
         });
@@ -189,7 +194,9 @@ impl Home {
     /// # Errors
     /// When it does not start.
     pub fn start(&mut self) -> Result<()> {
-        let again = |e: Error| e.with_hint("if it is broken, recreate it with `dayhaul laptop DIR --keep --reset`");
+        let again = |e: Error| {
+            e.with_hint("if it is broken, recreate it with `dayhaul laptop DIR --keep --reset`")
+        };
         self.port = self.cluster.start(!self.keep).map_err(again)?;
         let path = self.configuration();
         if let Ok(text) = fs::read_to_string(&path) {
@@ -282,9 +289,8 @@ impl Home {
     }
 
     fn write_configuration(&self, inherited: &InheritedSettings) -> Result<()> {
-        let mut text = String::from(
-            "# Written by `dayhaul laptop` each time it runs.\n[warehouse]\n",
-        );
+        let mut text =
+            String::from("# Written by `dayhaul laptop` each time it runs.\n[warehouse]\n");
         let file = |name: &str| self.dir.join(name).display().to_string();
         let allow: Vec<String> = inherited.allow.iter().map(|text| quoted(text)).collect();
         // Writing to a String cannot fail.

@@ -73,7 +73,11 @@ impl TenantCheck {
 }
 
 /// Tests a tenant with the given templates. What fails is part of the result.
-pub async fn check(tenant: Tenant, templates: &[Arc<Template>], settings: &Settings) -> TenantCheck {
+pub async fn check(
+    tenant: Tenant,
+    templates: &[Arc<Template>],
+    settings: &Settings,
+) -> TenantCheck {
     let (server, templates) = match connect(&tenant, settings).await {
         Ok((session, server)) => {
             let mut found = Vec::new();
@@ -209,8 +213,11 @@ impl TemplateProbe<'_> {
                 .and_then(|d| d.parse().ok())
                 .map(Some)
                 .ok_or_else(|| {
-                    Error::new(Kind::Data, "`range_query` returns a time that is not in any day")
-                        .with_hint("it must return one row of two columns: the first and the last time")
+                    Error::new(
+                        Kind::Data,
+                        "`range_query` returns a time that is not in any day",
+                    )
+                    .with_hint("it must return one row of two columns: the first and the last time")
                 })
         };
         Ok(match (day(0)?, day(1)?) {

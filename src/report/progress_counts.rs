@@ -203,7 +203,10 @@ mod tests {
         state.count(&unit(Outcome::Loaded));
         state.count(&unit(Outcome::Failed));
         state.count(&unit(Outcome::Skipped));
-        assert_eq!((state.done, state.failed, state.transferred.rows), (2, 1, 10));
+        assert_eq!(
+            (state.done, state.failed, state.transferred.rows),
+            (2, 1, 10)
+        );
         assert!(state.slots.is_empty());
         let now = state.started + Duration::from_secs(10);
         assert_eq!(state.left(now), Some(Duration::from_secs(10)));

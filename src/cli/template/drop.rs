@@ -2,8 +2,8 @@
 
 use crate::catalog::Catalog;
 use crate::catalog::registry::templates::{self, Belongings};
-use crate::cli::context::Context;
 use crate::cli::confirm::confirm;
+use crate::cli::context::Context;
 use crate::error::{Error, Result, exit};
 use crate::report::numbers::counted;
 use crate::unit::TemplateName;

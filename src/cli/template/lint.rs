@@ -70,7 +70,11 @@ async fn tenant(name: &TenantName, context: &Context) -> Result<(Tenant, Setting
 
 /// Findings that need a server. A file that cannot be parsed is reported already; an unreachable tenant is not a finding
 /// about the file.
-async fn at_tenant(file: &TemplateFile, tenant: &Tenant, settings: &Settings) -> Result<Vec<Finding>> {
+async fn at_tenant(
+    file: &TemplateFile,
+    tenant: &Tenant,
+    settings: &Settings,
+) -> Result<Vec<Finding>> {
     let Ok(template) = Template::parse(file.name.clone(), &file.source) else {
         return Ok(Vec::new());
     };

@@ -90,7 +90,11 @@ fn columns_table(template: &Template) -> String {
         let lands = column.land.map(|land| format!("{land} in Parquet"));
         let masked = column.mask.map(|mask| format!("{mask} on a laptop"));
         let remarks: Vec<String> = rounds.into_iter().chain(lands).chain(masked).collect();
-        sheet.row([column.name.clone(), column.ty.to_string(), remarks.join("; ")]);
+        sheet.row([
+            column.name.clone(),
+            column.ty.to_string(),
+            remarks.join("; "),
+        ]);
     }
     sheet.render()
 }

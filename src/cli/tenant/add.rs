@@ -108,14 +108,13 @@ fn tenant(args: &Args) -> Result<Tenant> {
     let url = Url::parse(&args.url).map_err(|e| e.at("--url"))?;
     if url.has_password() {
         let variable = args.name.as_str().replace('-', "_").to_ascii_uppercase();
-        return Err(
-            Error::refused("`--url` contains a password, which would be stored in the catalog").with_hint(
-                format!(
-                    "use `--url '{}' --password env:{variable}_PASSWORD` (or file:, cmd:, pgpass)",
-                    url.redacted()
-                ),
-            ),
-        );
+        return Err(Error::refused(
+            "`--url` contains a password, which would be stored in the catalog",
+        )
+        .with_hint(format!(
+            "use `--url '{}' --password env:{variable}_PASSWORD` (or file:, cmd:, pgpass)",
+            url.redacted()
+        )));
     }
     let password = match &args.password {
         Some(text) => Some(

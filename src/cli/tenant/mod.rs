@@ -17,7 +17,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  dayhaul tenant list\n  dayhaul tenant list --json")]
     List,
     /// Show one tenant and its templates
-    #[command(after_help = "Examples:\n  dayhaul tenant show acme\n  dayhaul tenant show acme --json")]
+    #[command(
+        after_help = "Examples:\n  dayhaul tenant show acme\n  dayhaul tenant show acme --json"
+    )]
     Show {
         /// The tenant's name
         #[arg(value_name = "NAME")]
