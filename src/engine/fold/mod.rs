@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// What a fold is asked for.
+/// The request of a fold or unfold.
 #[derive(Debug, Clone, Copy)]
 pub struct Fold {
     pub target: FoldTarget,
@@ -41,14 +41,14 @@ pub struct Fold {
 pub async fn fold(
     settings: &Settings,
     pairs: Vec<Pair>,
-    asked: &Fold,
+    request: &Fold,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
 ) -> Result<FoldReport> {
     let begun = Instant::now();
-    asked.target.check(&pairs)?;
+    request.target.check(&pairs)?;
     let access = warehouse_access(settings).await?;
-    let header = RunHeader::of_this_process(asked.target.command());
+    let header = RunHeader::of_this_process(request.target.command());
     let mut locks = LockHolder::begin(&access, settings, &header, &cancel).await?;
     let names = pairs
         .iter()
@@ -63,13 +63,13 @@ pub async fn fold(
         locked_pairs: 0,
         elapsed: begun.elapsed(),
     };
-    let taken = take(&mut locks, pairs, asked.wait, &cancel, &mut report).await?;
+    let taken = take(&mut locks, pairs, request.wait, &cancel, &mut report).await?;
     let steps = Steps {
         settings,
         access: &access,
         run: locks.run(),
-        target: asked.target,
-        today: asked.today,
+        target: request.target,
+        today: request.today,
         observer: &*observer,
     };
     let (folded, failures) = fold_pairs(steps, &mut locks, &taken, &cancel).await;

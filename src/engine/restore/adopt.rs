@@ -18,7 +18,7 @@ pub struct Adoption<'a> {
     pub found: &'a FoundFiles,
     pub snapshot: Option<&'a Snapshot>,
     pub selection: &'a Selection,
-    /// The days that were asked for.
+    /// The days that were requested.
     pub days: Option<Window>,
 }
 

@@ -18,7 +18,7 @@ pub struct Restoring {
     pub found: FoundFiles,
     /// Holds the ledger as it was when the snapshot was taken.
     pub snapshot: Option<Snapshot>,
-    /// The days that were asked for; `None` for all days with files.
+    /// The days that were requested; `None` for all days with files.
     pub days: Option<Window>,
     /// Load days again that are in the ledger.
     pub reload: bool,
@@ -48,7 +48,7 @@ impl Restoring {
     /// # Errors
     /// The snapshot holds an invalid day.
     pub fn wanted(&self, pair: &Pair) -> Result<RestoreDays> {
-        let asked = |day: &Day| self.days.is_none_or(|days| days.contains(*day));
+        let requested = |day: &Day| self.days.is_none_or(|days| days.contains(*day));
         let none = BTreeMap::new();
         let there: BTreeSet<Day> = self
             .found
@@ -56,12 +56,12 @@ impl Restoring {
             .unwrap_or(&none)
             .keys()
             .copied()
-            .filter(asked)
+            .filter(requested)
             .collect();
         let expected: BTreeSet<Day> = match &self.snapshot {
             Some(snapshot) => {
                 let units = snapshot.units(&pair.tenant.name, &pair.template.name)?;
-                units.into_keys().filter(asked).collect()
+                units.into_keys().filter(requested).collect()
             }
             None => match (there.first(), there.last()) {
                 (Some(first), Some(last)) => Window::new(*first, last.next()).days().collect(),

@@ -66,7 +66,7 @@ pub enum Verdict {
     NotLanded,
     /// Its rows are right, or it should have none, but rows of the day are also in a table that the ledger does not name.
     Extra,
-    /// It was asked for and is not in the ledger.
+    /// It was requested and is not in the ledger.
     NotLoaded,
     /// It could not be read.
     Failed,
@@ -84,21 +84,26 @@ pub struct Sides {
 }
 
 impl Sides {
+    /// The side that the warehouse's user has: the warehouse or, for a day in files alone, the file.
+    pub fn read_back(&self) -> Option<Tally> {
+        self.warehouse.or(self.parquet)
+    }
+
     /// Compares those sides that `against` asks for and that were read. `loaded`: the warehouse should hold the unit, not
     /// only its file.
     pub fn verdict(&self, against: Against, loaded: bool) -> Verdict {
         if loaded && self.warehouse.is_none() {
             return Verdict::Missing;
         }
-        let asked = [
+        let requested = [
             (Odd::Source, self.source, against.reads_sources()),
             (Odd::Warehouse, self.warehouse, loaded),
             (Odd::Ledger, self.ledger, against.reads_ledger()),
             (Odd::Parquet, self.parquet, against.reads_files()),
         ];
-        let sides: Vec<(Odd, Tally)> = asked
+        let sides: Vec<(Odd, Tally)> = requested
             .into_iter()
-            .filter(|(_, _, asked)| *asked)
+            .filter(|(_, _, requested)| *requested)
             .filter_map(|(name, side, _)| Some((name, side?)))
             .collect();
         let agree = |without: Option<Odd>| {
@@ -129,7 +134,7 @@ pub struct Checked {
     /// The template version that it was loaded with and is verified with.
     pub version: Option<Arc<str>>,
     pub extra: Vec<Extra>,
-    /// Which rows differ, when that was asked for.
+    /// Which rows differ, when that was requested.
     pub diff: Option<Diff>,
     /// URL of the file that the ledger names.
     pub object: Option<Arc<str>>,

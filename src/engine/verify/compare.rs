@@ -1,46 +1,38 @@
 //! Compares one window: reads source, warehouse and files at the same time, with the ledger of one snapshot.
 
 use super::checked::{Against, Checked, Sides, Verdict};
+use super::landed_file;
 use super::plan::VerifyPair;
-use super::{landed_file, stream};
+use super::read::WindowRows;
 use crate::catalog::ledger::units::{self, Recorded};
+use crate::config::Settings;
 use crate::copy::Tally;
 use crate::engine::report::progress::Progress;
-use crate::engine::schedule::watchdog::unless_stalled;
 use crate::engine::window::source::begin_source;
 use crate::engine::window::table_runs::{TableRun, retry_if_table_moved, table_runs};
 use crate::error::{At, Result, Side};
 use crate::landing::{Landing, ObjectPath};
 use crate::pg::{self, Session};
-use crate::schema::Salt;
-use crate::template::{Template, check_source, copy_out_sql};
+use crate::template::{check_source, copy_out_sql};
 use crate::unit::{Day, Window};
 use crate::warehouse::{begin_reading, read_back_sql};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A window to compare, and how.
 pub struct WindowComparison<'a> {
     pub pair: &'a VerifyPair,
     pub window: Window,
     pub against: Against,
-    /// The salt for columns that the template masks.
-    pub masks: Option<&'a Salt>,
+    pub settings: &'a Settings,
     /// Where the files are, if they are compared.
     pub landing: Option<&'a Landing>,
-    pub statement_timeout: Duration,
-    pub stall_timeout: Duration,
-    pub progress: Progress<'a>,
+    pub progress: &'a Progress<'a>,
 }
 
 impl WindowComparison<'_> {
     /// Reads the window's days and compares them. After an error both sessions are in an unknown state.
-    pub async fn run(&self, from: Option<&Session>, to: &Session) -> Result<Vec<Checked>> {
-        unless_stalled(&self.progress, self.stall_timeout, self.compare(from, to)).await
-    }
-
-    async fn compare(&self, from: Option<&Session>, to: &Session) -> Result<Vec<Checked>> {
+    pub async fn compare(&self, from: Option<&Session>, to: &Session) -> Result<Vec<Checked>> {
         let recorded = self.snapshot(to).await?;
         let runs = table_runs(&recorded);
         let (held, read, filed) = tokio::try_join!(
@@ -115,11 +107,16 @@ impl WindowComparison<'_> {
             let template = self.pair.version(&run.version)?;
             let (schema, table) = relation.split_once('.').unwrap_or_default();
             let sql = read_back_sql(schema, table, template, window);
-            let tallies = self
-                .tally(session, &sql, template, window)
-                .await
-                .at(|| format!("table `{relation}`"))
-                .map_err(|e| retry_if_table_moved(e).on(Side::Warehouse))?;
+            let rows = WindowRows {
+                session,
+                sql: &sql,
+                template,
+                window,
+            };
+            let tallies = rows.tally(self.progress).await;
+            let tallies = tallies.at(|| format!("table `{relation}`"));
+            let tallies = tallies.map_err(retry_if_table_moved);
+            let tallies = tallies.on(Side::Warehouse)?;
             held.extend(window.days().zip(tallies));
         }
         session.batch("COMMIT").await?;
@@ -138,7 +135,7 @@ impl WindowComparison<'_> {
                 schema: self.pair.pair.tenant.schema.clone(),
                 day: *day,
             };
-            let tally = landed_file::tally(landing, &object, recorded, &self.progress).await;
+            let tally = landed_file::tally(landing, &object, recorded, self.progress).await;
             let tally = tally.map_err(|error| error.on_day(*day).on(Side::Landing))?;
             read.extend(tally.map(|tally| (*day, tally)));
         }
@@ -156,32 +153,29 @@ impl WindowComparison<'_> {
         };
         for (version, window) in queries(runs) {
             let tallies = self.query(session, version, window).await;
-            read.extend(window.days().zip(tallies?));
+            read.extend(window.days().zip(tallies.on(Side::Source)?));
         }
         Ok(read)
-    }
-
-    async fn tally(
-        &self,
-        session: &Session,
-        sql: &str,
-        template: &Template,
-        window: Window,
-    ) -> Result<Vec<Tally>> {
-        stream::tally(session, sql, template, window, &self.progress, |_| {}).await
     }
 
     /// One query in one transaction, the same as a load sends.
     async fn query(&self, session: &Session, version: &str, window: Window) -> Result<Vec<Tally>> {
         let template = self.pair.version(version)?;
         let query = self.pair.bind(template, window)?;
-        session.batch(&begin_source(self.statement_timeout)).await?;
+        let timeout = self.settings.load.statement_timeout;
+        session.batch(&begin_source(timeout)).await?;
         if !self.pair.is_described(version) {
             check_source(template, &pg::describe(session, &query).await?)?;
             self.pair.note_described(version);
         }
-        let sql = copy_out_sql(template, &query, self.masks);
-        let tallies = self.tally(session, &sql, template, window).await?;
+        let sql = copy_out_sql(template, &query, self.settings.masks.as_ref());
+        let rows = WindowRows {
+            session,
+            sql: &sql,
+            template,
+            window,
+        };
+        let tallies = rows.tally(self.progress).await?;
         session.batch("COMMIT").await?;
         Ok(tallies)
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! plan (ledger, extra rows) ─▶ windows ─▶ COPY OUT of source and warehouse at once ─▶ count, digest per day ─▶ verdict
-//!                                         and the files, if asked for
+//!                                         and the files, if requested
 //! ```
 //!
 //! Verify only reads: every transaction, at the sources and in the warehouse, is READ ONLY; it takes no lock and no lease and
@@ -19,18 +19,18 @@ pub mod coverage;
 pub mod diff;
 mod landed_file;
 mod plan;
+mod read;
 pub mod repair;
 mod request;
 pub mod row_diff;
-mod stream;
-mod task;
+mod state;
 mod worker;
 
 pub use checked::{Against, Checked, Odd, Sides, Verdict};
 pub use request::{Verify, VerifyDays};
 
 use super::report::event::{Event, Failure, Observer};
-use super::schedule::pool::Pool;
+use super::schedule::pool::{Pool, Workers};
 use super::schedule::queue::Limits;
 use super::schedule::retry;
 use super::window::landing;
@@ -43,12 +43,12 @@ use crate::unit::{Day, TemplateName, TenantName, Window};
 use crate::warehouse::open_session;
 use futures::StreamExt;
 use plan::VerifyPair;
+use state::{Findings, VerifyState};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use task::CompareDays;
 use tokio_util::sync::CancellationToken;
-use worker::{Findings, VerifyState, Worker};
+use worker::VerifyWorker;
 
 /// How a verification ended.
 #[derive(Debug)]
@@ -73,12 +73,12 @@ pub struct Verification {
 pub async fn verify(
     settings: &Settings,
     pairs: &[Pair],
-    asked: &Verify,
+    request: &Verify,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
 ) -> Result<Verification> {
     let begun = Instant::now();
-    let landing = if asked.against.reads_files() {
+    let landing = if request.against.reads_files() {
         let landing = landing::open(settings)?;
         landing.check_readable().await?;
         Some(landing)
@@ -89,7 +89,7 @@ pub async fn verify(
     let mut run = VerifyRun {
         settings,
         warehouse: &warehouse,
-        asked,
+        request,
         landing,
         observer,
         cancel,
@@ -100,16 +100,18 @@ pub async fn verify(
     let planned = run.plan(pairs).await?;
     let reachable = run.reach(planned).await;
     let verified = run.work(reachable).await;
-    if asked.diff {
+    if request.diff {
         run.diff(&verified).await;
     }
     Ok(run.report(pairs, begun))
 }
 
+const INTERRUPTED: &str = "the run was interrupted";
+
 struct VerifyRun<'a> {
     settings: &'a Settings,
     warehouse: &'a Access,
-    asked: &'a Verify,
+    request: &'a Verify,
     landing: Option<Landing>,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
@@ -127,7 +129,7 @@ impl VerifyRun<'_> {
         let session = self.session().await?;
         let mut planned = Vec::with_capacity(pairs.len());
         for pair in pairs {
-            match VerifyPair::plan(&session, pair, self.asked).await {
+            match VerifyPair::plan(&session, pair, self.request).await {
                 Ok(pair) => planned.push(pair),
                 Err(error) if session.is_closed() => return Err(error),
                 Err(error) => self.found.failures.push(Failure {
@@ -145,7 +147,7 @@ impl VerifyRun<'_> {
     /// Finds out which sources can be reached, several at once. A server that cannot be reached now is more likely misspelt
     /// than restarting, so it is not retried for as long as a window would be.
     async fn reach(&mut self, planned: Vec<VerifyPair>) -> Vec<VerifyPair> {
-        if !self.asked.against.reads_sources() {
+        if !self.request.against.reads_sources() {
             return planned;
         }
         let (settings, cancel) = (self.settings, self.cancel.clone());
@@ -153,7 +155,7 @@ impl VerifyRun<'_> {
             let contact = tokio::select! {
                 contact = contact(&pair, settings) => contact,
                 () = cancel.cancelled() => {
-                    Err(Error::new(Kind::Interrupted, "the run was interrupted"))
+                    Err(Error::new(Kind::Interrupted, INTERRUPTED))
                 }
             };
             (pair, contact)
@@ -202,32 +204,22 @@ impl VerifyRun<'_> {
         let units = pairs.iter().map(|pair| pair.days.len()).sum();
         self.observer.event(&Event::Planned { units, skipped: 0 });
         pairs.iter().for_each(|pair| self.report_unread(pair));
-        let load = &self.settings.load;
-        let limits = Limits {
-            jobs: load.jobs,
-            per_server: if self.asked.against.reads_sources() {
-                load.per_server
-            } else {
-                load.jobs
-            },
-            window_bytes: load.window_bytes,
-            lands: false,
-            max_failures: load.max_failures,
-            max_failures_per_tenant: load.max_failures_per_tenant,
-        };
         let work = pairs.iter().map(VerifyPair::work).collect();
         let state = Arc::new(VerifyState {
             settings: self.settings.clone(),
             warehouse: self.warehouse.clone(),
-            asked: self.asked.clone(),
+            request: self.request.clone(),
             landing: self.landing.clone(),
             pairs,
+            pool: Arc::new(Pool::new(self.limits(), work)),
             observer: Arc::clone(&self.observer),
             findings: Mutex::new(std::mem::take(&mut self.found)),
         });
-        let pool = Arc::new(Pool::new(limits, work));
-        empty_queue(&pool, &state, &self.cancel).await;
-        self.found = state.take_findings();
+        let workers = state
+            .pool
+            .start(|slot| VerifyWorker::new(Arc::clone(&state), slot));
+        self.oversee(&state, workers).await;
+        self.found = std::mem::take(&mut *state.findings());
         let seconds = std::mem::take(&mut self.found.seconds);
         self.seconds
             .extend(seconds.into_iter().map(|(index, seconds)| {
@@ -237,9 +229,42 @@ impl VerifyRun<'_> {
         Arc::into_inner(state).map_or_else(Vec::new, |state| state.pairs)
     }
 
+    fn limits(&self) -> Limits {
+        let load = &self.settings.load;
+        Limits {
+            jobs: load.jobs,
+            per_server: if self.request.against.reads_sources() {
+                load.per_server
+            } else {
+                load.jobs
+            },
+            window_bytes: load.window_bytes,
+            lands: false,
+            max_failures: load.max_failures,
+            max_failures_per_tenant: load.max_failures_per_tenant,
+        }
+    }
+
+    /// Waits for the workers. Ends them when the user asks for it, or when one of them dies.
+    async fn oversee(&self, state: &VerifyState, mut workers: Workers) {
+        tokio::select! {
+            death = workers.death() => {
+                let Some(why) = death else { return };
+                tracing::error!("{why}");
+                self.cancel.cancel();
+            }
+            () = self.cancel.cancelled() => {}
+        }
+        let dropped = state.pool.stop(INTERRUPTED);
+        state.add_not_tried(dropped, INTERRUPTED, Kind::Interrupted);
+        while let Some(why) = workers.death().await {
+            tracing::error!("{why}");
+        }
+    }
+
     /// Finds out which rows differ, one day at a time.
     async fn diff(&mut self, pairs: &[VerifyPair]) {
-        let differ = diff::Differ::new(self.settings, self.warehouse, self.asked.values);
+        let differ = diff::Differ::new(self.settings, self.warehouse, self.request.values);
         for checked in self.found.units.iter_mut().filter(|u| u.rows_differ()) {
             let unit = &checked.unit;
             let Some(pair) = pairs
@@ -271,7 +296,7 @@ impl VerifyRun<'_> {
         let mut units = self.found.units;
         units.sort_by(|a, b| a.unit.cmp(&b.unit));
         Verification {
-            against: self.asked.against,
+            against: self.request.against,
             units,
             failures: self.found.failures,
             interrupted: self.cancel.is_cancelled(),
@@ -290,30 +315,4 @@ async fn contact(subject: &Subject, settings: &Settings) -> Result<Access> {
         retry::a_few_times(async || pg::connect(&access, Purpose::Source).await).await?;
     }
     Ok(access)
-}
-
-/// Lets workers work until the queue is empty. Ends them when the user interrupts, or when one of them dies.
-async fn empty_queue(
-    pool: &Arc<Pool<CompareDays>>,
-    state: &Arc<VerifyState>,
-    cancel: &CancellationToken,
-) {
-    let mut workers = pool.start(|slot| Worker::new(state, slot));
-    let mut stopped = false;
-    loop {
-        tokio::select! {
-            death = workers.death() => match death {
-                None => return,
-                Some(why) => {
-                    tracing::error!("{why}");
-                    cancel.cancel();
-                }
-            },
-            () = cancel.cancelled(), if !stopped => {
-                stopped = true;
-                let why = "the run was interrupted";
-                state.not_tried(pool.stop(why), why, Kind::Interrupted);
-            }
-        }
-    }
 }

@@ -2,11 +2,11 @@
 
 use super::checked::{Checked, Sides, Verdict};
 use super::request::Verify;
-use super::task::CompareDays;
 use crate::catalog::Pair;
 use crate::catalog::ledger::units;
 use crate::catalog::registry::{fold_line, relations};
-use crate::engine::schedule::queue::{PairWork, runs_of};
+use crate::engine::schedule::pair_work::{PairWork, runs_of};
+use crate::engine::schedule::task::QueueTask;
 use crate::engine::window::template_versions::versions;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Access, Session};
@@ -23,7 +23,7 @@ pub struct VerifyPair {
     pub access: Option<Access>,
     /// Days that are in the ledger.
     pub days: BTreeSet<Day>,
-    /// Days that were asked for and are not in the ledger.
+    /// Days that were requested and are not in the ledger.
     pub not_loaded: BTreeSet<Day>,
     /// Rows that should not exist.
     pub extra: BTreeMap<Day, Vec<Extra>>,
@@ -38,9 +38,9 @@ impl VerifyPair {
     ///
     /// # Errors
     /// A version that cannot be read; errors of the warehouse.
-    pub async fn plan(session: &Session, pair: &Pair, asked: &Verify) -> Result<VerifyPair> {
+    pub async fn plan(session: &Session, pair: &Pair, request: &Verify) -> Result<VerifyPair> {
         begin_reading(session).await?;
-        let planned = VerifyPair::read(session, pair, asked).await;
+        let planned = VerifyPair::read(session, pair, request).await;
         session
             .batch(if planned.is_ok() {
                 "COMMIT"
@@ -51,13 +51,13 @@ impl VerifyPair {
         planned
     }
 
-    async fn read(session: &Session, pair: &Pair, asked: &Verify) -> Result<VerifyPair> {
+    async fn read(session: &Session, pair: &Pair, request: &Verify) -> Result<VerifyPair> {
         let (tenant, template) = (&pair.tenant.name, &pair.template.name);
-        let wanted = asked.days.of(tenant, template);
-        let within = asked.days.within(tenant, template);
+        let wanted = request.days.of(tenant, template);
+        let within = request.days.within(tenant, template);
         let mut recorded = units::recorded(session, tenant, template, within).await?;
         // Days that are in files alone can only be verified against the files.
-        let files = asked.against.reads_files();
+        let files = request.against.reads_files();
         recorded.retain(|day, recorded| wanted(*day) && (recorded.loaded || files));
         let place = Place {
             tenant,
@@ -168,23 +168,42 @@ impl VerifyPair {
         self.checked(day, Verdict::NotLoaded)
     }
 
-    /// This pair's work for the queue. A window stays within a year, which is mostly one table.
-    pub fn work(&self) -> PairWork<CompareDays> {
+    /// This pair's work for the queue.
+    pub fn work(&self) -> PairWork<VerifyTask> {
+        let access = self.access.as_ref();
         PairWork {
             tenant: self.pair.tenant.name.to_string(),
-            // Without a source no server needs protection: `jobs` is the only limit.
-            server: self
-                .access
-                .as_ref()
-                .map_or_else(String::new, |access| access.url.endpoint()),
-            runs: runs_of(self.days.iter().copied(), |day| {
-                let year = day.year();
-                CompareDays { year }
+            server: access.map_or_else(String::new, |access| access.url.endpoint()),
+            runs: runs_of(self.days.iter().copied(), |day| VerifyTask {
+                year: day.year(),
+                reads_source: access.is_some(),
             }),
             builds: BTreeMap::new(),
             bytes_per_day: self.bytes_per_day,
             one_day_windows: self.versions.values().any(Template::one_day_windows),
             replaced_years: BTreeSet::new(),
         }
+    }
+}
+
+/// Compares a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifyTask {
+    /// A window stays within a year, which is mostly one table.
+    year: i32,
+    reads_source: bool,
+}
+
+impl QueueTask for VerifyTask {
+    fn reads_source(&self) -> bool {
+        self.reads_source
+    }
+
+    fn streams(&self) -> bool {
+        false
+    }
+
+    fn staged_year(&self) -> Option<i32> {
+        None
     }
 }

@@ -1,4 +1,4 @@
-//! What a verification is asked for: which days, against what, and how much detail.
+//! The request of a verification: which days, against what, and how much detail.
 
 use super::checked::Against;
 use crate::engine::run::request::DaysByPair;
@@ -16,7 +16,7 @@ pub enum VerifyDays {
 }
 
 impl VerifyDays {
-    /// Whether a day of a pair is asked for.
+    /// Whether a day of a pair is requested.
     pub fn of(&self, tenant: &TenantName, template: &TemplateName) -> impl Fn(Day) -> bool {
         let days = match self {
             VerifyDays::These(days) => days.get(&(tenant.clone(), template.clone())),
@@ -29,7 +29,7 @@ impl VerifyDays {
         }
     }
 
-    /// The first and last day that are asked for; `None` when the ledger decides.
+    /// The first and last day that are requested; `None` when the ledger decides.
     pub fn within(&self, tenant: &TenantName, template: &TemplateName) -> Option<Window> {
         match self {
             VerifyDays::Loaded => None,
@@ -42,7 +42,7 @@ impl VerifyDays {
     }
 }
 
-/// What a verification is asked for.
+/// The request of a verification.
 #[derive(Debug, Clone)]
 pub struct Verify {
     pub days: VerifyDays,

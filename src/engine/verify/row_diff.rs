@@ -24,7 +24,7 @@ pub struct RowDiff {
     pub columns: BTreeMap<String, u64>,
     /// Rows were matched by the template's unique columns.
     pub by_key: bool,
-    /// The first rows of each kind with their values; empty unless values were asked for.
+    /// The first rows of each kind with their values; empty unless values were requested.
     pub shown: Vec<DiffRow>,
 }
 

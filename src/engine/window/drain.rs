@@ -1,9 +1,8 @@
 //! The loop from a COPY OUT through an [`Intake`] to wherever the rows go. There is only this one.
 
-use super::landing::DayFiles;
 use crate::copy::{Intake, SEND_BYTES, Tally};
 use crate::engine::report::progress::Progress;
-use crate::error::{At, Result, Side};
+use crate::error::Result;
 use crate::pg::CopyOut;
 use bytes::Bytes;
 use futures::StreamExt;
@@ -36,7 +35,7 @@ pub trait RowSink {
 /// takes blocks the last tuples are left in `intake`.
 ///
 /// # Errors
-/// The server's; those of [`Intake`] and of the sink.
+/// Errors of the server; those of [`Intake`] and of the sink.
 pub async fn drain<S: RowSink>(
     mut rows: CopyOut,
     intake: &mut Intake,
@@ -77,15 +76,4 @@ pub async fn drain<S: RowSink>(
     };
     progress.moved(seen, rest as u64);
     Ok(Some(tallies))
-}
-
-impl RowSink for DayFiles<'_> {
-    fn row(&mut self, day: usize, tuple: &[u8]) {
-        self.push(day, tuple);
-    }
-
-    async fn settle(&mut self, _bytes: usize) -> Result<ControlFlow<()>> {
-        DayFiles::settle(self).await.on(Side::Landing)?;
-        Ok(ControlFlow::Continue(()))
-    }
 }

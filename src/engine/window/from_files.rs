@@ -45,10 +45,7 @@ impl WindowLoad<'_> {
         landed: &Landed,
     ) -> Result<WindowOutcome> {
         let window = self.window;
-        let first = files
-            .open(window.from)
-            .await
-            .map_err(|error| from_file(window.from, error))?;
+        let first = open(files, window.from).await?;
         let version = first.version(files.template()).to_owned();
         let entry = Entry {
             version: &version,
@@ -72,17 +69,13 @@ impl WindowLoad<'_> {
         for day in window.days() {
             let mut file = match next.take() {
                 Some(file) => file,
-                None => files
-                    .open(day)
-                    .await
-                    .map_err(|error| from_file(day, error))?,
+                None => open(files, day).await?,
             };
             if file.version(files.template()) != version {
                 let (before, from) = (Window::new(window.from, day), Window::new(day, window.to));
                 return Ok(WindowOutcome::Split(vec![before, from]));
             }
-            let restored = self.restore_day(&mut file, day, to, &mut sent_days);
-            match restored.await {
+            match self.restore_day(&mut file, day, to, &mut sent_days).await {
                 Ok(rows) if files.is_home(file.place) => {
                     sent_days.objects.push((day, object(&file, rows)));
                 }
@@ -91,8 +84,7 @@ impl WindowLoad<'_> {
                 Err(DayFailed::File(error)) => return set_aside(files, window, day, &file, error),
             }
         }
-        self.record_objects(to, &entry, &sent_days.objects).await?;
-        warehouse::finish_load(to, self.place, &entry, self.destination, &sent_days.days).await?;
+        self.finish(to, &entry, &sent_days).await?;
         for (day, object) in sent_days.objects {
             landed.found(day, object);
         }
@@ -142,22 +134,22 @@ impl WindowLoad<'_> {
         Ok(())
     }
 
-    /// Records the files that are under the warehouse's own landing root.
-    async fn record_objects(
-        &self,
-        to: &Session,
-        entry: &Entry<'_>,
-        objects: &[(Day, Object)],
-    ) -> Result<()> {
-        if objects.is_empty() {
-            return Ok(());
-        }
+    /// Commits the days, and records the files that are under the warehouse's own landing root.
+    async fn finish(&self, to: &Session, entry: &Entry<'_>, sent_days: &SentDays) -> Result<()> {
         let ledger = match staging_of(self.destination) {
             Some(_) => Ledger::Staged,
             None => Ledger::Units,
         };
-        objects::record(to, entry, ledger, objects).await
+        if !sent_days.objects.is_empty() {
+            objects::record(to, entry, ledger, &sent_days.objects).await?;
+        }
+        warehouse::finish_load(to, self.place, entry, self.destination, &sent_days.days).await
     }
+}
+
+async fn open(files: &PairFiles, day: Day) -> Result<DayFile> {
+    let file = files.open(day).await;
+    file.map_err(|error| from_file(day, error))
 }
 
 async fn send(

@@ -10,6 +10,7 @@ mod unmatched;
 
 use super::checked::Checked;
 use super::plan::VerifyPair;
+use super::read::WindowRows;
 use super::row_diff::Diff;
 use crate::config::Settings;
 use crate::engine::report::progress::Progress;
@@ -62,20 +63,26 @@ impl<'a> Differ<'a> {
         let template = pair.version(version)?;
         let window = Window::single(checked.unit.day);
         let load = &self.settings.load;
-        source.batch(&begin_source(load.statement_timeout)).await?;
+        let begin = begin_source(load.statement_timeout);
+        source.batch(&begin).await?;
         let query = pair.bind(template, window)?;
+        let source_sql = copy_out_sql(template, &query, self.settings.masks.as_ref());
         let (schema, table) = relation.split_once('.').unwrap_or_default();
-        let day = DayOfBothSides {
+        let warehouse_sql = read_back_sql(schema, table, template, window);
+        let rows = |session, sql| WindowRows {
+            session,
+            sql,
             template,
             window,
-            source: &source,
-            source_sql: copy_out_sql(template, &query, self.settings.masks.as_ref()),
-            warehouse: &warehouse,
-            warehouse_sql: read_back_sql(schema, table, template, window),
-            progress: Progress::silent(),
+        };
+        let progress = Progress::silent();
+        let day = DayOfBothSides {
+            source: rows(&source, &source_sql),
+            warehouse: rows(&warehouse, &warehouse_sql),
+            progress: &progress,
         };
         let unmatched = day.unmatched(self.budget);
-        let unmatched = unless_stalled(&day.progress, load.stall_timeout, unmatched).await?;
+        let unmatched = unless_stalled(&progress, load.stall_timeout, unmatched).await?;
         let Some(unmatched) = unmatched else {
             return Ok(Diff::TooLarge {
                 budget: self.budget,

@@ -2,11 +2,8 @@
 
 use crate::copy::Digest;
 use crate::engine::report::progress::Progress;
-use crate::engine::verify::stream;
+use crate::engine::verify::read::WindowRows;
 use crate::error::Result;
-use crate::pg::Session;
-use crate::template::Template;
-use crate::unit::Window;
 use std::collections::HashMap;
 
 /// Memory of a row's counter: 16 bytes of digest, the counter, and the free space of a hash map.
@@ -26,23 +23,12 @@ pub struct Unmatched {
 
 /// A day of both sides, to be read in open transactions.
 pub struct DayOfBothSides<'a> {
-    pub template: &'a Template,
-    pub window: Window,
-    pub source: &'a Session,
-    pub source_sql: String,
-    pub warehouse: &'a Session,
-    pub warehouse_sql: String,
-    pub progress: Progress<'a>,
+    pub source: WindowRows<'a>,
+    pub warehouse: WindowRows<'a>,
+    pub progress: &'a Progress<'a>,
 }
 
 impl DayOfBothSides<'_> {
-    async fn read(&self, session: &Session, sql: &str, each: impl FnMut(&[u8])) -> Result<()> {
-        let (template, window) = (self.template, self.window);
-        stream::tally(session, sql, template, window, &self.progress, each)
-            .await
-            .map(drop)
-    }
-
     /// The tuples that only one side has; `None` when they, or the counters, do not fit into `budget` bytes.
     pub async fn unmatched(&self, budget: usize) -> Result<Option<Unmatched>> {
         let Some(mut counters) = self.count_warehouse(budget).await? else {
@@ -53,19 +39,21 @@ impl DayOfBothSides<'_> {
             fits: true,
         };
         let mut unmatched = Unmatched::default();
-        self.read(self.source, &self.source_sql, |tuple| {
-            if !take(&mut counters, tuple) {
-                kept.keep(&mut unmatched.source, tuple);
-            }
-        })
-        .await?;
-        if !counters.is_empty() {
-            self.read(self.warehouse, &self.warehouse_sql, |tuple| {
-                if take(&mut counters, tuple) {
-                    kept.keep(&mut unmatched.warehouse, tuple);
+        self.source
+            .for_each(self.progress, |tuple| {
+                if !take(&mut counters, tuple) {
+                    kept.keep(&mut unmatched.source, tuple);
                 }
             })
             .await?;
+        if !counters.is_empty() {
+            self.warehouse
+                .for_each(self.progress, |tuple| {
+                    if take(&mut counters, tuple) {
+                        kept.keep(&mut unmatched.warehouse, tuple);
+                    }
+                })
+                .await?;
         }
         Ok(kept.fits.then_some(unmatched))
     }
@@ -75,14 +63,15 @@ impl DayOfBothSides<'_> {
         let mut counters = Counters::new();
         let most = budget / COUNTER_BYTES;
         let mut fits = true;
-        self.read(self.warehouse, &self.warehouse_sql, |tuple| {
-            if counters.len() < most {
-                *counters.entry(Digest::of(tuple)).or_default() += 1;
-            } else {
-                fits = false;
-            }
-        })
-        .await?;
+        self.warehouse
+            .for_each(self.progress, |tuple| {
+                if counters.len() < most {
+                    *counters.entry(Digest::of(tuple)).or_default() += 1;
+                } else {
+                    fits = false;
+                }
+            })
+            .await?;
         Ok(fits.then_some(counters))
     }
 }

@@ -8,7 +8,8 @@
 use super::landed::Landed;
 use crate::copy::{Decoder, Digest, Encoder, Tally, tuples};
 use crate::engine::window::day_buffer::DayBuffer;
-use crate::error::{Error, Kind, Result};
+use crate::engine::window::drain::RowSink;
+use crate::error::{At, Error, Kind, Result, Side};
 use crate::landing::{Finished, Landing, Origin, Writer};
 use crate::schema::Column;
 use crate::schema::arrow::is_exact;
@@ -17,6 +18,7 @@ use crate::unit::{Day, SchemaName, TenantName};
 use arrow_array::RecordBatch;
 use bytes::BytesMut;
 use futures::StreamExt;
+use std::ops::ControlFlow;
 
 /// Rows of all days of a window that wait to be encoded.
 const DECODED_BYTES: usize = 16 << 20;
@@ -52,6 +54,17 @@ pub struct DayFiles<'a> {
     /// The first error in a row that was pushed.
     fault: Option<Error>,
     pub finished: Vec<CompleteFile>,
+}
+
+impl RowSink for DayFiles<'_> {
+    fn row(&mut self, day: usize, tuple: &[u8]) {
+        self.push(day, tuple);
+    }
+
+    async fn settle(&mut self, _bytes: usize) -> Result<ControlFlow<()>> {
+        DayFiles::settle(self).await.on(Side::Landing)?;
+        Ok(ControlFlow::Continue(()))
+    }
 }
 
 /// A day's rows that are not encoded yet, and its file.

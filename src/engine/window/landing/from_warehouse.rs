@@ -116,19 +116,21 @@ impl FromWarehouse<'_> {
         to: &Session,
     ) -> Result<Vec<Tally>> {
         let Table { run, template, .. } = table;
-        let (schema, name) = run.relation.split_once('.').unwrap_or_default();
-        let sql = read_back_sql(schema, name, template, run.window);
+        let (schema, table) = run.relation.split_once('.').unwrap_or_default();
+        let sql = read_back_sql(schema, table, template, run.window);
         let mut intake = Intake::new(&template.columns, template.time_index(), run.window);
         let read = async {
             let rows = to.copy_out(&sql).await?;
-            drain(rows, &mut intake, self.progress, files).await
+            let drained = drain(rows, &mut intake, self.progress, files).await?;
+            Ok(drained.unwrap_or_default())
         };
-        let read = read.await.map_err(|error| match error.side() {
-            Some(Side::Landing) => error,
-            _ => retry_if_table_moved(error.at(format!("table `{}`", run.relation)))
-                .on(Side::Warehouse),
-        });
-        Ok(read?.unwrap_or_default())
+        read.await.map_err(|error: Error| {
+            if error.side() == Some(Side::Landing) {
+                return error;
+            }
+            let error = error.at(format!("table `{}`", run.relation));
+            retry_if_table_moved(error).on(Side::Warehouse)
+        })
     }
 
     fn ledger(&self) -> Ledger {
