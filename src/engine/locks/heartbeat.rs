@@ -1,4 +1,4 @@
-//! A run's heartbeat: it shows that the run is alive, whatever else the run is doing or waiting for, and receives the request
+//! A run's heartbeat: it shows that the run is alive, whatever else it does or waits for, and receives the request
 //! to end it.
 
 use crate::catalog::runs::run::{self, HEARTBEAT};

@@ -13,7 +13,7 @@ use crate::warehouse::open_session;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// Tries, a heartbeat apart, to get the locks back after the session was lost.
+/// Tries, one heartbeat apart, to take the locks again after the session was lost.
 const RECOVERIES: u32 = 12;
 
 /// Holds the locks of a run.
@@ -27,7 +27,7 @@ pub struct LockHolder {
 }
 
 impl LockHolder {
-    /// Begins a run. When somebody asks it to end, from whatever host, `cancel` is cancelled.
+    /// Begins a run. A request to end it, from any host, cancels `cancel`.
     ///
     /// # Errors
     /// The warehouse's.
@@ -135,7 +135,7 @@ impl LockHolder {
         Ok(session)
     }
 
-    /// Makes sure of a session for the end of the run.
+    /// Opens a new session for the end of the run, if the old one was lost.
     ///
     /// # Errors
     /// The warehouse's.

@@ -12,9 +12,9 @@ pub enum Outcome {
     Skipped,
     /// It was compared with its source, which has the same rows: nothing was written.
     Unchanged,
-    /// Its rows were there, and its file was written; or it has nothing but a file, which is new.
+    /// Its rows were in the warehouse already, and its file was written; or it has only a file, which is new.
     Landed,
-    /// It was compared with its source, and brought up by what differed.
+    /// It was compared with its source, and what differed was written.
     Changed,
     /// It is new: its rows (maybe none) are in the warehouse and in the ledger.
     Loaded,
@@ -118,9 +118,9 @@ pub enum Event {
         template: TemplateName,
         window: Window,
     },
-    /// More passed through, since the last such event of this slot.
+    /// Rows that passed since the last such event of this slot.
     Moved { slot: usize, rows: u64, bytes: u64 },
-    /// The window ended, well or not; a retry starts it again.
+    /// The window ended, successfully or not; a retry starts it again.
     WindowEnded { slot: usize },
     /// The rows of units are in the warehouse: seen at once or, in a year that is being built, when it is revealed.
     Through { units: usize },
@@ -135,13 +135,13 @@ pub enum Event {
         wait: Duration,
         error: String,
     },
-    /// Something long that is no window: indexes, checks, reveal of a year.
+    /// A long step that is not a window: indexes, checks, the reveal of a year.
     Stage {
         tenant: TenantName,
         template: TemplateName,
         what: String,
     },
-    /// Worth a person's eye, but no failure.
+    /// Needs a person's attention, but is not a failure.
     Warning(String),
 }
 

@@ -12,7 +12,7 @@ pub enum Standing {
     Moved,
     /// Nothing had to move.
     Nothing,
-    /// Not now, and why; all is as it was, and the next run tries again.
+    /// Not now, and why; nothing changed, and the next run tries again.
     NotYet(String),
     /// The failures name the cause.
     Failed,
@@ -26,9 +26,9 @@ pub struct PairFold {
     pub tenant: TenantName,
     pub template: TemplateName,
     pub standing: Standing,
-    /// Before; `None` for a pair that was never loaded, or never looked at.
+    /// Before; `None` for a pair that was never loaded, or not reached.
     pub from_line: Option<Day>,
-    /// After; where it would have come to, when the standing is another than moved.
+    /// After; where it would be now if the fold had succeeded.
     pub to_line: Option<Day>,
     /// What moved, or was to move.
     pub years: Vec<Moved>,

@@ -1,4 +1,4 @@
-//! What a person should know of the data though nothing failed: reported at once, and again at the end.
+//! What a person should know about the data although nothing failed: reported at once, and again at the end.
 
 use super::event::{Event, Observer};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -12,7 +12,7 @@ pub struct RunReport {
     pub run: Option<i64>,
     pub units: Vec<UnitReport>,
     pub failures: Vec<Failure>,
-    /// What a person should know of the data, each once.
+    /// What a person should know about the data, each once.
     pub notes: Vec<String>,
     /// What a sync folded, or could not fold yet.
     pub folds: Vec<PairFold>,

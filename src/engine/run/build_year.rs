@@ -1,6 +1,6 @@
 //! A year whose windows are through is built and revealed.
 
-use super::worker::Worker;
+use super::worker::LoadWorker;
 use crate::catalog::ledger::units::{self, LoadedDay};
 use crate::copy::Tally;
 use crate::engine::report::event::{Event, Outcome};
@@ -13,7 +13,7 @@ use crate::warehouse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-impl Worker {
+impl LoadWorker {
     /// One try to build and reveal a year.
     pub async fn build_year(&mut self, job: &Job<Task>, year: i32) -> NextStep<Task> {
         let Err(error) = self.build(job.pair, year).await else {
@@ -35,8 +35,8 @@ impl Worker {
         }
     }
 
-    /// After rows of a staged year violated its unique index: fails the days that hold such rows. Whether there are any. A
-    /// year that is to replace another keeps all of its days.
+    /// After rows of a staged year violated its unique index: fails the days that hold such rows, and returns whether there
+    /// are any. A year that is to replace another keeps all of its days.
     async fn set_duplicates_aside(&mut self, pair: PairIndex, year: i32, error: &Error) -> bool {
         let run = Arc::clone(&self.run);
         let pair_of = &run.pairs[pair];
@@ -78,7 +78,7 @@ impl Worker {
         true
     }
 
-    /// The days of a year that was not revealed, all that were not reported before.
+    /// Reports the days of a year that was not revealed, except those that were reported before.
     pub fn year_failed(&self, pair: PairIndex, year: i32, error: Error) {
         let error = error.at(format!("building year {year}")).with_hint(
             "its rows are kept in the staging table; run the same command again to continue",

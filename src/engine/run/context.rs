@@ -1,4 +1,4 @@
-//! What a run is, from its beginning to its end: nothing here changes.
+//! What is fixed for a whole run.
 
 use super::request::{Options, Request};
 use crate::config::Settings;
@@ -9,7 +9,7 @@ use crate::pg::Access;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// What a run is.
+/// What is fixed for a whole run.
 pub struct RunContext {
     pub settings: Settings,
     /// How to reach the warehouse.
@@ -26,7 +26,7 @@ pub struct RunContext {
 }
 
 impl RunContext {
-    /// Days are loaded for the first time, and many: the day tables of new days are left to autovacuum.
+    /// Whether many days are loaded for the first time: their day tables are left to autovacuum.
     pub fn loads_new_days(&self) -> bool {
         matches!(self.request, Request::Backfill { .. } | Request::Restore(_))
     }

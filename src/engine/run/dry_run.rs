@@ -17,10 +17,10 @@ use crate::unit::{Day, Window};
 use crate::warehouse::Shape;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Every window of a first run over `pairs`, with its pair's position, when each day holds `bytes_per_day`.
+/// Every window of a first run over `pairs`, with its pair's position, if each day holds `bytes_per_day`.
 ///
 /// # Errors
-/// A tenant's URL makes no sense; a pair that is to be synced has no first day.
+/// A tenant's URL is invalid; a pair that is to be synced has no first day.
 pub fn windows(
     pairs: &[Pair],
     request: &Request,
@@ -50,7 +50,7 @@ fn server(pair: &Pair) -> Result<String> {
     }
 }
 
-/// A pair's share, as if it had just been enabled.
+/// A pair's work, as if it had just been enabled.
 fn work(pair: &Pair, request: &Request, today: Day) -> Result<PairWork<Task>> {
     let days = request.days(pair, &BTreeMap::new(), To::Warehouse, today)?;
     let fold_line = Shape::first_fold_line(today, pair.template.open_days);

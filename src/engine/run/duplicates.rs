@@ -1,4 +1,4 @@
-//! Rows that are in two days when a load is through: their time moved after one of their days was fetched, and before the
+//! Rows that are in two days after a load: their time moved after one of their days was fetched, and before the
 //! other was. A refresh looks each new key up; for a load of millions of rows one query at its end is cheaper.
 
 use super::context::RunContext;
@@ -48,7 +48,7 @@ async fn days_with_duplicates(
         days = warehouse::days_with_shared_keys(&session, pair.place(), loaded) => return days,
         () = context.cancel.cancelled() => {}
     }
-    // A server that does not answer finds out by itself.
+    // A server that does not answer notices the closed connection by itself.
     let _ = tokio::time::timeout(CANCEL_TIMEOUT, session.abort()).await;
     Ok(BTreeSet::new())
 }

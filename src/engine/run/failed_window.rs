@@ -1,7 +1,7 @@
 //! A window that failed for good: ledger, report, and what that means for others.
 
-use super::pair::Source;
-use super::worker::Worker;
+use super::pair::RowSource;
+use super::worker::LoadWorker;
 use crate::catalog::ledger::units;
 use crate::engine::report::event::{Event, Outcome};
 use crate::engine::schedule::queue::{FailureScope, Job};
@@ -10,10 +10,10 @@ use crate::error::{Error, Kind, Result, Side};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long an interrupted run may take to write a failure down.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long an interrupted run may take to record a failure.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(1);
 
-impl Worker {
+impl LoadWorker {
     pub async fn window_failed(
         &mut self,
         job: &Job<Task>,
@@ -38,10 +38,12 @@ impl Worker {
         run.outcomes
             .add_failure(&pair.pair, vec![job.window], error, false);
         match side {
-            // Without it nothing can be done for anybody.
+            // Without it no window can be done.
             Some(Side::Warehouse | Side::Landing) if unreachable => FailureScope::All,
             // A bad file does not make the next one suspect.
-            Some(Side::Source) if matches!(pair.source, Source::Files(_)) => FailureScope::Window,
+            Some(Side::Source) if matches!(pair.source, RowSource::Files(_)) => {
+                FailureScope::Window
+            }
             Some(Side::Source) if unreachable => FailureScope::Tenant,
             _ => FailureScope::Counted,
         }
@@ -56,7 +58,7 @@ impl Worker {
         };
         let stopped = async {
             run.pool.stopped().cancelled().await;
-            tokio::time::sleep(LAST_WORDS).await;
+            tokio::time::sleep(RECORD_TIMEOUT).await;
         };
         tokio::select! {
             recorded = record => recorded,

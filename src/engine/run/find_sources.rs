@@ -2,7 +2,7 @@
 
 use super::context::RunContext;
 use super::outcomes::Outcomes;
-use super::pair::{self, Source};
+use super::pair::{self, RowSource};
 use super::prepare::PlannedPair;
 use super::request::Request;
 use crate::engine::restore::Restoring;
@@ -18,7 +18,7 @@ pub async fn find_sources(
     context: &RunContext,
     outcomes: &Outcomes,
     pairs: Vec<PlannedPair>,
-) -> Vec<(PlannedPair, Source)> {
+) -> Vec<(PlannedPair, RowSource)> {
     if let Request::Restore(restoring) = &context.request {
         return find_files(context, outcomes, restoring, pairs);
     }
@@ -47,24 +47,24 @@ pub async fn find_sources(
                 outcomes.expect(&planned.pair, &left);
                 outcomes.give_up(&planned.pair, left, error);
                 if !more_to_come && planned.days.has_sourceless() {
-                    found.push((planned, Source::Nobody));
+                    found.push((planned, RowSource::Nobody));
                 }
             }
         }
     }
 }
 
-async fn find_source(context: &RunContext, planned: &PlannedPair) -> Result<Source> {
+async fn find_source(context: &RunContext, planned: &PlannedPair) -> Result<RowSource> {
     let (request, settings) = (&context.request, &context.settings);
     let days = &planned.days;
     let all_there = !request.makes_lost_tables() && days.has_sourceless() && !days.needs_source();
     if all_there || matches!(request, Request::Land { .. }) {
-        return Ok(Source::Nobody);
+        return Ok(RowSource::Nobody);
     }
     let access = pair::access(&planned.pair.tenant, settings).await?;
     let probe = Window::single(request.probe(context.options.today));
     pair::check_at_source(&planned.pair, &access, probe, settings).await?;
-    Ok(Source::Tenant(access))
+    Ok(RowSource::Tenant(access))
 }
 
 /// A restore never contacts a tenant.
@@ -73,12 +73,12 @@ fn find_files(
     outcomes: &Outcomes,
     restoring: &Arc<Restoring>,
     pairs: Vec<PlannedPair>,
-) -> Vec<(PlannedPair, Source)> {
+) -> Vec<(PlannedPair, RowSource)> {
     let mut found = Vec::with_capacity(pairs.len());
     for planned in pairs {
         let pair = &planned.pair;
         match restoring.files(pair) {
-            Ok(files) => found.push((planned, Source::Files(Box::new(files)))),
+            Ok(files) => found.push((planned, RowSource::Files(Box::new(files)))),
             Err(error) => outcomes.give_up(pair, context.request.known_days(pair), error),
         }
     }

@@ -1,6 +1,6 @@
 //! What a worker does with a job: the one place where tasks are dispatched.
 
-use super::worker::Worker;
+use super::worker::LoadWorker;
 use crate::engine::report::event::Event;
 use crate::engine::schedule::next_step::NextStep;
 use crate::engine::schedule::pool::Handler;
@@ -10,7 +10,7 @@ use crate::error::{Error, Kind};
 use crate::unit::Window;
 use std::time::Duration;
 
-impl Handler for Worker {
+impl Handler for LoadWorker {
     type Task = Task;
 
     async fn attempt(&mut self, job: &Job<Task>, tries: u32) -> NextStep<Task> {

@@ -38,7 +38,7 @@ use crate::unit::{TemplateName, TenantName, Window};
 use context::RunContext;
 use find_sources::find_sources;
 use outcomes::{Outcomes, key};
-use pair::{PreparedPair, Source};
+use pair::{PreparedPair, RowSource};
 use prepare::{PlannedPair, Preparation};
 use request::Request;
 use std::collections::HashSet;
@@ -46,7 +46,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Does what is requested of `pairs`, to its end. A unit's failure is in the report, not an error.
+/// Carries out a request for `pairs`. A unit's failure is in the report, not an error.
 ///
 /// # Errors
 /// The warehouse cannot be reached, or the run's end could not be committed.
@@ -183,7 +183,7 @@ fn warn_of_other_roots(context: &RunContext, planned: &PlannedPair) {
     }
 }
 
-/// Who names days to be landed wants their files: that some get none is reported, though nothing failed.
+/// A user who names days to land expects files for all of them: missing ones are reported, although nothing failed.
 fn note_missing_days(context: &RunContext, outcomes: &Outcomes, planned: &PlannedPair) {
     let (missing, named) = context.request.lacking(&planned.known);
     if missing == 0 {
@@ -202,7 +202,7 @@ async fn prepare_all(
     context: &RunContext,
     outcomes: &Outcomes,
     locks: &LockHolder,
-    pairs: Vec<(PlannedPair, Source)>,
+    pairs: Vec<(PlannedPair, RowSource)>,
 ) -> Vec<PreparedPair> {
     let preparation = Preparation {
         context,

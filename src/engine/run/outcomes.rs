@@ -26,7 +26,7 @@ pub struct Outcomes {
 /// What was collected so far.
 #[derive(Default)]
 pub struct Collected {
-    /// Every pair of the selection, with the days that it has to report on.
+    /// Every pair of the selection, with the days to report.
     pub expected: DaysByPair,
     pub units: Vec<UnitReport>,
     pub failures: Vec<Failure>,
@@ -96,7 +96,7 @@ impl Outcomes {
         }
     }
 
-    /// A window is through. Days whose file is missing are reported when it is there; those of a staged year when the year
+    /// A window is done. Days whose file is missing are reported when it is written; those of a staged year when the year
     /// is revealed.
     pub fn window_done(
         &self,
@@ -115,7 +115,7 @@ impl Outcomes {
             self.keys_unchecked(index, days.iter().map(|day| &day.loaded));
         }
         for day in days {
-            // Its rows came in this run, too, and something broke before its file did.
+            // This run loaded its rows, too, and failed before its file was published.
             let brought = day.outcome == Outcome::Landed && pair.brings_rows_of(day.loaded.day);
             let outcome = if brought {
                 Outcome::Loaded
@@ -184,7 +184,7 @@ impl Outcomes {
         });
     }
 
-    /// A pair, or days of it, that did not come as far as its workers.
+    /// A pair, or days of it, that no worker will try.
     pub fn give_up(&self, pair: &Pair, days: BTreeSet<Day>, error: Error) {
         self.add_failure(pair, Window::runs(days), error, true);
     }

@@ -1,4 +1,4 @@
-//! A pair whose work can begin: what is to be done with its days, and what the workers learn meanwhile.
+//! A pair that is ready for the workers: what to do with its days, and what changes while they work.
 
 use crate::catalog::{self, Pair, Tenant};
 use crate::config::Settings;
@@ -19,41 +19,41 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where a pair's rows come from.
-pub enum Source {
+pub enum RowSource {
     /// Its tenant's server.
     Tenant(Access),
     Files(Box<PairFiles>),
-    /// Whatever is to be done, the warehouse has the rows.
+    /// The warehouse has the rows already.
     Nobody,
 }
 
-impl Source {
-    /// What the limit on windows at once is counted for.
+impl RowSource {
+    /// What the limit on concurrent windows applies to.
     fn server(&self) -> String {
         match self {
-            Source::Tenant(access) => access.url.endpoint(),
-            Source::Files(_) => "files".to_owned(),
-            Source::Nobody => String::new(),
+            RowSource::Tenant(access) => access.url.endpoint(),
+            RowSource::Files(_) => "files".to_owned(),
+            RowSource::Nobody => String::new(),
         }
     }
 }
 
-/// A pair whose work can begin.
+/// A pair that is ready for the workers.
 pub struct PreparedPair {
     pub pair: Pair,
-    pub source: Source,
+    pub source: RowSource,
     pub days: PairDays,
     /// Days go into files alone.
     pub files_only: bool,
     /// Of the latest days, when there are any.
     pub bytes_per_day: Option<u64>,
-    pub state: PairState,
+    pub state: PairProgress,
 }
 
 /// What is to be done with the days of a pair.
 #[derive(Debug, Default)]
 pub struct PairDays {
-    /// Every day that the run has to report on.
+    /// Every day that the run has to report.
     pub asked: BTreeSet<Day>,
     /// Days that the ledger has already.
     pub skipped: BTreeSet<Day>,
@@ -61,7 +61,7 @@ pub struct PairDays {
     pub staged: BTreeMap<Day, Tally>,
     /// Days to load.
     pub load: BTreeSet<Day>,
-    /// Days that are to come from files, and have none.
+    /// Days that should come from files and have none.
     pub lacking: BTreeSet<Day>,
     /// Days to compare with their source.
     pub refresh: BTreeSet<Day>,
@@ -83,16 +83,16 @@ impl PairDays {
 }
 
 /// What changes while workers are at a pair.
-pub struct PairState {
+pub struct PairProgress {
     /// Held while a year is revealed: two reveals at once would each show only their own.
     pub shape: tokio::sync::Mutex<Shape>,
     /// What of the pair is landed.
     pub landed: Landed,
-    /// Days refreshed separately because rows had moved out of them, and they did not work together with where to.
+    /// Days refreshed separately because rows moved out of them and refreshing both days together failed.
     done_separately: Mutex<BTreeSet<Day>>,
-    /// Days from which keys vanished, left as they are until the pair's other days are through.
+    /// Days from which keys vanished, left as they are until the pair's other days are done.
     waiting: Mutex<BTreeSet<Day>>,
-    /// The others are through: nothing waits any longer.
+    /// The others are done: nothing waits any longer.
     others_done: AtomicBool,
 }
 
@@ -100,9 +100,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl PairState {
-    pub fn new(shape: Shape, landed: Landed) -> PairState {
-        PairState {
+impl PairProgress {
+    pub fn new(shape: Shape, landed: Landed) -> PairProgress {
+        PairProgress {
             shape: tokio::sync::Mutex::new(shape),
             landed,
             done_separately: Mutex::default(),
@@ -119,12 +119,12 @@ impl PairState {
         lock(&self.done_separately).extend(days);
     }
 
-    /// Lets days wait until the pair's other days are through.
+    /// Lets days wait until the pair's other days are done.
     pub fn let_wait(&self, days: impl IntoIterator<Item = Day>) {
         lock(&self.waiting).extend(days);
     }
 
-    /// Whether a window from whose days keys vanish may wait: rows that moved may come with another.
+    /// Whether a window from whose days keys vanish may wait: rows that moved may arrive with another.
     pub fn may_wait(&self, has_others: bool) -> bool {
         let waiting = || !lock(&self.waiting).is_empty();
         !self.others_done.load(Ordering::Relaxed) && (has_others || waiting())
@@ -149,7 +149,7 @@ impl PreparedPair {
 
     /// Whether its rows come from a tenant.
     pub fn has_tenant(&self) -> bool {
-        matches!(self.source, Source::Tenant(_))
+        matches!(self.source, RowSource::Tenant(_))
     }
 
     /// How to reach its tenant.
@@ -158,8 +158,8 @@ impl PreparedPair {
     /// [`Kind::Bug`] when its rows do not come from there.
     pub fn tenant(&self) -> Result<&Access> {
         match &self.source {
-            Source::Tenant(access) => Ok(access),
-            Source::Files(_) | Source::Nobody => Err(no_source("tenant")),
+            RowSource::Tenant(access) => Ok(access),
+            RowSource::Files(_) | RowSource::Nobody => Err(no_source("tenant")),
         }
     }
 
@@ -169,12 +169,12 @@ impl PreparedPair {
     /// [`Kind::Bug`] when its rows do not come from there.
     pub fn files(&self) -> Result<&PairFiles> {
         match &self.source {
-            Source::Files(files) => Ok(files),
-            Source::Tenant(_) | Source::Nobody => Err(no_source("files")),
+            RowSource::Files(files) => Ok(files),
+            RowSource::Tenant(_) | RowSource::Nobody => Err(no_source("files")),
         }
     }
 
-    /// Whether it is this run that brings a day's rows into the warehouse.
+    /// Whether this run loads a day's rows into the warehouse.
     pub fn brings_rows_of(&self, day: Day) -> bool {
         !self.files_only && self.days.load.contains(&day)
     }
@@ -210,22 +210,22 @@ impl PreparedPair {
         let days = &self.days;
         if days.land.contains(&day) {
             let staged = days.staged.contains_key(&day);
-            // Where the rows of a loaded day are, the ledger knows.
+            // The ledger knows where the rows of a loaded day are.
             let staged_year = staging_of(destination).filter(|_| staged);
             Task::LandFromWarehouse { staged_year }
         } else if self.files_only {
             Task::FilesOnly
         } else if days.refresh.contains(&day) && staging_of(destination).is_none() {
             Task::Refresh(Refresh::of(destination))
-        } else if matches!(self.source, Source::Files(_)) {
+        } else if matches!(self.source, RowSource::Files(_)) {
             Task::Restore { destination }
         } else {
-            // Of the days to refresh, too, those of a year that is being built: it has nothing to compare with.
+            // Including days to refresh of a year that is being built: there is nothing to compare with.
             Task::Load { destination }
         }
     }
 
-    /// The queue's share of this pair once all its days but those that waited are through: the first of these, and the
+    /// The queue's share of this pair when all its days except the waiting ones are done: the first of these, and the
     /// others with it.
     pub async fn waiting_work(&self) -> PairWork<Task> {
         let mut waiting = self.state.end_waiting();
@@ -299,7 +299,7 @@ pub async fn check_at_source(
 /// How to reach a tenant.
 ///
 /// # Errors
-/// The URL or the password reference makes no sense here.
+/// The URL or the password reference is invalid on this host.
 pub async fn access(tenant: &Tenant, settings: &Settings) -> Result<Access> {
     catalog::access(tenant, settings).await
 }

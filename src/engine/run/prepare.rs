@@ -1,7 +1,7 @@
-//! From a pair that is locked to one whose work can begin: its days sorted into done and to do, its tables created.
+//! Prepares locked pairs for the workers: sorts their days into done and to do, creates their tables.
 
 use super::context::RunContext;
-use super::pair::{PairDays, PairState, PreparedPair, Source, place};
+use super::pair::{PairDays, PairProgress, PreparedPair, RowSource, place};
 use super::request::{Options, Request, RequestedDays};
 use crate::catalog::Pair;
 use crate::catalog::ledger::objects::{self, Standing};
@@ -17,7 +17,7 @@ use crate::unit::{Day, TemplateName, TenantName};
 use crate::warehouse::{self, Destination, Place, Preparing, Shape};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A pair that is locked, and what is to be done with its days.
+/// A locked pair, and what to do with its days.
 pub struct PlannedPair {
     pub pair: Pair,
     pub days: RequestedDays,
@@ -51,9 +51,9 @@ impl PlannedPair {
         place(&self.pair)
     }
 
-    /// Takes out of the days to load those that are to come from files, and have none.
-    fn take_lacking(&mut self, source: &Source) -> BTreeSet<Day> {
-        let Source::Files(files) = source else {
+    /// Removes from the days to load those that should come from files and have none.
+    fn take_lacking(&mut self, source: &RowSource) -> BTreeSet<Day> {
+        let RowSource::Files(files) = source else {
             return BTreeSet::new();
         };
         let lacking;
@@ -86,8 +86,8 @@ impl Preparation<'_> {
     /// Creates the tables that the days of a pair need, if any.
     ///
     /// # Errors
-    /// Refused when a relation that is not ours is in the way; the warehouse's.
-    pub async fn prepare(self, planned: PlannedPair, source: Source) -> Result<PreparedPair> {
+    /// Refused when a relation that Dayhaul does not own is in the way; the warehouse's.
+    pub async fn prepare(self, planned: PlannedPair, source: RowSource) -> Result<PreparedPair> {
         let alone = self.context.options.to == To::Parquet;
         if alone || matches!(self.context.request, Request::Land { .. }) {
             return self.without_tables(planned, source).await;
@@ -96,7 +96,7 @@ impl Preparation<'_> {
     }
 
     /// Days that go into files alone, or are in the warehouse: its tables stay as they are.
-    async fn without_tables(self, planned: PlannedPair, source: Source) -> Result<PreparedPair> {
+    async fn without_tables(self, planned: PlannedPair, source: RowSource) -> Result<PreparedPair> {
         let session = self.session;
         let (tenant, template) = planned.names();
         if self.context.options.to.lands() {
@@ -112,7 +112,7 @@ impl Preparation<'_> {
             hides: false,
         };
         let shape = Shape::new(line.unwrap_or(nowhere), &owned);
-        let state = PairState::new(shape, planned.landed());
+        let state = PairProgress::new(shape, planned.landed());
         let days = PairDays {
             asked: planned.days.all(),
             ..PairDays::from(planned.days)
@@ -120,7 +120,7 @@ impl Preparation<'_> {
         self.assemble(planned.pair, source, days, state).await
     }
 
-    async fn with_tables(self, planned: PlannedPair, source: Source) -> Result<PreparedPair> {
+    async fn with_tables(self, planned: PlannedPair, source: RowSource) -> Result<PreparedPair> {
         let mut planned = self.without_lost_tables(planned).await?;
         let mut shape = self.shape(&mut planned).await?;
         let asked = planned.days.all();
@@ -142,7 +142,7 @@ impl Preparation<'_> {
             lacking,
             ..PairDays::from(planned.days)
         };
-        let state = PairState::new(shape, landed);
+        let state = PairProgress::new(shape, landed);
         self.assemble(planned.pair, source, days, state).await
     }
 
@@ -262,9 +262,9 @@ impl Preparation<'_> {
     async fn assemble(
         self,
         pair: Pair,
-        source: Source,
+        source: RowSource,
         days: PairDays,
-        state: PairState,
+        state: PairProgress,
     ) -> Result<PreparedPair> {
         let (tenant, template) = (&pair.tenant.name, &pair.template.name);
         Ok(PreparedPair {

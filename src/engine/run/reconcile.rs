@@ -10,7 +10,7 @@ use crate::pg::Session;
 use crate::unit::{Day, Unit, Window};
 use std::collections::BTreeSet;
 
-/// Looks whether the ledger has what was reported as loaded. Loads commit without waiting for the disk: a warehouse that
+/// Checks that the ledger has what was reported as loaded. Loads commit without waiting for the disk: a warehouse that
 /// crashed in the meantime may have lost the last of them, rows and ledger together.
 ///
 /// # Errors
@@ -71,7 +71,7 @@ async fn lost_days(session: &Session, outcomes: &Outcomes) -> Result<DaysByPair>
     Ok(lost)
 }
 
-/// Every unit must be reported: one that was not has not been tried.
+/// Reports the rest: every unit that was not reported was not tried.
 pub fn report_rest(context: &RunContext, outcomes: &Outcomes) {
     let (expected, reported) = {
         let collected = outcomes.lock();
@@ -120,7 +120,7 @@ fn is_as_reported(unit: &UnitReport, found: Option<&Standing>) -> bool {
     let written = unit.object.as_ref().is_some_and(|object| object.written);
     let object = found.object.as_ref().map(|o| o.digest.to_string());
     let rows = found.digest.map(|digest| digest.to_string());
-    // A day without a table is as it should be when its file is.
+    // A day without a table is right if its file is.
     let rows_are = unit.relation.is_none() || (found.loaded && rows == unit.digest);
     rows_are && (!written || object == unit.digest)
 }

@@ -4,7 +4,7 @@ use super::context::RunContext;
 use super::outcomes::Outcomes;
 use super::pair::PreparedPair;
 use crate::catalog::ledger::units::Entry;
-use crate::engine::report::progress::Progress;
+use crate::engine::report::progress::WindowProgress;
 use crate::engine::schedule::pool::{Pool, SourceSlot};
 use crate::engine::schedule::queue::{Job, PairIndex};
 use crate::engine::schedule::task::Task;
@@ -22,7 +22,7 @@ pub struct RunState {
 }
 
 impl RunState {
-    /// What the ledger is to hold of a pair's days besides what was loaded.
+    /// What the ledger records about a pair's days in addition to their tallies.
     pub fn entry(&self, pair: PairIndex, tries: u32) -> Entry<'_> {
         let pair = &self.pairs[pair].pair;
         Entry {
@@ -52,7 +52,7 @@ impl RunState {
         job: &Job<Task>,
         tries: u32,
         destination: Destination,
-        progress: &'a Progress<'a>,
+        progress: &'a WindowProgress<'a>,
     ) -> WindowLoad<'a> {
         let pair = &self.pairs[job.pair];
         WindowLoad {

@@ -1,22 +1,22 @@
-//! The tasks of a window, and what follows a try of one.
+//! The tasks of a window, and what follows a try.
 
-use super::worker::Worker;
+use super::worker::LoadWorker;
 use crate::catalog::ledger::{staged, units};
 use crate::engine::report::event::Event;
 use crate::engine::schedule::next_step::{NextStep, after_failed_try, after_too_large};
 use crate::engine::schedule::queue::Job;
 use crate::engine::schedule::task::{QueueTask, Refresh, Task};
 use crate::engine::schedule::watchdog::unless_stalled;
+use crate::engine::window::context::RefreshContext;
 use crate::engine::window::encoding_probe;
 use crate::engine::window::landing::FromWarehouse;
 use crate::engine::window::outcome::{DoneDays, WindowOutcome};
-use crate::engine::window::refresh::RefreshContext;
 use crate::error::{Error, Kind, Result, Side};
 use crate::unit::Window;
 use crate::warehouse::Destination;
 use std::sync::Arc;
 
-impl Worker {
+impl LoadWorker {
     pub fn window_started(&self, job: &Job<Task>) {
         let pair = &self.run.pairs[job.pair].pair;
         self.run.outcomes.event(&Event::WindowStarted {
@@ -150,7 +150,7 @@ impl Worker {
                 return self.noted(job, step);
             }
             Ok(WindowOutcome::AlreadyLoaded) if self.run.context.landing.is_some() => {
-                // Their rows are; their files may be missing.
+                // Their rows are loaded, but their files may be missing.
                 let staged_year = job.task.staged_year();
                 return NextStep::PutBackAs(Task::LandFromWarehouse { staged_year });
             }
@@ -234,8 +234,8 @@ impl Worker {
         tasks
     }
 
-    /// Remembers the days that are refreshed before the window, and once, so that each row ends up in one place. For a
-    /// moment it is in none.
+    /// Remembers the days that are refreshed before the window. Each is refreshed once, so that each row ends up in one
+    /// place. For a moment it is in none.
     fn noted(&self, job: &Job<Task>, step: NextStep<Task>) -> NextStep<Task> {
         if let NextStep::After { first, .. } = &step {
             let days = first.iter().flat_map(|(_, window)| window.days());
@@ -245,7 +245,7 @@ impl Worker {
         step
     }
 
-    /// Adds to an error about the encoding of a text the column that holds it.
+    /// Adds the column to an error about the encoding of a text.
     async fn name_column(&mut self, job: &Job<Task>, error: Error) -> Error {
         if error.side() != Some(Side::Source) || !encoding_probe::is_about_encoding(&error) {
             return error;
@@ -269,7 +269,7 @@ impl Worker {
         }
     }
 
-    /// Tells a file that cannot be made from a root that takes none at all: then nothing can be landed for anybody.
+    /// Distinguishes a file that cannot be written from a root that cannot be written at all: then nothing can be landed.
     async fn check_root(&self, error: Error) -> Error {
         let Some(landing) = &self.run.context.landing else {
             return error;

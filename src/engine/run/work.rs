@@ -1,12 +1,12 @@
-//! The middle of a run: workers empty the queue, and are watched.
+//! The middle of a run: workers empty the queue under supervision.
 
 use super::context::RunContext;
 use super::duplicates::find_duplicates;
 use super::outcomes::Outcomes;
-use super::pair::{PreparedPair, Source};
+use super::pair::{PreparedPair, RowSource};
 use super::request::Request;
 use super::state::RunState;
-use super::worker::Worker;
+use super::worker::LoadWorker;
 use crate::engine::locks::lock_holder::LockHolder;
 use crate::engine::report::event::{Event, Outcome};
 use crate::engine::schedule::pool::Pool;
@@ -18,7 +18,7 @@ use crate::warehouse;
 use futures::StreamExt;
 use std::sync::Arc;
 
-/// Does all that is to be done. Gives the seconds of work of each pair, summed over workers.
+/// Does all the work. Returns the seconds of work of each pair, summed over workers.
 pub async fn work(
     context: &Arc<RunContext>,
     outcomes: &Arc<Outcomes>,
@@ -59,7 +59,7 @@ pub async fn work(
 fn limits(context: &RunContext, locks: &LockHolder) -> Limits {
     let load = &context.settings.load;
     let per_server = match &context.request {
-        // Files are no server that others need; decoding local ones takes as long as the warehouse.
+        // Files are not a server that others need; decoding local ones costs as much CPU as the warehouse.
         Request::Restore(restoring) if restoring.is_local() => {
             locks.session().side_by_side(load.jobs)
         }
@@ -92,7 +92,7 @@ fn report_plan(run: &RunState) {
         run.outcomes.event(&Event::Through {
             units: days.waiting_for_build(),
         });
-        if let Source::Files(files) = source
+        if let RowSource::Files(files) = source
             && !days.lacking.is_empty()
         {
             let lacking = || days.lacking.iter().copied();
@@ -123,7 +123,7 @@ async fn waiting(run: &RunState) -> Option<Vec<PairWork<Task>>> {
 
 /// Lets workers work until the queue is empty; ends them when the run is interrupted, the locks are lost, or one dies.
 async fn empty_queue(run: &Arc<RunState>, locks: &mut LockHolder) {
-    let mut workers = run.pool.start(|slot| Worker::new(run, slot));
+    let mut workers = run.pool.start(|slot| LoadWorker::new(run, slot));
     let cancel = &run.context.cancel;
     let mut stopped = false;
     loop {
@@ -158,7 +158,7 @@ async fn analyze(run: &RunState) {
         .collect::<Vec<_>>();
     tokio::select! {
         errors = errors => for error in errors {
-            // The rows are in; only the planner knows less.
+            // The rows are loaded; only the planner's statistics are out of date.
             run.outcomes.event(&Event::Warning(format!("failed to analyze: {error}")));
         },
         () = run.context.cancel.cancelled() => {}

@@ -1,7 +1,7 @@
 //! A worker of a run, and its sessions.
 
 use super::state::RunState;
-use crate::engine::report::progress::Progress;
+use crate::engine::report::progress::WindowProgress;
 use crate::engine::schedule::queue::PairIndex;
 use crate::engine::schedule::sessions::Sessions;
 use crate::error::Result;
@@ -9,23 +9,23 @@ use crate::pg::Session;
 use std::sync::Arc;
 
 /// A worker of a run.
-pub struct Worker {
+pub struct LoadWorker {
     pub run: Arc<RunState>,
     /// Its number, from 0.
     pub slot: usize,
     pub sessions: Sessions,
 }
 
-impl Worker {
-    pub fn new(run: &Arc<RunState>, slot: usize) -> Worker {
-        Worker {
+impl LoadWorker {
+    pub fn new(run: &Arc<RunState>, slot: usize) -> LoadWorker {
+        LoadWorker {
             sessions: Sessions::durable(run.context.landing.is_some()),
             run: Arc::clone(run),
             slot,
         }
     }
 
-    /// Makes sure of both sessions, the source's with this pair's tenant: (source, warehouse).
+    /// Opens both sessions if needed: (source of this pair's tenant, warehouse).
     pub async fn connect(&mut self, pair: PairIndex) -> Result<(&Session, &Session)> {
         let run = Arc::clone(&self.run);
         let pair = &run.pairs[pair];
@@ -43,7 +43,7 @@ impl Worker {
 }
 
 impl RunState {
-    pub fn progress(&self, slot: usize) -> Progress<'_> {
-        Progress::new(&*self.context.observer, slot)
+    pub fn progress(&self, slot: usize) -> WindowProgress<'_> {
+        WindowProgress::new(&*self.context.observer, slot)
     }
 }

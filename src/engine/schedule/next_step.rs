@@ -1,4 +1,4 @@
-//! What follows a try: the one way from how it ended to what the pool does next.
+//! What follows a try: from how it ended to what the pool does next.
 
 use super::task::{Refresh, Task};
 use crate::error::{Error, Kind, Side};
@@ -55,8 +55,8 @@ pub fn after_error<T>(window: Window, error: Error) -> NextStep<T> {
     }
 }
 
-/// Rows outside the window, a value that one side cannot take, a file that cannot be made: one day causes it, and the
-/// others can be loaded.
+/// Rows outside the window, a value that one side does not accept, a file that cannot be written: the day that causes it
+/// can be found, and the others loaded.
 fn is_about_rows(error: &Error) -> bool {
     error.kind() == Kind::Data
         || (error.side() == Some(Side::Landing) && error.kind() == Kind::Io)
@@ -81,7 +81,7 @@ pub fn after_failed_try(
         return NextStep::PutBackAs(Task::Refresh(Refresh::of(*destination)));
     }
     match after_error(window, error) {
-        // Which of the days causes it, each shows when it is refreshed separately.
+        // Refreshing each day separately shows which one causes it.
         NextStep::Failed(error) => match without_others(task, separately) {
             Some(step) => step,
             None => NextStep::Failed(error),

@@ -14,7 +14,7 @@ pub struct Job<T> {
     pub pair: PairIndex,
     pub window: Window,
     pub task: T,
-    /// The queue did not hand it out: a worker does it before the job that needs it.
+    /// The queue did not hand it out: a worker does it before another job that needs it.
     pub nested: bool,
 }
 
@@ -26,13 +26,13 @@ pub struct PairWork<T> {
     pub server: String,
     /// Consecutive days of one task, in order.
     pub runs: VecDeque<(T, Window)>,
-    /// For each staged year that is touched the task that follows when nothing of it is left.
+    /// For each staged year of the work, the task that follows when its windows are done.
     pub builds: BTreeMap<i32, T>,
     /// Bytes per day of the latest days, when there are any.
     pub bytes_per_day: Option<u64>,
     /// The template has a `{day}` placeholder: a window is a day.
     pub one_day_windows: bool,
-    /// Staged years that are to take the place of a table: all of their days, or none.
+    /// Staged years that will replace a table: with all of their days, or not at all.
     pub replaced_years: BTreeSet<i32>,
 }
 
@@ -42,7 +42,7 @@ pub struct PairState<T> {
     pub work: PairWork<T>,
     pub size: WindowSize,
     pub running: BTreeMap<Window, T>,
-    /// Of these, the windows whose source has given everything.
+    /// Of these, the windows that the source has sent completely.
     pub released: BTreeSet<Window>,
     /// Years of which something was not tried: they stay staged, for the next run to continue.
     pub postponed: BTreeSet<i32>,
@@ -59,7 +59,7 @@ impl<T: QueueTask> PairState<T> {
         }
     }
 
-    /// The build of a year of which nothing is left, unless something of it was postponed.
+    /// The build of a year whose windows are done, unless something of it was postponed.
     pub fn next_build(&mut self) -> Option<(i32, T)> {
         loop {
             let waiting = self.work.runs.iter().map(|(task, _)| task);

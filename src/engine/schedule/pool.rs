@@ -36,7 +36,7 @@ pub trait Handler {
     /// The job is tried again after `wait`.
     fn retries(&self, job: &Job<Self::Task>, tries: u32, wait: Duration, error: &Error);
 
-    /// The job failed for good. Gives what that means for others.
+    /// The job failed for good. Returns what that means for others.
     async fn failed(&mut self, job: &Job<Self::Task>, tries: u32, error: Error) -> FailureScope;
 
     /// The pool was stopped while the job was running.
@@ -45,7 +45,7 @@ pub trait Handler {
     /// Windows that will not be tried, and why.
     fn not_tried(&self, dropped: Vec<(PairIndex, Window)>, why: &str, kind: Kind);
 
-    /// A job of a pair took so long, tries and waits included.
+    /// Reports how long a job of a pair took, with all tries and waits.
     fn took(&self, pair: PairIndex, time: Duration);
 }
 
@@ -75,7 +75,7 @@ impl<T: QueueTask> Pool<T> {
         lock(&self.queue)
     }
 
-    /// Gives the pool another queue, when the workers of the one before have ended.
+    /// Fills the queue again, after all workers have ended.
     pub fn refill(&self, works: Vec<PairWork<T>>) {
         *self.queue() = Queue::new(self.limits, works);
     }
@@ -85,7 +85,7 @@ impl<T: QueueTask> Pool<T> {
         &self.stop
     }
 
-    /// Ends the workers early: what is running is dropped, what is left in the queue is not tried. Gives the latter.
+    /// Ends the workers early: what is running is dropped, what is left in the queue is not tried. Returns the latter.
     pub fn stop(&self, why: &str) -> Vec<(PairIndex, Window)> {
         why.clone_into(&mut lock(&self.why_stopped));
         self.stop.cancel();
@@ -242,7 +242,7 @@ pub struct SourceSlot<'a, T> {
 }
 
 impl<T: QueueTask> SourceSlot<'_, T> {
-    /// The source has given all of the window: its server may be asked for another.
+    /// The source has sent all of the window: its server may get another one.
     pub fn release(&self) {
         self.pool.queue().release_source(self.pair, self.window);
         self.pool.changed.notify_waiters();
@@ -261,8 +261,8 @@ impl<T> Copy for SourceSlot<'_, T> {}
 pub struct Workers(JoinSet<std::io::Result<()>>);
 
 impl Workers {
-    /// Why a worker ended before its time; `None` when all have ended in order. The window of a dead worker would be
-    /// running for ever, and the others wait for it. May be dropped and called again.
+    /// Why a worker died; `None` when all have ended normally. The window of a dead worker would stay running forever, and
+    /// the others would wait for it. Cancel safe.
     pub async fn death(&mut self) -> Option<String> {
         loop {
             match self.0.join_next().await? {

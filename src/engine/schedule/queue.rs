@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next<T> {
     Job(Job<T>),
-    /// Others are at work, and may leave something to do.
+    /// Other jobs are running, and may put something back.
     Wait,
     Finished,
 }
@@ -23,7 +23,7 @@ pub struct Limits {
     pub per_server: usize,
     /// Bytes a window that is held in memory aims at.
     pub window_bytes: usize,
-    /// Days land: what streams into a table is held for its files.
+    /// Days land: rows that stream into a table are also held for its files.
     pub lands: bool,
     /// Failed windows in a row after which the circuit opens for all.
     pub max_failures: usize,
@@ -36,11 +36,11 @@ pub struct Limits {
 pub enum FailureScope {
     /// Nothing: the cause is in the window alone.
     Window,
-    /// It is one failure more, of its tenant and of all.
+    /// It counts, for its tenant and for all.
     Counted,
     /// Its tenant cannot be reached.
     Tenant,
-    /// Nothing can be done for anybody.
+    /// No window can be done.
     All,
 }
 
@@ -111,7 +111,7 @@ impl<T: QueueTask> Queue<T> {
         let days = if state.work.one_day_windows && task.reads_source() {
             1
         } else {
-            // Towards the end windows get shorter, so that no lane waits long for another.
+            // Towards the end windows get shorter, so that no worker waits long for another.
             state
                 .size
                 .days(limits.window_bytes, task.streams() && !limits.lands)
@@ -152,7 +152,7 @@ impl<T: QueueTask> Queue<T> {
         }
     }
 
-    /// The source has given all of a window: its server may be asked for another.
+    /// The source has sent all of a window: its server may get another one.
     pub fn release_source(&mut self, pair: PairIndex, window: Window) {
         let state = &mut self.pairs[pair];
         let reads = state.running.get(&window).is_some_and(T::reads_source);
@@ -161,7 +161,7 @@ impl<T: QueueTask> Queue<T> {
         }
     }
 
-    /// A window is fetched again. If its server meanwhile has work for as many as it may, it is one more.
+    /// A window is fetched again. If its server is fully used meanwhile, it exceeds the limit by one.
     pub fn retake_source(&mut self, job: &Job<T>) {
         let state = &mut self.pairs[job.pair];
         if !job.nested && state.released.remove(&job.window) {
@@ -224,7 +224,7 @@ impl<T: QueueTask> Queue<T> {
         self.put_back(job, &[job.window]);
     }
 
-    /// The job failed for good. Gives what will not be tried because of it.
+    /// The job failed for good. Returns what will not be tried because of it.
     pub fn failed(&mut self, job: &Job<T>, scope: FailureScope) -> Vec<(PairIndex, Window)> {
         let year = self.leave(job).and_then(|task| task.staged_year());
         let state = &mut self.pairs[job.pair];
@@ -250,7 +250,7 @@ impl<T: QueueTask> Queue<T> {
         Vec::new()
     }
 
-    /// Ends it for everybody: the warehouse cannot be reached, or the user interrupted. Gives what will not be tried.
+    /// Ends the work of all pairs: the warehouse cannot be reached, or the user interrupted. Returns what will not be tried.
     pub fn open_for_all(&mut self) -> Vec<(PairIndex, Window)> {
         self.all_down = true;
         let dropped = self.drop_runs(|_| true);
@@ -337,7 +337,7 @@ mod tests {
         queue.release_source(0, given.window);
         let third = take_window(&mut queue).unwrap();
         assert_eq!(queue.next(), Next::Wait);
-        // Asked for again, it counts again, and leaves once.
+        // Fetched again, it counts again, and leaves once.
         queue.retake_source(&given);
         queue.done(&given, 1);
         assert_eq!(queue.next(), Next::Wait);

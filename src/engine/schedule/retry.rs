@@ -14,8 +14,8 @@ pub fn of_window() -> impl Iterator<Item = Duration> {
         .build()
 }
 
-/// Runs `work`, and again after short waits when its error may pass: for the first contact, where a server that cannot
-/// be reached is more likely misspelt than restarting.
+/// Runs `work`, and again after short waits if its error is transient: for the first contact, where the name of an
+/// unreachable server is more likely misspelled than the server restarting.
 pub async fn a_few_times<T>(work: impl AsyncFn() -> Result<T>) -> Result<T> {
     let mut waits = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))

@@ -40,7 +40,7 @@ impl Sessions {
         self.warehouse.as_ref().ok_or_else(none)
     }
 
-    /// The source of `tenant`; the session with another tenant's is given up for it.
+    /// The source of `tenant`; replaces the session with another tenant's source.
     ///
     /// # Errors
     /// It cannot be reached.
@@ -53,7 +53,7 @@ impl Sessions {
         self.opened_source().ok_or_else(none)
     }
 
-    /// Those with source and warehouse, which must have been opened.
+    /// Those with source and warehouse, which must be open.
     ///
     /// # Errors
     /// [`Kind::Bug`] when one was not.

@@ -1,11 +1,11 @@
-//! What there is to do: the tasks of a run, and what the queue has to know of any task.
+//! The tasks of a run, and what the queue has to know about any task.
 
 use crate::unit::Day;
 use crate::warehouse::Destination;
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// What the queue has to know of a task.
+/// What the queue has to know about a task.
 pub trait QueueTask: Clone + PartialEq + fmt::Debug + Send + 'static {
     /// Whether a source is read, whose server has a limit.
     fn reads_source(&self) -> bool;

@@ -1,15 +1,15 @@
-//! A watchdog for work that moves no byte.
+//! A watchdog for work that no longer moves any byte.
 
-use crate::engine::report::progress::Progress;
+use crate::engine::report::progress::WindowProgress;
 use crate::error::{Error, Kind, Result};
 use std::time::Duration;
 
-/// Runs `work`, and ends it when `progress` stood still for `timeout` (to within a quarter of it).
+/// Runs `work`, and ends it when `progress` has not changed for `timeout` (to within a quarter of it).
 ///
 /// # Errors
 /// Those of `work`; [`Kind::Stalled`].
 pub async fn unless_stalled<T>(
-    progress: &Progress<'_>,
+    progress: &WindowProgress<'_>,
     timeout: Duration,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {

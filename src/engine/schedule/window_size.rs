@@ -9,7 +9,7 @@ const MAX_DAYS_STREAMED: usize = 92;
 /// would lose in a retry, which begins it again.
 const STREAMED: usize = 4;
 
-/// What is known of a pair's bytes per day, and the window length that follows.
+/// What is known about a pair's bytes per day, and the window length that follows.
 #[derive(Debug, Clone, Default)]
 pub struct WindowSize {
     /// Bytes per day from the ledger, used until a window of this run was measured.

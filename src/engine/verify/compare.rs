@@ -7,7 +7,7 @@ use super::read::WindowRows;
 use crate::catalog::ledger::units::{self, Recorded};
 use crate::config::Settings;
 use crate::copy::Tally;
-use crate::engine::report::progress::Progress;
+use crate::engine::report::progress::WindowProgress;
 use crate::engine::window::source::begin_source;
 use crate::engine::window::table_runs::{TableRun, retry_if_table_moved, table_runs};
 use crate::error::{At, Result, Side};
@@ -27,7 +27,7 @@ pub struct WindowComparison<'a> {
     pub settings: &'a Settings,
     /// Where the files are, if they are compared.
     pub landing: Option<&'a Landing>,
-    pub progress: &'a Progress<'a>,
+    pub progress: &'a WindowProgress<'a>,
 }
 
 impl WindowComparison<'_> {

@@ -2,7 +2,7 @@
 
 use crate::catalog::ledger::units::Recorded;
 use crate::copy::{Encoder, Tally};
-use crate::engine::report::progress::Progress;
+use crate::engine::report::progress::WindowProgress;
 use crate::error::{At, Error, Kind, Result};
 use crate::landing::{LandedFile, Landing, ObjectPath};
 use crate::template::Template;
@@ -17,7 +17,7 @@ pub async fn tally(
     landing: &Landing,
     object: &ObjectPath,
     recorded: &Recorded,
-    progress: &Progress<'_>,
+    progress: &WindowProgress<'_>,
 ) -> Result<Option<Tally>> {
     let Some(file) = landing.open_file(object).await? else {
         return Ok(None);
@@ -33,7 +33,7 @@ async fn read(
     file: &LandedFile,
     day: Day,
     recorded: &Recorded,
-    progress: &Progress<'_>,
+    progress: &WindowProgress<'_>,
 ) -> Result<Tally> {
     let footer = file.footer();
     let origin = &footer.origin;

@@ -1,7 +1,7 @@
 //! Reads the rows of one query, on one side, with constant memory.
 
 use crate::copy::{Intake, Tally};
-use crate::engine::report::progress::Progress;
+use crate::engine::report::progress::WindowProgress;
 use crate::engine::window::drain::{RowSink, drain};
 use crate::error::Result;
 use crate::pg::Session;
@@ -22,14 +22,14 @@ impl WindowRows<'_> {
     ///
     /// # Errors
     /// Errors of the server; those of [`Intake`].
-    pub async fn tally(&self, progress: &Progress<'_>) -> Result<Vec<Tally>> {
+    pub async fn tally(&self, progress: &WindowProgress<'_>) -> Result<Vec<Tally>> {
         self.for_each(progress, |_| {}).await
     }
 
     /// The same, and passes every tuple to `each`.
     pub async fn for_each(
         &self,
-        progress: &Progress<'_>,
+        progress: &WindowProgress<'_>,
         each: impl FnMut(&[u8]),
     ) -> Result<Vec<Tally>> {
         let template = self.template;

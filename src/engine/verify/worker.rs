@@ -5,7 +5,7 @@ use super::compare::WindowComparison;
 use super::plan::VerifyTask;
 use super::state::VerifyState;
 use crate::engine::report::event::Event;
-use crate::engine::report::progress::Progress;
+use crate::engine::report::progress::WindowProgress;
 use crate::engine::schedule::next_step::{NextStep, after_error};
 use crate::engine::schedule::pool::Handler;
 use crate::engine::schedule::queue::{FailureScope, Job, PairIndex};
@@ -41,7 +41,7 @@ impl VerifyWorker {
         }
         let (source, warehouse) = self.sessions.opened();
         let warehouse = warehouse.ok_or_else(|| Error::new(Kind::Bug, "no session"))?;
-        let progress = Progress::new(&*state.observer, self.slot);
+        let progress = WindowProgress::new(&*state.observer, self.slot);
         let comparison = WindowComparison {
             pair,
             window,

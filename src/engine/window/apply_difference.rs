@@ -9,10 +9,9 @@
 //! are through, and are then refreshed together. A key that nobody has then is looked for at the source, on all other days
 //! that are loaded ([`super::moved_rows`]).
 
-use super::context::{WindowLoad, same_count};
+use super::context::{RefreshContext, WindowLoad, same_count};
 use super::day_buffer::DayBuffer;
 use super::landing::DayFiles;
-use super::refresh::RefreshContext;
 use crate::catalog::ledger::units::LoadedDay;
 use crate::copy::{Tally, Tid};
 use crate::engine::report::event::{Change, Outcome};

@@ -1,4 +1,4 @@
-//! What a window is fetched and written with, and the steps that all its ways have in common.
+//! What a try of a window needs, and the steps that all tasks share.
 
 use super::landing::{DayFiles, Lake};
 use super::source::begin_source;
@@ -8,17 +8,18 @@ use crate::catalog::ledger::units::{Entry, LoadedDay};
 use crate::config::Settings;
 use crate::copy::{Intake, Tally};
 use crate::engine::report::notes::Notes;
-use crate::engine::report::progress::Progress;
+use crate::engine::report::progress::WindowProgress;
 use crate::engine::schedule::pool::SourceSlot;
-use crate::engine::schedule::task::{Task, staging_of};
+use crate::engine::schedule::task::{Refresh, Task, staging_of};
 use crate::engine::window::outcome::WindowOutcome;
 use crate::error::{At, Error, Kind, Result, Side};
 use crate::pg::{CopyOut, Session};
 use crate::template::{Bindings, copy_out_sql};
 use crate::unit::{Day, Window};
 use crate::warehouse::{Destination, Place, Shape};
+use std::collections::BTreeSet;
 
-/// A window of a pair, and what it is fetched and written with in one try.
+/// A window of a pair, and what one try of it needs.
 #[derive(Clone, Copy)]
 pub struct WindowLoad<'a> {
     pub pair: &'a Pair,
@@ -33,8 +34,19 @@ pub struct WindowLoad<'a> {
     pub lake: Option<Lake<'a>>,
     /// Its place at the source's server.
     pub slot: SourceSlot<'a, Task>,
-    pub progress: &'a Progress<'a>,
+    pub progress: &'a WindowProgress<'a>,
     pub notes: &'a Notes,
+}
+
+/// What a refresh knows from the tries and windows before it.
+pub struct RefreshContext<'a> {
+    pub refresh: &'a Refresh,
+    /// Days that were refreshed separately in this run: they are not fetched again.
+    pub done_separately: BTreeSet<Day>,
+    /// The days that are refreshed with the window.
+    pub with: &'a [WindowLoad<'a>],
+    /// Days from which keys vanish are to wait until the pair's other days are done.
+    pub may_wait: bool,
 }
 
 impl<'a> WindowLoad<'a> {
@@ -121,7 +133,7 @@ impl<'a> WindowLoad<'a> {
     }
 }
 
-/// Hands on how a try ended; unless all its days are through, nothing is left of its files.
+/// Passes on how a try ended, and deletes its files unless all its days are done.
 pub async fn abort_unless_done(
     files: Option<DayFiles<'_>>,
     outcome: Result<WindowOutcome>,

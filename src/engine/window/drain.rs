@@ -1,7 +1,7 @@
 //! The loop from a COPY OUT through an [`Intake`] to wherever the rows go. There is only this one.
 
 use crate::copy::{Intake, SEND_BYTES, Tally};
-use crate::engine::report::progress::Progress;
+use crate::engine::report::progress::WindowProgress;
 use crate::error::Result;
 use crate::pg::CopyOut;
 use bytes::Bytes;
@@ -39,7 +39,7 @@ pub trait RowSink {
 pub async fn drain<S: RowSink>(
     mut rows: CopyOut,
     intake: &mut Intake,
-    progress: &Progress<'_>,
+    progress: &WindowProgress<'_>,
     sink: &mut S,
 ) -> Result<Option<Vec<Tally>>> {
     let (mut seen, mut bytes, mut reported) = (0, 0, 0);

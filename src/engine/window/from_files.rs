@@ -6,7 +6,7 @@ use super::outcome::WindowOutcome;
 use crate::catalog::ledger::objects::{self, Ledger, Object};
 use crate::catalog::ledger::units::{Entry, LoadedDay};
 use crate::catalog::registry::templates;
-use crate::engine::report::progress::Progress;
+use crate::engine::report::progress::WindowProgress;
 use crate::engine::restore::PairFiles;
 use crate::engine::restore::day_file::{DayFile, RestoredRows};
 use crate::engine::schedule::task::staging_of;
@@ -155,7 +155,7 @@ async fn open(files: &PairFiles, day: Day) -> Result<DayFile> {
 async fn send(
     file: &mut DayFile,
     table: &mut TableCopy,
-    progress: &Progress<'_>,
+    progress: &WindowProgress<'_>,
 ) -> Result<RestoredRows, DayFailed> {
     while let Some(tuples) = file.next().map_err(DayFailed::File)? {
         progress.moved(tuples.rows, tuples.bytes.len() as u64);

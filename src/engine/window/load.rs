@@ -49,7 +49,7 @@ impl RowSink for TableSink<'_, '_> {
     }
 }
 
-/// Rows of several days that wait for the turn of their tables.
+/// Rows of several days, buffered for their tables.
 struct BufferSink {
     days: Vec<DayBuffer>,
     budget: usize,
@@ -72,7 +72,7 @@ impl RowSink for BufferSink {
 impl WindowLoad<'_> {
     /// Loads the window. After an error both sessions are in an unknown state, and the warehouse has kept nothing.
     pub async fn load(&self, from: &Session, to: &Session) -> Result<WindowOutcome> {
-        // Rows of one table can stream into it; those of several day tables wait for their turn.
+        // Rows of one table stream into it; those of several day tables are buffered.
         if self.destination != Destination::DayTable || self.window.len() == 1 {
             self.stream(from, to, self.reload).await
         } else {

@@ -1,4 +1,4 @@
-//! One window's way: fetched, compared, loaded, landed.
+//! What is done with one window: fetch, compare, load, land.
 
 pub mod apply_difference;
 pub mod context;

@@ -1,4 +1,4 @@
-//! How a try of a window ended, when it did not end with an error: with its days, or with the need for another try.
+//! How a try of a window ended, if not with an error: with its days, or with the need for another try.
 
 use crate::catalog::ledger::units::LoadedDay;
 use crate::engine::report::event::{Change, Outcome};
@@ -21,7 +21,7 @@ pub enum WindowOutcome {
     RefreshAs(Refresh),
 }
 
-/// The days of a window that is through.
+/// The days of a window that is done.
 #[derive(Debug, Default)]
 pub struct DoneDays {
     pub days: Vec<DayResult>,
@@ -38,7 +38,7 @@ pub struct DayResult {
     pub outcome: Outcome,
     /// With [`Outcome::Changed`], of a day that has rows in the warehouse.
     pub change: Option<Change>,
-    /// Its rows are as they should be, and its file is missing.
+    /// Its rows are right, but its file is missing.
     pub lacks_file: bool,
 }
 

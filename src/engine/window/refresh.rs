@@ -9,7 +9,7 @@
 //! new; and [`MATCH_BYTES_PER_ROW`] for each row of one day. Beyond the budget a day is replaced: DELETE + COPY, streaming.
 
 use super::apply_difference::{ChangedDay, MatchedDay};
-use super::context::{WindowLoad, abort_unless_done};
+use super::context::{RefreshContext, WindowLoad, abort_unless_done};
 use super::day_buffer::DayBuffer;
 use super::drain::{RowSink, drain};
 use super::fetch::FetchedDay;
@@ -17,7 +17,6 @@ use super::landing::DayFiles;
 use crate::catalog::ledger::units::{self, LoadedDay};
 use crate::copy::{tuple_hash, tuples};
 use crate::engine::report::event::{Change, Outcome};
-use crate::engine::schedule::task::Refresh;
 use crate::engine::window::outcome::{DayResult, DoneDays, WindowOutcome};
 use crate::error::{At, Error, Result, Side};
 use crate::pg::Session;
@@ -25,19 +24,8 @@ use crate::unit::Day;
 use crate::warehouse::load::difference::{
     MATCH_BYTES_PER_ROW, Standing, begin_difference, standing,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-
-/// What a refresh knows from the tries and windows before it.
-pub struct RefreshContext<'a> {
-    pub refresh: &'a Refresh,
-    /// Days that were refreshed separately in this run: they are not fetched again.
-    pub done_separately: BTreeSet<Day>,
-    /// The days that are refreshed with the window.
-    pub with: &'a [WindowLoad<'a>],
-    /// Days from which keys vanish are to wait until the pair's other days are through.
-    pub may_wait: bool,
-}
 
 /// The window's days, compared with the ledger.
 #[derive(Default)]

@@ -13,7 +13,7 @@ use super::plan::VerifyPair;
 use super::read::WindowRows;
 use super::row_diff::Diff;
 use crate::config::Settings;
-use crate::engine::report::progress::Progress;
+use crate::engine::report::progress::WindowProgress;
 use crate::engine::schedule::watchdog::unless_stalled;
 use crate::engine::window::source::begin_source;
 use crate::error::{Error, Kind, Result};
@@ -75,7 +75,7 @@ impl<'a> Differ<'a> {
             template,
             window,
         };
-        let progress = Progress::silent();
+        let progress = WindowProgress::silent();
         let day = DayOfBothSides {
             source: rows(&source, &source_sql),
             warehouse: rows(&warehouse, &warehouse_sql),

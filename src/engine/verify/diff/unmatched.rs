@@ -1,7 +1,7 @@
 //! Finds the tuples that only one side has: both sides are read again, and tuples with equal digests cancel out.
 
 use crate::copy::Digest;
-use crate::engine::report::progress::Progress;
+use crate::engine::report::progress::WindowProgress;
 use crate::engine::verify::read::WindowRows;
 use crate::error::Result;
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ pub struct Unmatched {
 pub struct DayOfBothSides<'a> {
     pub source: WindowRows<'a>,
     pub warehouse: WindowRows<'a>,
-    pub progress: &'a Progress<'a>,
+    pub progress: &'a WindowProgress<'a>,
 }
 
 impl DayOfBothSides<'_> {

@@ -5,7 +5,7 @@ use crate::catalog::ledger::objects;
 use crate::catalog::runs::lease;
 use crate::copy::{Digest, Tally};
 use crate::engine::report::event::Outcome;
-use crate::engine::report::progress::Progress;
+use crate::engine::report::progress::WindowProgress;
 use crate::engine::window::context::WindowLoad;
 use crate::engine::window::drain::drain;
 use crate::engine::window::fetch::FetchedDay;
@@ -122,7 +122,7 @@ impl WindowLoad<'_> {
 async fn take_days(
     files: &mut DayFiles<'_>,
     days: &[(usize, &FetchedDay)],
-    progress: &Progress<'_>,
+    progress: &WindowProgress<'_>,
 ) -> Result<()> {
     for (index, day) in days {
         if let Some(rows) = &day.rows {

@@ -6,7 +6,7 @@ use crate::catalog::ledger::staged;
 use crate::catalog::ledger::units::{self, Entry, LoadedDay, Recorded};
 use crate::copy::{Intake, Tally};
 use crate::engine::report::event::Outcome;
-use crate::engine::report::progress::Progress;
+use crate::engine::report::progress::WindowProgress;
 use crate::engine::window::drain::drain;
 use crate::engine::window::outcome::{DayResult, WindowOutcome};
 use crate::engine::window::table_runs::{TableRun, retry_if_table_moved, table_runs};
@@ -28,7 +28,7 @@ pub struct FromWarehouse<'a> {
     pub destination: Destination,
     /// Write files again that exist already.
     pub rewrite: bool,
-    pub progress: &'a Progress<'a>,
+    pub progress: &'a WindowProgress<'a>,
 }
 
 /// Days of one table that are landed together.
