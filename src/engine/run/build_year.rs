@@ -60,10 +60,10 @@ impl LoadWorker {
                 return false;
             }
         };
-        let asked = days.iter().copied();
-        let asked = asked.filter(|day| pair_of.days.asked.contains(day));
+        let failed = days.iter().copied();
+        let failed = failed.filter(|day| pair_of.days.requested.contains(day));
         run.outcomes
-            .report_days(&pair_of.pair, asked, Outcome::Failed, 1);
+            .report_days(&pair_of.pair, failed, Outcome::Failed, 1);
         let mut reported =
             Error::new(error.kind(), error.message()).at(format!("building year {year}"));
         if let Some(code) = error.sqlstate() {
@@ -132,7 +132,7 @@ impl LoadWorker {
         );
         let days: Vec<LoadedDay> = revealed
             .into_iter()
-            .filter(|(day, _): &(Day, Tally)| pair.days.asked.contains(day))
+            .filter(|(day, _): &(Day, Tally)| pair.days.requested.contains(day))
             .map(|(day, tally)| LoadedDay {
                 day,
                 tally,

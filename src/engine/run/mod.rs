@@ -217,7 +217,7 @@ async fn prepare_all(
         };
         match result {
             Ok(pair) => {
-                outcomes.expect(&pair.pair, &pair.days.asked);
+                outcomes.expect(&pair.pair, &pair.days.requested);
                 prepared.push(pair);
             }
             Err(error) => outcomes.give_up(&pair, context.request.known_days(&pair), error),

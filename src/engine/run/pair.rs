@@ -54,7 +54,7 @@ pub struct PreparedPair {
 #[derive(Debug, Default)]
 pub struct PairDays {
     /// Every day that the run has to report.
-    pub asked: BTreeSet<Day>,
+    pub requested: BTreeSet<Day>,
     /// Days that the ledger has already.
     pub skipped: BTreeSet<Day>,
     /// Days that an earlier run left in a staging table.

@@ -114,7 +114,7 @@ impl Preparation<'_> {
         let shape = Shape::new(line.unwrap_or(nowhere), &owned);
         let state = PairProgress::new(shape, planned.landed());
         let days = PairDays {
-            asked: planned.days.all(),
+            requested: planned.days.all(),
             ..PairDays::from(planned.days)
         };
         self.assemble(planned.pair, source, days, state).await
@@ -123,8 +123,8 @@ impl Preparation<'_> {
     async fn with_tables(self, planned: PlannedPair, source: RowSource) -> Result<PreparedPair> {
         let mut planned = self.without_lost_tables(planned).await?;
         let mut shape = self.shape(&mut planned).await?;
-        let asked = planned.days.all();
-        let staged = self.staged(&planned, &shape, &asked).await?;
+        let requested = planned.days.all();
+        let staged = self.staged(&planned, &shape, &requested).await?;
         let days = &mut planned.days;
         for part in [&mut days.load, &mut days.refresh, &mut days.land] {
             part.retain(|day| !staged.contains_key(day));
@@ -137,7 +137,7 @@ impl Preparation<'_> {
         let lacking = planned.take_lacking(&source);
         self.create_tables(&planned, &mut shape).await?;
         let days = PairDays {
-            asked,
+            requested,
             staged,
             lacking,
             ..PairDays::from(planned.days)
@@ -224,13 +224,13 @@ impl Preparation<'_> {
         self,
         planned: &PlannedPair,
         shape: &Shape,
-        asked: &BTreeSet<Day>,
+        requested: &BTreeSet<Day>,
     ) -> Result<BTreeMap<Day, Tally>> {
         let (tenant, template) = planned.names();
         let staged = staged::days(self.session, tenant, template).await?;
         // What an interrupted rebuild staged next to a year's table is for a rebuild to continue.
         let ours = |day: &Day| {
-            asked.contains(day) && matches!(shape.destination(*day), Destination::Staging(_))
+            requested.contains(day) && matches!(shape.destination(*day), Destination::Staging(_))
         };
         let days = staged.into_values().flatten();
         Ok(days.filter(|(day, _)| ours(day)).collect())
