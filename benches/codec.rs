@@ -13,7 +13,7 @@ fn codec(c: &mut Criterion) {
     let columns = foodlogstats::columns();
     let batch = foodlogstats::batch(ROWS);
     let (bytes, ends) = foodlogstats::tuples(&batch);
-    println!("{} bytes a row", bytes.len() / ROWS);
+    println!("{} bytes per row", bytes.len() / ROWS);
     let mut group = c.benchmark_group("foodlogstats");
     group.throughput(Throughput::Bytes(bytes.len() as u64));
 

@@ -36,8 +36,8 @@ fn intake(c: &mut Criterion) {
         });
     });
 
-    // A server sends a row a message; what a socket holds is read at once.
-    let take_in = |chunk: usize| {
+    // A server sends one row per message; a socket returns many of them at once.
+    let receive = |chunk: usize| {
         let mut intake = Intake::new(&columns, time_column, window);
         let mut rows = 0;
         for chunk in stream.chunks(chunk) {
@@ -51,7 +51,7 @@ fn intake(c: &mut Criterion) {
     };
     for (name, chunk) in [("a row", bytes.len() / ROWS), ("64 KiB", 64 << 10)] {
         group.bench_function(BenchmarkId::new("intake", name), |b| {
-            b.iter_custom(|n| foodlogstats::worked(n, || take_in(chunk)));
+            b.iter_custom(|n| foodlogstats::worked(n, || receive(chunk)));
         });
     }
     group.finish();

@@ -1,13 +1,13 @@
 //! A day as Parquet, in rows per second: `cargo bench --bench landing`.
 //!
-//! `encode` is what a window pays while its rows pass, `land` is all of a day, `read` what a restore pays.
+//! `encode` is the cost while a window is loaded, `land` the cost of a whole day, and `read` the cost of a restore.
 
 mod foodlogstats;
 
 use arrow_array::RecordBatch;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dayhaul::copy::Tally;
-use dayhaul::landing::{Landing, Options, Origin, Writer};
+use dayhaul::landing::{Landing, Origin, Writer, WriterOptions};
 use dayhaul::template::Template;
 use dayhaul::unit::{SchemaName, TemplateName, TenantName};
 use std::hint::black_box;
@@ -64,10 +64,10 @@ fn landing(c: &mut Criterion) {
         .collect();
     let root = tempfile::tempdir().unwrap();
     let url = format!("file://{}", root.path().display());
-    let landing = Landing::open(&url, Options::default()).unwrap();
+    let landing = Landing::open(&url, WriterOptions::default()).unwrap();
     let runtime: Runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let bytes = runtime.block_on(land(&landing, &batches));
-    println!("{:.1} bytes of Parquet a row", bytes as f64 / ROWS as f64);
+    println!("{:.1} bytes of Parquet per row", bytes as f64 / ROWS as f64);
 
     let mut group = c.benchmark_group("parquet");
     group.sample_size(20);

@@ -1,4 +1,4 @@
-//! What it takes to plan: the windows of a first backfill of 50 tenants × 366 days, without any server.
+//! The cost of planning: the windows of a first backfill of 50 tenants × 366 days, without any server.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dayhaul::catalog::{Pair, Tenant};

@@ -1,6 +1,6 @@
-//! Tuples of the template `foodlogstats`: 19 columns, values as a kitchen's scale and its menus give them.
+//! Tuples of the template `foodlogstats`: 19 columns with realistic values.
 
-#![allow(dead_code)] // no bench uses all of it
+#![allow(dead_code)] // No bench uses all of it.
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::{
@@ -50,7 +50,7 @@ const REASONS: [&str; 4] = ["Overproduction", "Expired", "Plate waste", "Trim"];
 const ACTIONS: [&str; 3] = ["Composted", "Donated", "Landfill"];
 const REGIONS: [&str; 3] = ["Northeast", "Midwest", "Pacific Northwest"];
 
-/// Days that the rows stand in.
+/// Number of days that the rows are distributed over.
 pub const DAYS: i32 = 30;
 
 pub fn first_day() -> Day {
@@ -71,7 +71,7 @@ fn template() -> Template {
     Template::parse(TemplateName::parse("foodlogstats").unwrap(), source).unwrap()
 }
 
-/// The same numbers in every run.
+/// A generator of the same numbers in every run.
 struct Random(u64);
 
 impl Random {
@@ -83,7 +83,7 @@ impl Random {
     }
 }
 
-/// What this thread has worked: figures hold for a core, whatever else the machine does.
+/// The CPU time of this thread, so that figures do not depend on other load of the machine.
 pub fn worked(iterations: u64, mut work: impl FnMut()) -> Duration {
     let before = cpu_time();
     for _ in 0..iterations {
@@ -100,23 +100,6 @@ fn cpu_time() -> Duration {
 /// The rows as columns.
 pub fn batch(rows: usize) -> RecordBatch {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let mut text = |from: &[&'static str], nulls: u64| -> ArrayRef {
-        let values = (0..rows).map(|_| {
-            let value = from[random.next(from.len() as u64) as usize];
-            (random.next(100) >= nulls).then_some(value)
-        });
-        Arc::new(StringArray::from_iter(values))
-    };
-    let texts = [
-        text(&STORES, 0),
-        text(&STATIONS, 15),
-        text(&["validated", "pending"], 5),
-        text(&REGIONS, 10),
-        text(&ACTIONS, 0),
-        text(&ITEMS, 0),
-        text(&CATEGORIES, 3),
-        text(&REASONS, 30),
-    ];
     let [
         store,
         station,
@@ -126,33 +109,110 @@ pub fn batch(rows: usize) -> RecordBatch {
         name,
         category,
         reason,
-    ] = texts;
-    let mut decimal = |precision: u8, scale: i8, below: u64, zeros: u64| -> ArrayRef {
-        let values = (0..rows).map(|_| match random.next(100) < zeros {
-            true => 0,
-            false => i128::from(random.next(below)),
-        });
-        let array = Decimal128Array::from_iter_values(values);
-        Arc::new(array.with_precision_and_scale(precision, scale).unwrap())
-    };
-    let decimals = [
-        decimal(10, 3, 60_000, 0),
-        decimal(8, 3, 4_000, 60),
-        decimal(11, 3, 60_000, 2),
-        decimal(10, 4, 150_000, 5),
-        decimal(10, 2, 2_500, 5),
-    ];
-    let [quantity, average, weight, cost, price] = decimals;
-    let ints = |first: i64, step: i64, of: i64| -> ArrayRef {
-        let value = |i: i64| first + i % of * step;
-        Arc::new(Int64Array::from_iter_values((0..rows as i64).map(value)))
-    };
+    ] = [
+        (&STORES[..], 0),
+        (&STATIONS, 15),
+        (&["validated", "pending"], 5),
+        (&REGIONS, 10),
+        (&ACTIONS, 0),
+        (&ITEMS, 0),
+        (&CATEGORIES, 3),
+        (&REASONS, 30),
+    ]
+    .map(|(values, null_percent)| texts(&mut random, rows, values, null_percent));
+    let [quantity, average, weight, cost, price] = [
+        Decimals::new(10, 3, 60_000, 0),
+        Decimals::new(8, 3, 4_000, 60),
+        Decimals::new(11, 3, 60_000, 2),
+        Decimals::new(10, 4, 150_000, 5),
+        Decimals::new(10, 2, 2_500, 5),
+    ]
+    .map(|decimals| decimals.generate(&mut random, rows));
     let target = (0..rows).map(|_| random.next(400) as f64 / 8.0);
     let target: ArrayRef = Arc::new(Float64Array::from_iter_values(target));
+    let times = times(&mut random, rows);
+    let flags = flags(&mut random, rows);
+    let columns: Vec<ArrayRef> = vec![
+        integers(rows, 71_234_567, 1, i64::MAX),
+        store,
+        station,
+        status,
+        region,
+        integers(rows, 1, 1, 3),
+        action,
+        name,
+        quantity,
+        average,
+        weight,
+        category,
+        cost,
+        target,
+        price,
+        reason,
+        integers(rows, 40, 7, 5),
+        times,
+        flags,
+    ];
+    let schema = arrow_schema(&self::columns()).unwrap();
+    RecordBatch::try_new(schema, columns).unwrap()
+}
+
+fn texts(random: &mut Random, rows: usize, from: &[&'static str], null_percent: u64) -> ArrayRef {
+    let values = (0..rows).map(|_| {
+        let value = from[random.next(from.len() as u64) as usize];
+        (random.next(100) >= null_percent).then_some(value)
+    });
+    Arc::new(StringArray::from_iter(values))
+}
+
+/// A column of decimals.
+struct Decimals {
+    precision: u8,
+    scale: i8,
+    below: u64,
+    zero_percent: u64,
+}
+
+impl Decimals {
+    fn new(precision: u8, scale: i8, below: u64, zero_percent: u64) -> Decimals {
+        Decimals {
+            precision,
+            scale,
+            below,
+            zero_percent,
+        }
+    }
+
+    fn generate(self, random: &mut Random, rows: usize) -> ArrayRef {
+        let values = (0..rows).map(|_| {
+            if random.next(100) < self.zero_percent {
+                0
+            } else {
+                i128::from(random.next(self.below))
+            }
+        });
+        let array = Decimal128Array::from_iter_values(values);
+        let array = array.with_precision_and_scale(self.precision, self.scale);
+        Arc::new(array.unwrap())
+    }
+}
+
+/// `first`, `first + step`, … and from `first` again after `count` values.
+fn integers(rows: usize, first: i64, step: i64, count: i64) -> ArrayRef {
+    let value = |i: i64| first + i % count * step;
+    Arc::new(Int64Array::from_iter_values((0..rows as i64).map(value)))
+}
+
+/// Times in ascending order, spread over all days.
+fn times(random: &mut Random, rows: usize) -> ArrayRef {
     let start = first_day().micros() + EPOCH;
     let span = i64::from(DAYS) * DAY_MICROS / rows as i64;
     let times = (0..rows as i64).map(|i| start + i * span + random.next(1_000_000) as i64);
-    let times = TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC");
+    let times = TimestampMicrosecondArray::from_iter_values(times);
+    Arc::new(times.with_timezone("UTC"))
+}
+
+fn flags(random: &mut Random, rows: usize) -> ArrayRef {
     let element = Field::new("element", DataType::Utf8, true);
     let mut flags = ListBuilder::new(StringBuilder::new()).with_field(element);
     for _ in 0..rows {
@@ -164,29 +224,7 @@ pub fn batch(rows: usize) -> RecordBatch {
         }
         flags.append(random.next(10) > 0);
     }
-    let columns: Vec<ArrayRef> = vec![
-        ints(71_234_567, 1, i64::MAX),
-        store,
-        station,
-        status,
-        region,
-        ints(1, 1, 3),
-        action,
-        name,
-        quantity,
-        average,
-        weight,
-        category,
-        cost,
-        target,
-        price,
-        reason,
-        ints(40, 7, 5),
-        Arc::new(times),
-        Arc::new(flags.finish()),
-    ];
-    let schema = arrow_schema(&self::columns()).unwrap();
-    RecordBatch::try_new(schema, columns).unwrap()
+    Arc::new(flags.finish())
 }
 
 /// The rows as tuples, and where each ends.

@@ -1,4 +1,4 @@
-//! What it ran on: machine, versions, the servers' settings.
+//! What the bench ran on: machine, versions, server settings.
 
 use crate::error::Result;
 use crate::pg::Session;
@@ -12,31 +12,31 @@ pub struct Machine {
     pub cores: usize,
     /// Bytes.
     pub memory: Option<u64>,
-    /// System and release of its kernel.
+    /// Operating system and kernel release.
     pub system: String,
     pub dayhaul: &'static str,
-    /// A program that was not built with `--release` earns no figure worth telling.
+    /// Figures of a program built without `--release` say nothing about its speed.
     pub debug_build: bool,
 }
 
-/// A server's version and what differs from PostgreSQL's own settings.
+/// A server's version, and its settings that differ from PostgreSQL's defaults.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Server {
+pub struct ServerInfo {
     pub version: String,
     pub settings: BTreeMap<String, String>,
 }
 
-/// Shown even where they are PostgreSQL's own.
+/// Shown even where they are the defaults.
 const ALWAYS: &str = "'fsync', 'synchronous_commit', 'full_page_writes', 'wal_level', 'shared_buffers', 'work_mem', \
     'maintenance_work_mem', 'max_wal_size', 'max_connections', 'max_locks_per_transaction', 'max_parallel_maintenance_workers'";
 
-/// Say nothing about speed, or something about the host.
+/// Not shown: they do not affect speed, or they reveal something about the host.
 const NEVER: &str = "'data_directory', 'config_file', 'hba_file', 'ident_file', 'port', 'listen_addresses', \
     'unix_socket_directories', 'log_timezone', 'TimeZone', 'cluster_name', 'external_pid_file', 'DateStyle', \
     'default_text_search_config', 'dynamic_shared_memory_type'";
 
 impl Machine {
-    pub fn look(cores: usize) -> Machine {
+    pub fn detect(cores: usize) -> Machine {
         Machine {
             cpu: cpu().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cores,
@@ -48,10 +48,10 @@ impl Machine {
     }
 }
 
-impl Server {
+impl ServerInfo {
     /// # Errors
-    /// The server's.
-    pub async fn ask(session: &Session) -> Result<Server> {
+    /// The server fails.
+    pub async fn read(session: &Session) -> Result<ServerInfo> {
         let version = session.simple("SHOW server_version").await?;
         let settings = session
             .simple(&format!(
@@ -61,7 +61,7 @@ impl Server {
                    AND name NOT LIKE '%command' AND name NOT LIKE '%conninfo'"
             ))
             .await?;
-        Ok(Server {
+        Ok(ServerInfo {
             version: version.value(0, 0).unwrap_or_default().to_owned(),
             settings: settings
                 .rows
@@ -75,7 +75,7 @@ impl Server {
     }
 }
 
-/// The model's name; only Linux tells it in a file.
+/// The CPU's model name, which only Linux offers as a file.
 fn cpu() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|l| l.starts_with("model name"))?;

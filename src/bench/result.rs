@@ -1,43 +1,43 @@
-//! What came of it, as `bench.json` has it: `dayhaul.bench/1`.
+//! The results of a bench, as `bench.json` stores them: `dayhaul.bench/1`.
 
-use super::machine::{Machine, Server};
-use super::meter::Try;
-use super::scenario::{Also, Compare, Role};
+use super::machine::{Machine, ServerInfo};
+use super::meter::Measurement;
+use super::scenario::{Comparison, EntrantRole, ExtraMetric};
 use crate::error::exit;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// All scenarios of one invocation.
+/// The scenarios of one invocation.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct BenchReport {
     pub schema: &'static str,
-    /// `done`, or `failed` when a contestant that takes part, or the baseline, has no figure.
+    /// `done`, or `failed` when the baseline or a contestant that took part has no figure.
     pub outcome: &'static str,
     pub exit_code: u8,
     /// RFC 3339.
     pub started_at: String,
     pub seconds: f64,
-    /// Where it took place, in words.
+    /// Where the bench ran, for people.
     pub place: String,
     pub machine: Machine,
-    pub servers: Servers,
-    pub data: Data,
+    pub servers: ServerPair,
+    pub data: Dataset,
     pub jobs: usize,
     pub repeat: u32,
-    /// Of the proxy before the sources; null without one.
+    /// Round trip that the proxy in front of the sources adds; null without a proxy.
     pub latency_ms: Option<u64>,
-    pub scenarios: Vec<Scored>,
+    pub scenarios: Vec<ScenarioResult>,
 }
 
 #[derive(Debug, Serialize)]
-pub struct Servers {
-    pub sources: Server,
-    pub warehouse: Server,
+pub struct ServerPair {
+    pub sources: ServerInfo,
+    pub warehouse: ServerInfo,
 }
 
-/// What was hauled.
+/// What was loaded.
 #[derive(Debug, Serialize)]
-pub struct Data {
+pub struct Dataset {
     pub template: String,
     pub columns: usize,
     pub indexes: usize,
@@ -45,31 +45,31 @@ pub struct Data {
     pub from: String,
     pub to: String,
     pub days: usize,
-    /// Of an ordinary day; null where the rows are a tenant's own.
+    /// Of an ordinary day; null where the rows are not generated.
     pub rows_per_day: Option<u64>,
     pub tenants: u16,
 }
 
-/// A scenario's outcome.
+/// The result of a scenario.
 #[derive(Debug, Serialize)]
-pub struct Scored {
+pub struct ScenarioResult {
     pub name: String,
     pub title: String,
     pub question: String,
-    /// Ratios are of wall time per day of a tenant, not of wall time.
+    /// Ratios compare wall time per tenant and day, not wall time.
     pub per_unit: bool,
-    /// Why nothing could be measured.
+    /// Why nothing was measured.
     pub error: Option<String>,
-    pub entrants: Vec<Standing>,
+    pub entrants: Vec<EntrantResult>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum EntrantState {
     Measured,
-    /// It could not do it.
+    /// The contestant failed.
     Failed,
-    /// It did something else: its rows are not those at the source.
+    /// Its rows differ from those at the source.
     Differs,
     /// It cannot take part here.
     LeftOut,
@@ -77,22 +77,23 @@ pub enum State {
 
 /// A median, and its ratio to the baseline's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Compared {
+pub struct ComparedMedian {
     pub median: f64,
     pub ratio: Option<f64>,
 }
 
-/// How one entrant did.
+/// The result of one entrant.
 #[derive(Debug, Serialize)]
-pub struct Standing {
+pub struct EntrantResult {
     pub contestant: String,
     pub title: String,
-    /// Entrants of one group are compared with each other; empty where there is one group.
+    /// Entrants of one group are compared with each other; empty where there is only one group.
     pub group: String,
-    /// What ratios are to.
+    /// The denominator of `ratio`.
     pub baseline: bool,
+    /// The denominator of `limit_ratio`.
     pub limit: bool,
-    pub state: State,
+    pub state: EntrantState,
     pub error: Option<String>,
     /// Days of tenants.
     pub units: u64,
@@ -102,25 +103,25 @@ pub struct Standing {
     pub median: Option<f64>,
     pub min: Option<f64>,
     pub max: Option<f64>,
-    /// Of the medians: this one's to the baseline's, and to the limit's.
+    /// This median divided by the baseline's, and by the limit's.
     pub ratio: Option<f64>,
     pub limit_ratio: Option<f64>,
-    /// The same of what else the scenario compares, by its name in `tries`.
-    pub also: BTreeMap<&'static str, Compared>,
-    /// What exactly was run, and timed.
+    /// The same for the scenario's other metrics.
+    pub also: BTreeMap<ExtraMetric, ComparedMedian>,
+    /// The statements or commands that were run and timed.
     pub script: String,
-    pub tries: Vec<Try>,
+    pub tries: Vec<Measurement>,
 }
 
-impl Standing {
-    /// The median over tries of what some of them know.
-    pub fn median_of(&self, of: impl Fn(&Try) -> Option<f64>) -> Option<f64> {
+impl EntrantResult {
+    /// The median over the tries that have a value.
+    pub fn median_of(&self, of: impl Fn(&Measurement) -> Option<f64>) -> Option<f64> {
         median(self.tries.iter().filter_map(of).collect())
     }
 
-    /// Works out what follows from the tries; none of it without a figure.
-    pub fn settle(&mut self) {
-        if self.state != State::Measured || self.tries.is_empty() {
+    /// Computes median, least and most from the tries.
+    pub fn summarize(&mut self) {
+        if !self.is_measured() || self.tries.is_empty() {
             return;
         }
         let seconds = || self.tries.iter().map(|t| t.seconds);
@@ -131,80 +132,89 @@ impl Standing {
         self.digest = self.tries.first().map(|t| t.digest.clone());
     }
 
-    /// Median wall time, or that of a unit.
-    fn figure(&self, compare: Compare) -> Option<f64> {
-        // Days are few.
+    pub fn is_measured(&self) -> bool {
+        self.state == EntrantState::Measured
+    }
+
+    /// Wall time per unit of work.
+    pub fn per_unit(&self, seconds: f64) -> f64 {
+        // Days of tenants are far below 2^53.
         #[allow(clippy::cast_precision_loss)]
         let units = self.units.max(1) as f64;
+        seconds / units
+    }
+
+    fn figure(&self, compare: Comparison) -> Option<f64> {
         match compare {
-            Compare::Seconds => self.median,
-            Compare::SecondsPerUnit => self.median.map(|median| median / units),
+            Comparison::Seconds => self.median,
+            Comparison::SecondsPerUnit => self.median.map(|median| self.per_unit(median)),
         }
     }
 }
 
-impl Scored {
-    /// Works out the ratios within each group.
-    pub fn compare(&mut self, compare: Compare, also: &[Also], roles: &[Role]) {
-        for (standing, role) in self.entrants.iter_mut().zip(roles) {
-            standing.settle();
-            standing.baseline = *role == Role::Baseline;
-            standing.limit = *role == Role::Limit;
+impl ScenarioResult {
+    /// Computes the ratios within each group.
+    pub fn compare(&mut self, compare: Comparison, also: &[ExtraMetric], roles: &[EntrantRole]) {
+        for (entrant, role) in self.entrants.iter_mut().zip(roles) {
+            entrant.summarize();
+            entrant.baseline = *role == EntrantRole::Baseline;
+            entrant.limit = *role == EntrantRole::Limit;
         }
-        let of = |entrants: &[Standing], group: &str, is: fn(&Standing) -> bool| {
+        let of = |entrants: &[EntrantResult], group: &str, is: fn(&EntrantResult) -> bool| {
             let mut group = entrants.iter().filter(|e| e.group == group && is(e));
             group.find_map(|e| e.figure(compare))
         };
         for i in 0..self.entrants.len() {
-            let (standing, all) = (&self.entrants[i], &self.entrants);
-            let figure = standing.figure(compare);
+            let (entrant, all) = (&self.entrants[i], &self.entrants);
+            let figure = entrant.figure(compare);
             let ratio = |to: Option<f64>| Some(figure? / to.filter(|to| *to > 0.0)?);
-            let to_baseline = ratio(of(all, &standing.group, |e| e.baseline));
-            let to_limit = ratio(of(all, &standing.group, |e| e.limit));
+            let to_baseline = ratio(of(all, &entrant.group, |e| e.baseline));
+            let to_limit = ratio(of(all, &entrant.group, |e| e.limit));
             self.entrants[i].ratio = to_baseline;
             self.entrants[i].limit_ratio = to_limit;
         }
         also.iter().for_each(|also| self.compare_also(*also));
     }
 
-    fn compare_also(&mut self, also: Also) {
+    fn compare_also(&mut self, also: ExtraMetric) {
         for i in 0..self.entrants.len() {
-            let (standing, all) = (&self.entrants[i], &self.entrants);
-            let measured = |e: &&Standing| e.state == State::Measured;
-            let median = |e: &Standing| e.median_of(|one| also.of(one));
-            let Some(own) = Some(standing).filter(measured).and_then(median) else {
+            let (entrant, all) = (&self.entrants[i], &self.entrants);
+            let measured = |e: &&EntrantResult| e.is_measured();
+            let median = |e: &EntrantResult| e.median_of(|measurement| also.of(measurement));
+            let Some(own) = Some(entrant).filter(measured).and_then(median) else {
                 continue;
             };
             let baseline = all
                 .iter()
                 .filter(measured)
-                .find(|e| e.baseline && e.group == standing.group)
+                .find(|e| e.baseline && e.group == entrant.group)
                 .and_then(median);
-            let compared = Compared {
+            let compared = ComparedMedian {
                 median: own,
                 ratio: baseline.filter(|to| *to > 0.0).map(|to| own / to),
             };
-            self.entrants[i].also.insert(also.key(), compared);
+            self.entrants[i].also.insert(also, compared);
         }
     }
 
-    /// Whether each entrant has a figure that could have one, the baseline among them.
+    /// Whether the baseline and every entrant that took part have a figure.
     pub fn is_complete(&self) -> bool {
-        let measured = |e: &Standing| e.state == State::Measured;
-        let settled = |e: &Standing| measured(e) || e.state == State::LeftOut && !e.baseline;
+        let complete =
+            |e: &EntrantResult| e.is_measured() || e.state == EntrantState::LeftOut && !e.baseline;
         self.error.is_none()
-            && self.entrants.iter().all(settled)
-            && self.entrants.iter().any(measured)
+            && self.entrants.iter().all(complete)
+            && self.entrants.iter().any(EntrantResult::is_measured)
     }
 }
 
-impl Report {
-    /// The outcome that follows from the scenarios.
+impl BenchReport {
+    /// Sets the outcome and the exit code from the scenarios.
     pub fn conclude(&mut self) {
-        let complete = self.scenarios.iter().all(Scored::is_complete);
-        (self.outcome, self.exit_code) = match complete {
-            true => ("done", exit::OK),
-            false => ("failed", exit::FAILED),
+        let complete = self.scenarios.iter().all(ScenarioResult::is_complete);
+        (self.outcome, self.exit_code) = if complete {
+            ("done", exit::OK)
+        } else {
+            ("failed", exit::FAILED)
         };
     }
 }
@@ -223,17 +233,17 @@ fn median(mut all: Vec<f64>) -> Option<f64> {
 pub mod tests {
     use super::*;
 
-    /// An entrant that took so long each time; one without times failed.
-    pub fn standing(name: &str, seconds: &[f64]) -> Standing {
-        Standing {
+    /// An entrant with these times. Without times, it failed.
+    pub fn entrant(name: &str, seconds: &[f64]) -> EntrantResult {
+        EntrantResult {
             contestant: name.into(),
             title: format!("{name}, in full"),
             group: String::new(),
             baseline: false,
             limit: false,
             state: match seconds {
-                [] => State::Failed,
-                _ => State::Measured,
+                [] => EntrantState::Failed,
+                _ => EntrantState::Measured,
             },
             error: seconds.is_empty().then(|| "it did not".into()),
             units: 2,
@@ -248,18 +258,18 @@ pub mod tests {
             script: format!("-- {name}\nSELECT '<&>';\n"),
             tries: seconds
                 .iter()
-                .map(|seconds| Try {
+                .map(|seconds| Measurement {
                     seconds: *seconds,
                     rows: 10,
                     digest: "d".into(),
-                    ..Try::default()
+                    ..Measurement::default()
                 })
                 .collect(),
         }
     }
 
-    pub fn scored(entrants: Vec<Standing>, roles: &[Role]) -> Scored {
-        let mut scored = Scored {
+    pub fn results(entrants: Vec<EntrantResult>, roles: &[EntrantRole]) -> ScenarioResult {
+        let mut results = ScenarioResult {
             name: "backfill".into(),
             title: "First backfill".into(),
             question: "How long?".into(),
@@ -267,22 +277,26 @@ pub mod tests {
             error: None,
             entrants,
         };
-        scored.compare(Compare::Seconds, &[], roles);
-        scored
+        results.compare(Comparison::Seconds, &[], roles);
+        results
     }
 
     #[test]
     fn ratios_are_of_medians_and_to_the_baseline_and_the_limit() {
-        let scored = scored(
+        let results = results(
             vec![
-                standing("dblink", &[10.0, 8.0, 60.0]),
-                standing("dayhaul", &[4.0, 6.0]),
-                standing("limit", &[4.0]),
+                entrant("dblink", &[10.0, 8.0, 60.0]),
+                entrant("dayhaul", &[4.0, 6.0]),
+                entrant("limit", &[4.0]),
             ],
-            &[Role::Baseline, Role::Contestant, Role::Limit],
+            &[
+                EntrantRole::Baseline,
+                EntrantRole::Contestant,
+                EntrantRole::Limit,
+            ],
         );
-        let dayhaul = &scored.entrants[1];
-        assert_eq!(scored.entrants[0].median, Some(10.0));
+        let dayhaul = &results.entrants[1];
+        assert_eq!(results.entrants[0].median, Some(10.0));
         assert_eq!((dayhaul.min, dayhaul.max), (Some(4.0), Some(6.0)));
         assert_eq!(dayhaul.ratio, Some(0.5));
         assert_eq!(dayhaul.limit_ratio, Some(1.25));
@@ -290,26 +304,35 @@ pub mod tests {
 
     #[test]
     fn without_a_figure_there_is_no_ratio() {
-        let mut liar = standing("liar", &[1.0]);
-        liar.state = State::Differs;
-        let scored = scored(
-            vec![standing("dblink", &[]), liar, standing("dayhaul", &[1.0])],
-            &[Role::Baseline, Role::Contestant, Role::Contestant],
+        let mut liar = entrant("liar", &[1.0]);
+        liar.state = EntrantState::Differs;
+        let results = results(
+            vec![entrant("dblink", &[]), liar, entrant("dayhaul", &[1.0])],
+            &[
+                EntrantRole::Baseline,
+                EntrantRole::Contestant,
+                EntrantRole::Contestant,
+            ],
         );
-        assert!(scored.entrants.iter().all(|e| e.ratio.is_none()));
-        assert_eq!(scored.entrants[1].median, None);
-        assert!(!scored.is_complete());
+        assert!(results.entrants.iter().all(|e| e.ratio.is_none()));
+        assert_eq!(results.entrants[1].median, None);
+        assert!(!results.is_complete());
     }
 
     #[test]
     fn who_cannot_take_part_is_missed_only_as_the_baseline() {
-        let left_out = || Standing {
-            state: State::LeftOut,
-            ..standing("fdw", &[])
+        let left_out = || EntrantResult {
+            state: EntrantState::LeftOut,
+            ..entrant("fdw", &[])
         };
-        let both = |first, second| scored(vec![first, second], &[Role::Baseline, Role::Contestant]);
-        assert!(both(standing("dblink", &[2.0]), left_out()).is_complete());
-        assert!(!both(left_out(), standing("dayhaul", &[1.0])).is_complete());
-        assert!(!scored(vec![left_out()], &[Role::Contestant]).is_complete());
+        let both = |first, second| {
+            results(
+                vec![first, second],
+                &[EntrantRole::Baseline, EntrantRole::Contestant],
+            )
+        };
+        assert!(both(entrant("dblink", &[2.0]), left_out()).is_complete());
+        assert!(!both(left_out(), entrant("dayhaul", &[1.0])).is_complete());
+        assert!(!results(vec![left_out()], &[EntrantRole::Contestant]).is_complete());
     }
 }

@@ -1,108 +1,104 @@
-//! What is contested: each scenario names its entrants and what they share.
+//! What is measured: each scenario lists its entrants and what they share.
 
 mod backfill;
+pub mod choices;
 mod fold;
 mod growth;
 mod readers;
 mod refresh;
 
 use super::contestant::Contestant;
-use super::ground::{Change, Ground, Work};
-use super::lane::Lane;
-use super::meter::Try;
+use super::environment::{LateRows, Work};
+use super::meter::Measurement;
+use super::sandbox::Sandbox;
 use crate::unit::Window;
+use serde::Serialize;
 
-/// A contest of its own, with its own table and chart.
+/// A comparison with its own table and chart.
 pub struct Scenario {
     pub name: &'static str,
     pub title: String,
-    /// What is asked, and of which state of the warehouse.
+    /// What is measured, and which state the warehouse is in.
     pub question: String,
-    /// What ratios are taken of.
-    pub compare: Compare,
-    /// What is compared beside wall time.
-    pub also: &'static [Also],
-    /// Rows that appear at the source after the entrants are prepared.
-    pub change: Option<Change>,
-    /// A lane that all entrants use, and how it comes to be; else each try has its own.
-    pub shared: Option<Shared>,
+    pub compare: Comparison,
+    /// What is compared in addition to wall time.
+    pub also: &'static [ExtraMetric],
+    /// Rows that are added at the source after the entrants are prepared.
+    pub late_rows: Option<LateRows>,
+    /// A sandbox that all entrants use. Without one, each try gets its own.
+    pub shared: Option<SharedSandbox>,
     /// In the order of the tables.
     pub entrants: Vec<Entrant>,
 }
 
+/// The figure that ratios are computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compare {
+pub enum Comparison {
     /// Wall time.
     Seconds,
-    /// Wall time per unit of work: entrants have more or less of it.
+    /// Wall time per unit of work, for entrants with different amounts of work.
     SecondsPerUnit,
 }
 
-/// Something else that has its price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Also {
-    Wal,
+/// A cost other than wall time, by its name in `bench.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum ExtraMetric {
+    #[serde(rename = "locks")]
     Locks,
+    #[serde(rename = "wal_bytes")]
+    Wal,
 }
 
-impl Also {
-    /// As `bench.json` names it.
-    pub fn key(self) -> &'static str {
-        match self {
-            Also::Wal => "wal_bytes",
-            Also::Locks => "locks",
-        }
-    }
-
-    pub fn of(self, one: &Try) -> Option<f64> {
-        // Bytes and locks of any bench are far below 2^53.
+impl ExtraMetric {
+    pub fn of(self, measurement: &Measurement) -> Option<f64> {
+        // The bytes and locks of any bench are far below 2^53.
         #[allow(clippy::cast_precision_loss)]
         match self {
-            Also::Wal => one.wal_bytes.map(|n| n as f64),
-            Also::Locks => one.more.get("locks").copied(),
+            ExtraMetric::Wal => measurement.wal_bytes.map(|n| n as f64),
+            ExtraMetric::Locks => measurement.more.get("locks").copied(),
         }
     }
 }
 
-pub struct Shared {
+pub struct SharedSandbox {
     pub tenants: u16,
     pub window: Window,
-    pub set_up: for<'a> fn(&'a Lane) -> Work<'a, ()>,
+    pub set_up: for<'a> fn(&'a Sandbox) -> Work<'a, ()>,
 }
 
 /// A contestant, and its share of a scenario.
 pub struct Entrant {
     pub contestant: Box<dyn Contestant>,
-    /// Entrants of one group are compared with each other; the name stands above them.
+    /// Entrants of one group are compared with each other, below the group's name.
     pub group: String,
-    /// Instead of the contestant's own title.
+    /// Replaces the contestant's own title.
     pub label: Option<String>,
     pub tenants: u16,
     pub window: Window,
-    pub role: Role,
-    pub evidence: Proof,
+    pub role: EntrantRole,
+    pub expected: ExpectedRows,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// What others' ratios are to; the first of its group that has a figure.
+pub enum EntrantRole {
+    /// The denominator of the others' ratios: the first of its group that has a figure.
     Baseline,
     Contestant,
-    /// What ratios to the limit are to.
+    /// The denominator of the ratios to the limit.
     Limit,
 }
 
 /// What an entrant's output must equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proof {
+pub enum ExpectedRows {
     /// The rows at the sources.
     Sources,
-    /// What the others of its group found.
+    /// The output of the others in its group.
     Group,
 }
 
 impl Entrant {
-    fn new(contestant: impl Contestant + 'static, role: Role, window: Window) -> Entrant {
+    fn new(contestant: impl Contestant + 'static, role: EntrantRole, window: Window) -> Entrant {
         Entrant {
             contestant: Box::new(contestant),
             group: String::new(),
@@ -110,11 +106,11 @@ impl Entrant {
             tenants: 1,
             window,
             role,
-            evidence: Proof::Sources,
+            expected: ExpectedRows::Sources,
         }
     }
 
-    /// As tables name it.
+    /// The title in tables.
     pub fn title(&self) -> String {
         let own = || self.contestant.title();
         self.label.clone().unwrap_or_else(own)
@@ -125,63 +121,3 @@ impl Entrant {
         self.window.len() as u64 * u64::from(self.tenants)
     }
 }
-
-type Maker = fn(&Ground) -> Scenario;
-
-/// Name, purpose, maker, and whether it changes rows or needs tenants that only made-up ones offer.
-pub const SCENARIOS: [(&str, &str, Maker, bool); 9] = [
-    (
-        "backfill",
-        "the first load of a period",
-        backfill::first,
-        false,
-    ),
-    (
-        "backfill-years",
-        "the same, until closed days stand in yearly tables",
-        backfill::years,
-        false,
-    ),
-    (
-        "refresh",
-        "a nightly refresh of 14 days where nothing changed",
-        refresh::unchanged,
-        false,
-    ),
-    (
-        "refresh-late",
-        "the same with one late row in one of the days",
-        refresh::late,
-        true,
-    ),
-    (
-        "hourly",
-        "a refresh of a day that grew by 4 %: wall time and WAL",
-        refresh::hourly,
-        true,
-    ),
-    (
-        "fold",
-        "day relations become yearly tables",
-        fold::all,
-        false,
-    ),
-    (
-        "readers",
-        "five queries of readers over all tenants: time, planning, locks",
-        readers::all,
-        true,
-    ),
-    (
-        "growth-days",
-        "what a day costs in a period twelve times as long",
-        growth::days,
-        false,
-    ),
-    (
-        "growth-tenants",
-        "what a tenant costs beside ten others",
-        growth::tenants,
-        true,
-    ),
-];

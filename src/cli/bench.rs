@@ -3,12 +3,15 @@
 mod list;
 
 use super::context::Context;
-use crate::bench::contestant::CONTESTANTS;
-use crate::bench::ground::{Asked, Configured, Private, Task, Wish, client};
-use crate::bench::machine::{Machine, Server};
-use crate::bench::result::{Data, Report, Servers};
-use crate::bench::scenario::{SCENARIOS, Scenario};
-use crate::bench::{Ground, Observer, hold, show};
+use crate::bench::contestant::choices::CONTESTANTS;
+use crate::bench::environment::{
+    ConfiguredSpec, ConfiguredWarehouse, PrivateServers, PrivateServersSpec, Workload, psql_program,
+};
+use crate::bench::machine::{Machine, ServerInfo};
+use crate::bench::result::{BenchReport, Dataset, ServerPair};
+use crate::bench::scenario::Scenario;
+use crate::bench::scenario::choices::SCENARIOS;
+use crate::bench::{BenchObserver, Environment, run_scenario, show};
 use crate::cluster::{Programs, ScratchFolder};
 use crate::demo;
 use crate::demo::stage::restart_without_environment;
@@ -42,7 +45,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 10, conflicts_with = "tenant", value_parser = clap::value_parser!(u16).range(1..=50))]
     tenants: u16,
     /// Only this scenario (repeatable) [default: all]
-    #[arg(long = "scenario", value_name = "NAME", value_parser = PossibleValuesParser::new(SCENARIOS.map(|s| s.0)), hide_possible_values = true)]
+    #[arg(long = "scenario", value_name = "NAME", value_parser = PossibleValuesParser::new(SCENARIOS.map(|s| s.name)), hide_possible_values = true)]
     scenarios: Vec<String>,
     /// Only this contestant (repeatable) [default: all]
     #[arg(long = "contestant", value_name = "NAME", value_parser = PossibleValuesParser::new(CONTESTANTS.map(|c| c.0)), hide_possible_values = true)]
@@ -142,8 +145,8 @@ fn setting(text: &str) -> Result<(String, String), String> {
 /// Prints progress as notes.
 struct Notes<'a>(&'a Context);
 
-impl Observer for Notes<'_> {
-    fn heard(&self, text: &str) {
+impl BenchObserver for Notes<'_> {
+    fn message(&self, text: &str) {
         self.0.note(text);
     }
 }
@@ -158,23 +161,23 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     }
     args.check(configured.is_none())?;
     if let Some(folder) = &args.out {
-        show::try_folder(folder)?;
+        show::prepare_folder(folder)?;
     }
     let cancelled = context.cancel();
-    let ground = match configured {
+    let environment = match configured {
         None => private(&args).await?,
         Some(elsewhere) => self::configured(elsewhere, &args, context).await?,
     };
-    // Private servers end with this process whatever happens; folders and schemas must be removed.
+    // Private servers stop with this process in any case; folders and schemas must be removed here.
     let held = tokio::select! {
         biased;
         () = cancelled.cancelled() => Err(Error::new(Kind::Interrupted, "interrupted")),
-        held = contests(&args, &ground, context) => held,
+        held = contests(&args, &environment, context) => held,
     };
-    let struck = ground.place.strike().await;
-    // Joining fails only if a drop panics; there is nothing left to do then.
-    let _ = tokio::task::spawn_blocking(move || drop(ground)).await;
-    struck?;
+    let cleaned = environment.servers.clean_up().await;
+    // Joining can only fail by a panic in a drop; nothing is left to be done then.
+    let _ = tokio::task::spawn_blocking(move || drop(environment)).await;
+    cleaned?;
     let report = held?;
     context.print(show::summary(&report));
     context.print_json(&report);
@@ -189,36 +192,40 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
 }
 
 /// Two private servers, and what is loaded from one into the other.
-async fn private(args: &Args) -> Result<Ground> {
+async fn private(args: &Args) -> Result<Environment> {
     let today = Day::today();
     let window = Window::new(today.plus(-i32::from(args.days)), today);
     let counts_statements = |name: &str| args.wants(name) && name.starts_with("growth");
-    let place = Private::start(Wish {
+    let servers = PrivateServers::start(PrivateServersSpec {
         window,
         rows_per_day: args.rows_per_day,
         round_trip: args.latency.map(Duration::from_millis),
         settings: args.settings.clone(),
-        count_statements: SCENARIOS.iter().any(|s| counts_statements(s.0)),
+        count_statements: SCENARIOS.iter().any(|s| counts_statements(s.name)),
         dir: args.dir(),
     })
     .await?;
     let name = TemplateName::parse("foodlogstats")?;
-    let task = Task {
+    let workload = Workload {
         template: Arc::new(Template::parse(name, demo::TEMPLATE)?),
         window,
         rows_per_day: Some(args.rows_per_day.into()),
         tenants: args.tenants,
         jobs: args.jobs.into(),
-        folder: place.folder().to_owned(),
-        psql: place.psql(),
+        folder: servers.folder().to_owned(),
+        psql: servers.psql(),
         program: own_program()?,
     };
-    Ok(Ground::new(Box::new(place), task))
+    Ok(Environment::new(Box::new(servers), workload))
 }
 
 /// The configured warehouse and one of its tenants.
-async fn configured(elsewhere: ConfiguredBench, args: &Args, context: &Context) -> Result<Ground> {
-    let asked = Asked {
+async fn configured(
+    elsewhere: ConfiguredBench,
+    args: &Args,
+    context: &Context,
+) -> Result<Environment> {
+    let spec = ConfiguredSpec {
         settings: context.settings()?,
         file: context.configuration_file(),
         tenant: elsewhere.tenant,
@@ -226,18 +233,18 @@ async fn configured(elsewhere: ConfiguredBench, args: &Args, context: &Context) 
         scratch: elsewhere.scratch,
         folder: ScratchFolder::create(&args.dir(), "dayhaul-bench")?,
     };
-    let (place, template) = Configured::find(asked).await?;
-    let task = Task {
+    let (servers, template) = ConfiguredWarehouse::find(spec).await?;
+    let workload = Workload {
         template,
         window: elsewhere.days,
         rows_per_day: None,
         tenants: 1,
         jobs: args.jobs.into(),
-        folder: place.folder().to_owned(),
-        psql: client(Programs::find().ok().as_ref()),
+        folder: servers.folder().to_owned(),
+        psql: psql_program(Programs::find().ok().as_ref()),
         program: own_program()?,
     };
-    Ok(Ground::new(Box::new(place), task))
+    Ok(Environment::new(Box::new(servers), workload))
 }
 
 fn own_program() -> Result<PathBuf> {
@@ -254,7 +261,7 @@ impl Args {
     fn check(&self, private: bool) -> Result<()> {
         let demanding = |name: &&String| {
             let mut all = SCENARIOS.iter();
-            all.any(|(other, _, _, needs_private)| other == name && *needs_private)
+            all.any(|s| s.name == name.as_str() && s.needs_private_servers)
         };
         match self.scenarios.iter().find(demanding) {
             Some(name) if !private => Err(Error::usage(format!(
@@ -270,16 +277,16 @@ impl Args {
     }
 
     /// The requested scenarios, each with the requested contestants.
-    fn chosen(&self, ground: &Ground) -> Result<Vec<Scenario>> {
+    fn chosen(&self, environment: &Environment) -> Result<Vec<Scenario>> {
         let wanted = |name: &str| {
             self.contestants.is_empty() || self.contestants.iter().any(|wanted| wanted == name)
         };
         let chosen: Vec<Scenario> = SCENARIOS
             .iter()
-            .filter(|(name, _, _, demanding)| {
-                self.wants(name) && (ground.place.is_ours() || !demanding)
+            .filter(|s| {
+                self.wants(s.name) && (environment.servers.is_private() || !s.needs_private_servers)
             })
-            .map(|(_, _, make, _)| make(ground))
+            .map(|s| (s.build)(environment))
             .map(|mut scenario| {
                 scenario.entrants.retain(|e| wanted(e.contestant.name()));
                 scenario
@@ -296,16 +303,20 @@ impl Args {
     }
 }
 
-async fn contests(args: &Args, ground: &Ground, context: &Context) -> Result<Report> {
-    let chosen = args.chosen(ground)?;
+async fn contests(
+    args: &Args,
+    environment: &Environment,
+    context: &Context,
+) -> Result<BenchReport> {
+    let chosen = args.chosen(environment)?;
     let started = Instant::now();
-    let mut report = report(args, ground).await?;
-    if ground.place.is_ours() {
+    let mut report = report(args, environment).await?;
+    if environment.servers.is_private() {
         context.note("generating the first tenant's rows");
-        ground.place.sources(1).await?;
+        environment.servers.sources(1).await?;
     }
     for scenario in &chosen {
-        let scored = hold(scenario, ground, args.repeat, &Notes(context)).await?;
+        let scored = run_scenario(scenario, environment, args.repeat, &Notes(context)).await?;
         context.print(show::scenario(&scored));
         report.scenarios.push(scored);
     }
@@ -315,32 +326,33 @@ async fn contests(args: &Args, ground: &Ground, context: &Context) -> Result<Rep
 }
 
 /// A report without scenarios.
-async fn report(args: &Args, ground: &Ground) -> Result<Report> {
-    let (warehouse, sources) = ground.place.watch().await?;
-    let template = &ground.template;
-    Ok(Report {
+async fn report(args: &Args, environment: &Environment) -> Result<BenchReport> {
+    let monitors = environment.servers.monitor().await?;
+    let workload = &environment.workload;
+    let template = &workload.template;
+    Ok(BenchReport {
         schema: "dayhaul.bench/1",
         outcome: "done",
         exit_code: 0,
         started_at: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         seconds: 0.0,
-        place: ground.place.about(),
-        machine: Machine::look(ground.cores),
-        servers: Servers {
-            sources: Server::ask(&sources).await?,
-            warehouse: Server::ask(&warehouse).await?,
+        place: environment.servers.describe(),
+        machine: Machine::detect(environment.cores),
+        servers: ServerPair {
+            sources: ServerInfo::read(&monitors.sources).await?,
+            warehouse: ServerInfo::read(&monitors.warehouse).await?,
         },
-        data: Data {
+        data: Dataset {
             template: template.name.to_string(),
             columns: template.columns.len(),
             indexes: template.indexes.len() + usize::from(!template.unique.is_empty()),
-            from: ground.window.from.to_string(),
-            to: ground.window.to.plus(-1).to_string(),
-            days: ground.window.len(),
-            rows_per_day: ground.rows_per_day,
-            tenants: ground.tenants,
+            from: workload.window.from.to_string(),
+            to: workload.window.to.plus(-1).to_string(),
+            days: workload.window.len(),
+            rows_per_day: workload.rows_per_day,
+            tenants: workload.tenants,
         },
-        jobs: ground.jobs,
+        jobs: workload.jobs,
         repeat: args.repeat,
         latency_ms: args.latency,
         scenarios: Vec::new(),

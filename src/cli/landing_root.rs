@@ -2,7 +2,7 @@
 
 use crate::config::Settings;
 use crate::error::{Error, Result};
-use crate::landing::{Landing, Options};
+use crate::landing::{Landing, WriterOptions};
 use crate::unit::Day;
 use std::path::Path;
 use std::str::FromStr;
@@ -45,7 +45,7 @@ pub fn configured(settings: &Settings) -> Result<Option<Landing>> {
 /// # Errors
 /// Neither a URL of a known kind nor a folder.
 pub fn open(text: &str) -> Result<Landing> {
-    Landing::open(&url(text)?, Options::default())
+    Landing::open(&url(text)?, WriterOptions::default())
 }
 
 fn url(text: &str) -> Result<String> {

@@ -1,12 +1,12 @@
-//! The fingerprint of a set of tuples that does not depend on their order.
+//! A fingerprint of a set of tuples, independent of their order.
 
 use std::fmt;
 use std::str::FromStr;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The wrapping 128-bit sum of XXH3-128 over each tuple's bytes (field count and fields). Written as 32 hex digits.
+/// The wrapping 128-bit sum of the XXH3-128 hashes of all tuples (field count and fields). Printed as 32 hex digits.
 ///
-/// A sum, not an exclusive or: two equal tuples do not cancel out.
+/// A sum instead of an exclusive or, so that two equal tuples do not cancel out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Digest(u128);
 

@@ -7,5 +7,5 @@ pub(super) const DAYS: i32 = 10_957;
 /// Microseconds from 1970-01-01 to 2000-01-01.
 pub(super) const MICROS: i64 = DAYS as i64 * DAY_MICROS;
 
-/// Microseconds of a day: a time of day lies below.
+/// Microseconds of a day, one more than the last time of day.
 pub(super) use crate::unit::DAY_MICROS;

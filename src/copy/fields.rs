@@ -1,6 +1,6 @@
 //! The fields of one tuple.
 
-/// The fields of a whole tuple, in order; null is `None`. Ends early where the bytes are no tuple.
+/// The fields of a complete tuple, in order; null is `None`. Ends early where the bytes are not a tuple.
 pub fn fields(tuple: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     let mut rest = tuple.get(2..).unwrap_or_default();
     std::iter::from_fn(move || {

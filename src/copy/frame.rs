@@ -1,4 +1,4 @@
-//! Finding tuples in a stream that may be split anywhere.
+//! Finds tuples in a stream that may be split anywhere.
 
 use crate::error::{Error, Kind, Result};
 use bytes::{Bytes, BytesMut};
@@ -11,19 +11,19 @@ pub const TRAILER: [u8; 2] = [0xff, 0xff];
 
 const SIGNATURE: usize = 11;
 
-/// Where one field of a tuple lies.
+/// The position of a field in its tuple.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Field {
+pub(super) struct FieldSpan {
     /// Offset of the first byte from the start of the tuple.
     start: usize,
     /// `None` for null.
     len: Option<usize>,
 }
 
-/// One complete tuple, field count included.
+/// One complete tuple, including its field count.
 pub(super) struct Tuple<'a> {
     pub bytes: &'a mut [u8],
-    fields: &'a [Field],
+    fields: &'a [FieldSpan],
 }
 
 impl Tuple<'_> {
@@ -40,20 +40,20 @@ impl Tuple<'_> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum StreamState {
     Header,
     Tuples,
     Ended,
 }
 
-/// Cuts a stream into tuples. Complete tuples stay in the buffer, contiguous, until [`Framer::take`] removes them.
+/// Splits a stream into tuples. Complete tuples stay in the buffer, contiguous, until [`Framer::take`] removes them.
 pub(super) struct Framer {
     buffer: BytesMut,
     /// End of the last complete tuple in `buffer`.
     complete: usize,
-    state: State,
-    /// One entry a column, overwritten by each tuple.
-    fields: Vec<Field>,
+    state: StreamState,
+    /// One entry per column, overwritten by each tuple.
+    fields: Vec<FieldSpan>,
 }
 
 impl Framer {
@@ -61,8 +61,8 @@ impl Framer {
         Framer {
             buffer: BytesMut::new(),
             complete: 0,
-            state: State::Header,
-            fields: vec![Field::default(); columns],
+            state: StreamState::Header,
+            fields: vec![FieldSpan::default(); columns],
         }
     }
 
@@ -70,20 +70,20 @@ impl Framer {
         self.buffer.extend_from_slice(chunk);
     }
 
-    /// The next complete tuple; `None` when the rest of it has not arrived, or the trailer has.
+    /// The next complete tuple; `None` when the rest of it has not arrived, or when the trailer has.
     ///
     /// # Errors
-    /// [`Kind::Protocol`] when the bytes are no binary COPY stream of so many columns.
+    /// [`Kind::Protocol`] when the bytes are not a binary COPY stream with this number of columns.
     pub fn next_tuple(&mut self) -> Result<Option<Tuple<'_>>> {
-        if self.state == State::Header && !self.skip_header()? {
+        if self.state == StreamState::Header && !self.skip_header()? {
             return Ok(None);
         }
         let rest = &self.buffer[self.complete..];
-        if self.state == State::Ended {
+        if self.state == StreamState::Ended {
             return if rest.is_empty() {
                 Ok(None)
             } else {
-                Err(protocol("data behind the trailer"))
+                Err(protocol("data after the trailer"))
             };
         }
         let Some(count) = rest.first_chunk::<2>() else {
@@ -91,17 +91,17 @@ impl Framer {
         };
         if *count == TRAILER {
             if rest.len() > TRAILER.len() {
-                return Err(protocol("data behind the trailer"));
+                return Err(protocol("data after the trailer"));
             }
-            // The trailer is ours to write again: it does not stay among the tuples.
+            // Whoever sends the tuples on writes a trailer again, so this one is removed.
             self.buffer.truncate(self.complete);
-            self.state = State::Ended;
+            self.state = StreamState::Ended;
             return Ok(None);
         }
         let count = i16::from_be_bytes(*count);
         if usize::try_from(count) != Ok(self.fields.len()) {
             return Err(protocol(format!(
-                "a tuple of {count} fields where {} were asked for",
+                "a tuple has {count} fields, but {} were requested",
                 self.fields.len()
             )));
         }
@@ -113,11 +113,11 @@ impl Framer {
             at += 4;
             let len = i32::from_be_bytes(*len);
             *field = match usize::try_from(len) {
-                Ok(len) => Field {
+                Ok(len) => FieldSpan {
                     start: at,
                     len: Some(len),
                 },
-                Err(_) if len == -1 => Field {
+                Err(_) if len == -1 => FieldSpan {
                     start: at,
                     len: None,
                 },
@@ -141,14 +141,14 @@ impl Framer {
         self.complete
     }
 
-    /// The complete tuples, one behind another.
+    /// The complete tuples, one after another.
     pub fn take(&mut self) -> Bytes {
         let taken = self.buffer.split_to(self.complete).freeze();
         self.complete = 0;
         taken
     }
 
-    /// Forgets the complete tuples and keeps their memory.
+    /// Drops the complete tuples and keeps the buffer.
     pub fn discard(&mut self) {
         if self.complete == self.buffer.len() {
             self.buffer.clear();
@@ -159,12 +159,12 @@ impl Framer {
     }
 
     /// # Errors
-    /// [`Kind::Protocol`] unless the trailer has come.
+    /// [`Kind::Protocol`] unless the trailer has arrived.
     pub fn finish(&self) -> Result<()> {
-        if self.state == State::Ended {
+        if self.state == StreamState::Ended {
             Ok(())
         } else {
-            // What cuts a stream short is a lost connection: worth another try.
+            // The usual cause is a lost connection, so a retry may succeed.
             Err(protocol("the COPY stream ended without its trailer").with_transient(true))
         }
     }
@@ -180,7 +180,7 @@ impl Framer {
         let flags = i32::from_be_bytes([header[11], header[12], header[13], header[14]]);
         if flags != 0 {
             return Err(protocol(format!(
-                "COPY header flags {flags:#x} are not known"
+                "COPY header flags {flags:#x} are unknown"
             )));
         }
         let extension = i32::from_be_bytes([header[15], header[16], header[17], header[18]]);
@@ -193,7 +193,7 @@ impl Framer {
             return Ok(false);
         }
         drop(self.buffer.split_to(HEADER.len() + extension));
-        self.state = State::Tuples;
+        self.state = StreamState::Tuples;
         Ok(true)
     }
 }

@@ -1,14 +1,14 @@
-//! One window's rows on their way in: checked, counted, digested, told apart by day.
+//! Receives one window's rows: checks them, counts and hashes them, and assigns each to its day.
 
 use super::digest::Digest;
 use super::frame::Framer;
-use super::rules::{Fault, Rules};
+use super::rules::{RowFault, Rules};
 use crate::error::{Error, Kind, Result};
 use crate::schema::Column;
 use crate::unit::{Day, Window};
 use bytes::Bytes;
 
-/// What passed for one day.
+/// The rows received for one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     pub rows: u64,
@@ -25,7 +25,7 @@ impl Tally {
     }
 }
 
-/// Rows that do not belong to the window.
+/// Rows outside the window.
 #[derive(Debug, Default)]
 struct Strays {
     rows: u64,
@@ -34,7 +34,7 @@ struct Strays {
     infinite_times: u64,
 }
 
-/// Takes one window's COPY stream, in chunks split anywhere.
+/// Receives one window's COPY stream, in chunks split anywhere.
 pub struct Intake {
     framer: Framer,
     rules: Rules,
@@ -61,23 +61,23 @@ impl Intake {
         }
     }
 
-    /// Takes a chunk; calls `each` with (index of the day in the window, the tuple) for every tuple that it completes.
+    /// Receives a chunk. Calls `each` with every tuple that it completes, and the index of the tuple's day in the window.
     ///
-    /// Rows outside the window are counted, not passed on; [`Intake::finish`] reports them.
+    /// Rows outside the window are counted and not passed on; [`Intake::finish`] reports them.
     ///
     /// # Errors
-    /// [`Kind::Protocol`] when the stream is no binary COPY of these columns, [`Kind::Data`] with its day when
-    /// a value does not fit its column.
+    /// [`Kind::Protocol`] when the stream is not a binary COPY of these columns; [`Kind::Data`], with the day, when a value
+    /// does not fit its column.
     pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(usize, &[u8])) -> Result<()> {
         self.framer.feed(chunk);
         while let Some(mut tuple) = self.framer.next_tuple()? {
             let day = match self.rules.day(&tuple) {
                 Ok(day) => day,
-                Err(Fault::NullTime) => {
+                Err(RowFault::NullTime) => {
                     self.strays.null_times += 1;
                     continue;
                 }
-                Err(Fault::InfiniteTime) => {
+                Err(RowFault::InfiniteTime) => {
                     self.strays.infinite_times += 1;
                     continue;
                 }
@@ -103,17 +103,17 @@ impl Intake {
         self.framer.complete()
     }
 
-    /// Whether a row that is not the window's has come: nothing of this stream may be published.
+    /// Whether a row outside the window was received. If so, nothing of this stream may be published.
     pub fn has_strays(&self) -> bool {
         self.strays.rows + self.strays.null_times + self.strays.infinite_times > 0
     }
 
-    /// The tuples since the last call, one behind another.
+    /// The tuples since the last call, one after another.
     pub fn take(&mut self) -> Bytes {
         self.framer.take()
     }
 
-    /// Forgets the tuples since the last call: `each` has seen them.
+    /// Drops the tuples since the last call, which `each` has already seen.
     pub fn discard(&mut self) {
         self.framer.discard();
     }
@@ -121,8 +121,8 @@ impl Intake {
     /// The tallies of the window's days, in order.
     ///
     /// # Errors
-    /// [`Kind::Protocol`] when the trailer is missing; [`Kind::Data`] when rows came that are not the window's, with
-    /// their number and first day.
+    /// [`Kind::Protocol`] when the trailer is missing; [`Kind::Data`] when rows outside the window were received, with their
+    /// number and first day.
     pub fn finish(&self) -> Result<&[Tally]> {
         self.framer.finish()?;
         let strays = &self.strays;
@@ -133,7 +133,7 @@ impl Intake {
                 Kind::Data,
                 format!("{} with a null in {time}", rows(strays.null_times)),
             )
-            .with_hint("filter them out in the template's query, or give them a time there"));
+            .with_hint("filter them out in the template's query, or set a time there"));
         }
         if strays.infinite_times > 0 {
             return Err(Error::new(
@@ -154,30 +154,30 @@ impl Intake {
                     self.window
                 ),
             )
-            .with_hint("the query must return just the rows with {from} <= time column < {to}"));
+            .with_hint("the query must return only rows with {from} <= time column < {to}"));
         }
         Ok(&self.days)
     }
 }
 
-fn fault_error(fault: Fault, columns: &[String], day: Option<Day>) -> Error {
+fn fault_error(fault: RowFault, columns: &[String], day: Option<Day>) -> Error {
     let (column, what, hint) = match fault {
-        Fault::TooLong { column } => (
+        RowFault::TooLong { column } => (
             column,
-            "a value is longer than the column's length",
-            "declare a greater length or `text`, or cut it in the query",
+            "a value is longer than the column allows",
+            "declare a greater length or `text`, or shorten the value in the query",
         ),
-        Fault::TooManyDecimals { column } => (
+        RowFault::TooManyDecimals { column } => (
             column,
-            "a value has more decimals than the column's scale",
-            "declare a greater scale, or say `round = true` for the column",
+            "a value has more decimal places than the column's scale",
+            "declare a greater scale, or set `round = true` for the column",
         ),
-        Fault::Malformed { column } => (
+        RowFault::Malformed { column } => (
             column,
-            "a value's bytes are not of the column's type",
+            "a value's bytes do not match the column's type",
             "compare the column's type in the template with the source",
         ),
-        Fault::NullTime | Fault::InfiniteTime => (0, "no time", ""),
+        RowFault::NullTime | RowFault::InfiniteTime => (0, "no time", ""),
     };
     let name = columns.get(column).map_or("?", String::as_str);
     let error = Error::new(Kind::Data, format!("column `{name}`: {what}")).with_hint(hint);

@@ -1,4 +1,4 @@
-//! PostgreSQL's binary COPY format, without I/O: framing, checks, digest, routing by day, to Arrow and back.
+//! PostgreSQL's binary COPY format, without I/O: framing, checks, digest, routing by day, and conversion to and from Arrow.
 //!
 //! # Layout
 //!
@@ -10,22 +10,20 @@
 //! tuple    field_count:i16  field*
 //! field    length:i32 (-1 = null)  bytes[length]
 //! trailer  -1:i16
-//!
 //! ```
 //!
-//! What stands in a field is drawn where it is read: NUMERIC in `numeric.rs`; arrays, times, intervals and addresses in
+//! The content of a field is drawn where it is read: NUMERIC in `numeric.rs`; arrays, times, intervals and addresses in
 //! `decode/`.
 //!
-//! A [`Window`](crate::unit::Window) of rows enters an [`Intake`] in chunks split anywhere. What leaves are the same
-//! tuples, byte for byte but for two corrections in place (the display scale of `numeric(p,s)`, the null flag of
-//! arrays) that PostgreSQL itself would make when it stores them.
+//! An [`Intake`] receives the rows of a [`Window`](crate::unit::Window) in chunks split anywhere. It passes on the same
+//! tuples, byte for byte except for two corrections in place (the display scale of `numeric(p,s)`, the null flag of arrays)
+//! that PostgreSQL itself would make when it stores them.
 //!
-//! To land, tuples pass through a [`Decoder`], which makes Arrow columns of them; an [`Encoder`] gives them back, byte for
-//! byte.
+//! For landing, a [`Decoder`] converts tuples to Arrow columns. An [`Encoder`] converts them back, byte for byte.
 //!
 //! # Memory usage
 //!
-//! An [`Intake`] holds the tuples that have not been taken yet, and one incomplete tuple.
+//! An [`Intake`] holds the tuples that have not been taken, and one incomplete tuple.
 
 mod decode;
 mod digest;
@@ -34,10 +32,10 @@ mod epoch;
 mod fields;
 mod frame;
 mod intake;
-mod located;
 mod numeric;
 #[cfg(test)]
 mod roundtrip;
+mod row_location;
 mod rules;
 
 pub use decode::Decoder;
@@ -46,7 +44,7 @@ pub use encode::Encoder;
 pub use fields::fields;
 pub use frame::{HEADER, TRAILER};
 pub use intake::{Intake, Tally};
-pub use located::{LocatedRows, Tid, tuples};
+pub use row_location::{LocatedRows, Tid, tuples};
 
 /// Bytes of tuples collected before they are sent on or reported: large enough that neither side wakes up for little.
 pub const SEND_BYTES: usize = 128 << 10;

@@ -1,4 +1,4 @@
-//! NUMERIC as it travels.
+//! The binary format of NUMERIC.
 //!
 //! # Layout
 //!
@@ -13,18 +13,18 @@
 //! value = ± Σ digit[i] · 10000^(weight − i)
 //!
 //! sign    0x0000 positive   0x4000 negative   0xC000 NaN   0xD000 Infinity   0xF000 -Infinity
-//! dscale  decimals that are shown, zeros too: 1.50 is not 1.5
+//! dscale  decimal places shown, including zeros: 1.50 is not 1.5
 //!
 //!      12345.6789   3  1  0x0000  4   0001 2345 6789
-//!      0.00001000   1 -2  0x0000  8   1000                  (groups are counted from the point: 0000 1000)
+//!      0.00001000   1 -2  0x0000  8   1000                  (groups are counted from the decimal point: 0000 1000)
 //!          -0.5     1 -1  0x4000  1   5000
 //!          0.00     0  0  0x0000  2
 //!           NaN     0  0  0xC000  0
-//!      Infinity     0  0  0xD000  32                        (the 32 is a bit of the sign that is read as a scale)
+//!      Infinity     0  0  0xD000  32                        (the 32 is a bit of the sign, read as a scale)
 //! ```
 //!
 //! PostgreSQL stores a value without zero groups at either end, and zero as positive with weight 0 (`make_result`). So value
-//! and dscale say every byte. What deviates is taken for damaged here: it would not come back as it was.
+//! and dscale determine every byte. Other bytes count as damaged here, because they would not be restored as they were.
 
 /// Base of a group.
 pub(super) const BASE: u32 = 10_000;
@@ -43,7 +43,7 @@ pub(super) const NAN: [u8; 8] = [0, 0, 0, 0, 0xc0, 0, 0, 0];
 pub(super) const INFINITY: [u8; 8] = [0, 0, 0, 0, 0xd0, 0, 0, 0x20];
 pub(super) const NEG_INFINITY: [u8; 8] = [0, 0, 0, 0, 0xf0, 0, 0, 0x20];
 
-/// Powers of ten that a u64 holds.
+/// The powers of ten that fit a u64.
 pub(super) const POW10: [u64; 20] = {
     let mut table = [1; 20];
     let mut i = 1;
@@ -54,7 +54,7 @@ pub(super) const POW10: [u64; 20] = {
     table
 };
 
-/// A value that is no number of so many digits.
+/// A value without digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Special {
     NaN,
@@ -69,15 +69,15 @@ pub(super) struct Finite<'a> {
     /// Power of 10000 of the first group.
     pub weight: i32,
     pub dscale: u16,
-    /// Big-endian; neither the first nor the last is 0, none is checked to be below 10000.
+    /// Big-endian. Neither the first nor the last is 0; whether each is below 10000 is not checked.
     pub groups: &'a [[u8; 2]],
 }
 
-/// Bytes that are no NUMERIC as PostgreSQL stores it.
+/// The bytes are not a NUMERIC as PostgreSQL stores it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// Reads a field: finite, or not. Inlined, so that its parts stay in registers.
+/// Reads a field. Inlined, so that its parts stay in registers.
 #[inline(always)]
 pub(super) fn read(field: &[u8]) -> Result<Result<Finite<'_>, Special>, Malformed> {
     let (header, digits) = field.split_first_chunk::<8>().ok_or(Malformed)?;
@@ -123,7 +123,7 @@ impl Finite<'_> {
     }
 }
 
-/// One group.
+/// The value of one group.
 pub(super) fn group(bytes: [u8; 2]) -> Result<u32, Malformed> {
     let value = u32::from(u16::from_be_bytes(bytes));
     if value < BASE {

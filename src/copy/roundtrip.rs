@@ -1,4 +1,4 @@
-//! Decoder and encoder against each other, where PostgreSQL cannot be asked: what it never sends.
+//! Tests decoder and encoder against each other, with values that PostgreSQL never sends.
 
 use super::{Decoder, Encoder};
 use crate::error::{Kind, Result};
@@ -115,7 +115,7 @@ fn bytes_of_another_type_are_an_error_not_a_panic() {
 }
 
 #[test]
-fn bytes_that_are_no_tuple_are_an_error_and_the_decoder_starts_anew() {
+fn bytes_that_are_no_tuple_are_an_error_and_the_decoder_starts_again() {
     let text = column("text", None);
     let mut decoder = Decoder::new(std::slice::from_ref(&text)).unwrap();
     let whole = tuple(Some(b"ab"));
@@ -147,7 +147,7 @@ fn a_batch_of_other_columns_is_refused_by_name() {
         name: "d".into(),
         ..column("integer", None)
     };
-    assert!(message(&other).contains("`c` in the place of `d`"));
+    assert!(message(&other).contains("`c` in place of `d`"));
     let decimals = decode(&column("numeric(5,2)", None), &[None]).unwrap();
     assert!(encode(&column("numeric(5,3)", None), &decimals).is_err());
 }
@@ -180,7 +180,7 @@ fn a_slice_of_a_batch_encodes_as_its_rows() {
 }
 
 proptest! {
-    /// The digits, the display scale and the place of the point are all that there is to a numeric.
+    /// Digits, display scale and decimal point determine a numeric.
     #[test]
     fn every_numeric_comes_back_as_text(
         groups in prop::collection::vec(0u16..10_000, 0..12),
@@ -192,7 +192,7 @@ proptest! {
         comes_back(&column("numeric", Some(LandAs::Text)), &[Some(&field)]);
     }
 
-    /// Any bytes at all are a value or an error.
+    /// Any bytes are a value or an error.
     #[test]
     fn no_bytes_make_the_decoder_panic(
         field in prop::collection::vec(any::<u8>(), 0..64),
@@ -208,7 +208,7 @@ proptest! {
         let _ = decode(&self::column("numeric", Some(LandAs::Double)), &[Some(&field)]);
     }
 
-    /// The shortest number of a double is that double.
+    /// The shortest decimal number of a double reads back as that double.
     #[test]
     fn a_double_that_landed_comes_back_as_itself(bits: u64) {
         let value = f64::from_bits(bits);

@@ -1,23 +1,23 @@
-//! What a value must satisfy so that the warehouse gives back the same bytes, and the two corrections made in place.
+//! The rules that values must satisfy so that the warehouse returns the same bytes, and the two corrections made in place.
 
 use super::frame::Tuple;
 use crate::schema::{Column, Modifier, Scalar};
 use crate::unit::Day;
 
-/// What is wrong with a tuple. Names no value.
+/// What is wrong with a tuple. Contains no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum RowFault {
     NullTime,
     InfiniteTime,
     /// More characters than the column's length.
     TooLong {
         column: usize,
     },
-    /// Decimals beyond the column's scale.
+    /// More decimal places than the column's scale.
     TooManyDecimals {
         column: usize,
     },
-    /// Bytes that are no value of the column's type.
+    /// Bytes that are not a value of the column's type.
     Malformed {
         column: usize,
     },
@@ -59,28 +59,28 @@ impl Rules {
     }
 
     /// The UTC day of a tuple.
-    pub fn day(&self, tuple: &Tuple) -> Result<Day, Fault> {
-        let malformed = Fault::Malformed {
+    pub fn day(&self, tuple: &Tuple) -> Result<Day, RowFault> {
+        let malformed = RowFault::Malformed {
             column: self.time_column,
         };
-        let value = tuple.field(self.time_column).ok_or(Fault::NullTime)?;
+        let value = tuple.field(self.time_column).ok_or(RowFault::NullTime)?;
         if self.time == Scalar::Date {
             let days = i32::from_be_bytes(value.try_into().map_err(|_| malformed)?);
             if days == i32::MAX || days == i32::MIN {
-                return Err(Fault::InfiniteTime);
+                return Err(RowFault::InfiniteTime);
             }
             Ok(Day::from_pg_days(days))
         } else {
             let micros = i64::from_be_bytes(value.try_into().map_err(|_| malformed)?);
             if micros == i64::MAX || micros == i64::MIN {
-                return Err(Fault::InfiniteTime);
+                return Err(RowFault::InfiniteTime);
             }
             Ok(Day::of_micros(micros))
         }
     }
 
-    /// Checks every value that a modifier narrows, and corrects display scales and null flags.
-    pub fn apply(&self, tuple: &mut Tuple) -> Result<(), Fault> {
+    /// Checks every value whose type has a modifier, and corrects display scales and null flags.
+    pub fn apply(&self, tuple: &mut Tuple) -> Result<(), RowFault> {
         for &(column, rule) in &self.rules {
             let Some(value) = tuple.field_mut(column) else {
                 continue;
@@ -89,16 +89,16 @@ impl Rules {
                 Rule::MaxChars(n) if value.len() <= n => {}
                 Rule::MaxChars(n) => {
                     if characters(value) > n {
-                        return Err(Fault::TooLong { column });
+                        return Err(RowFault::TooLong { column });
                     }
                 }
                 Rule::Scale(scale) => match fits_scale(value, scale) {
                     Some(true) => {}
-                    Some(false) => return Err(Fault::TooManyDecimals { column }),
-                    None => return Err(Fault::Malformed { column }),
+                    Some(false) => return Err(RowFault::TooManyDecimals { column }),
+                    None => return Err(RowFault::Malformed { column }),
                 },
                 Rule::NullFlag => {
-                    recompute_null_flag(value).ok_or(Fault::Malformed { column })?;
+                    recompute_null_flag(value).ok_or(RowFault::Malformed { column })?;
                 }
             }
         }
@@ -106,7 +106,7 @@ impl Rules {
     }
 }
 
-/// Characters of UTF-8 text: the bytes that do not continue one.
+/// Characters of UTF-8 text: the bytes that are not continuation bytes.
 fn characters(text: &[u8]) -> usize {
     text.iter().filter(|b| (**b & 0xc0) != 0x80).count()
 }
@@ -125,8 +125,8 @@ fn i32_at(bytes: &[u8], at: usize) -> Option<i32> {
         .map(|b| i32::from_be_bytes(*b))
 }
 
-/// Whether a numeric has no digit beyond `scale`; if so its display scale becomes `scale`, as `numeric(p,s)` stores it.
-/// NaN and the infinities (sign 0xC000, 0xD000, 0xF000) stay untouched. `None` when the bytes are no numeric.
+/// Whether a numeric has no digit beyond `scale`. If so, sets its display scale to `scale`, as `numeric(p,s)` stores it.
+/// NaN and the infinities (sign 0xC000, 0xD000, 0xF000) stay unchanged. `None` when the bytes are not a numeric.
 fn fits_scale(value: &mut [u8], scale: u16) -> Option<bool> {
     let ndigits = usize::try_from(i16_at(value, 0)?).ok()?;
     let weight = i32::from(i16_at(value, 2)?);
@@ -153,8 +153,8 @@ fn fits_scale(value: &mut [u8], scale: u16) -> Option<bool> {
     Some(true)
 }
 
-/// Sets an array's null flag to whether it holds a null: PostgreSQL leaves it set after a null was overwritten, and
-/// recomputes it when the array is read in again.
+/// Sets an array's null flag to whether it contains a null. PostgreSQL leaves it set after a null was overwritten, and
+/// recomputes it when it receives the array.
 fn recompute_null_flag(value: &mut [u8]) -> Option<()> {
     let dimensions = usize::try_from(i32_at(value, 0)?).ok()?;
     let mut at = 12 + 8 * dimensions;
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn decimals_beyond_the_scale_are_found_wherever_the_digits_stand() {
+    fn decimals_beyond_the_scale_are_found_wherever_the_digits_are() {
         // 1.5, 0.00001, 123400000000, 1.2345, 1.2340
         let cases = [
             (numeric(0, 0, 1, &[1, 5000]), 1),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn nan_and_infinity_stay_untouched() {
+    fn nan_and_infinity_stay_unchanged() {
         for sign in [0xc000, 0xd000, 0xf000] {
             let mut value = numeric(0, sign, 0x20, &[]);
             let before = value.clone();
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_numeric_are_noticed() {
+    fn bytes_that_are_not_a_numeric_are_detected() {
         assert_eq!(fits_scale(&mut [0, 1, 0, 0, 0, 0, 0, 0], 2), None);
         assert_eq!(fits_scale(&mut [0xff, 0xff, 0, 0, 0, 0, 0, 0], 2), None);
         assert_eq!(fits_scale(&mut [], 2), None);

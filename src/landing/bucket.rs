@@ -1,9 +1,11 @@
 //! A root that is a prefix of a bucket.
 
-use super::cloud::{Cloud, Store, is_transport};
-use super::failure::{About, code, io_error, is_bucket_missing, store_error};
-use super::folder::unlikely;
-use super::lane::Lane;
+use super::blob::BLOBS;
+use super::cloud::{Cloud, Store};
+use super::failure::{Subject, io_error, store_error};
+use super::folder::unique_suffix;
+use super::request_thread::RequestThread;
+use super::store_response::{code, is_bucket_missing, is_transport};
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -16,20 +18,20 @@ use std::io::{self, Seek, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a request is tried again while days are written and read: with pauses that double from 0.2 s to 10 s, some
-/// 40 s of a store that fails.
+/// Retries of requests that write and read days. With pauses that double from 0.2 s to 10 s, a store may fail for about
+/// 40 s.
 const RETRIES: usize = 8;
 
-/// How often when it is only asked whether the bucket is there.
+/// Retries of checks whether the bucket exists.
 const PROBE_RETRIES: usize = 1;
 
-/// How often a whole request is made when its answer is lost on the way: the client itself tries again only what failed
-/// before the answer began.
+/// Attempts for a request whose response is lost. The client itself retries only requests that fail before the response
+/// begins.
 const ATTEMPTS: u32 = 3;
 
 const PAUSE: Duration = Duration::from_millis(500);
 
-pub(super) type Answer<T> = object_store::Result<T>;
+pub(super) type StoreResult<T> = object_store::Result<T>;
 
 #[derive(Clone)]
 pub(super) struct Bucket {
@@ -39,7 +41,7 @@ pub(super) struct Bucket {
     prefix: Path,
     store: Arc<dyn Store>,
     probe: Arc<dyn Store>,
-    lane: Arc<Lane>,
+    requests: Arc<RequestThread>,
 }
 
 impl fmt::Debug for Bucket {
@@ -63,7 +65,7 @@ impl Bucket {
             prefix,
             store: cloud.client(bucket, variables, RETRIES)?,
             probe: cloud.client(bucket, variables, PROBE_RETRIES)?,
-            lane: Arc::new(Lane::start()?),
+            requests: Arc::new(RequestThread::start()?),
         })
     }
 
@@ -71,11 +73,11 @@ impl Bucket {
         Arc::clone(&self.store)
     }
 
-    pub fn lane(&self) -> &Lane {
-        &self.lane
+    pub fn requests(&self) -> &RequestThread {
+        &self.requests
     }
 
-    /// The key of what lies at `relative` below the root.
+    /// The key of the object at `relative` below the root.
     pub fn key(&self, relative: &str) -> Path {
         Path::from_iter(
             self.prefix.parts().chain(
@@ -91,73 +93,73 @@ impl Bucket {
         format!("{}/{relative}", self.url)
     }
 
-    /// Makes a request on the lane, again when its answer is lost; `doing` it to `relative` is what an error says.
-    pub async fn ask<T, F>(
+    /// Makes a request, and repeats it when its response is lost. Errors name `verb` and `relative`.
+    pub async fn request<T, F>(
         &self,
-        doing: &str,
+        verb: &str,
         relative: &str,
         work: impl FnMut() -> F + Send + 'static,
     ) -> Result<T>
     where
         T: Send + 'static,
-        F: Future<Output = Answer<T>> + Send + 'static,
+        F: Future<Output = StoreResult<T>> + Send + 'static,
     {
-        let answer = self.lane.start_on(persist(work)).await?;
-        answer.map_err(|e| self.failed(doing, relative, &e))
+        let answer = self.requests.spawn(with_retries(work)).await?;
+        answer.map_err(|e| self.failed(verb, relative, &e))
     }
 
-    /// Makes a request about the root, to hear soon what is wrong with it.
-    async fn ask_once<T: Send + 'static>(
+    /// Makes a request about the root without repeating it, to fail early.
+    async fn request_once<T: Send + 'static>(
         &self,
-        doing: &str,
-        work: impl Future<Output = Answer<T>> + Send + 'static,
+        verb: &str,
+        work: impl Future<Output = StoreResult<T>> + Send + 'static,
     ) -> Result<T> {
-        let answer = self.lane.start_on(work).await?;
-        answer.map_err(|e| store_error(self.cloud, About::Root, doing, &self.url, &e))
+        let answer = self.requests.spawn(work).await?;
+        answer.map_err(|e| store_error(self.cloud, Subject::Root, verb, &self.url, &e))
     }
 
-    pub fn failed(&self, doing: &str, relative: &str, cause: &object_store::Error) -> Error {
+    pub fn failed(&self, verb: &str, relative: &str, cause: &object_store::Error) -> Error {
         store_error(
             self.cloud,
-            About::Object,
-            doing,
+            Subject::Object,
+            verb,
             &self.url_of(relative),
             cause,
         )
     }
 
     /// # Errors
-    /// No such bucket, wrong credentials, an endpoint that cannot be reached.
+    /// The bucket does not exist, the credentials are wrong, or the endpoint cannot be reached.
     pub async fn check_readable(&self) -> Result<()> {
         let (probe, prefix) = (Arc::clone(&self.probe), self.prefix.clone());
         let work = async move { probe.list(Some(&prefix)).next().await.transpose() };
-        self.ask_once("listing", work).await.map(drop)
+        self.request_once("list", work).await.map(drop)
     }
 
     /// # Errors
-    /// As [`Bucket::check_readable`], or these credentials may not write.
+    /// As [`Bucket::check_readable`], or the credentials do not allow writing.
     pub async fn check_writable(&self) -> Result<()> {
-        let relative = format!("{}/.probe", super::BLOBS);
+        let relative = format!("{}/.probe", BLOBS);
         let (probe, key) = (Arc::clone(&self.probe), self.key(&relative));
         let work = async move {
             probe.put(&key, Bytes::new().into()).await?;
             match probe.delete(&key).await {
-                // Who may only add is fine: nothing is deleted on the way of a day.
+                // Loading a day deletes nothing, so credentials without that right are enough.
                 Err(object_store::Error::PermissionDenied { .. }) => Ok(()),
                 deleted => deleted,
             }
         };
-        self.ask_once("writing into", work).await
+        self.request_once("write to", work).await
     }
 
     /// Everything below `relative`, by its path below the root.
     pub async fn list(&self, relative: &str) -> Result<Vec<(String, u64)>> {
         let (store, prefix) = (self.store(), self.key(relative));
         let work = move || store.list(Some(&prefix)).try_collect::<Vec<_>>();
-        let answer = self.lane.start_on(persist(work)).await?;
+        let answer = self.requests.spawn(with_retries(work)).await?;
         let found: Vec<ObjectMeta> = answer.map_err(|e| {
             let url = self.url_of(relative);
-            store_error(self.cloud, About::Root, "listing", &url, &e)
+            store_error(self.cloud, Subject::Root, "list", &url, &e)
         })?;
         Ok(found
             .into_iter()
@@ -184,7 +186,7 @@ impl Bucket {
                 }
             }
         };
-        self.ask("reading", relative, work).await
+        self.request("read", relative, work).await
     }
 
     pub async fn put(&self, relative: &str, bytes: Bytes) -> Result<()> {
@@ -193,7 +195,7 @@ impl Bucket {
             let (store, key, bytes) = (Arc::clone(&store), key.clone(), bytes.clone());
             async move { store.put(&key, bytes.into()).await }
         };
-        self.ask("writing", relative, work).await.map(drop)
+        self.request("write", relative, work).await.map(drop)
     }
 
     pub async fn delete(&self, relative: &str) -> Result<()> {
@@ -207,10 +209,10 @@ impl Bucket {
                 }
             }
         };
-        self.ask("removing", relative, work).await
+        self.request("remove", relative, work).await
     }
 
-    /// Copies an object into a file that has no name and so is gone with the process; `None` when there is no object.
+    /// Copies an object into a file without a name, which disappears with the process; `None` when the object does not exist.
     pub async fn spool(&self, relative: &str) -> Result<Option<File>> {
         let (store, key) = (self.store(), self.key(relative));
         let work = move || {
@@ -223,16 +225,16 @@ impl Bucket {
                 }
             }
         };
-        self.ask("reading", relative, work)
+        self.request("read", relative, work)
             .await?
-            .map_err(|e| io_error("copying into", &temporary_folder(), e))
+            .map_err(|e| io_error("copy to", &temporary_folder(), e))
     }
 }
 
-/// Does what may be done twice until it is answered.
-pub(super) async fn persist<T, F: Future<Output = Answer<T>>>(
+/// Repeats an idempotent request until a response arrives.
+pub(super) async fn with_retries<T, F: Future<Output = StoreResult<T>>>(
     mut work: impl FnMut() -> F,
-) -> Answer<T> {
+) -> StoreResult<T> {
     let mut attempt = 1;
     loop {
         match work().await {
@@ -245,7 +247,7 @@ pub(super) async fn persist<T, F: Future<Output = Answer<T>>>(
     }
 }
 
-/// Whether an object is not there: a bucket that is not there is another matter.
+/// Whether an object does not exist. A missing bucket is another error.
 fn is_missing(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotFound { .. })
         && code(error).is_none_or(|c| !is_bucket_missing(&c))
@@ -255,8 +257,10 @@ fn temporary_folder() -> String {
     std::env::temp_dir().display().to_string()
 }
 
-/// Both who may fail, the store and the disk, by name.
-async fn copy(mut chunks: BoxStream<'static, Answer<Bytes>>) -> Answer<io::Result<Option<File>>> {
+/// The outer error is the store's, the inner one the disk's.
+async fn copy(
+    mut chunks: BoxStream<'static, StoreResult<Bytes>>,
+) -> StoreResult<io::Result<Option<File>>> {
     let mut file = match unnamed_file() {
         Ok(file) => file,
         Err(e) => return Ok(Err(e)),
@@ -270,7 +274,7 @@ async fn copy(mut chunks: BoxStream<'static, Answer<Bytes>>) -> Answer<io::Resul
 }
 
 fn unnamed_file() -> io::Result<File> {
-    let path = std::env::temp_dir().join(format!("dayhaul-{}", unlikely()));
+    let path = std::env::temp_dir().join(format!("dayhaul-{}", unique_suffix()));
     let file = OpenOptions::new()
         .read(true)
         .write(true)

@@ -1,11 +1,11 @@
-//! The object stores this build speaks to, set up from the environment variables that their own tools read.
+//! Clients of object stores, configured by the environment variables that the stores' own tools read.
 
 use crate::error::{Error, Result};
 use object_store::ObjectStore;
 use object_store::multipart::MultipartStore;
 use std::sync::Arc;
 
-/// A bucket: whole objects, and uploads in parts.
+/// A client for whole objects and for uploads in parts.
 pub(super) trait Store: ObjectStore + MultipartStore {}
 
 impl<T: ObjectStore + MultipartStore> Store for T {}
@@ -28,7 +28,7 @@ impl Cloud {
         }
     }
 
-    /// The cargo feature that builds it in.
+    /// The cargo feature that includes it.
     fn feature(self) -> &'static str {
         match self {
             Cloud::S3 => "s3",
@@ -45,34 +45,34 @@ impl Cloud {
         }
     }
 
-    /// Where credentials come from.
+    /// A hint: where credentials come from.
     pub fn credentials(self) -> &'static str {
         match self {
             Cloud::S3 => {
                 "credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with AWS_REGION; AWS_SESSION_TOKEN), a \
-                 web identity, or the role of the machine; AWS_ENDPOINT_URL names another server than Amazon's"
+                 web identity, or the machine's role; set AWS_ENDPOINT_URL for a server other than Amazon's"
             }
             Cloud::Gcs => {
-                "credentials come from GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT, or the role of the machine"
+                "credentials come from GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT, or the machine's role"
             }
             Cloud::Azure => {
                 "credentials come from AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, AZURE_CLIENT_ID, \
-                 AZURE_CLIENT_SECRET and AZURE_TENANT_ID, or the identity of the machine"
+                 AZURE_CLIENT_SECRET and AZURE_TENANT_ID, or the machine's identity"
             }
         }
     }
 
     fn not_built(self) -> Error {
-        Error::config(format!("this build cannot speak to {}", self.name())).with_hint(format!(
+        Error::config(format!("this build does not support {}", self.name())).with_hint(format!(
             "rebuild with `cargo install --features {}`",
             self.feature()
         ))
     }
 
-    /// A client for a bucket or container. `retries` per request, after a connection or a server failed.
+    /// A client for a bucket or container that repeats a request `retries` times after a connection or server failure.
     ///
     /// # Errors
-    /// The store is not built in, or a variable makes no sense.
+    /// This build does not include the store, or a variable is invalid.
     pub fn client(
         self,
         bucket: &str,
@@ -95,28 +95,17 @@ impl Cloud {
     }
 }
 
-/// Whether a request failed on its way, and not by what the store answered.
-#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
-pub(super) fn is_transport(error: &object_store::Error) -> bool {
-    super::failure::chain(error).any(|e| e.is::<object_store::client::HttpError>())
-}
-
-/// Whether a request failed on its way, and not by what the store answered.
-#[cfg(not(any(feature = "s3", feature = "gcs", feature = "azure")))]
-pub(super) fn is_transport(_: &object_store::Error) -> bool {
-    false
-}
-
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 mod built {
     use super::{Arc, Error, Result, Store};
+    use crate::landing::store_response::innermost;
     use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
     use std::time::Duration;
 
-    /// A part may take long on a thin line: what ends a request is silence, below, not its length.
+    /// A part may take long on a slow line. Requests end by `READ_TIMEOUT`, not by their duration.
     const REQUEST_TIMEOUT: &str = "1 h";
 
-    /// No byte for so long ends a request; it is tried again.
+    /// A request that receives no byte for so long is retried.
     const READ_TIMEOUT: &str = "2 min";
 
     fn retry(retries: usize) -> RetryConfig {
@@ -131,8 +120,8 @@ mod built {
         }
     }
 
-    /// What does not fit, in the client's own words unless they repeat a secret.
-    fn refused(
+    /// The client's message, unless it repeats a secret.
+    fn invalid_variables(
         store: &str,
         prefix: &str,
         variables: &[(String, String)],
@@ -143,17 +132,17 @@ mod built {
                 .iter()
                 .any(|w| name.contains(w))
         };
-        let why = crate::landing::failure::innermost(cause);
-        let tells = variables
+        let why = innermost(cause);
+        let reveals = variables
             .iter()
             .any(|(name, value)| secret(name) && !value.is_empty() && why.contains(value.as_str()));
-        let why = if tells {
+        let why = if reveals {
             String::new()
         } else {
             format!(": {why}")
         };
         Error::config(format!(
-            "the variables {prefix}* for {store} do not fit together{why}"
+            "the {prefix}* variables for {store} are inconsistent{why}"
         ))
     }
 
@@ -164,7 +153,7 @@ mod built {
                 variables: &[(String, String)],
                 retries: usize,
             ) -> Result<Arc<dyn Store>> {
-                // Ring, as for PostgreSQL; a second call finds it installed.
+                // Ring, as for PostgreSQL. A second call fails, as it is already installed.
                 let _ = rustls::crypto::ring::default_provider().install_default();
                 let mut builder = <$builder>::new();
                 for (key, value) in [
@@ -185,7 +174,7 @@ mod built {
                     .$with_bucket(bucket)
                     .with_retry(retry(retries))
                     .build()
-                    .map_err(|e| refused($store, $prefix, variables, &e))?;
+                    .map_err(|e| invalid_variables($store, $prefix, variables, &e))?;
                 Ok(Arc::new(store))
             }
         };
@@ -225,9 +214,9 @@ mod tests {
     use super::Cloud;
 
     #[test]
-    fn a_store_that_is_not_built_in_is_named_with_its_feature() {
+    fn a_store_that_is_not_included_is_named_with_its_feature() {
         let error = Cloud::S3.client("x", &[], 0).unwrap_err();
-        assert_eq!(error.message(), "this build cannot speak to S3");
+        assert_eq!(error.message(), "this build does not support S3");
         assert!(error.hint().unwrap().contains("--features s3"));
     }
 }

@@ -1,4 +1,4 @@
-//! A unit's file, opened and checked.
+//! A unit's file, opened and verified.
 
 use super::failure::{io_error, parquet_error};
 use super::footer::Footer;
@@ -19,16 +19,16 @@ use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Rows of a batch, at most.
+/// Most rows of a batch.
 const BATCH_ROWS: usize = 8192;
 
-/// Bytes of a batch's columns that are aimed at.
+/// Target size of a batch.
 const BATCH_BYTES: i64 = 8 << 20;
 
-/// A file whose footer says that it holds the unit that its path names. Its rows have not been looked at: whoever reads
-/// them compares their count and digest with the footer's.
+/// A file whose footer and path name the same unit. Its rows have not been read: a reader must compare their count and digest
+/// with the footer's.
 pub struct LandedFile {
-    file: Pages,
+    file: SharedFile,
     metadata: ArrowReaderMetadata,
     schema: SchemaRef,
     footer: Footer,
@@ -39,15 +39,15 @@ pub struct LandedFile {
 
 impl LandedFile {
     pub(super) fn open(file: File, object: ObjectPath, url: String) -> Result<LandedFile> {
-        let bytes = look_at_ends(&file)
-            .map_err(|e| io_error("reading", &url, e))?
+        let bytes = check_magic(&file)
+            .map_err(|e| io_error("read", &url, e))?
             .at(|| format!("`{url}`"))?;
-        let file = Pages(Arc::new(file));
+        let file = SharedFile(Arc::new(file));
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
-            .map_err(|e| parquet_error("reading", &url, e))?;
+            .map_err(|e| parquet_error("read", &url, e))?;
         let pairs = metadata.metadata().file_metadata().key_value_metadata();
         let footer = Footer::read(pairs).at(|| format!("`{url}`"))?;
-        // The reader adds the footer's pairs to the schema, which is then equal to no other.
+        // The reader adds the footer's metadata to the schema, which would make it differ from the template's.
         let schema = Arc::new(Schema::new(metadata.schema().fields().clone()));
         let opened = LandedFile {
             file,
@@ -62,22 +62,22 @@ impl LandedFile {
         Ok(opened)
     }
 
-    /// Whether path, footer and row groups agree.
+    /// Checks that path, footer and row groups agree.
     fn check(&self) -> Result<()> {
-        let says = self.footer.origin.object();
-        if says != self.object {
+        let named = self.footer.origin.object();
+        if named != self.object {
             return Err(Error::new(
                 Kind::Io,
-                format!("its footer says that it is `{says}`: a foreign file"),
+                format!("its footer names another unit: `{named}`"),
             )
-            .with_hint("move it away, or to where it belongs"));
+            .with_hint("move the file to the path that its footer names, or remove it"));
         }
         let rows = self.metadata.metadata().file_metadata().num_rows();
         if u64::try_from(rows) != Ok(self.footer.rows) {
             return Err(Error::new(
                 Kind::Io,
                 format!(
-                    "its footer says {} rows; its row groups hold {rows}",
+                    "its footer declares {} rows, but its row groups contain {rows}",
                     self.footer.rows
                 ),
             ));
@@ -89,7 +89,7 @@ impl LandedFile {
         &self.footer
     }
 
-    /// The columns as the file has them.
+    /// The columns of the file.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -110,13 +110,13 @@ impl LandedFile {
     /// All rows, in batches of bounded size, decoded on the calling thread.
     ///
     /// # Errors
-    /// The file cannot be read; so do the batches.
+    /// The file cannot be read. Each batch can fail in the same way.
     pub fn batches(&self) -> Result<Batches> {
         let (file, metadata) = (self.file.clone(), self.metadata.clone());
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
             .with_batch_size(self.batch_rows())
             .build()
-            .map_err(|e| parquet_error("reading", &self.url, e))?;
+            .map_err(|e| parquet_error("read", &self.url, e))?;
         Ok(Batches {
             reader,
             schema: Arc::clone(&self.schema),
@@ -124,7 +124,7 @@ impl LandedFile {
         })
     }
 
-    /// By the row group whose rows are widest once they are decoded.
+    /// Rows per batch, for the row group with the widest decoded rows.
     fn batch_rows(&self) -> usize {
         let width = |group: &RowGroupMetaData| {
             let bytes: i64 = group.columns().iter().map(decoded_bytes).sum();
@@ -138,40 +138,42 @@ impl LandedFile {
     }
 }
 
-/// A text that stands in a dictionary once is decoded as often as it is used.
+/// A text stored once in a dictionary is decoded as often as it is used.
 fn decoded_bytes(column: &ColumnChunkMetaData) -> i64 {
     let values = column.unencoded_byte_array_data_bytes().unwrap_or(0);
     column.uncompressed_size().max(values)
 }
 
-/// A file that several readers read at once, each at its own place.
+/// A file that several readers read concurrently, each at its own offset.
 #[derive(Clone)]
-struct Pages(Arc<File>);
+struct SharedFile(Arc<File>);
 
-/// A place in a file.
-struct Page {
+/// Reads a file from an offset.
+struct FileReader {
     file: Arc<File>,
     offset: u64,
 }
 
-impl Length for Pages {
+impl Length for SharedFile {
     fn len(&self) -> u64 {
         self.0.metadata().map_or(0, |m| m.len())
     }
 }
 
-impl ChunkReader for Pages {
-    type T = BufReader<Page>;
+impl ChunkReader for SharedFile {
+    type T = BufReader<FileReader>;
 
     fn get_read(&self, offset: u64) -> Result<Self::T, ParquetError> {
         let file = Arc::clone(&self.0);
-        Ok(BufReader::new(Page { file, offset }))
+        Ok(BufReader::new(FileReader { file, offset }))
     }
 
     fn get_bytes(&self, offset: u64, length: usize) -> Result<Bytes, ParquetError> {
-        // A length that a damaged footer made up must not be allocated.
+        // A wrong length in a damaged footer must not be allocated.
         if offset.saturating_add(length as u64) > self.len() {
-            return Err(ParquetError::EOF("a page lies beyond the end".into()));
+            return Err(ParquetError::EOF(
+                "a page is beyond the end of the file".into(),
+            ));
         }
         let mut bytes = vec![0; length];
         self.0.read_exact_at(&mut bytes, offset)?;
@@ -179,7 +181,7 @@ impl ChunkReader for Pages {
     }
 }
 
-impl Read for Page {
+impl Read for FileReader {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let n = self.file.read_at(bytes, self.offset)?;
         self.offset += n as u64;
@@ -187,26 +189,26 @@ impl Read for Page {
     }
 }
 
-/// What a Parquet file begins and ends with.
+/// The first and last bytes of a Parquet file.
 const MAGIC: &[u8; 4] = b"PAR1";
 
-/// Size of the file, when both ends are those of a Parquet file.
-fn look_at_ends(file: &File) -> io::Result<Result<u64>> {
+/// Checks both ends; the size of the file.
+fn check_magic(file: &File) -> io::Result<Result<u64>> {
     let bytes = file.metadata()?.len();
-    let mut begins = [0; 4];
-    let seen = file.read_at(&mut begins, 0)?;
-    if !MAGIC.starts_with(&begins[..seen]) {
-        return Ok(Err(Error::new(Kind::Io, "it is no Parquet file")
-            .with_hint("move it away: engines would read it among the rows")));
+    let mut first = [0; 4];
+    let seen = file.read_at(&mut first, 0)?;
+    if !MAGIC.starts_with(&first[..seen]) {
+        return Ok(Err(Error::new(Kind::Io, "it is not a Parquet file")
+            .with_hint("remove it: query engines would read it as rows")));
     }
-    let mut ends = [0; 4];
+    let mut last = [0; 4];
     if bytes > 8 {
-        file.read_exact_at(&mut ends, bytes - 4)?;
+        file.read_exact_at(&mut last, bytes - 4)?;
     }
-    if ends != *MAGIC {
+    if last != *MAGIC {
         return Ok(Err(Error::new(
             Kind::Io,
-            format!("it is cut short: {bytes} bytes, and no footer at their end"),
+            format!("it is truncated: {bytes} bytes without a footer"),
         )));
     }
     Ok(Ok(bytes))
@@ -226,7 +228,7 @@ impl Iterator for Batches {
         let batch = self.reader.next()?;
         let batch = batch.and_then(|b| b.with_schema(Arc::clone(&self.schema)));
         Some(batch.map_err(|e| {
-            Error::new(Kind::Io, format!("reading `{}` failed", self.url)).with_source(e)
+            Error::new(Kind::Io, format!("failed to read `{}`", self.url)).with_source(e)
         }))
     }
 }

@@ -1,4 +1,4 @@
-//! A root that is a folder: files written aside, made durable, and renamed into place.
+//! A root that is a folder: files are written under a temporary name, made durable, and renamed.
 
 use super::failure::{io_error, root_error};
 use crate::error::{Error, Result};
@@ -9,73 +9,74 @@ use std::hash::BuildHasher;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// A folder that exists.
+/// The root folder.
 #[derive(Debug, Clone)]
-pub(super) struct Folder {
+pub(super) struct LandingFolder {
     root: PathBuf,
 }
 
-impl Folder {
-    pub fn new(root: PathBuf) -> Folder {
-        Folder { root }
+impl LandingFolder {
+    pub fn new(root: PathBuf) -> LandingFolder {
+        LandingFolder { root }
     }
 
     pub fn path_of(&self, relative: &str) -> PathBuf {
         self.root.join(relative)
     }
 
-    /// The folder itself is the user's to make: a misspelt path, or a disk that is not mounted, must not become a new
-    /// folder that looks like a lost warehouse.
+    /// Dayhaul never creates the root folder: with a misspelled path, or a disk that is not mounted, an empty new folder would
+    /// look like a lost warehouse.
     ///
     /// # Errors
-    /// It is missing, or no folder.
+    /// It does not exist, or is not a folder.
     pub fn check(&self) -> Result<()> {
         let shown = self.root.display();
         match std::fs::metadata(&self.root) {
             Ok(found) if found.is_dir() => Ok(()),
             Ok(_) => Err(Error::config(format!(
-                "`landing.url` names `{shown}`, which is no folder"
+                "`landing.url` names `{shown}`, which is not a folder"
             ))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Error::config(format!(
                 "the landing folder `{shown}` does not exist"
             ))
-            .with_hint(format!("make it: mkdir -p '{shown}'"))),
-            Err(e) => Err(root_error("looking at", &shown.to_string(), e)),
+            .with_hint(format!("create it: mkdir -p '{shown}'"))),
+            Err(e) => Err(root_error("read", &shown.to_string(), e)),
         }
     }
 
     /// # Errors
-    /// As [`Folder::check`], and when no file can be made there.
+    /// As [`LandingFolder::check`], or no file can be created there.
     pub fn check_writable(&self) -> Result<()> {
         self.check()?;
-        let probe = self.root.join(format!(".dayhaul.{}", unlikely()));
-        let made = File::create(&probe).and_then(|_| std::fs::remove_file(&probe));
-        made.map_err(|e| root_error("writing into", &self.root.display().to_string(), e))
+        let probe = self.root.join(format!(".dayhaul.{}", unique_suffix()));
+        let written = File::create(&probe).and_then(|_| std::fs::remove_file(&probe));
+        written.map_err(|e| root_error("write to", &self.root.display().to_string(), e))
     }
 
-    /// A new file beside `relative`'s place. Folders below the root are made; what a killed process left there is removed.
-    pub fn aside(&self, relative: &str) -> Result<Aside> {
+    /// Creates a temporary file in the folder of `relative`, and that folder. Files that killed processes left there are
+    /// removed.
+    pub fn temp_file(&self, relative: &str) -> Result<TempFile> {
         let target = self.path_of(relative);
-        let make = || {
-            let unsynced = self.make_parents(&target)?;
-            sweep(&target);
-            Aside::create(&self.root, target.clone(), unsynced)
+        let create = || {
+            let unsynced = self.create_parents(&target)?;
+            remove_abandoned(&target);
+            TempFile::create(&self.root, target.clone(), unsynced)
         };
-        let made = match make() {
-            // Another writer that gave up took the empty folders away in between.
-            Err(e) if e.kind() == io::ErrorKind::NotFound && self.root.is_dir() => make(),
-            made => made,
+        let created = match create() {
+            // Meanwhile, another writer that was aborted removed the empty folders.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.root.is_dir() => create(),
+            created => created,
         };
-        made.map_err(|e| io_error("writing", &target.display().to_string(), e))
+        created.map_err(|e| io_error("write", &target.display().to_string(), e))
     }
 
-    /// Opens a file for reading; `None` when there is none.
+    /// Opens a file for reading; `None` when it does not exist.
     pub fn open(&self, relative: &str) -> Result<Option<File>> {
         let path = self.path_of(relative);
         match File::open(&path) {
             Ok(file) => Ok(Some(file)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => self.check().map(|()| None),
-            Err(e) => Err(io_error("reading", &path.display().to_string(), e)),
+            Err(e) => Err(io_error("read", &path.display().to_string(), e)),
         }
     }
 
@@ -85,31 +86,33 @@ impl Folder {
         };
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)
-            .map_err(|e| io_error("reading", &self.path_of(relative).display().to_string(), e))?;
+            .map_err(|e| io_error("read", &self.path_of(relative).display().to_string(), e))?;
         Ok(Some(bytes.into()))
     }
 
     pub async fn put(&self, relative: &str, bytes: &[u8]) -> Result<()> {
-        let mut aside = self.aside(relative)?;
-        aside.write_all(bytes).map_err(|e| aside.failed(e))?;
-        aside.sync().await?;
-        aside.publish().await.map(drop)
+        let mut temp_file = self.temp_file(relative)?;
+        temp_file
+            .write_all(bytes)
+            .map_err(|e| temp_file.failed(e))?;
+        temp_file.sync().await?;
+        temp_file.publish().await.map(drop)
     }
 
-    /// Removes a file, and the folders it leaves empty.
+    /// Removes a file, and the folders that are empty then.
     pub async fn delete(&self, relative: &str) -> Result<()> {
         let path = self.path_of(relative);
         match std::fs::remove_file(&path) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(io_error("removing", &path.display().to_string(), e)),
+            Err(e) => return Err(io_error("remove", &path.display().to_string(), e)),
         }
         remove_empty(&self.root, &path);
         Ok(())
     }
 
-    /// Gives the folders whose entries changed: the parents of new folders.
-    fn make_parents(&self, target: &Path) -> io::Result<Vec<PathBuf>> {
+    /// Creates the missing folders above `target`. Returns the folders with new entries, which must be synced.
+    fn create_parents(&self, target: &Path) -> io::Result<Vec<PathBuf>> {
         let mut missing = Vec::new();
         let mut folder = target.parent();
         while let Some(path) = folder.filter(|p| *p != self.root && !p.is_dir()) {
@@ -119,7 +122,7 @@ impl Folder {
         for path in missing.iter().rev() {
             match std::fs::create_dir(path) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
-                made => made?,
+                created => created?,
             }
         }
         Ok(missing
@@ -129,33 +132,33 @@ impl Folder {
     }
 }
 
-/// A file on its way to its place, gone when it is dropped before [`Aside::publish`].
+/// A file that is removed when it is dropped before [`TempFile::publish`].
 #[derive(Debug)]
-pub(super) struct Aside {
+pub(super) struct TempFile {
     file: File,
     path: PathBuf,
     target: PathBuf,
     root: PathBuf,
-    /// Folders with new entries, to be made durable with the file.
+    /// Folders with new entries, synced with the file.
     unsynced: Vec<PathBuf>,
     bytes: u64,
     published: bool,
 }
 
-impl Aside {
-    fn create(root: &Path, target: PathBuf, unsynced: Vec<PathBuf>) -> io::Result<Aside> {
+impl TempFile {
+    fn create(root: &Path, target: PathBuf, unsynced: Vec<PathBuf>) -> io::Result<TempFile> {
         loop {
-            let path = target.with_file_name(format!("{}{}", prefix(&target), unlikely()));
+            let path = target.with_file_name(format!("{}{}", prefix(&target), unique_suffix()));
             let file = OpenOptions::new()
                 .write(true)
                 .read(true)
                 .create_new(true)
                 .open(&path)?;
-            // Whoever sweeps takes what is not locked, in this moment also this file. Where files cannot be locked, nobody
-            // sweeps.
-            let taken = matches!(try_lock(&file), Ok(false));
-            if !taken && path.exists() {
-                return Ok(Aside {
+            // Before it is locked, another process may lock and remove this file as abandoned. Where files cannot be locked,
+            // no process removes any.
+            let is_lost = matches!(try_lock(&file), Ok(false));
+            if !is_lost && path.exists() {
+                return Ok(TempFile {
                     file,
                     path,
                     target,
@@ -172,7 +175,7 @@ impl Aside {
         self.bytes
     }
 
-    /// Waits until the bytes are on the disk.
+    /// Waits until the bytes are on disk.
     pub async fn sync(&self) -> Result<()> {
         let file = self.file.try_clone().map_err(|e| self.failed(e))?;
         blocking(move || file.sync_all())
@@ -180,7 +183,7 @@ impl Aside {
             .map_err(|e| self.failed(e))
     }
 
-    /// Puts the file in its place, whatever stood there, and makes that durable.
+    /// Renames the file to its target, replaces an existing one, and syncs the folders.
     pub async fn publish(mut self) -> Result<u64> {
         std::fs::rename(&self.path, &self.target).map_err(|e| self.failed(e))?;
         self.published = true;
@@ -197,11 +200,11 @@ impl Aside {
     }
 
     fn failed(&self, cause: io::Error) -> Error {
-        io_error("writing", &self.target.display().to_string(), cause)
+        io_error("write", &self.target.display().to_string(), cause)
     }
 }
 
-impl Write for Aside {
+impl Write for TempFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let n = self.file.write(bytes)?;
         self.bytes += n as u64;
@@ -213,7 +216,7 @@ impl Write for Aside {
     }
 }
 
-impl Drop for Aside {
+impl Drop for TempFile {
     fn drop(&mut self) {
         if !self.published {
             let _ = std::fs::remove_file(&self.path);
@@ -222,7 +225,7 @@ impl Drop for Aside {
     }
 }
 
-/// Removes the folders between the root and `target` that hold nothing. `remove_dir` spares what is not empty.
+/// Removes the empty folders between the root and `target`. `remove_dir` fails for others.
 fn remove_empty(root: &Path, target: &Path) {
     for folder in target.ancestors().skip(1).take_while(|f| *f != root) {
         if std::fs::remove_dir(folder).is_err() {
@@ -231,29 +234,29 @@ fn remove_empty(root: &Path, target: &Path) {
     }
 }
 
-/// Removes what killed processes left beside `target`: files that nobody holds the lock of.
-pub(super) fn sweep(target: &Path) {
+/// Removes temporary files of `target` that killed processes left behind: those that are not locked.
+pub(super) fn remove_abandoned(target: &Path) {
     let prefix = prefix(target);
     let Some(entries) = target.parent().and_then(|p| std::fs::read_dir(p).ok()) else {
         return;
     };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            remove_if_left(&entry.path());
+            remove_if_abandoned(&entry.path());
         }
     }
 }
 
-/// Whether the file was nobody's, and is gone.
-pub(super) fn remove_if_left(path: &Path) -> bool {
+/// Removes a temporary file that no process has locked; whether it did.
+pub(super) fn remove_if_abandoned(path: &Path) -> bool {
     let Ok(file) = File::open(path) else {
         return false;
     };
     matches!(try_lock(&file), Ok(true)) && std::fs::remove_file(path).is_ok()
 }
 
-/// Whether a file's name is one that [`Folder::aside`] gives.
-pub(super) fn is_aside(name: &str) -> bool {
+/// Whether this is a name that [`LandingFolder::temp_file`] creates.
+pub(super) fn is_temp_file(name: &str) -> bool {
     let random = name.rsplit('-').next().unwrap_or_default();
     name.starts_with('.') && random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit())
 }
@@ -264,8 +267,8 @@ fn prefix(target: &Path) -> String {
     format!(".{name}.")
 }
 
-/// A name that no other process or thread chooses: process id and a random number.
-pub(super) fn unlikely() -> String {
+/// A suffix that no other process or thread chooses: process id and a random number.
+pub(super) fn unique_suffix() -> String {
     format!(
         "{}-{:016x}",
         std::process::id(),
@@ -273,10 +276,10 @@ pub(super) fn unlikely() -> String {
     )
 }
 
-/// Takes the file's lock for as long as the file is open; false when another has it.
+/// Locks the file until it is closed; false when another process has the lock.
 ///
 /// # Errors
-/// The file system has no locks.
+/// The file system does not support locks.
 fn try_lock(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
@@ -285,7 +288,7 @@ fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Runs what waits for a disk beside the thread that serves connections.
+/// Waits for the disk on a thread that serves no connections.
 async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
     tokio::task::spawn_blocking(work)
         .await

@@ -1,4 +1,4 @@
-//! What a file says of itself, as key-value metadata of its footer.
+//! What a file contains, as key-value metadata of its footer.
 
 use super::object::ObjectPath;
 use crate::copy::{Digest, Tally};
@@ -11,16 +11,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
-/// Version of this metadata and of the layout; a reader refuses what it does not know.
+/// Version of this metadata and of the layout. Readers reject other versions.
 const FORMAT: &str = "1";
 
-/// Where a file's rows come from: what is known before the first of them.
+/// Where a file's rows come from, known before the first row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     pub tenant: TenantName,
     pub schema: SchemaName,
     pub template: TemplateName,
-    /// The template's whole file, so that a catalog can be built anew from files alone.
+    /// The template's whole file, so that a catalog can be rebuilt from landed files alone.
     pub template_source: String,
     /// Column and PostgreSQL type, in the order of the columns.
     pub types: Vec<(String, String)>,
@@ -46,7 +46,7 @@ impl Origin {
         }
     }
 
-    /// The object that holds these rows.
+    /// The object that contains these rows.
     pub fn object(&self) -> ObjectPath {
         ObjectPath {
             template: self.template.clone(),
@@ -56,15 +56,15 @@ impl Origin {
     }
 }
 
-/// Everything a file says of itself.
+/// The metadata of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Footer {
     pub origin: Origin,
     pub rows: u64,
-    /// Of the tuples that were hauled.
+    /// The digest of the tuples at the source.
     pub digest: Digest,
-    /// Of the tuples that the file gives back, where it cannot give back the same bytes (the display scale of a numeric
-    /// without precision is lost in a decimal). `None` means: the same.
+    /// The digest of the tuples read back from the file, where they differ: the display scale of a numeric without precision
+    /// is lost in a decimal. `None` means that they are the same.
     pub restored_digest: Option<Digest>,
     /// The run that wrote it (`_wh.run.id`).
     pub run: i64,
@@ -86,7 +86,7 @@ impl Footer {
         }
     }
 
-    /// The digest that the rows read back from the file have.
+    /// The digest of the rows read back from the file.
     pub fn digest_of_rows(&self) -> Digest {
         self.restored_digest.unwrap_or(self.digest)
     }
@@ -94,7 +94,7 @@ impl Footer {
     pub(super) fn key_values(&self) -> Result<Vec<KeyValue>> {
         let origin = &self.origin;
         let types = serde_json::to_string(&Types(&origin.types)).map_err(|e| {
-            Error::new(Kind::Bug, "the columns' types cannot be written as JSON").with_source(e)
+            Error::new(Kind::Bug, "failed to write the column types as JSON").with_source(e)
         })?;
         let mut pairs = vec![
             ("format", FORMAT.to_owned()),
@@ -121,14 +121,16 @@ impl Footer {
     /// Reads the metadata of a file's footer.
     ///
     /// # Errors
-    /// The first key that is missing or makes no sense: the file was not written by Dayhaul, or by a later one.
+    /// A key is missing or invalid: the file was not written by Dayhaul, or by a later version.
     pub(super) fn read(pairs: Option<&Vec<KeyValue>>) -> Result<Footer> {
-        let keys = Keys(pairs.map_or(&[], |p| p.as_slice()));
+        let keys = FooterKeys(pairs.map_or(&[], |p| p.as_slice()));
         let format = keys.text("format")?;
         if format != FORMAT {
             return Err(Error::new(
                 Kind::Io,
-                format!("it is of format {format}; this version of dayhaul reads format {FORMAT}"),
+                format!(
+                    "it has format {format}, but this version of dayhaul reads format {FORMAT}"
+                ),
             ));
         }
         Ok(Footer {
@@ -152,10 +154,10 @@ impl Footer {
     }
 }
 
-/// The footer's pairs, by name without `dayhaul.`.
-struct Keys<'a>(&'a [KeyValue]);
+/// The footer's metadata, by key without `dayhaul.`.
+struct FooterKeys<'a>(&'a [KeyValue]);
 
-impl Keys<'_> {
+impl FooterKeys<'_> {
     fn find(&self, key: &str) -> Option<&str> {
         let pair = self
             .0
@@ -176,24 +178,24 @@ impl Keys<'_> {
     }
 
     fn parsed<T: FromStr>(&self, key: &str) -> Result<T> {
-        self.text(key)?.parse().map_err(|_| nonsense(key))
+        self.text(key)?.parse().map_err(|_| invalid(key))
     }
 
     fn types(&self) -> Result<Vec<(String, String)>> {
         let types: TypesRead =
-            serde_json::from_str(self.text("types")?).map_err(|_| nonsense("types"))?;
+            serde_json::from_str(self.text("types")?).map_err(|_| invalid("types"))?;
         Ok(types.0)
     }
 }
 
-fn nonsense(key: &str) -> Error {
+fn invalid(key: &str) -> Error {
     Error::new(
         Kind::Io,
-        format!("`dayhaul.{key}` of its footer makes no sense"),
+        format!("`dayhaul.{key}` in its footer is invalid"),
     )
 }
 
-/// A JSON object whose keys keep their order.
+/// A JSON object that keeps the order of its keys.
 struct Types<'a>(&'a [(String, String)]);
 
 impl Serialize for Types<'_> {
@@ -280,11 +282,11 @@ mod tests {
         let later = of(&|pairs| pairs[0].value = Some("2".into()));
         assert!(later.contains("format 2"), "{later}");
         for key in ["rows", "types", "day", "run"] {
-            let odd = of(&|pairs| {
+            let invalid = of(&|pairs| {
                 let name = format!("dayhaul.{key}");
                 pairs.iter_mut().find(|p| p.key == name).unwrap().value = Some("?".into());
             });
-            assert!(odd.contains(key), "{odd}");
+            assert!(invalid.contains(key), "{invalid}");
         }
     }
 }

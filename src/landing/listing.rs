@@ -1,31 +1,31 @@
-//! Which units lie under a root.
+//! The units stored under a root.
 
+use super::blob::{BLOBS, LandedBlob};
 use super::bucket::Bucket;
 use super::failure::io_error;
-use super::folder::{Folder, is_aside, remove_if_left};
+use super::folder::{LandingFolder, is_temp_file, remove_if_abandoned};
 use super::object::ObjectPath;
-use super::{BLOBS, LandedBlob};
 use crate::error::{Error, Result};
 use crate::unit::{SchemaName, TemplateName, Window};
 use std::io;
 use std::path::Path;
 
-/// What to look for; `None` is everything.
+/// Which units to list; `None` matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
+pub struct ListingFilter {
     pub template: Option<TemplateName>,
     pub schema: Option<SchemaName>,
     pub days: Option<Window>,
 }
 
-impl Selection {
-    fn takes(&self, object: &ObjectPath) -> bool {
+impl ListingFilter {
+    fn matches(&self, object: &ObjectPath) -> bool {
         self.template.as_ref().is_none_or(|t| *t == object.template)
             && self.schema.as_ref().is_none_or(|s| *s == object.schema)
             && self.days.is_none_or(|d| d.contains(object.day))
     }
 
-    /// The deepest folder that holds everything selected, relative to the root.
+    /// The deepest folder that contains all matches, relative to the root.
     fn folder(&self) -> String {
         match (&self.template, &self.schema) {
             (Some(template), Some(schema)) => format!("{template}/tenant={schema}"),
@@ -42,23 +42,23 @@ pub struct Listed {
     pub bytes: u64,
 }
 
-/// What lies under a root.
+/// The files under a root.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
     /// By template, schema and day.
     pub units: Vec<Listed>,
-    /// Files that are no unit's, by their path below the root: engines would read them among the rows. Hidden files
-    /// (`.x`, `_SUCCESS`, `_delta_log/…`) are not among them.
+    /// Other files, by their path below the root. Query engines would read them as rows, unlike hidden files (`.x`,
+    /// `_SUCCESS`, `_delta_log/…`), which are not listed.
     pub foreign: Vec<String>,
 }
 
 impl Listing {
-    fn add(&mut self, selection: &Selection, path: &str, bytes: u64) {
+    fn add(&mut self, filter: &ListingFilter, path: &str, bytes: u64) {
         if is_hidden(path) {
             return;
         }
         match ObjectPath::parse(path) {
-            Some(object) if selection.takes(&object) => self.units.push(Listed { object, bytes }),
+            Some(object) if filter.matches(&object) => self.units.push(Listed { object, bytes }),
             Some(_) => {}
             None => self.foreign.push(path.to_owned()),
         }
@@ -71,39 +71,39 @@ impl Listing {
     }
 }
 
-/// Whether engines skip a path: a part of it begins with `.` or `_`.
+/// Whether query engines skip a path: a part of it begins with `.` or `_`.
 fn is_hidden(path: &str) -> bool {
     path.split('/').any(|part| part.starts_with(['.', '_']))
 }
 
-pub(super) fn of_folder(folder: &Folder, selection: &Selection) -> Result<Listing> {
+pub(super) fn of_folder(folder: &LandingFolder, filter: &ListingFilter) -> Result<Listing> {
     folder.check()?;
     let mut listing = Listing::default();
-    walk(folder, &selection.folder(), &mut |path, entry| {
-        if is_aside(name_of(path)) {
-            remove_if_left(&folder.path_of(path));
+    walk(folder, &filter.folder(), &mut |path, entry| {
+        if is_temp_file(name_of(path)) {
+            remove_if_abandoned(&folder.path_of(path));
             return Ok(());
         }
-        listing.add(selection, path, entry.metadata()?.len());
+        listing.add(filter, path, entry.metadata()?.len());
         Ok(())
     })?;
     Ok(listing.sorted())
 }
 
-pub(super) async fn of_bucket(bucket: &Bucket, selection: &Selection) -> Result<Listing> {
+pub(super) async fn of_bucket(bucket: &Bucket, filter: &ListingFilter) -> Result<Listing> {
     let mut listing = Listing::default();
-    for (path, bytes) in bucket.list(&selection.folder()).await? {
-        listing.add(selection, &path, bytes);
+    for (path, bytes) in bucket.list(&filter.folder()).await? {
+        listing.add(filter, &path, bytes);
     }
     Ok(listing.sorted())
 }
 
-pub(super) fn blobs_of_folder(folder: &Folder, prefix: &str) -> Result<Vec<LandedBlob>> {
+pub(super) fn blobs_of_folder(folder: &LandingFolder, prefix: &str) -> Result<Vec<LandedBlob>> {
     folder.check()?;
     let mut found = Vec::new();
     walk(folder, BLOBS, &mut |path, entry| {
-        if is_aside(name_of(path)) {
-            remove_if_left(&folder.path_of(path));
+        if is_temp_file(name_of(path)) {
+            remove_if_abandoned(&folder.path_of(path));
             return Ok(());
         }
         found.push((path.to_owned(), entry.metadata()?.len()));
@@ -116,7 +116,7 @@ pub(super) async fn blobs_of_bucket(bucket: &Bucket, prefix: &str) -> Result<Vec
     Ok(blobs(bucket.list(BLOBS).await?, prefix))
 }
 
-/// Those of the files under [`BLOBS`] whose name begins with `prefix`.
+/// The files under [`BLOBS`] whose name begins with `prefix`.
 fn blobs(found: Vec<(String, u64)>, prefix: &str) -> Vec<LandedBlob> {
     let mut blobs: Vec<LandedBlob> = found
         .into_iter()
@@ -139,8 +139,8 @@ fn name_of(path: &str) -> &str {
 
 type Each<'a> = dyn FnMut(&str, &std::fs::DirEntry) -> io::Result<()> + 'a;
 
-/// Calls `each` with every file below a folder, by its path below the root. What vanishes meanwhile is left out.
-fn walk(folder: &Folder, relative: &str, each: &mut Each<'_>) -> Result<()> {
+/// Calls `each` with every file below a folder, by its path below the root. Files removed meanwhile are skipped.
+fn walk(folder: &LandingFolder, relative: &str, each: &mut Each<'_>) -> Result<()> {
     let path = folder.path_of(relative);
     match visit(&path, relative, each) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -173,5 +173,5 @@ fn visit(path: &Path, relative: &str, each: &mut Each<'_>) -> io::Result<()> {
 }
 
 fn failed(path: &Path, cause: io::Error) -> Error {
-    io_error("listing", &path.display().to_string(), cause)
+    io_error("list", &path.display().to_string(), cause)
 }

@@ -1,108 +1,94 @@
-//! Days as Parquet files: where they lie, how they are written whole or not at all, how they are read back.
+//! Days as Parquet files: where they are stored, how they are published atomically, and how they are read back.
 //!
 //! # Layout
 //!
 //! ```text
-//! <root>/<template>/tenant=<schema>/date=YYYY-MM-DD/data.parquet      one unit, replaced whole
+//! <root>/<template>/tenant=<schema>/date=YYYY-MM-DD/data.parquet      one unit, replaced as a whole
 //! <root>/<template>/tenant=<schema>/date=YYYY-MM-DD/.data.parquet.*   being written; engines skip names with `.` and `_`
 //! <root>/_dayhaul/<name>                                              small blobs: snapshots of the catalog
 //! ```
 //!
-//! The root is a folder (`file:///…`) or a prefix of a bucket (`s3://`, `gs://`, `az://`). A folder must exist; what lies
-//! below it is made. A file's footer says what it holds: see [`Footer`].
+//! The root is a folder (`file:///…`) or a prefix of a bucket (`s3://`, `gs://`, `az://`). A root folder must exist; folders
+//! below it are created. A file's footer describes its content: see [`Footer`].
 //!
 //! # Publishing
 //!
-//! A [`Writer`] encodes a day while it arrives. [`Writer::finish`] leaves a [`Finished`] that is complete and safe, but
-//! invisible; [`Finished::publish`] makes it *the* object of its unit, in one step. What is dropped before leaves
+//! A [`Writer`] encodes a day while it arrives. [`Writer::finish`] returns a [`Finished`] that is complete and durable, but
+//! invisible; [`Finished::publish`] makes it *the* object of its unit, in one step. A writer that is dropped before leaves
 //! nothing behind.
 //!
 //! | | being written | published |
 //! |---|---|---|
-//! | folder | a hidden file beside its place, locked while its process lives | `fsync`, `rename`, `fsync` of the folders |
+//! | folder | a hidden file in the target's folder, locked while its process runs | `fsync`, `rename`, `fsync` of the folders |
 //! | bucket | parts of a multipart upload, sent while the day is encoded; a small day waits in memory | the upload is completed; one PUT |
 //!
-//! A process that is killed leaves the hidden file, removed when the unit is written again or listed; and the parts of
-//! an upload, which only the bucket's own lifecycle rule can remove (`AbortIncompleteMultipartUpload`).
+//! A killed process leaves the hidden file, which is removed when the unit is next written or listed, and the parts of an
+//! upload, which only a lifecycle rule of the bucket can remove (`AbortIncompleteMultipartUpload`).
 //!
 //! # Memory usage
 //!
-//! A writer holds one row group in its encoded form, at most [`Options::row_group_bytes`], and in a bucket as much again
-//! plus the parts in flight while a row group is sent. A reader holds one batch and one page of each column.
+//! A writer holds one encoded row group, at most [`WriterOptions::row_group_bytes`]. For a bucket it holds as much again, and
+//! the parts in flight, while a row group is sent. A reader holds one batch and one page of each column.
 
+mod blob;
 mod bucket;
 mod cloud;
 mod failure;
 mod file;
 mod folder;
 mod footer;
-mod lane;
 mod listing;
 mod object;
 mod properties;
+mod request_thread;
 mod root;
+mod store_response;
 mod upload;
 mod writer;
 
+pub use blob::LandedBlob;
 pub use file::{Batches, LandedFile};
 pub use footer::{Footer, Origin};
-pub use listing::{Listed, Listing, Selection};
+pub use listing::{Listed, Listing, ListingFilter};
 pub use object::{ObjectPath, check_columns};
-pub use writer::{Finished, LandedObject, Writer};
+pub use writer::{Finished, LandedObject, Writer, WriterOptions};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use arrow_schema::SchemaRef;
+use blob::blob_path;
 use bytes::Bytes;
 use root::Root;
 use upload::Upload;
 use writer::Sink;
 
-/// How much a writer may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// Encoded bytes after which a row group is ended. Default 32 MiB: with four jobs, half of what a run may take.
-    pub row_group_bytes: usize,
-    /// Rows after which a row group is ended. Default 1,048,576.
-    pub row_group_rows: usize,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            row_group_bytes: 32 << 20,
-            row_group_rows: 1 << 20,
-        }
-    }
-}
-
-/// A root that days are landed under, and read from.
+/// A root that days are written to and read from.
 #[derive(Debug, Clone)]
 pub struct Landing {
     root: Root,
     url: String,
-    options: Options,
+    options: WriterOptions,
 }
 
 impl Landing {
-    /// Names a root; nothing is asked of it yet.
+    /// Parses the URL of a root, without contacting it.
     ///
     /// # Errors
-    /// A URL that is no root, or of a store that this build cannot speak to.
-    pub fn open(url: &str, options: Options) -> Result<Landing> {
-        // A variable that is not UTF-8 is none that a store's client reads.
+    /// The URL is not that of a root, or this build does not support the store.
+    pub fn open(url: &str, options: WriterOptions) -> Result<Landing> {
+        // The stores' clients read only variables that are UTF-8.
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
         Landing::open_with(url, options, variables)
     }
 
-    /// The same with other variables than the process's: credentials and endpoints of object stores.
+    /// The same with the given environment variables: credentials and endpoints of object stores.
     ///
     /// # Errors
     /// As [`Landing::open`].
     pub fn open_with(
         url: &str,
-        options: Options,
+        options: WriterOptions,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Landing> {
         let variables: Vec<(String, String)> = variables.into_iter().collect();
@@ -114,7 +100,7 @@ impl Landing {
         })
     }
 
-    /// The root's URL, without a slash at its end.
+    /// The root's URL, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -124,15 +110,15 @@ impl Landing {
         format!("{}/{object}", self.url)
     }
 
-    /// Whether files lie in this machine's file system.
+    /// Whether files are stored in this machine's file system.
     pub fn is_folder(&self) -> bool {
         matches!(self.root, Root::Folder(_))
     }
 
-    /// Fails early: looks whether the root is there and takes a file.
+    /// Checks that the root exists and can be written to, to fail early.
     ///
     /// # Errors
-    /// What is wrong with it, and what to do.
+    /// What is wrong with it, and how to fix it.
     pub async fn check_writable(&self) -> Result<()> {
         match &self.root {
             Root::Folder(folder) => folder.check_writable(),
@@ -140,10 +126,10 @@ impl Landing {
         }
     }
 
-    /// Looks whether the root is there.
+    /// Checks that the root exists and can be read.
     ///
     /// # Errors
-    /// What is wrong with it, and what to do.
+    /// What is wrong with it, and how to fix it.
     pub async fn check_readable(&self) -> Result<()> {
         match &self.root {
             Root::Folder(folder) => folder.check(),
@@ -151,36 +137,36 @@ impl Landing {
         }
     }
 
-    /// Begins a day. `schema` is [`arrow_schema`](crate::schema) of the template's columns, and of every batch.
+    /// Begins a day. `schema` is the [`arrow_schema`](crate::schema) of the template's columns and of every batch.
     ///
     /// # Errors
-    /// A column that [cannot be seen](check_columns); no file can be made there.
+    /// A column would be [hidden](check_columns), or no file can be created there.
     pub async fn create(&self, origin: Origin, schema: SchemaRef) -> Result<Writer> {
         check_columns(&schema)?;
         let object = origin.object();
         let sink = match &self.root {
-            Root::Folder(folder) => Sink::Aside(folder.aside(&object.to_string())?),
+            Root::Folder(folder) => Sink::TempFile(folder.temp_file(&object.to_string())?),
             Root::Bucket(bucket) => Sink::Upload(Upload::new(bucket.clone(), object.to_string())),
         };
         let url = self.url_of(&object);
         Ok(Writer::new(sink, origin, schema, url, self.options))
     }
 
-    /// The units that lie under the root, sorted; of a folder, what killed processes left there is removed.
+    /// The units stored under the root, sorted. In a folder, files that killed processes left behind are removed.
     ///
     /// # Errors
     /// The root cannot be read.
-    pub async fn list(&self, selection: &Selection) -> Result<Listing> {
+    pub async fn list(&self, filter: &ListingFilter) -> Result<Listing> {
         match &self.root {
-            Root::Folder(folder) => listing::of_folder(folder, selection),
-            Root::Bucket(bucket) => listing::of_bucket(bucket, selection).await,
+            Root::Folder(folder) => listing::of_folder(folder, filter),
+            Root::Bucket(bucket) => listing::of_bucket(bucket, filter).await,
         }
     }
 
-    /// Opens a unit's file and reads its footer; `None` when there is none.
+    /// Opens a unit's file and reads its footer; `None` when there is no file.
     ///
     /// # Errors
-    /// Cut short, not written by Dayhaul, or about another unit than its path says: named by its URL.
+    /// The file is truncated, was not written by Dayhaul, or belongs to another unit than its path. The error names its URL.
     pub async fn open_file(&self, object: &ObjectPath) -> Result<Option<LandedFile>> {
         let url = self.url_of(object);
         let file = match &self.root {
@@ -194,7 +180,7 @@ impl Landing {
     /// Removes a unit's file, if there is one.
     ///
     /// # Errors
-    /// The folder or bucket refuses.
+    /// The folder or bucket rejects it.
     pub async fn delete(&self, object: &ObjectPath) -> Result<()> {
         match &self.root {
             Root::Folder(folder) => folder.delete(&object.to_string()).await,
@@ -202,10 +188,10 @@ impl Landing {
         }
     }
 
-    /// Keeps a small blob under `_dayhaul/`, replaced whole. `name` is one or more segments: `snapshot/7.json`.
+    /// Writes a small file under `_dayhaul/`, and replaces it as a whole. `name` is one or more segments: `snapshot/7.json`.
     ///
     /// # Errors
-    /// The folder or bucket refuses.
+    /// The folder or bucket rejects it.
     pub async fn put_blob(&self, name: &str, bytes: Bytes) -> Result<LandedBlob> {
         let path = blob_path(name)?;
         let size = bytes.len() as u64;
@@ -219,7 +205,7 @@ impl Landing {
         })
     }
 
-    /// A blob; `None` when there is none of this name.
+    /// A blob; `None` when it does not exist.
     ///
     /// # Errors
     /// It cannot be read.
@@ -243,39 +229,12 @@ impl Landing {
     }
 
     /// # Errors
-    /// The folder or bucket refuses.
+    /// The folder or bucket rejects it.
     pub async fn delete_blob(&self, name: &str) -> Result<()> {
         let path = blob_path(name)?;
         match &self.root {
             Root::Folder(folder) => folder.delete(&path).await,
             Root::Bucket(bucket) => bucket.delete(&path).await,
         }
-    }
-}
-
-/// A blob under `_dayhaul/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LandedBlob {
-    pub name: String,
-    pub bytes: u64,
-}
-
-/// Where blobs lie: engines skip names that begin with `_`.
-const BLOBS: &str = "_dayhaul";
-
-fn blob_path(name: &str) -> Result<String> {
-    let good = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('.')
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-    };
-    if name.split('/').all(good) {
-        Ok(format!("{BLOBS}/{name}"))
-    } else {
-        Err(Error::usage(format!(
-            "`{name}` is no name for a blob: use letters, digits, `-`, `_`, `.` and `/`"
-        )))
     }
 }

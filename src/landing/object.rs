@@ -1,18 +1,18 @@
-//! Where a unit's object lies under the root: Hive's layout, so that engines see `tenant` and `date` as columns.
+//! The path of a unit's object under the root: Hive's layout, so that query engines see `tenant` and `date` as columns.
 
 use crate::error::{Error, Result};
 use crate::unit::{Day, SchemaName, TemplateName};
 use arrow_schema::Schema;
 use std::fmt;
 
-/// What every unit's object is called in its folder.
+/// The file name of every unit's object.
 const NAME: &str = "data.parquet";
 
-/// Columns that engines make of the folders' names.
+/// Columns that query engines derive from folder names.
 const PARTITIONS: [&str; 2] = ["tenant", "date"];
 
-/// Whether every column of a template can be seen in the files: engines (whose names know no upper case) put a folder's
-/// value in the place of a column of that name, or fail.
+/// Checks that no column is hidden by a folder's value. Query engines, which ignore case, replace a column of the same name
+/// or fail.
 ///
 /// # Errors
 /// A column is called `tenant` or `date`.
@@ -21,15 +21,15 @@ pub fn check_columns(schema: &Schema) -> Result<()> {
     match schema.fields().iter().find(|f| hidden(f.name())) {
         None => Ok(()),
         Some(field) => Err(Error::refused(format!(
-            "column `{0}` cannot land as Parquet: the folders `{1}=…` are a column of that name to every engine",
+            "column `{0}` cannot be landed as Parquet: query engines read the folders `{1}=…` as a column of that name",
             field.name(),
             field.name().to_ascii_lowercase(),
         ))
-        .with_hint("give it another name in the template")),
+        .with_hint("rename the column in the template")),
     }
 }
 
-/// The object of one unit, by the three parts its path is made of.
+/// The path of one unit's object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectPath {
     pub template: TemplateName,
@@ -38,7 +38,7 @@ pub struct ObjectPath {
 }
 
 impl ObjectPath {
-    /// Reads a path relative to the root; `None` when it is no unit's.
+    /// Parses a path relative to the root; `None` when it is not that of a unit.
     pub fn parse(path: &str) -> Option<ObjectPath> {
         let mut parts = path.split('/');
         let template = TemplateName::parse(parts.next()?).ok()?;
@@ -51,7 +51,7 @@ impl ObjectPath {
         })
     }
 
-    /// The folder that holds this unit's object and nothing else, relative to the root.
+    /// The folder of this unit's object, relative to the root.
     pub(super) fn folder(&self) -> String {
         format!("{}/tenant={}/date={}", self.template, self.schema, self.day)
     }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_names_its_unit_both_ways() {
+    fn a_path_and_its_unit_convert_both_ways() {
         let path = "foodlogstats/tenant=acme_prod/date=2024-02-29/data.parquet";
         let object = ObjectPath::parse(path).unwrap();
         assert_eq!(object.schema.as_str(), "acme_prod");
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_units_path_is_not_taken_for_one() {
+    fn other_paths_are_not_units() {
         for path in [
             "foodlogstats/tenant=acme/date=2024-02-30/data.parquet",
             "foodlogstats/tenant=acme/date=2024-02-28/part-0.parquet",

@@ -1,8 +1,8 @@
-//! A file on its way into a bucket: parts that are sent while the next ones are being encoded.
+//! Uploads a file to a bucket in parts, which are sent while the next ones are encoded.
 
-use super::bucket::{Answer, Bucket, persist};
+use super::bucket::{Bucket, StoreResult, with_retries};
 use super::cloud::Store;
-use super::lane::OnLane;
+use super::request_thread::PendingRequest;
 use crate::error::Result;
 use bytes::Bytes;
 use object_store::multipart::PartId;
@@ -12,31 +12,31 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-/// What an error says was being done.
-const WRITING: &str = "writing";
+/// The activity that errors name.
+const WRITE: &str = "write";
 
-/// Bytes of every part but the last. Stores ask for 5 MiB or more, some for parts of one size; with the 10,000 parts
-/// that S3 takes, a day may have 78 GiB.
+/// Bytes of every part but the last. Stores require at least 5 MiB, some require parts of equal size. With S3's limit of
+/// 10,000 parts, a day may have 78 GiB.
 const PART: usize = 8 << 20;
 
-/// Parts in flight; more are waited for.
-const FLYING: usize = 2;
+/// Most parts in flight.
+const MAX_IN_FLIGHT: usize = 2;
 
-/// Bytes at the end of a file that tell it from every other: its footer names unit, run, rows and digest.
+/// Bytes at the end of a file that identify it: its footer names unit, run, rows and digest.
 const TAIL: usize = 64 << 10;
 
-/// Gone when it is dropped before [`Upload::publish`].
+/// Removed when it is dropped before [`Upload::publish`].
 pub(super) struct Upload {
     bucket: Bucket,
     relative: String,
-    /// Bytes that make no whole part yet. All of the file, when it is small.
+    /// Bytes of the incomplete part. For a small file, all of it.
     part: Vec<u8>,
-    /// Whole parts that wait to be sent.
+    /// Complete parts that wait to be sent.
     ready: VecDeque<Bytes>,
-    /// The store's name for this upload, once there is one.
+    /// The store's id of this upload, once it has begun.
     id: Option<MultipartId>,
-    flying: VecDeque<OnLane<Answer<PartId>>>,
-    landed: Vec<PartId>,
+    in_flight: VecDeque<PendingRequest<StoreResult<PartId>>>,
+    uploaded: Vec<PartId>,
     /// The end of the file.
     tail: Bytes,
     bytes: u64,
@@ -50,8 +50,8 @@ impl Upload {
             part: Vec::new(),
             ready: VecDeque::new(),
             id: None,
-            flying: VecDeque::new(),
-            landed: Vec::new(),
+            in_flight: VecDeque::new(),
+            uploaded: Vec::new(),
             tail: Bytes::new(),
             bytes: 0,
         }
@@ -61,12 +61,12 @@ impl Upload {
         self.bytes
     }
 
-    /// Bytes held here, parts in flight included.
+    /// Bytes in memory, including parts in flight.
     pub fn memory(&self) -> usize {
-        self.part.capacity() + (self.ready.len() + self.flying.len()) * PART
+        self.part.capacity() + (self.ready.len() + self.in_flight.len()) * PART
     }
 
-    /// Sends the parts that are whole; waits while too many are in flight.
+    /// Sends the complete parts; waits while too many are in flight.
     pub async fn pump(&mut self) -> Result<()> {
         while let Some(part) = self.ready.pop_front() {
             self.send(part).await?;
@@ -79,17 +79,17 @@ impl Upload {
             Some(id) => id.clone(),
             None => self.id.insert(self.begin().await?).clone(),
         };
-        while self.flying.len() >= FLYING {
-            self.land().await?;
+        while self.in_flight.len() >= MAX_IN_FLIGHT {
+            self.finish_part().await?;
         }
-        let index = self.landed.len() + self.flying.len();
+        let index = self.uploaded.len() + self.in_flight.len();
         let (store, key) = (self.bucket.store(), self.bucket.key(&self.relative));
-        let sent = persist(move || {
+        let sent = with_retries(move || {
             let (store, key, id) = (Arc::clone(&store), key.clone(), id.clone());
             let part = PutPayload::from(part.clone());
             async move { store.put_part(&key, &id, index, part).await }
         });
-        self.flying.push_back(self.bucket.lane().start_on(sent));
+        self.in_flight.push_back(self.bucket.requests().spawn(sent));
         Ok(())
     }
 
@@ -99,21 +99,20 @@ impl Upload {
             let (store, key) = (Arc::clone(&store), key.clone());
             async move { store.create_multipart(&key).await }
         };
-        self.bucket.ask(WRITING, &self.relative, work).await
+        self.bucket.request(WRITE, &self.relative, work).await
     }
 
     /// Waits for the oldest part in flight.
-    async fn land(&mut self) -> Result<()> {
-        if let Some(part) = self.flying.pop_front() {
-            let landed = part.await?;
-            let part = landed.map_err(|e| self.bucket.failed(WRITING, &self.relative, &e))?;
-            self.landed.push(part);
+    async fn finish_part(&mut self) -> Result<()> {
+        if let Some(part) = self.in_flight.pop_front() {
+            let uploaded = part.await?;
+            let part = uploaded.map_err(|e| self.bucket.failed(WRITE, &self.relative, &e))?;
+            self.uploaded.push(part);
         }
         Ok(())
     }
 
-    /// Sends the rest and waits until every part has landed. A file smaller than a part stays in memory: it will be one
-    /// PUT.
+    /// Sends the rest and waits until every part is uploaded. A file smaller than a part stays in memory and becomes one PUT.
     pub async fn settle(&mut self) -> Result<()> {
         self.pump().await?;
         if self.id.is_none() {
@@ -124,13 +123,13 @@ impl Upload {
         if !rest.is_empty() {
             self.send(rest).await?;
         }
-        while !self.flying.is_empty() {
-            self.land().await?;
+        while !self.in_flight.is_empty() {
+            self.finish_part().await?;
         }
         Ok(())
     }
 
-    /// Makes it the object, in one step.
+    /// Makes it the object in one step.
     pub async fn publish(mut self) -> Result<u64> {
         if self.id.is_none() {
             let whole = std::mem::take(&mut self.part);
@@ -145,49 +144,49 @@ impl Upload {
         Ok(self.bytes)
     }
 
-    /// When the answer is lost, or a second request is told that there is no such upload, the object itself says whether
-    /// the first one was heard.
+    /// When the response is lost, or a second request finds no such upload, the object itself shows whether the first request
+    /// succeeded.
     async fn complete(&self) -> Result<()> {
         let Some(id) = self.id.clone() else {
             return Ok(());
         };
         let (store, key) = (self.bucket.store(), self.bucket.key(&self.relative));
-        let (parts, tail, bytes) = (self.landed.clone(), self.tail.clone(), self.bytes);
+        let (parts, tail, bytes) = (self.uploaded.clone(), self.tail.clone(), self.bytes);
         let work = move || {
             let (store, key) = (Arc::clone(&store), key.clone());
             let (id, parts, tail) = (id.clone(), parts.clone(), tail.clone());
             async move {
                 match store.complete_multipart(&key, &id, parts).await {
-                    Err(_) if is_there(&*store, &key, bytes, &tail).await => Ok(()),
+                    Err(_) if is_uploaded(&*store, &key, bytes, &tail).await => Ok(()),
                     completed => completed.map(drop),
                 }
             }
         };
-        self.bucket.ask(WRITING, &self.relative, work).await
+        self.bucket.request(WRITE, &self.relative, work).await
     }
 
-    /// Waits until nothing is left.
+    /// Removes the uploaded parts, and waits for it.
     pub async fn abort(mut self) {
         if let Some(removal) = self.removal() {
-            let _ = self.bucket.lane().start_on(removal).await;
+            let _ = self.bucket.requests().spawn(removal).await;
         }
     }
 
-    /// What is to be done when the upload is given up. A part that was heard just before may land after the first
-    /// request, and would stay; hence the second.
+    /// The work that removes an aborted upload. A part in flight may arrive after the first request and would remain, so
+    /// there is a second one.
     fn removal(&mut self) -> Option<impl Future<Output = ()> + Send + use<>> {
         let id = self.id.take()?;
-        let flying = std::mem::take(&mut self.flying);
-        // The bucket keeps the lane open until this is done.
+        let in_flight = std::mem::take(&mut self.in_flight);
+        // This clone of the bucket keeps the request thread alive until the removal is done.
         let (bucket, key) = (self.bucket.clone(), self.bucket.key(&self.relative));
         Some(async move {
-            let had_flying = !flying.is_empty();
-            for part in flying {
+            let had_parts = !in_flight.is_empty();
+            for part in in_flight {
                 part.cancel().await;
             }
             let store = bucket.store();
-            let _ = persist(|| store.abort_multipart(&key, &id)).await;
-            if had_flying {
+            let _ = with_retries(|| store.abort_multipart(&key, &id)).await;
+            if had_parts {
                 let _ = store.abort_multipart(&key, &id).await;
             }
             drop(bucket);
@@ -195,8 +194,8 @@ impl Upload {
     }
 }
 
-/// Whether the object is the one that was uploaded.
-async fn is_there(store: &dyn Store, key: &Path, bytes: u64, tail: &Bytes) -> bool {
+/// Whether the object is the uploaded file.
+async fn is_uploaded(store: &dyn Store, key: &Path, bytes: u64, tail: &Bytes) -> bool {
     match store.head(key).await {
         Ok(found) if found.size == bytes => {}
         _ => return false,
@@ -229,7 +228,7 @@ impl Write for Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if let Some(removal) = self.removal() {
-            self.bucket.lane().leave_on(removal);
+            self.bucket.requests().spawn_detached(removal);
         }
     }
 }

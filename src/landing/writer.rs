@@ -1,8 +1,7 @@
-//! One day on its way into a Parquet file.
+//! Writes one day into a Parquet file.
 
-use super::Options;
 use super::failure::parquet_error;
-use super::folder::Aside;
+use super::folder::TempFile;
 use super::footer::{Footer, Origin};
 use super::object::ObjectPath;
 use super::properties::properties;
@@ -15,65 +14,83 @@ use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 use std::io::{self, Write};
 
-/// Where encoded bytes go.
+/// When a writer ends a row group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriterOptions {
+    /// Encoded bytes after which a row group is ended. Default 32 MiB: with four jobs, half of the memory that a run may use.
+    pub row_group_bytes: usize,
+    /// Rows after which a row group is ended. Default 1,048,576.
+    pub row_group_rows: usize,
+}
+
+impl Default for WriterOptions {
+    fn default() -> WriterOptions {
+        WriterOptions {
+            row_group_bytes: 32 << 20,
+            row_group_rows: 1 << 20,
+        }
+    }
+}
+
+/// The destination of encoded bytes.
 pub(super) enum Sink {
-    Aside(Aside),
+    TempFile(TempFile),
     Upload(Upload),
 }
 
 impl Sink {
     fn bytes(&self) -> u64 {
         match self {
-            Sink::Aside(aside) => aside.bytes(),
+            Sink::TempFile(temp_file) => temp_file.bytes(),
             Sink::Upload(upload) => upload.bytes(),
         }
     }
 
     fn memory(&self) -> usize {
         match self {
-            Sink::Aside(_) => 0,
+            Sink::TempFile(_) => 0,
             Sink::Upload(upload) => upload.memory(),
         }
     }
 
-    /// Sends what is ready, and waits while too much is on its way.
+    /// Sends complete parts, and waits while too many are in flight.
     async fn pump(&mut self) -> Result<()> {
         match self {
-            Sink::Aside(_) => Ok(()),
+            Sink::TempFile(_) => Ok(()),
             Sink::Upload(upload) => upload.pump().await,
         }
     }
 
-    /// Waits until every byte is safe.
+    /// Waits until every byte is durable.
     async fn settle(&mut self) -> Result<()> {
         match self {
-            Sink::Aside(aside) => aside.sync().await,
+            Sink::TempFile(temp_file) => temp_file.sync().await,
             Sink::Upload(upload) => upload.settle().await,
         }
     }
 
     async fn publish(self) -> Result<u64> {
         match self {
-            Sink::Aside(aside) => aside.publish().await,
+            Sink::TempFile(temp_file) => temp_file.publish().await,
             Sink::Upload(upload) => upload.publish().await,
         }
     }
 
     async fn abort(self) {
         match self {
-            Sink::Aside(aside) => drop(aside),
+            Sink::TempFile(temp_file) => drop(temp_file),
             Sink::Upload(upload) => upload.abort().await,
         }
     }
 }
 
-/// [`ArrowWriter`] gives its sink back only by borrowing it: once taken, nothing more is written.
-struct Lent(Option<Sink>);
+/// [`ArrowWriter`] only lends its sink. This allows taking it out; nothing can be written afterwards.
+struct SinkSlot(Option<Sink>);
 
-impl Write for Lent {
+impl Write for SinkSlot {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
-            Some(Sink::Aside(aside)) => aside.write(bytes),
+            Some(Sink::TempFile(temp_file)) => temp_file.write(bytes),
             Some(Sink::Upload(upload)) => upload.write(bytes),
             None => Err(io::Error::other("the file is finished")),
         }
@@ -84,20 +101,20 @@ impl Write for Lent {
     }
 }
 
-/// One day, being encoded. Nothing of it can be seen until it is [finished](Writer::finish) and
-/// [published](Finished::publish); dropped or aborted before, nothing of it is left.
+/// Encodes one day. The file is invisible until it is [finished](Writer::finish) and [published](Finished::publish). Dropped or
+/// aborted before, it leaves nothing behind.
 pub struct Writer {
-    rows: Rows,
+    encoding: Encoding,
     origin: Origin,
     url: String,
-    options: Options,
+    options: WriterOptions,
 }
 
-/// How the columns are written depends on the first rows.
-#[expect(clippy::large_enum_variant, reason = "one a day, and hardly moved")]
-enum Rows {
-    Awaited(Option<Sink>, SchemaRef),
-    Coming(ArrowWriter<Lent>),
+/// The file begins with the first rows, as its properties depend on them.
+#[expect(clippy::large_enum_variant, reason = "one per day, and rarely moved")]
+enum Encoding {
+    Pending(Option<Sink>, SchemaRef),
+    Started(ArrowWriter<SinkSlot>),
 }
 
 impl Writer {
@@ -106,10 +123,10 @@ impl Writer {
         origin: Origin,
         schema: SchemaRef,
         url: String,
-        options: Options,
+        options: WriterOptions,
     ) -> Writer {
         Writer {
-            rows: Rows::Awaited(Some(sink), schema),
+            encoding: Encoding::Pending(Some(sink), schema),
             origin,
             url,
             options,
@@ -120,11 +137,11 @@ impl Writer {
         self.origin.object()
     }
 
-    /// Encodes rows, on the calling thread; sends and waits when a row group is full.
+    /// Encodes rows on the calling thread. Ends a full row group.
     ///
     /// # Errors
-    /// The folder or bucket does not take the bytes (a full disk, a connection that stays broken); [`Kind::Bug`] when
-    /// the batch is not of the schema the writer was made with.
+    /// The folder or bucket rejects the bytes (a full disk, a connection that stays broken); [`Kind::Bug`] when the batch has
+    /// another schema than the writer.
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let row_group_bytes = self.options.row_group_bytes;
         let arrow = self.arrow(Some(batch))?;
@@ -137,24 +154,24 @@ impl Writer {
         self.sink()?.pump().await
     }
 
-    /// Bytes held: the row group that is being encoded, and what waits to be sent.
+    /// Bytes in memory: the current row group, and parts that wait to be sent.
     pub fn memory(&self) -> usize {
-        match &self.rows {
-            Rows::Awaited(..) => 0,
-            Rows::Coming(arrow) => {
+        match &self.encoding {
+            Encoding::Pending(..) => 0,
+            Encoding::Started(arrow) => {
                 let waiting = arrow.inner().0.as_ref().map_or(0, Sink::memory);
                 arrow.memory_size() + waiting
             }
         }
     }
 
-    /// Ends the row group that is being encoded, to free its memory: for several days at once that together hold too
-    /// much. Engines read few large row groups faster than many small ones.
+    /// Ends the current row group to free its memory, when several concurrent days use too much. Otherwise row groups should
+    /// be large: query engines read few large ones faster than many small ones.
     ///
     /// # Errors
     /// As [`Writer::write`].
     pub async fn flush_row_group(&mut self) -> Result<()> {
-        let Rows::Coming(arrow) = &mut self.rows else {
+        let Encoding::Started(arrow) = &mut self.encoding else {
             return Ok(());
         };
         let flushed = arrow.flush();
@@ -162,10 +179,9 @@ impl Writer {
         self.sink()?.pump().await
     }
 
-    /// Writes the footer and waits until every byte is safe where it lies.
+    /// Writes the footer and waits until every byte is durable.
     ///
-    /// `restored_digest` is that of the tuples that the file will give back, where they are not byte for byte those of
-    /// `tally`.
+    /// `restored_digest` is that of the tuples read back from the file, where they are not byte for byte those of `tally`.
     ///
     /// # Errors
     /// As [`Writer::write`]; [`Kind::Bug`] when `tally` counted other rows than were written.
@@ -189,12 +205,12 @@ impl Writer {
             return Err(Error::new(
                 Kind::Bug,
                 format!(
-                    "{written} rows were written where {} were counted",
+                    "{written} rows were written, but {} were counted",
                     tally.rows
                 ),
             ));
         }
-        let mut sink = self.take_sink().ok_or_else(finished_twice)?;
+        let mut sink = self.take_sink().ok_or_else(already_finished)?;
         if let Err(e) = sink.settle().await {
             sink.abort().await;
             return Err(e);
@@ -206,51 +222,51 @@ impl Writer {
         })
     }
 
-    /// Gives up, and waits until nothing is left.
+    /// Discards the file, and waits until it is removed.
     pub async fn abort(mut self) {
         if let Some(sink) = self.take_sink() {
             sink.abort().await;
         }
     }
 
-    /// Begins the file with the first rows, or without any.
-    fn arrow(&mut self, rows: Option<&RecordBatch>) -> Result<&mut ArrowWriter<Lent>> {
-        if let Rows::Awaited(sink, schema) = &mut self.rows {
-            let none = || RecordBatch::new_empty(schema.clone());
-            let sample = rows.cloned().unwrap_or_else(none);
+    /// Begins the file with its first rows, or without rows.
+    fn arrow(&mut self, rows: Option<&RecordBatch>) -> Result<&mut ArrowWriter<SinkSlot>> {
+        if let Encoding::Pending(sink, schema) = &mut self.encoding {
+            let empty = || RecordBatch::new_empty(schema.clone());
+            let sample = rows.cloned().unwrap_or_else(empty);
             let properties = properties(&sample, self.options.row_group_rows);
-            let lent = Lent(sink.take());
-            let arrow = ArrowWriter::try_new(lent, schema.clone(), Some(properties));
-            self.rows = Rows::Coming(arrow.map_err(|e| self.failed(e))?);
+            let slot = SinkSlot(sink.take());
+            let arrow = ArrowWriter::try_new(slot, schema.clone(), Some(properties));
+            self.encoding = Encoding::Started(arrow.map_err(|e| self.failed(e))?);
         }
-        match &mut self.rows {
-            Rows::Coming(arrow) => Ok(arrow),
-            Rows::Awaited(..) => Err(finished_twice()),
+        match &mut self.encoding {
+            Encoding::Started(arrow) => Ok(arrow),
+            Encoding::Pending(..) => Err(already_finished()),
         }
     }
 
     fn sink(&mut self) -> Result<&mut Sink> {
-        let lent = self.arrow(None)?.inner_mut();
-        lent.0.as_mut().ok_or_else(finished_twice)
+        let slot = self.arrow(None)?.inner_mut();
+        slot.0.as_mut().ok_or_else(already_finished)
     }
 
     fn take_sink(&mut self) -> Option<Sink> {
-        match &mut self.rows {
-            Rows::Awaited(sink, _) => sink.take(),
-            Rows::Coming(arrow) => arrow.inner_mut().0.take(),
+        match &mut self.encoding {
+            Encoding::Pending(sink, _) => sink.take(),
+            Encoding::Started(arrow) => arrow.inner_mut().0.take(),
         }
     }
 
     fn failed(&self, cause: ParquetError) -> Error {
-        parquet_error("writing", &self.url, cause)
+        parquet_error("write", &self.url, cause)
     }
 }
 
-fn finished_twice() -> Error {
-    Error::new(Kind::Bug, "a file was written to after its end")
+fn already_finished() -> Error {
+    Error::new(Kind::Bug, "a file was written to after it was finished")
 }
 
-/// A day that is complete and safe, and that nobody sees yet. Gone when it is dropped.
+/// A day that is complete and durable, but not visible yet. Removed when it is dropped.
 pub struct Finished {
     sink: Sink,
     object: ObjectPath,
@@ -267,10 +283,10 @@ impl Finished {
         self.sink.bytes()
     }
 
-    /// Makes it the object of its unit, in one step, whatever was there.
+    /// Makes it the object of its unit in one step, and replaces an existing one.
     ///
     /// # Errors
-    /// The folder or bucket refuses. What was there before is still there, whole.
+    /// The folder or bucket rejects it. An existing object is unchanged.
     pub async fn publish(self) -> Result<LandedObject> {
         let bytes = self.sink.publish().await?;
         Ok(LandedObject {
@@ -280,7 +296,7 @@ impl Finished {
         })
     }
 
-    /// Gives up, and waits until nothing is left.
+    /// Discards the file, and waits until it is removed.
     pub async fn abort(self) {
         self.sink.abort().await;
     }

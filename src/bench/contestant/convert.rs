@@ -1,24 +1,24 @@
-//! dblink's day views, and then their conversion into yearly tables: the night that comes once a year.
+//! The yearly conversion of dblink's day views into year tables.
 
 use super::Contestant;
 use super::dblink::DayViews;
-use super::statements::{at_once, commented, held, text};
-use crate::bench::evidence::Evidence;
-use crate::bench::ground::Work;
-use crate::bench::lane::Lane;
-use crate::bench::meter::Used;
+use super::statements::{commented, loaded_rows, run_batch, script};
+use crate::bench::environment::Work;
+use crate::bench::fingerprint::Fingerprint;
+use crate::bench::meter::Usage;
+use crate::bench::sandbox::Sandbox;
 use crate::error::Result;
 use crate::unit::{Day, Window};
 
 pub const NAME: &str = "dblink-years";
 
-/// The conversion, with or without the loading before it.
+/// The conversion.
 pub struct Convert {
-    /// The views are made within the time, too; else they are there.
+    /// Creating the views is timed, too. Otherwise they exist before.
     pub load: bool,
 }
 
-/// The period's share of each year.
+/// The days of the period in each year.
 fn years(period: Window) -> Vec<(i32, Window)> {
     (period.from.year()..=period.to.plus(-1).year())
         .map(|year| {
@@ -31,46 +31,46 @@ fn years(period: Window) -> Vec<(i32, Window)> {
         .collect()
 }
 
-fn table(lane: &Lane, year: i32) -> String {
-    lane.relation(&format!("_{year:04}"))
+fn table(sandbox: &Sandbox, year: i32) -> String {
+    sandbox.relation(&format!("_{year:04}"))
 }
 
 /// One transaction per year.
-fn conversion(lane: &Lane, year: i32, days: Window) -> Vec<String> {
-    let table = table(lane, year);
+fn conversion(sandbox: &Sandbox, year: i32, days: Window) -> Vec<String> {
+    let table = table(sandbox, year);
     let all: Vec<String> = days
         .days()
-        .map(|day| format!("SELECT * FROM {}", lane.day(day)))
+        .map(|day| format!("SELECT * FROM {}", sandbox.day(day)))
         .collect();
     let mut statements = vec![
         "BEGIN".to_owned(),
         format!("CREATE TABLE {table} AS\n{}", all.join("\nUNION ALL ")),
     ];
-    statements.extend(lane.indexes(&table));
-    let views: Vec<String> = days.days().map(|day| lane.day(day)).collect();
+    statements.extend(sandbox.indexes(&table));
+    let views: Vec<String> = days.days().map(|day| sandbox.day(day)).collect();
     statements.push(format!("DROP MATERIALIZED VIEW {}", views.join(", ")));
     statements.push("COMMIT".to_owned());
     statements
 }
 
-/// The same with most of the days left out.
-fn shown(lane: &Lane) -> String {
-    years(lane.window)
+/// The conversion for the report, with two days of each year.
+fn excerpt(sandbox: &Sandbox) -> String {
+    years(sandbox.window)
         .into_iter()
         .map(|(year, days)| {
             let short = Window::new(days.from, days.from.plus(2).min(days.to));
             let comment = format!(
-                "{year}, one session, one transaction; {} days where the first {} stand here:",
-                days.len(),
-                short.len()
+                "{year}, one session, one transaction; the first {} of {} days:",
+                short.len(),
+                days.len()
             );
-            commented(&comment, &text(&conversion(lane, year, short)))
+            commented(&comment, &script(&conversion(sandbox, year, short)))
         })
         .collect::<Vec<_>>()
         .join("\n")
 }
 
-const LOADER: DayViews = DayViews { many: false };
+const LOADER: DayViews = DayViews { jobs: false };
 
 impl Contestant for Convert {
     fn name(&self) -> &str {
@@ -78,51 +78,53 @@ impl Contestant for Convert {
     }
 
     fn title(&self) -> String {
-        match self.load {
-            true => "dblink, a view per day, then converted into yearly tables".into(),
-            false => "dblink's day views converted into yearly tables".into(),
+        if self.load {
+            "dblink, a view per day, then converted into year tables".into()
+        } else {
+            "dblink's day views converted into year tables".into()
         }
     }
 
-    fn script(&self, lane: &Lane) -> Result<String> {
-        let load = LOADER.shown(lane)?;
-        let load = match self.load {
-            true => load,
-            false => commented("Not timed:", &load),
+    fn script(&self, sandbox: &Sandbox) -> Result<String> {
+        let load = LOADER.excerpt(sandbox)?;
+        let load = if self.load {
+            load
+        } else {
+            commented("Not timed:", &load)
         };
-        Ok(format!("{load}\n{}", shown(lane)))
+        Ok(format!("{load}\n{}", excerpt(sandbox)))
     }
 
     fn extension(&self) -> Option<&'static str> {
         Some("dblink")
     }
 
-    fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
+    fn prepare<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ()> {
         Box::pin(async move {
             if !self.load {
-                LOADER.load(lane).await?;
+                LOADER.load(sandbox).await?;
             }
             Ok(())
         })
     }
 
-    fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
         Box::pin(async move {
             if self.load {
-                LOADER.load(lane).await?;
+                LOADER.load(sandbox).await?;
             }
-            for (year, days) in years(lane.window) {
-                at_once(lane, &conversion(lane, year, days)).await?;
+            for (year, days) in years(sandbox.window) {
+                run_batch(sandbox, &conversion(sandbox, year, days)).await?;
             }
-            Ok(Used::default())
+            Ok(Usage::default())
         })
     }
 
-    fn output<'a>(&'a self, lane: &'a Lane) -> Work<'a, Evidence> {
-        let tables = years(lane.window)
+    fn output<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Fingerprint> {
+        let tables = years(sandbox.window)
             .into_iter()
-            .map(|(year, days)| (table(lane, year), days));
-        Box::pin(held(lane, tables))
+            .map(|(year, days)| (table(sandbox, year), days));
+        Box::pin(loaded_rows(sandbox, tables))
     }
 }
 
@@ -131,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_period_is_cut_at_new_year() {
+    fn a_period_is_split_at_new_year() {
         let day = |text: &str| text.parse::<Day>().unwrap();
         let period = Window::new(day("2023-12-30"), day("2025-01-02"));
         let cut: Vec<(i32, String)> = years(period)

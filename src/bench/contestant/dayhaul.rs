@@ -1,12 +1,12 @@
-//! Dayhaul, by its own command line.
+//! Dayhaul, by its command line.
 
 use super::Contestant;
-use super::statements::{commented, held};
-use crate::bench::evidence::Evidence;
-use crate::bench::ground::Work;
-use crate::bench::lane::Lane;
-use crate::bench::meter::Used;
-use crate::bench::meter::child::{Ended, leashed};
+use super::statements::{commented, loaded_rows};
+use crate::bench::environment::Work;
+use crate::bench::fingerprint::Fingerprint;
+use crate::bench::meter::Usage;
+use crate::bench::meter::process::{ProcessResult, with_processes};
+use crate::bench::sandbox::Sandbox;
 use crate::error::{Error, Kind, Result};
 use crate::sql::qualified;
 use crate::unit::Window;
@@ -18,26 +18,26 @@ pub const DAYS: &str = "dayhaul-days";
 pub const LANDING: &str = "dayhaul-landing";
 pub const FOLD: &str = "dayhaul-fold";
 
-/// The file names of a lane.
+/// The configuration file in a sandbox's folder.
 const CONFIGURATION: &str = "dayhaul.toml";
 
-/// How the template's days are kept.
+/// How the days are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
-    /// As the template says.
-    AsIs,
-    /// Every day of the period stays a table of its own.
+    /// As the template sets it.
+    Default,
+    /// Every day of the period in its own table.
     DayTables,
-    /// As the template says, and each day as a Parquet file, too.
+    /// As the template sets it, and each day as a Parquet file.
     Landing,
 }
 
 /// What is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
+pub enum Operation {
     /// All days of the window, into an empty warehouse.
     Backfill,
-    /// All days of the window, which are loaded before.
+    /// All days of the window, which are already loaded.
     Refresh,
     /// From day tables into year tables.
     Fold,
@@ -45,40 +45,40 @@ pub enum Act {
 
 pub struct Dayhaul {
     pub variant: Variant,
-    pub act: Act,
+    pub operation: Operation,
 }
 
 impl Dayhaul {
     pub fn backfill(variant: Variant) -> Dayhaul {
         Dayhaul {
             variant,
-            act: Act::Backfill,
+            operation: Operation::Backfill,
         }
     }
 
     /// The command line that is timed.
-    fn command(&self, lane: &Lane) -> Vec<String> {
-        match self.act {
-            Act::Backfill => {
-                let mut line = selection("backfill", lane.window);
+    fn command(&self, sandbox: &Sandbox) -> Vec<String> {
+        match self.operation {
+            Operation::Backfill => {
+                let mut line = selection("backfill", sandbox.window);
                 if self.variant == Variant::Landing {
                     line.push("--land".to_owned());
                 }
                 line
             }
-            Act::Refresh => selection("refresh", lane.window),
-            Act::Fold => vec!["fold".to_owned()],
+            Operation::Refresh => selection("refresh", sandbox.window),
+            Operation::Fold => vec!["fold".to_owned()],
         }
     }
 
-    /// Command lines that are not timed, in order.
-    fn before(&self, lane: &Lane) -> Vec<Vec<String>> {
-        let mut lines = setup(lane, self.variant);
-        if self.act != Act::Backfill {
-            lines.push(selection("backfill", lane.window));
+    /// The command lines that are run before, not timed.
+    fn preparation(&self, sandbox: &Sandbox) -> Vec<Vec<String>> {
+        let mut lines = setup_commands(sandbox, self.variant);
+        if self.operation != Operation::Backfill {
+            lines.push(selection("backfill", sandbox.window));
         }
-        if self.act == Act::Fold {
-            lines.push(load_template(lane, "closed"));
+        if self.operation == Operation::Fold {
+            lines.push(load_template(sandbox, "closed"));
         }
         lines
     }
@@ -92,25 +92,25 @@ fn selection(command: &str, window: Window) -> Vec<String> {
         .to_vec()
 }
 
-fn load_template(lane: &Lane, folder: &str) -> Vec<String> {
-    let file = lane
+fn load_template(sandbox: &Sandbox, folder: &str) -> Vec<String> {
+    let file = sandbox
         .folder
-        .join(format!("{folder}/{}.sql", lane.template.name));
+        .join(format!("{folder}/{}.sql", sandbox.template.name));
     ["template", "load", &file.to_string_lossy()]
         .map(str::to_owned)
         .to_vec()
 }
 
-/// From an empty database to enabled tenants.
-fn setup(lane: &Lane, variant: Variant) -> Vec<Vec<String>> {
+/// Command lines that set up a warehouse with all tenants of the sandbox.
+fn setup_commands(sandbox: &Sandbox, variant: Variant) -> Vec<Vec<String>> {
     let folder = match variant {
-        Variant::AsIs | Variant::Landing => "as_is",
+        Variant::Default | Variant::Landing => "default",
         Variant::DayTables => "day_tables",
     };
-    let mut lines = vec![vec!["init".to_owned()], load_template(lane, folder)];
-    for source in &lane.sources {
+    let mut lines = vec![vec!["init".to_owned()], load_template(sandbox, folder)];
+    for source in &sandbox.sources {
         let name = source.schema.as_str();
-        let template = lane.template.name.as_str();
+        let template = sandbox.template.name.as_str();
         let (url, add) = (source.endpoint.conninfo.as_str(), ["tenant", "add", name]);
         let mut line: Vec<String> = add.map(str::to_owned).to_vec();
         line.extend(["--url", url, "--template", template].map(str::to_owned));
@@ -125,56 +125,65 @@ fn setup(lane: &Lane, variant: Variant) -> Vec<Vec<String>> {
     lines
 }
 
-/// Makes an empty database a warehouse with all tenants of the lane.
+/// Sets up a warehouse with all tenants of the sandbox.
 ///
 /// # Errors
 /// A command fails.
-pub async fn settle(lane: &Lane, variant: Variant) -> Result<()> {
-    write_files(lane)?;
-    for line in setup(lane, variant) {
-        call(lane, &line).await?;
+pub async fn set_up(sandbox: &Sandbox, variant: Variant) -> Result<()> {
+    write_files(sandbox)?;
+    for line in setup_commands(sandbox, variant) {
+        run_program(sandbox, &line).await?;
     }
     Ok(())
 }
 
-/// Loads the lane's days for all its tenants.
+/// Loads all days of the sandbox for all its tenants.
 ///
 /// # Errors
 /// The command fails.
-pub async fn backfill(lane: &Lane) -> Result<()> {
-    call(lane, &selection("backfill", lane.window)).await?;
+pub async fn backfill(sandbox: &Sandbox) -> Result<()> {
+    run_program(sandbox, &selection("backfill", sandbox.window)).await?;
     Ok(())
 }
 
-/// The configuration, and the template in three moods.
-fn write_files(lane: &Lane) -> Result<()> {
+/// Writes the configuration file, and the template with three settings of `open_days`.
+fn write_files(sandbox: &Sandbox) -> Result<()> {
     let write = |name: &Path, text: &str| {
-        let path = lane.folder.join(name);
-        let folder = path.parent().unwrap_or(&lane.folder);
+        let path = sandbox.folder.join(name);
+        let folder = path.parent().unwrap_or(&sandbox.folder);
         std::fs::create_dir_all(folder)
             .and_then(|()| std::fs::write(&path, text))
             .map_err(|e| {
-                Error::new(Kind::Io, format!("cannot write `{}`", path.display())).with_source(e)
+                Error::new(Kind::Io, format!("failed to write `{}`", path.display())).with_source(e)
             })
     };
-    let lake = lane.folder.join("lake");
-    std::fs::create_dir_all(&lake).map_err(|e| {
-        Error::new(Kind::Io, format!("cannot make `{}`", lake.display())).with_source(e)
+    let landing = sandbox.landing_folder();
+    std::fs::create_dir_all(&landing).map_err(|e| {
+        Error::new(
+            Kind::Io,
+            format!("failed to create folder `{}`", landing.display()),
+        )
+        .with_source(e)
     })?;
-    if let Some(text) = &lane.launch.text {
+    if let Some(text) = &sandbox.launch.text {
         write(Path::new(CONFIGURATION), text)?;
     }
-    let source = &lane.template.source;
-    let beyond = lane.window.len() + 30;
+    let source = &sandbox.template.source;
+    let all_open = open_days_for_all(sandbox);
     for (folder, text) in [
-        ("as_is", source.clone()),
-        ("day_tables", with_open_days(source, beyond)),
+        ("default", source.clone()),
+        ("day_tables", with_open_days(source, all_open)),
         ("closed", with_open_days(source, 1)),
     ] {
-        let name = format!("{}.sql", lane.template.name);
+        let name = format!("{}.sql", sandbox.template.name);
         write(&PathBuf::from(folder).join(name), &text)?;
     }
     Ok(())
+}
+
+/// More open days than the period has, so that every day stays a day table.
+fn open_days_for_all(sandbox: &Sandbox) -> usize {
+    sandbox.window.len() + 30
 }
 
 /// The template file with another number of open days.
@@ -187,111 +196,120 @@ fn with_open_days(source: &str, days: usize) -> String {
     };
     let line = format!("open_days = {days}");
     match lines[..end].iter().position(declares) {
-        Some(there) => lines[there] = line,
-        // Keys of the top level come before the first table; the comment's own line holds its opening.
+        Some(found) => lines[found] = line,
+        // Line 0 opens the comment; top-level keys come before the first table.
         None => lines.insert(1, line),
     }
     lines.join("\n") + "\n"
 }
 
-/// Runs the program.
-async fn call(lane: &Lane, arguments: &[String]) -> Result<Ended> {
-    let mut command = Command::new(&lane.program);
-    let own = || lane.folder.join(CONFIGURATION);
-    let written = lane.launch.text.as_ref().map(|_| own());
-    if let Some(file) = lane.launch.file.clone().or(written) {
+/// Runs Dayhaul.
+async fn run_program(sandbox: &Sandbox, arguments: &[String]) -> Result<ProcessResult> {
+    let mut command = Command::new(&sandbox.program);
+    let own = || sandbox.folder.join(CONFIGURATION);
+    let written = sandbox.launch.text.as_ref().map(|_| own());
+    if let Some(file) = sandbox.launch.file.clone().or(written) {
         command.arg("--config").arg(file);
     }
     command
         .args(["--quiet", "--json"])
         .args(arguments)
-        .envs(lane.launch.variables.iter().cloned());
+        .envs(sandbox.launch.variables.iter().cloned());
     let what = format!("`dayhaul {}`", arguments.first().map_or("", String::as_str));
-    leashed(move |leash| leash.run(command)).await?.ok(&what)
+    with_processes(move |processes| processes.run(command))
+        .await?
+        .ok(&what)
 }
 
 impl Contestant for Dayhaul {
     fn name(&self) -> &str {
-        match (self.act, self.variant) {
-            (Act::Fold, _) => FOLD,
-            (_, Variant::AsIs) => NAME,
+        match (self.operation, self.variant) {
+            (Operation::Fold, _) => FOLD,
+            (_, Variant::Default) => NAME,
             (_, Variant::DayTables) => DAYS,
             (_, Variant::Landing) => LANDING,
         }
     }
 
     fn title(&self) -> String {
-        match (self.act, self.variant) {
-            (Act::Fold, _) => "dayhaul fold".into(),
-            (Act::Refresh, _) => "dayhaul refresh".into(),
-            (Act::Backfill, Variant::AsIs) => "dayhaul backfill".into(),
-            (Act::Backfill, Variant::DayTables) => "dayhaul backfill, day tables only".into(),
-            (Act::Backfill, Variant::Landing) => "dayhaul backfill, with landing as Parquet".into(),
+        match (self.operation, self.variant) {
+            (Operation::Fold, _) => "dayhaul fold".into(),
+            (Operation::Refresh, _) => "dayhaul refresh".into(),
+            (Operation::Backfill, Variant::Default) => "dayhaul backfill".into(),
+            (Operation::Backfill, Variant::DayTables) => "dayhaul backfill, day tables only".into(),
+            (Operation::Backfill, Variant::Landing) => {
+                "dayhaul backfill, with landing as Parquet".into()
+            }
         }
     }
 
-    fn script(&self, lane: &Lane) -> Result<String> {
+    fn script(&self, sandbox: &Sandbox) -> Result<String> {
         let line = |arguments: &Vec<String>| {
             let quoted: Vec<String> = arguments.iter().map(|a| shell_word(a)).collect();
             format!("dayhaul {}\n", quoted.join(" "))
         };
-        let before: String = self.before(lane).iter().map(line).collect();
-        let jobs = lane.jobs;
+        let preparation: String = self.preparation(sandbox).iter().map(line).collect();
+        let jobs = sandbox.jobs;
         let how = match self.variant {
-            Variant::AsIs => String::new(),
+            Variant::Default => String::new(),
             Variant::Landing => "; `landing.url` is a local folder".to_owned(),
             Variant::DayTables => format!(
                 "; the template with `open_days = {}`",
-                lane.window.len() + 30
+                open_days_for_all(sandbox)
             ),
         };
-        let closed = match self.act {
-            Act::Fold => " (the last of them loads the template with `open_days = 1`)",
+        let closed = match self.operation {
+            Operation::Fold => " (the last one loads the template with `open_days = 1`)",
             _ => "",
         };
         Ok([
-            commented(&format!("Not timed{closed}:"), &before),
+            commented(&format!("Not timed{closed}:"), &preparation),
             commented(
-                &format!("Timed, `load.jobs = {jobs}` and otherwise as it comes{how}:"),
-                &line(&self.command(lane)),
+                &format!("Timed, with `load.jobs = {jobs}` and default settings{how}:"),
+                &line(&self.command(sandbox)),
             ),
         ]
         .join("\n"))
     }
 
-    fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
+    fn prepare<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ()> {
         Box::pin(async move {
-            write_files(lane)?;
-            for line in self.before(lane) {
-                call(lane, &line).await?;
+            write_files(sandbox)?;
+            for line in self.preparation(sandbox) {
+                run_program(sandbox, &line).await?;
             }
             Ok(())
         })
     }
 
-    fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {
-        Box::pin(async move { Ok(call(lane, &self.command(lane)).await?.own.into()) })
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
+        Box::pin(async move {
+            Ok(run_program(sandbox, &self.command(sandbox))
+                .await?
+                .own
+                .into())
+        })
     }
 
-    /// What readers see: the tenants' views. What was landed must hold the same by `dayhaul verify`.
-    fn output<'a>(&'a self, lane: &'a Lane) -> Work<'a, Evidence> {
-        let views = lane.sources.iter().map(|source| {
-            let view = qualified(source.schema.as_str(), lane.template.name.as_str());
-            (view, lane.window)
+    /// The rows of the tenants' views. Landed files are compared with them by `dayhaul verify`.
+    fn output<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Fingerprint> {
+        let views = sandbox.sources.iter().map(|source| {
+            let view = qualified(source.schema.as_str(), sandbox.template.name.as_str());
+            (view, sandbox.window)
         });
         let views: Vec<_> = views.collect();
         Box::pin(async move {
             if self.variant == Variant::Landing {
-                let mut verify = selection("verify", lane.window);
+                let mut verify = selection("verify", sandbox.window);
                 verify.extend(["--against", "parquet"].map(str::to_owned));
-                call(lane, &verify).await?;
+                run_program(sandbox, &verify).await?;
             }
-            held(lane, views).await
+            loaded_rows(sandbox, views).await
         })
     }
 }
 
-/// As a shell takes it.
+/// Quotes a word for a shell.
 fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -314,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn open_days_are_set_where_they_were_and_where_they_were_not() {
+    fn open_days_are_replaced_or_added() {
         let set = with_open_days(TEMPLATE, 400);
         assert_eq!(open_days(&set), 400);
         assert_eq!(open_days(&with_open_days(&set, 1)), 1);

@@ -1,11 +1,13 @@
-//! dblink: as operators run it, with several sessions, and at its best.
+//! dblink: as commonly used, with several sessions, and at its best.
 
 use super::Contestant;
-use super::statements::{at_once, commented, day_view, held, held_by_days, over_dblink, text};
-use crate::bench::evidence::Evidence;
-use crate::bench::ground::Work;
-use crate::bench::lane::Lane;
-use crate::bench::meter::Used;
+use super::statements::{
+    Password, commented, day_view, loaded_days, loaded_rows, over_dblink, run_batch, script,
+};
+use crate::bench::environment::Work;
+use crate::bench::fingerprint::Fingerprint;
+use crate::bench::meter::Usage;
+use crate::bench::sandbox::Sandbox;
 use crate::error::Result;
 use crate::unit::Day;
 use futures::future::try_join_all;
@@ -14,24 +16,24 @@ pub const NAME: &str = "dblink";
 pub const JOBS: &str = "dblink-jobs";
 pub const BEST: &str = "dblink-best";
 
-/// A materialized view and its indexes per day. Each session works in one transaction; a transaction's statements are sent
-/// as one message, so the client's round trips cost nothing.
+/// A materialized view and its indexes per day. Each session runs one transaction, sent as one message, so that the client
+/// adds no round trips.
 pub struct DayViews {
-    /// As many sessions as jobs, instead of one.
-    pub many: bool,
+    /// Use as many sessions as jobs, instead of one.
+    pub jobs: bool,
 }
 
 impl DayViews {
-    fn sessions(&self, lane: &Lane) -> usize {
-        if self.many { lane.jobs } else { 1 }
+    fn sessions(&self, sandbox: &Sandbox) -> usize {
+        if self.jobs { sandbox.jobs } else { 1 }
     }
 
-    /// One transaction per session, the days dealt out in turn.
-    fn transactions(&self, lane: &Lane, shown: bool) -> Result<Vec<Vec<String>>> {
-        let sessions = self.sessions(lane).min(lane.window.len()).max(1);
+    /// One transaction per session, with the days distributed in turn.
+    fn transactions(&self, sandbox: &Sandbox) -> Result<Vec<Vec<String>>> {
+        let sessions = self.sessions(sandbox).min(sandbox.window.len()).max(1);
         let mut shares = vec![vec!["BEGIN".to_owned()]; sessions];
-        for (turn, day) in lane.window.days().enumerate() {
-            shares[turn % sessions].extend(day_view(lane, day, shown)?);
+        for (turn, day) in sandbox.window.days().enumerate() {
+            shares[turn % sessions].extend(day_view(sandbox, day, Password::Included)?);
         }
         for share in &mut shares {
             share.push("COMMIT".to_owned());
@@ -39,37 +41,37 @@ impl DayViews {
         Ok(shares)
     }
 
-    /// Makes the views.
+    /// Creates the views.
     ///
     /// # Errors
-    /// A server's.
-    pub async fn load(&self, lane: &Lane) -> Result<()> {
-        let shares = self.transactions(lane, false)?;
-        try_join_all(shares.iter().map(|share| at_once(lane, share))).await?;
+    /// A server fails.
+    pub async fn load(&self, sandbox: &Sandbox) -> Result<()> {
+        let shares = self.transactions(sandbox)?;
+        try_join_all(shares.iter().map(|share| run_batch(sandbox, share))).await?;
         Ok(())
     }
 
-    /// The first day's statements, and how they go on.
+    /// The statements of the first day, for the report.
     ///
     /// # Errors
     /// The query cannot be bound.
-    pub fn shown(&self, lane: &Lane) -> Result<String> {
-        let first: Day = lane.window.from;
-        let how = match self.sessions(lane) {
+    pub fn excerpt(&self, sandbox: &Sandbox) -> Result<String> {
+        let first: Day = sandbox.window.from;
+        let how = match self.sessions(sandbox) {
             1 => "In the warehouse, one session, one transaction:".to_owned(),
             n => format!(
-                "In the warehouse, {n} sessions side by side, the days dealt out in turn; each session, in one transaction:"
+                "In the warehouse, {n} parallel sessions with the days distributed in turn; each session, in one transaction:"
             ),
         };
-        let days = text(&day_view(lane, first, true)?);
+        let days = script(&day_view(sandbox, first, Password::Redacted)?);
         Ok(format!(
             "{}{}",
             commented(&how, &format!("BEGIN;\n{days}")),
             commented(
                 &format!(
-                    "… and so for each of {} days, {}",
-                    lane.window.len(),
-                    lane.window
+                    "… and the same for each of {} days, {}",
+                    sandbox.window.len(),
+                    sandbox.window
                 ),
                 "COMMIT;\n"
             )
@@ -79,48 +81,49 @@ impl DayViews {
 
 impl Contestant for DayViews {
     fn name(&self) -> &str {
-        if self.many { JOBS } else { NAME }
+        if self.jobs { JOBS } else { NAME }
     }
 
     fn title(&self) -> String {
-        match self.many {
-            false => "dblink, a view per day, one session".into(),
-            true => "dblink, a view per day, as many sessions as jobs".into(),
+        if self.jobs {
+            "dblink, a view per day, as many sessions as jobs".into()
+        } else {
+            "dblink, a view per day, one session".into()
         }
     }
 
-    fn script(&self, lane: &Lane) -> Result<String> {
-        self.shown(lane)
+    fn script(&self, sandbox: &Sandbox) -> Result<String> {
+        self.excerpt(sandbox)
     }
 
     fn extension(&self) -> Option<&'static str> {
         Some("dblink")
     }
 
-    fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
         Box::pin(async move {
-            self.load(lane).await?;
-            Ok(Used::default())
+            self.load(sandbox).await?;
+            Ok(Usage::default())
         })
     }
 
-    fn output<'a>(&'a self, lane: &'a Lane) -> Work<'a, Evidence> {
-        Box::pin(held_by_days(lane))
+    fn output<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Fingerprint> {
+        Box::pin(loaded_days(sandbox))
     }
 }
 
-/// One query for the whole period into one table, then the indexes: nothing can be asked of dblink that is faster.
+/// One query for the whole period into one table, then the indexes: the fastest load that dblink allows.
 pub struct Best;
 
 impl Best {
-    fn statements(lane: &Lane, shown: bool) -> Result<Vec<String>> {
-        let table = lane.relation("");
-        let rows = over_dblink(lane, lane.source(), lane.window, shown)?;
+    fn statements(sandbox: &Sandbox, password: Password) -> Result<Vec<String>> {
+        let table = sandbox.relation("");
+        let rows = over_dblink(sandbox, sandbox.source(), sandbox.window, password)?;
         let mut statements = vec![
             "BEGIN".to_owned(),
             format!("CREATE TABLE {table} AS\nSELECT * FROM {rows}"),
         ];
-        statements.extend(lane.indexes(&table));
+        statements.extend(sandbox.indexes(&table));
         statements.push("COMMIT".to_owned());
         Ok(statements)
     }
@@ -135,10 +138,10 @@ impl Contestant for Best {
         "dblink at its best: one query, one table".into()
     }
 
-    fn script(&self, lane: &Lane) -> Result<String> {
-        let statements = text(&Best::statements(lane, true)?);
+    fn script(&self, sandbox: &Sandbox) -> Result<String> {
+        let statements = script(&Best::statements(sandbox, Password::Redacted)?);
         Ok(commented(
-            "In the warehouse, one session (the server may build an index with parallel workers):",
+            "In the warehouse, one session (the server may build indexes with parallel workers):",
             &statements,
         ))
     }
@@ -147,14 +150,17 @@ impl Contestant for Best {
         Some("dblink")
     }
 
-    fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
         Box::pin(async move {
-            at_once(lane, &Best::statements(lane, false)?).await?;
-            Ok(Used::default())
+            run_batch(sandbox, &Best::statements(sandbox, Password::Included)?).await?;
+            Ok(Usage::default())
         })
     }
 
-    fn output<'a>(&'a self, lane: &'a Lane) -> Work<'a, Evidence> {
-        Box::pin(held(lane, [(lane.relation(""), lane.window)]))
+    fn output<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Fingerprint> {
+        Box::pin(loaded_rows(
+            sandbox,
+            [(sandbox.relation(""), sandbox.window)],
+        ))
     }
 }

@@ -1,18 +1,18 @@
 //! postgres_fdw: one INSERT … SELECT from a foreign table over a view at the source.
 
 use super::Contestant;
-use super::statements::{at_once, commented, held, text};
-use crate::bench::evidence::Evidence;
-use crate::bench::ground::Work;
-use crate::bench::lane::Lane;
-use crate::bench::meter::Used;
+use super::statements::{commented, loaded_rows, run_batch, script};
+use crate::bench::environment::Work;
+use crate::bench::fingerprint::Fingerprint;
+use crate::bench::meter::Usage;
+use crate::bench::sandbox::Sandbox;
 use crate::error::Result;
 use crate::pg::Url;
 use crate::sql::{ident, literal, qualified};
 
 pub const NAME: &str = "postgres_fdw";
 
-/// Rows per round trip; postgres_fdw's own 100 would be a straw man.
+/// Rows per round trip. With the default of 100, the comparison would not be fair.
 const FETCH_SIZE: u32 = 10_000;
 
 /// The view at the source.
@@ -22,14 +22,14 @@ pub struct ForeignTable;
 
 impl ForeignTable {
     /// At the source, before the clock starts.
-    fn view(lane: &Lane) -> Result<String> {
-        let query = lane.source().query(&lane.template, lane.window)?;
+    fn view(sandbox: &Sandbox) -> Result<String> {
+        let query = sandbox.source().query(&sandbox.template, sandbox.window)?;
         Ok(format!("CREATE OR REPLACE VIEW {VIEW} AS\n{query}"))
     }
 
     /// In the warehouse, before the clock starts.
-    fn definitions(lane: &Lane) -> Result<Vec<String>> {
-        let url = Url::parse(&lane.source().endpoint.conninfo)?;
+    fn definitions(sandbox: &Sandbox) -> Result<Vec<String>> {
+        let url = Url::parse(&sandbox.source().endpoint.conninfo)?;
         let option = |name: &str| {
             url.get(name)
                 .map(|value| format!("{name} {}", literal(value)))
@@ -47,38 +47,34 @@ impl ForeignTable {
             format!("CREATE USER MAPPING FOR CURRENT_USER SERVER {VIEW} OPTIONS ({user})"),
             format!(
                 "CREATE FOREIGN TABLE {} ({}) SERVER {VIEW} OPTIONS (schema_name 'public', table_name '{VIEW}')",
-                ForeignTable::foreign(lane),
-                lane.column_list()
+                ForeignTable::foreign(sandbox),
+                sandbox.column_list()
             ),
-            format!(
-                "CREATE TABLE {} ({})",
-                lane.relation(""),
-                lane.column_list()
-            ),
+            sandbox.create_table(),
         ])
     }
 
-    fn foreign(lane: &Lane) -> String {
-        qualified(lane.schema.as_str(), "foreign_table")
+    fn foreign(sandbox: &Sandbox) -> String {
+        qualified(sandbox.schema.as_str(), "foreign_table")
     }
 
-    fn statements(lane: &Lane) -> Vec<String> {
-        let columns: Vec<String> = lane
+    fn statements(sandbox: &Sandbox) -> Vec<String> {
+        let columns: Vec<String> = sandbox
             .template
             .columns
             .iter()
             .map(|c| ident(&c.name))
             .collect();
-        let table = lane.relation("");
+        let table = sandbox.relation("");
         let mut statements = vec![
             "BEGIN".to_owned(),
             format!(
                 "INSERT INTO {table}\nSELECT {} FROM {}",
                 columns.join(", "),
-                ForeignTable::foreign(lane)
+                ForeignTable::foreign(sandbox)
             ),
         ];
-        statements.extend(lane.indexes(&table));
+        statements.extend(sandbox.indexes(&table));
         statements.push("COMMIT".to_owned());
         statements
     }
@@ -93,19 +89,19 @@ impl Contestant for ForeignTable {
         "postgres_fdw: INSERT … SELECT, one table".into()
     }
 
-    fn script(&self, lane: &Lane) -> Result<String> {
+    fn script(&self, sandbox: &Sandbox) -> Result<String> {
         Ok([
             commented(
                 "At the source, not timed:",
-                &text(&[ForeignTable::view(lane)?]),
+                &script(&[ForeignTable::view(sandbox)?]),
             ),
             commented(
                 "In the warehouse, not timed:",
-                &text(&ForeignTable::definitions(lane)?),
+                &script(&ForeignTable::definitions(sandbox)?),
             ),
             commented(
                 "In the warehouse, one session, timed:",
-                &text(&ForeignTable::statements(lane)),
+                &script(&ForeignTable::statements(sandbox)),
             ),
         ]
         .join("\n"))
@@ -115,26 +111,30 @@ impl Contestant for ForeignTable {
         Some("postgres_fdw")
     }
 
-    fn left_out(&self, lane: &Lane) -> Option<&'static str> {
-        (!lane.is_ours).then_some("it needs a view at the source, and the source is only read")
+    fn left_out(&self, sandbox: &Sandbox) -> Option<&'static str> {
+        (!sandbox.is_private)
+            .then_some("it needs a view at the source, and the source is only read")
     }
 
-    fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
+    fn prepare<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ()> {
         Box::pin(async move {
-            let source = lane.source().endpoint.connect().await?;
-            source.batch(&ForeignTable::view(lane)?).await?;
-            at_once(lane, &ForeignTable::definitions(lane)?).await
+            let source = sandbox.source().endpoint.connect().await?;
+            source.batch(&ForeignTable::view(sandbox)?).await?;
+            run_batch(sandbox, &ForeignTable::definitions(sandbox)?).await
         })
     }
 
-    fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
         Box::pin(async move {
-            at_once(lane, &ForeignTable::statements(lane)).await?;
-            Ok(Used::default())
+            run_batch(sandbox, &ForeignTable::statements(sandbox)).await?;
+            Ok(Usage::default())
         })
     }
 
-    fn output<'a>(&'a self, lane: &'a Lane) -> Work<'a, Evidence> {
-        Box::pin(held(lane, [(lane.relation(""), lane.window)]))
+    fn output<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Fingerprint> {
+        Box::pin(loaded_rows(
+            sandbox,
+            [(sandbox.relation(""), sandbox.window)],
+        ))
     }
 }

@@ -1,15 +1,15 @@
-//! The limit: what PostgreSQL itself needs for a backfill when nobody ever waits for anybody.
+//! The limit: what PostgreSQL itself needs for a backfill when no step waits for another.
 //!
-//! The sum of three walls, each with every core busy: the period out of the source to nowhere; the same bytes from files into
-//! a table; that table's indexes side by side, then ANALYZE and a validated CHECK on the time column. A loader that overlaps
-//! the three can come below the sum only as far as cores idle in one of them.
+//! The sum of three wall times, each with every core busy: reading the period from the source and discarding it; copying the
+//! same bytes from files into a table; building that table's indexes in parallel, then ANALYZE and a validated CHECK on the
+//! time column. A loader that overlaps the three can be faster only as far as cores idle in one of them.
 
 use super::Contestant;
-use super::statements::{at_once, commented, held, text};
-use crate::bench::evidence::Evidence;
-use crate::bench::ground::Work;
-use crate::bench::lane::Lane;
-use crate::bench::meter::Used;
+use super::statements::{commented, loaded_rows, run_batch, script};
+use crate::bench::environment::Work;
+use crate::bench::fingerprint::Fingerprint;
+use crate::bench::meter::Usage;
+use crate::bench::sandbox::Sandbox;
 use crate::error::{Error, Kind, Result};
 use crate::sql::{ident, within};
 use crate::template::{SOURCE_SETTINGS, copy_out_sql};
@@ -23,24 +23,24 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Instant;
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 
 pub const NAME: &str = "limit";
 
-/// Windows per core: the last ones to end leave little for the others to wait for.
+/// Windows per core. Small windows keep the wait for the last session short.
 const WINDOWS_PER_CORE: usize = 4;
-/// Bytes handed to COPY IN at once.
+/// Bytes sent to COPY IN at once.
 const CHUNK: usize = 256 * 1024;
 
 pub struct Limit;
 
-/// Work for several sessions: whoever is free takes the next.
-struct Shares<T>(Mutex<Vec<T>>);
+/// Work for several sessions; a free session takes the next item.
+struct WorkQueue<T>(Mutex<Vec<T>>);
 
-impl<T> Shares<T> {
-    fn new(mut all: Vec<T>) -> Shares<T> {
+impl<T> WorkQueue<T> {
+    fn new(mut all: Vec<T>) -> WorkQueue<T> {
         all.reverse();
-        Shares(Mutex::new(all))
+        WorkQueue(Mutex::new(all))
     }
 
     fn next(&self) -> Option<T> {
@@ -49,117 +49,121 @@ impl<T> Shares<T> {
 }
 
 /// The period in windows of equal length.
-fn windows(lane: &Lane) -> Vec<Window> {
-    let each = lane.window.len().div_ceil(lane.cores * WINDOWS_PER_CORE);
+fn windows(sandbox: &Sandbox) -> Vec<Window> {
+    let each = sandbox
+        .window
+        .len()
+        .div_ceil(sandbox.cores * WINDOWS_PER_CORE);
     let each = i32::try_from(each).unwrap_or(1).max(1);
     let mut windows = Vec::new();
-    let mut from = lane.window.from;
-    while from < lane.window.to {
-        let to = from.plus(each).min(lane.window.to);
+    let mut from = sandbox.window.from;
+    while from < sandbox.window.to {
+        let to = from.plus(each).min(sandbox.window.to);
         windows.push(Window::new(from, to));
         from = to;
     }
     windows
 }
 
-fn file(lane: &Lane, window: Window) -> PathBuf {
-    lane.folder.join(format!("{}.copy", window.from))
+fn copy_file(sandbox: &Sandbox, window: Window) -> PathBuf {
+    sandbox.folder.join(format!("{}.copy", window.from))
 }
 
-fn create(lane: &Lane) -> String {
-    format!(
-        "CREATE TABLE {} ({})",
-        lane.relation(""),
-        lane.column_list()
-    )
-}
-
-fn copy_in(lane: &Lane) -> String {
-    format!("COPY {} FROM STDIN (FORMAT binary)", lane.relation(""))
-}
-
-fn after_indexes(lane: &Lane) -> Vec<String> {
-    let table = lane.relation("");
-    let time = ident(&lane.template.time_column);
-    let within = within(&time, lane.window, lane.template.time_type());
+fn after_indexes(sandbox: &Sandbox) -> Vec<String> {
+    let table = sandbox.relation("");
+    let time = ident(&sandbox.template.time_column);
+    let within = within(&time, sandbox.window, sandbox.template.time_type());
     vec![
         format!("ANALYZE {table}"),
         format!("ALTER TABLE {table} ADD CHECK ({time} IS NOT NULL AND {within})"),
     ]
 }
 
-/// Reads all windows in as many sessions as cores; to nowhere, or into files.
-async fn out(lane: &Lane, keep: bool) -> Result<()> {
-    let shares = Shares::new(windows(lane));
+/// What happens to the bytes that are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Discarded,
+    Files,
+}
+
+/// Reads all windows, with one session per core.
+async fn copy_out(sandbox: &Sandbox, output: Output) -> Result<()> {
+    let queue = WorkQueue::new(windows(sandbox));
     let session = async || {
-        let session = lane.source().endpoint.connect().await?;
+        let session = sandbox.source().endpoint.connect().await?;
         session
             .batch(&format!("BEGIN READ ONLY; {SOURCE_SETTINGS}"))
             .await?;
-        while let Some(window) = shares.next() {
-            let bound = lane.source().bound(&lane.template, window)?;
+        while let Some(window) = queue.next() {
+            let bound = sandbox.source().bound(&sandbox.template, window)?;
             let mut copy = session
-                .copy_out(&copy_out_sql(&lane.template, bound.trim(), None))
+                .copy_out(&copy_out_sql(&sandbox.template, bound.trim(), None))
                 .await?;
-            let mut to = match keep {
-                true => Some(Kept::create(&file(lane, window)).await?),
-                false => None,
+            let mut file = match output {
+                Output::Files => Some(CopyFile::create(copy_file(sandbox, window)).await?),
+                Output::Discarded => None,
             };
             while let Some(chunk) = copy.next().await {
                 let chunk = chunk?;
-                if let Some(to) = &mut to {
-                    to.write(&chunk).await?;
+                if let Some(file) = &mut file {
+                    file.write(&chunk).await?;
                 }
             }
-            if let Some(to) = to {
-                to.close().await?;
+            if let Some(file) = file {
+                file.close().await?;
             }
         }
         session.batch("COMMIT").await
     };
-    try_join_all((0..lane.cores).map(|_| session())).await?;
+    try_join_all((0..sandbox.cores).map(|_| session())).await?;
     Ok(())
 }
 
-/// A file under way.
-struct Kept(tokio::io::BufWriter<File>);
+/// A file that is being written.
+struct CopyFile {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
 
-impl Kept {
-    async fn create(path: &Path) -> Result<Kept> {
-        let file = File::create(path).await.map_err(|e| lost(path, e))?;
-        Ok(Kept(tokio::io::BufWriter::with_capacity(CHUNK, file)))
+impl CopyFile {
+    async fn create(path: PathBuf) -> Result<CopyFile> {
+        let created = File::create(&path).await;
+        let file = created.map_err(|e| io_error("create", &path, e))?;
+        let file = BufWriter::with_capacity(CHUNK, file);
+        Ok(CopyFile { path, file })
     }
 
     async fn write(&mut self, chunk: &Bytes) -> Result<()> {
-        let written = self.0.write_all(chunk).await;
-        written.map_err(|e| lost(Path::new("a file of the limit"), e))
+        let written = self.file.write_all(chunk).await;
+        written.map_err(|e| io_error("write", &self.path, e))
     }
 
     async fn close(mut self) -> Result<()> {
-        let flushed = self.0.flush().await;
-        flushed.map_err(|e| lost(Path::new("a file of the limit"), e))
+        let flushed = self.file.flush().await;
+        flushed.map_err(|e| io_error("write", &self.path, e))
     }
 }
 
-fn lost(path: &Path, e: std::io::Error) -> Error {
-    Error::new(Kind::Io, format!("`{}`", path.display())).with_source(e)
+fn io_error(verb: &str, path: &Path, cause: std::io::Error) -> Error {
+    Error::new(Kind::Io, format!("failed to {verb} `{}`", path.display())).with_source(cause)
 }
 
-/// Files into the table, in as many sessions as cores.
-async fn r#in(lane: &Lane) -> Result<()> {
-    let shares = Shares::new(windows(lane));
-    let sql = copy_in(lane);
+/// Copies the files into the table, with one session per core.
+async fn copy_in(sandbox: &Sandbox) -> Result<()> {
+    let queue = WorkQueue::new(windows(sandbox));
+    let sql = sandbox.copy_in();
     let session = async || {
-        let session = lane.warehouse.connect().await?;
-        while let Some(window) = shares.next() {
-            let path = file(lane, window);
-            let mut from = File::open(&path).await.map_err(|e| lost(&path, e))?;
+        let session = sandbox.warehouse.connect().await?;
+        while let Some(window) = queue.next() {
+            let path = copy_file(sandbox, window);
+            let opened = File::open(&path).await;
+            let mut from = opened.map_err(|e| io_error("open", &path, e))?;
             from.set_max_buf_size(CHUNK);
             let mut copy = session.copy_in(&sql).await?;
             loop {
                 let mut chunk = bytes::BytesMut::with_capacity(CHUNK);
                 let read = from.read_buf(&mut chunk).await;
-                if read.map_err(|e| lost(&path, e))? == 0 {
+                if read.map_err(|e| io_error("read", &path, e))? == 0 {
                     break;
                 }
                 copy.send(chunk.freeze()).await?;
@@ -168,24 +172,24 @@ async fn r#in(lane: &Lane) -> Result<()> {
         }
         Ok::<(), Error>(())
     };
-    try_join_all((0..lane.cores).map(|_| session())).await?;
+    try_join_all((0..sandbox.cores).map(|_| session())).await?;
     Ok(())
 }
 
-/// The indexes in as many sessions as cores, then what needs them all.
-async fn index(lane: &Lane) -> Result<()> {
-    let shares = Shares::new(lane.indexes(&lane.relation("")));
+/// Builds the indexes, with one session per core, then runs the statements that need all of them.
+async fn index(sandbox: &Sandbox) -> Result<()> {
+    let queue = WorkQueue::new(sandbox.indexes(&sandbox.relation("")));
     let session = async || {
-        let session = lane.warehouse.connect().await?;
-        while let Some(statement) = shares.next() {
+        let session = sandbox.warehouse.connect().await?;
+        while let Some(statement) = queue.next() {
             session.batch(&statement).await?;
         }
         Ok::<(), Error>(())
     };
-    try_join_all((0..lane.cores).map(|_| session())).await?;
-    // Each its own transaction, as a vacuum or analyze would be.
-    let session = lane.warehouse.connect().await?;
-    for statement in after_indexes(lane) {
+    try_join_all((0..sandbox.cores).map(|_| session())).await?;
+    // Each statement in its own transaction.
+    let session = sandbox.warehouse.connect().await?;
+    for statement in after_indexes(sandbox) {
         session.batch(&statement).await?;
     }
     Ok(())
@@ -197,67 +201,70 @@ impl Contestant for Limit {
     }
 
     fn title(&self) -> String {
-        "PostgreSQL's own limit".into()
+        "PostgreSQL's limit".into()
     }
 
-    fn script(&self, lane: &Lane) -> Result<String> {
-        let windows = windows(lane);
-        let first = windows.first().copied().unwrap_or(lane.window);
-        let bound = lane.source().bound(&lane.template, first)?;
-        let cores = lane.cores;
-        let out = copy_out_sql(&lane.template, bound.trim(), None);
+    fn script(&self, sandbox: &Sandbox) -> Result<String> {
+        let windows = windows(sandbox);
+        let first = windows.first().copied().unwrap_or(sandbox.window);
+        let bound = sandbox.source().bound(&sandbox.template, first)?;
+        let cores = sandbox.cores;
+        let copy_out = copy_out_sql(&sandbox.template, bound.trim(), None);
         Ok([
             commented(
-                "Not timed, besides the first step below done once into files:",
-                &text(&[create(lane)]),
+                "Not timed, in addition to the first step below with output to files:",
+                &script(&[sandbox.create_table()]),
             ),
             commented(
                 &format!(
-                    "1. At the source, {cores} sessions, {} windows, whoever is free takes the next; what comes is thrown away:",
+                    "1. At the source, {cores} sessions and {} windows; a free session takes the next window and discards the rows:",
                     windows.len()
                 ),
-                &text(&[out]),
+                &script(&[copy_out]),
             ),
             commented(
-                &format!("2. In the warehouse, {cores} sessions, fed from the files in pieces of 256 KiB:"),
-                &text(&[copy_in(lane)]),
+                &format!("2. In the warehouse, {cores} sessions that read the files in chunks of 256 KiB:"),
+                &script(&[sandbox.copy_in()]),
             ),
             commented(
-                &format!("3. In the warehouse, {cores} sessions, whoever is free takes the next:"),
-                &text(&lane.indexes(&lane.relation(""))),
+                &format!("3. In the warehouse, {cores} sessions; a free session takes the next index:"),
+                &script(&sandbox.indexes(&sandbox.relation(""))),
             ),
-            commented("   then, one session:", &text(&after_indexes(lane))),
+            commented("   then, one session:", &script(&after_indexes(sandbox))),
         ]
         .join("\n"))
     }
 
-    fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
+    fn prepare<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ()> {
         Box::pin(async move {
-            at_once(lane, &[create(lane)]).await?;
-            out(lane, true).await
+            run_batch(sandbox, &[sandbox.create_table()]).await?;
+            copy_out(sandbox, Output::Files).await
         })
     }
 
-    fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
         Box::pin(async move {
             let mut more = BTreeMap::new();
             let started = Instant::now();
-            out(lane, false).await?;
+            copy_out(sandbox, Output::Discarded).await?;
             more.insert("copy_out_seconds", started.elapsed().as_secs_f64());
             let started = Instant::now();
-            r#in(lane).await?;
+            copy_in(sandbox).await?;
             more.insert("copy_in_seconds", started.elapsed().as_secs_f64());
             let started = Instant::now();
-            index(lane).await?;
+            index(sandbox).await?;
             more.insert("index_seconds", started.elapsed().as_secs_f64());
-            Ok(Used {
+            Ok(Usage {
                 more,
-                ..Used::default()
+                ..Usage::default()
             })
         })
     }
 
-    fn output<'a>(&'a self, lane: &'a Lane) -> Work<'a, Evidence> {
-        Box::pin(held(lane, [(lane.relation(""), lane.window)]))
+    fn output<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Fingerprint> {
+        Box::pin(loaded_rows(
+            sandbox,
+            [(sandbox.relation(""), sandbox.window)],
+        ))
     }
 }

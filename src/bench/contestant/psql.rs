@@ -1,63 +1,60 @@
-//! `psql COPY | psql COPY`, binary, one day at a time: what a shell script does.
+//! `psql COPY | psql COPY`, binary, one day at a time, as a shell script would do it.
 
 use super::Contestant;
-use super::statements::{at_once, commented, held, text};
-use crate::bench::evidence::Evidence;
-use crate::bench::ground::Work;
-use crate::bench::lane::{Endpoint, Lane};
-use crate::bench::meter::child::{Leash, leashed};
-use crate::bench::meter::{Own, Used};
+use super::statements::{commented, loaded_rows, run_batch, script};
+use crate::bench::endpoint::Endpoint;
+use crate::bench::environment::Work;
+use crate::bench::fingerprint::Fingerprint;
+use crate::bench::meter::process::{ProcessGroup, with_processes};
+use crate::bench::meter::{ProcessUsage, Usage};
+use crate::bench::sandbox::Sandbox;
 use crate::error::{At, Result};
 use crate::template::copy_out_sql;
 use crate::unit::{Day, Window};
 use secrecy::ExposeSecret;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 pub const NAME: &str = "psql";
 
 const OPTIONS: [&str; 4] = ["-X", "-q", "-v", "ON_ERROR_STOP=1"];
 
-/// Into one table without indexes, day after day, and then the indexes.
+/// Loads day after day into one table without indexes, then creates the indexes.
 pub struct Pipe;
 
-/// Two commands of a day.
-struct Commands {
-    out: String,
-    r#in: String,
+/// The statements of one day.
+struct DayCopy {
+    copy_out: String,
+    copy_in: String,
 }
 
 impl Pipe {
-    fn commands(lane: &Lane, day: Day) -> Result<Commands> {
-        let bound = lane.source().bound(&lane.template, Window::single(day))?;
-        Ok(Commands {
-            out: copy_out_sql(&lane.template, bound.trim(), None),
-            r#in: format!("COPY {} FROM STDIN (FORMAT binary)", lane.relation("")),
+    fn day_copy(sandbox: &Sandbox, day: Day) -> Result<DayCopy> {
+        let bound = sandbox
+            .source()
+            .bound(&sandbox.template, Window::single(day))?;
+        Ok(DayCopy {
+            copy_out: copy_out_sql(&sandbox.template, bound.trim(), None),
+            copy_in: sandbox.copy_in(),
         })
     }
 
-    fn table(lane: &Lane) -> String {
-        format!(
-            "CREATE TABLE {} ({})",
-            lane.relation(""),
-            lane.column_list()
-        )
-    }
-
-    async fn days(lane: &Lane) -> Result<Own> {
-        let days: Vec<(Day, Commands)> = lane
+    /// Loads all days.
+    async fn load(sandbox: &Sandbox) -> Result<ProcessUsage> {
+        let days: Vec<(Day, DayCopy)> = sandbox
             .window
             .days()
-            .map(|day| Ok((day, Pipe::commands(lane, day)?)))
+            .map(|day| Ok((day, Pipe::day_copy(sandbox, day)?)))
             .collect::<Result<_>>()?;
-        let (psql, source) = (lane.psql.clone(), lane.source().endpoint.clone());
-        let warehouse = lane.warehouse.clone();
-        leashed(move |leash| {
-            let mut own = Own::default();
+        let pipe = PsqlPipe {
+            psql: sandbox.psql.clone(),
+            source: sandbox.source().endpoint.clone(),
+            warehouse: sandbox.warehouse.clone(),
+        };
+        with_processes(move |processes| {
+            let mut own = ProcessUsage::default();
             for (day, commands) in days {
-                own.add(
-                    pipe(leash, &psql, (&source, &warehouse), &commands).at(|| format!("{day}"))?,
-                );
+                own.add(pipe.run(processes, &commands).at(|| format!("{day}"))?);
             }
             Ok(own)
         })
@@ -65,15 +62,27 @@ impl Pipe {
     }
 }
 
-/// One day's `psql … | psql …`.
-fn pipe(
-    leash: &Leash,
-    psql: &Path,
-    (source, warehouse): (&Endpoint, &Endpoint),
-    commands: &Commands,
-) -> Result<Own> {
-    let command = |endpoint: &Endpoint, sql: &str| {
-        let mut command = Command::new(psql);
+/// `psql … | psql …`.
+struct PsqlPipe {
+    psql: PathBuf,
+    source: Endpoint,
+    warehouse: Endpoint,
+}
+
+impl PsqlPipe {
+    /// Loads one day.
+    fn run(&self, processes: &ProcessGroup, day: &DayCopy) -> Result<ProcessUsage> {
+        let [from, to] = processes.pipe(
+            self.command(&self.source, &day.copy_out),
+            self.command(&self.warehouse, &day.copy_in),
+        )?;
+        let mut own = from.ok("psql at the source")?.own;
+        own.add(to.ok("psql at the warehouse")?.own);
+        Ok(own)
+    }
+
+    fn command(&self, endpoint: &Endpoint, sql: &str) -> Command {
+        let mut command = Command::new(&self.psql);
         command
             .arg(&endpoint.conninfo)
             .args(OPTIONS)
@@ -82,14 +91,7 @@ fn pipe(
             command.env("PGPASSWORD", password.expose_secret());
         }
         command
-    };
-    let [from, to] = leash.pipe(
-        command(source, &commands.out),
-        command(warehouse, &commands.r#in),
-    )?;
-    let mut own = from.ok("psql at the source")?.own;
-    own.add(to.ok("psql at the warehouse")?.own);
-    Ok(own)
+    }
 }
 
 impl Contestant for Pipe {
@@ -101,44 +103,47 @@ impl Contestant for Pipe {
         "psql COPY | psql COPY, one day at a time, one table".into()
     }
 
-    fn script(&self, lane: &Lane) -> Result<String> {
-        let commands = Pipe::commands(lane, lane.window.from)?;
+    fn script(&self, sandbox: &Sandbox) -> Result<String> {
+        let commands = Pipe::day_copy(sandbox, sandbox.window.from)?;
         let options = OPTIONS.join(" ");
         let line = format!(
             "psql '{}' {options} -c \"{}\" \\\n  | psql '{}' {options} -c \"{}\"\n",
-            lane.source().endpoint.conninfo,
-            commands.out,
-            lane.warehouse.conninfo,
-            commands.r#in
+            sandbox.source().endpoint.conninfo,
+            commands.copy_out,
+            sandbox.warehouse.conninfo,
+            commands.copy_in
         );
         Ok([
-            commented("In the warehouse, not timed:", &text(&[Pipe::table(lane)])),
+            commented("In the warehouse, not timed:", &script(&[sandbox.create_table()])),
             commented("In a shell, for the first day:", &line),
             commented(
                 &format!(
-                    "… and so for each of {} days, {}, one after the other; then, in the warehouse:",
-                    lane.window.len(),
-                    lane.window
+                    "… and the same for each of {} days, {}, one after another; then, in the warehouse:",
+                    sandbox.window.len(),
+                    sandbox.window
                 ),
-                &text(&lane.indexes(&lane.relation(""))),
+                &script(&sandbox.indexes(&sandbox.relation(""))),
             ),
         ]
         .join("\n"))
     }
 
-    fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
-        Box::pin(async move { at_once(lane, &[Pipe::table(lane)]).await })
+    fn prepare<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ()> {
+        Box::pin(async move { run_batch(sandbox, &[sandbox.create_table()]).await })
     }
 
-    fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
         Box::pin(async move {
-            let own = Pipe::days(lane).await?;
-            at_once(lane, &lane.indexes(&lane.relation(""))).await?;
+            let own = Pipe::load(sandbox).await?;
+            run_batch(sandbox, &sandbox.indexes(&sandbox.relation(""))).await?;
             Ok(own.into())
         })
     }
 
-    fn output<'a>(&'a self, lane: &'a Lane) -> Work<'a, Evidence> {
-        Box::pin(held(lane, [(lane.relation(""), lane.window)]))
+    fn output<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Fingerprint> {
+        Box::pin(loaded_rows(
+            sandbox,
+            [(sandbox.relation(""), sandbox.window)],
+        ))
     }
 }

@@ -1,12 +1,13 @@
-//! Readers: one query, asked of Dayhaul's public view or of a union of day views over the same rows.
+//! Readers: a query on Dayhaul's public view, or on a union of day views over the same rows.
 
 use super::Contestant;
 use super::dayhaul::{self, Variant};
-use super::statements::{commented, held, text};
-use crate::bench::evidence::{Evidence, compare, truth};
-use crate::bench::ground::Work;
-use crate::bench::lane::{Lane, Source};
-use crate::bench::meter::Used;
+use super::statements::{commented, loaded_rows, script};
+use crate::bench::endpoint::TenantDatabase;
+use crate::bench::environment::Work;
+use crate::bench::fingerprint::{Fingerprint, compare, source_fingerprint};
+use crate::bench::meter::Usage;
+use crate::bench::sandbox::Sandbox;
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
 use crate::sql::{bound, ident, literal, qualified};
@@ -16,13 +17,13 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 use xxhash_rust::xxh3::xxh3_128;
 
-pub const YEARS: &str = "dayhaul-view";
+pub const PUBLIC_VIEW: &str = "dayhaul-view";
 pub const DAY_VIEWS: &str = "day-views";
 
-/// Day views that are made in one transaction: each takes a handful of locks, and a stock server has room for 6,400.
-const DAYS_AT_ONCE: usize = 30;
+/// Day views created in one transaction. Each takes several locks, and a server with default settings has room for 6,400.
+const DAYS_PER_TRANSACTION: usize = 30;
 
-/// A question that readers have.
+/// A typical query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question {
     TwoDays,
@@ -51,10 +52,10 @@ impl Question {
         }
     }
 
-    fn sql(self, lane: &Lane, view: &str) -> String {
-        let time = ident(&lane.template.time_column);
-        let last: Day = lane.window.to.plus(-1);
-        let literal_bound = |day| bound(day, lane.template.time_type());
+    fn sql(self, sandbox: &Sandbox, view: &str) -> String {
+        let time = ident(&sandbox.template.time_column);
+        let last: Day = sandbox.window.to.plus(-1);
+        let literal_bound = |day| bound(day, sandbox.template.time_type());
         let counts = format!("SELECT schema_name, count(*), min({time}), max({time}) FROM {view}");
         let by_tenant = "GROUP BY schema_name ORDER BY schema_name";
         match self {
@@ -73,186 +74,213 @@ impl Question {
             Question::LatestTime => format!("SELECT max({time}) FROM {view}"),
             Question::OneTenant => format!(
                 "{counts} WHERE schema_name = {} AND {time} >= {} {by_tenant}",
-                literal(lane.source().schema.as_str()),
+                literal(sandbox.source().schema.as_str()),
                 literal_bound(last.plus(-6))
             ),
         }
     }
 }
 
-/// One question, asked of one side.
-pub struct Reader {
-    pub question: Question,
-    /// Of Dayhaul's public view; else of the day views.
-    pub years: bool,
+/// What a query reads from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// Dayhaul's public view.
+    PublicView,
+    /// The union of day views.
+    DayViews,
 }
 
-/// Where the day views of a tenant are.
-fn schema_of(source: &Source) -> String {
+/// One query on one of the views.
+pub struct Reader {
+    pub question: Question,
+    pub from: ReadFrom,
+}
+
+/// The schema of a tenant's day views.
+fn schema_of(source: &TenantDatabase) -> String {
     format!("days_{}", source.schema)
 }
 
-fn day_view(lane: &Lane, source: &Source, day: Day) -> String {
+fn day_view(sandbox: &Sandbox, source: &TenantDatabase, day: Day) -> String {
     qualified(
         &schema_of(source),
-        &format!("{}_{}", lane.template.name, day.suffix()),
+        &format!("{}_{}", sandbox.template.name, day.suffix()),
     )
 }
 
-fn tenant_view(lane: &Lane, source: &Source) -> String {
-    qualified(&schema_of(source), lane.template.name.as_str())
+fn tenant_view(sandbox: &Sandbox, source: &TenantDatabase) -> String {
+    qualified(&schema_of(source), sandbox.template.name.as_str())
 }
 
-/// A day's view with the template's indexes, copied from where Dayhaul has the day.
-fn day_statements(lane: &Lane, source: &Source, day: Day) -> Vec<String> {
-    let name = day_view(lane, source, day);
-    let from = qualified(source.schema.as_str(), lane.template.name.as_str());
+/// Statements that create a day's view and its indexes from Dayhaul's rows.
+fn day_statements(sandbox: &Sandbox, source: &TenantDatabase, day: Day) -> Vec<String> {
+    let name = day_view(sandbox, source, day);
+    let from = qualified(source.schema.as_str(), sandbox.template.name.as_str());
     let within = crate::sql::within(
-        &ident(&lane.template.time_column),
+        &ident(&sandbox.template.time_column),
         Window::single(day),
-        lane.template.time_type(),
+        sandbox.template.time_type(),
     );
     let mut statements = vec![format!(
         "CREATE MATERIALIZED VIEW {name} AS SELECT * FROM {from} WHERE {within}"
     )];
-    statements.extend(lane.indexes(&name));
+    statements.extend(sandbox.indexes(&name));
     statements
 }
 
-/// A tenant's union over its days.
-fn union_of_days(lane: &Lane, source: &Source, days: Window) -> String {
+/// A tenant's view over its days.
+fn union_of_days(sandbox: &Sandbox, source: &TenantDatabase, days: Window) -> String {
     let days: Vec<String> = days
         .days()
-        .map(|day| format!("SELECT * FROM {}", day_view(lane, source, day)))
+        .map(|day| format!("SELECT * FROM {}", day_view(sandbox, source, day)))
         .collect();
     format!(
         "CREATE VIEW {} AS\n{}",
-        tenant_view(lane, source),
+        tenant_view(sandbox, source),
         days.join("\nUNION ALL ")
     )
 }
 
-/// The union over tenants, the schema's name first, as Dayhaul's public view has it.
-fn union_of_tenants(lane: &Lane, sources: &[Source]) -> String {
+/// The view over all tenants, with the columns of Dayhaul's public view.
+fn union_of_tenants(sandbox: &Sandbox, sources: &[TenantDatabase]) -> String {
     let tenants: Vec<String> = sources
         .iter()
         .map(|source| {
             format!(
                 "SELECT {}::text AS schema_name, * FROM {}",
                 literal(source.schema.as_str()),
-                tenant_view(lane, source)
+                tenant_view(sandbox, source)
             )
         })
         .collect();
     format!(
         "CREATE VIEW {} AS\n{}",
-        lane.relation(""),
+        sandbox.relation(""),
         tenants.join("\nUNION ALL ")
     )
 }
 
-/// What Dayhaul shows of each tenant.
-fn dayhauls(lane: &Lane) -> Vec<(String, Window)> {
-    let name = lane.template.name.as_str();
-    let sources = lane.sources.iter();
+/// The tenant views of Dayhaul.
+fn dayhaul_views(sandbox: &Sandbox) -> Vec<(String, Window)> {
+    let name = sandbox.template.name.as_str();
+    let sources = sandbox.sources.iter();
     sources
-        .map(|source| (qualified(source.schema.as_str(), name), lane.window))
+        .map(|source| (qualified(source.schema.as_str(), name), sandbox.window))
         .collect()
 }
 
-/// Every tenant's every day view.
-fn days(lane: &Lane) -> Vec<(String, Window)> {
+/// The day views of all tenants.
+fn day_views(sandbox: &Sandbox) -> Vec<(String, Window)> {
     let of = |source| {
-        let days = lane.window.days();
-        days.map(move |day| (day_view(lane, source, day), Window::single(day)))
+        let days = sandbox.window.days();
+        days.map(move |day| (day_view(sandbox, source, day), Window::single(day)))
     };
-    lane.sources.iter().flat_map(of).collect()
+    sandbox.sources.iter().flat_map(of).collect()
 }
 
-/// Makes both sides in one database: Dayhaul loads all tenants, and the day views are made from its rows.
-pub fn set_up(lane: &Lane) -> Work<'_, ()> {
+/// Loads all tenants with Dayhaul, and creates the day views from its rows in the same database.
+pub fn set_up(sandbox: &Sandbox) -> Work<'_, ()> {
     Box::pin(async move {
-        dayhaul::settle(lane, Variant::AsIs).await?;
-        dayhaul::backfill(lane).await?;
-        let truth = truth(lane).await?;
-        compare(&held(lane, dayhauls(lane)).await?, &truth).at(|| "dayhaul".into())?;
-        for sources in lane.sources.chunks(lane.jobs) {
-            try_join_all(sources.iter().map(|source| make_days(lane, source))).await?;
+        dayhaul::set_up(sandbox, Variant::Default).await?;
+        dayhaul::backfill(sandbox).await?;
+        let expected = source_fingerprint(sandbox).await?;
+        compare(
+            &loaded_rows(sandbox, dayhaul_views(sandbox)).await?,
+            &expected,
+        )
+        .at(|| "dayhaul".into())?;
+        for sources in sandbox.sources.chunks(sandbox.jobs) {
+            try_join_all(
+                sources
+                    .iter()
+                    .map(|source| create_day_views(sandbox, source)),
+            )
+            .await?;
         }
-        let session = lane.warehouse.connect().await?;
+        let session = sandbox.warehouse.connect().await?;
         session
-            .batch(&union_of_tenants(lane, &lane.sources))
+            .batch(&union_of_tenants(sandbox, &sandbox.sources))
             .await?;
         session.batch("VACUUM (ANALYZE)").await?;
-        compare(&held(lane, days(lane)).await?, &truth).at(|| "the day views".into())
+        compare(&loaded_rows(sandbox, day_views(sandbox)).await?, &expected)
+            .at(|| "the day views".into())
     })
 }
 
-async fn make_days(lane: &Lane, source: &Source) -> Result<()> {
-    let session = lane.warehouse.connect().await?;
+async fn create_day_views(sandbox: &Sandbox, source: &TenantDatabase) -> Result<()> {
+    let session = sandbox.warehouse.connect().await?;
     let schema = ident(&schema_of(source));
     session.batch(&format!("CREATE SCHEMA {schema}")).await?;
-    let days: Vec<Day> = lane.window.days().collect();
-    for days in days.chunks(DAYS_AT_ONCE) {
+    let days: Vec<Day> = sandbox.window.days().collect();
+    for days in days.chunks(DAYS_PER_TRANSACTION) {
         let statements: Vec<String> = days
             .iter()
-            .flat_map(|day| day_statements(lane, source, *day))
+            .flat_map(|day| day_statements(sandbox, source, *day))
             .collect();
-        session.batch(&text(&statements)).await?;
+        session.batch(&script(&statements)).await?;
     }
     session
-        .batch(&union_of_days(lane, source, lane.window))
+        .batch(&union_of_days(sandbox, source, sandbox.window))
         .await
 }
 
 impl Reader {
-    fn sql(&self, lane: &Lane) -> String {
-        let view = match self.years {
-            true => qualified("public", lane.template.name.as_str()),
-            false => lane.relation(""),
+    fn sql(&self, sandbox: &Sandbox) -> String {
+        let view = match self.from {
+            ReadFrom::PublicView => qualified("public", sandbox.template.name.as_str()),
+            ReadFrom::DayViews => sandbox.relation(""),
         };
-        self.question.sql(lane, &view)
+        self.question.sql(sandbox, &view)
     }
 
-    /// The query once to warm the session's caches, once by the clock, once explained, and once with its locks counted.
-    async fn ask(&self, lane: &Lane) -> Result<Used> {
-        let session = reading_session(lane).await?;
-        let sql = self.sql(lane);
+    /// Runs the query once to warm the session's caches, once timed, once explained, and once to count its locks.
+    async fn measure(&self, sandbox: &Sandbox) -> Result<Usage> {
+        let session = reading_session(sandbox).await?;
+        let sql = self.sql(sandbox);
         session.simple(&sql).await?;
         let started = Instant::now();
         session.simple(&sql).await?;
         let seconds = started.elapsed().as_secs_f64();
-        let (planning, execution) = explain(&session, &sql).await?;
-        Ok(Used {
+        let explained = explain(&session, &sql).await?;
+        Ok(Usage {
             own: None,
             seconds: Some(seconds),
             more: BTreeMap::from([
-                ("planning_seconds", planning),
-                ("execution_seconds", execution),
+                ("planning_seconds", explained.planning),
+                ("execution_seconds", explained.execution),
                 ("locks", locks(&session, &sql).await?),
             ]),
         })
     }
 }
 
-async fn reading_session(lane: &Lane) -> Result<Session> {
-    let session = lane.warehouse.connect().await?;
+async fn reading_session(sandbox: &Sandbox) -> Result<Session> {
+    let session = sandbox.warehouse.connect().await?;
     session.batch("SET TimeZone = 'UTC'").await?;
     Ok(session)
 }
 
-/// Seconds of planning and of execution, without clocks in every node.
-async fn explain(session: &Session, sql: &str) -> Result<(f64, f64)> {
+/// Seconds, as EXPLAIN measures them.
+struct Explained {
+    planning: f64,
+    execution: f64,
+}
+
+/// TIMING OFF: clock calls in every node would make the query slower.
+async fn explain(session: &Session, sql: &str) -> Result<Explained> {
     let found = session
         .simple(&format!("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}"))
         .await?;
     let plan: serde_json::Value = serde_json::from_str(found.value(0, 0).unwrap_or_default())
-        .map_err(|e| Error::new(Kind::Protocol, "EXPLAIN gave no JSON").with_source(e))?;
+        .map_err(|e| Error::new(Kind::Protocol, "EXPLAIN did not return JSON").with_source(e))?;
     let seconds = |key: &str| plan[0][key].as_f64().unwrap_or(0.0) / 1000.0;
-    Ok((seconds("Planning Time"), seconds("Execution Time")))
+    Ok(Explained {
+        planning: seconds("Planning Time"),
+        execution: seconds("Execution Time"),
+    })
 }
 
-/// Locks on relations that the query still holds when it is through.
+/// Relation locks that the query still holds when it ends.
 async fn locks(session: &Session, sql: &str) -> Result<f64> {
     session.batch("BEGIN").await?;
     session.simple(sql).await?;
@@ -271,58 +299,64 @@ async fn locks(session: &Session, sql: &str) -> Result<f64> {
 
 impl Contestant for Reader {
     fn name(&self) -> &str {
-        if self.years { YEARS } else { DAY_VIEWS }
+        match self.from {
+            ReadFrom::PublicView => PUBLIC_VIEW,
+            ReadFrom::DayViews => DAY_VIEWS,
+        }
     }
 
     fn title(&self) -> String {
-        match self.years {
-            true => "Dayhaul's public view".into(),
-            false => "a union of day views".into(),
+        match self.from {
+            ReadFrom::PublicView => "Dayhaul's public view".into(),
+            ReadFrom::DayViews => "a union of day views".into(),
         }
     }
 
-    fn script(&self, lane: &Lane) -> Result<String> {
-        let source = lane.source();
-        let day = lane.window.from;
-        let short = Window::new(day, day.plus(2).min(lane.window.to));
+    fn script(&self, sandbox: &Sandbox) -> Result<String> {
+        let source = sandbox.source();
+        let day = sandbox.window.from;
+        let short = Window::new(day, day.plus(2).min(sandbox.window.to));
         let mut parts = Vec::new();
-        if !self.years {
+        if self.from == ReadFrom::DayViews {
             parts.push(commented(
                 &format!(
-                    "Not timed, in the same database: for each of {} tenants and {} days",
-                    lane.sources.len(),
-                    lane.window.len()
+                    "Not timed, in the same database; for each of {} tenants and {} days:",
+                    sandbox.sources.len(),
+                    sandbox.window.len()
                 ),
-                &text(&day_statements(lane, source, day)),
+                &script(&day_statements(sandbox, source, day)),
             ));
             parts.push(commented(
-                "per tenant, of all days",
-                &text(&[union_of_days(lane, source, short)]),
+                "for each tenant, over all days:",
+                &script(&[union_of_days(sandbox, source, short)]),
             ));
-            let few = &lane.sources[..lane.sources.len().min(2)];
+            let few = &sandbox.sources[..sandbox.sources.len().min(2)];
             parts.push(commented(
-                "of all tenants",
-                &text(&[union_of_tenants(lane, few)]),
+                "over all tenants:",
+                &script(&[union_of_tenants(sandbox, few)]),
             ));
         }
         parts.push(commented(
-            "Timed, the second time in a session that has its caches filled; then once more in EXPLAIN (ANALYZE, TIMING OFF) \
+            "Timed in its second run, with the session's caches filled; then run once with EXPLAIN (ANALYZE, TIMING OFF) \
              for planning and execution, and once in a transaction whose locks are counted:",
-            &text(&[self.sql(lane)]),
+            &script(&[self.sql(sandbox)]),
         ));
         Ok(parts.join("\n"))
     }
 
-    fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {
-        Box::pin(self.ask(lane))
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
+        Box::pin(self.measure(sandbox))
     }
 
-    /// The answer.
-    fn output<'a>(&'a self, lane: &'a Lane) -> Work<'a, Evidence> {
+    /// The fingerprint of the answer.
+    fn output<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Fingerprint> {
         Box::pin(async move {
-            let answer = reading_session(lane).await?.simple(&self.sql(lane)).await?;
+            let answer = reading_session(sandbox)
+                .await?
+                .simple(&self.sql(sandbox))
+                .await?;
             let text = format!("{:?}", answer.rows);
-            Ok(Evidence {
+            Ok(Fingerprint {
                 rows: answer.rows.len() as u64,
                 digest: format!("{:032x}", xxh3_128(text.as_bytes())),
             })

@@ -1,36 +1,37 @@
-//! What brings dblink's day views up to date: REFRESH MATERIALIZED VIEW, concurrently or not.
+//! Refreshing dblink's day views by REFRESH MATERIALIZED VIEW, concurrently or not.
 
 use super::Contestant;
 use super::dblink::DayViews;
-use super::statements::{commented, held_by_days, text};
-use crate::bench::evidence::Evidence;
-use crate::bench::ground::Work;
-use crate::bench::lane::Lane;
-use crate::bench::meter::Used;
+use super::statements::{commented, loaded_days, script};
+use crate::bench::environment::Work;
+use crate::bench::fingerprint::Fingerprint;
+use crate::bench::meter::Usage;
+use crate::bench::sandbox::Sandbox;
 use crate::error::Result;
 
 pub const CONCURRENTLY: &str = "dblink-concurrently";
 pub const REWRITE: &str = "dblink-rewrite";
 
-const LOADER: DayViews = DayViews { many: false };
+const LOADER: DayViews = DayViews { jobs: false };
 
-/// The views of all days of the window, one after the other.
+/// Refreshes the views of all days of the window, one after another.
 pub struct RefreshViews {
-    /// Readers go on meanwhile, and only what differs is written; else the view is written anew under a lock that keeps
-    /// readers out.
+    /// Readers can read during the refresh, and only differences are written. Otherwise the view is rewritten under a lock
+    /// that blocks readers.
     pub concurrently: bool,
 }
 
 impl RefreshViews {
-    fn statements(&self, lane: &Lane) -> Vec<String> {
+    fn statements(&self, sandbox: &Sandbox) -> Vec<String> {
         let how = if self.concurrently {
             "CONCURRENTLY "
         } else {
             ""
         };
-        lane.window
+        sandbox
+            .window
             .days()
-            .map(|day| format!("REFRESH MATERIALIZED VIEW {how}{}", lane.day(day)))
+            .map(|day| format!("REFRESH MATERIALIZED VIEW {how}{}", sandbox.day(day)))
             .collect()
     }
 }
@@ -45,18 +46,19 @@ impl Contestant for RefreshViews {
     }
 
     fn title(&self) -> String {
-        match self.concurrently {
-            true => "REFRESH MATERIALIZED VIEW CONCURRENTLY over dblink".into(),
-            false => "REFRESH MATERIALIZED VIEW over dblink, a full rewrite".into(),
+        if self.concurrently {
+            "REFRESH MATERIALIZED VIEW CONCURRENTLY over dblink".into()
+        } else {
+            "REFRESH MATERIALIZED VIEW over dblink, a full rewrite".into()
         }
     }
 
-    fn script(&self, lane: &Lane) -> Result<String> {
+    fn script(&self, sandbox: &Sandbox) -> Result<String> {
         Ok([
-            commented("Not timed:", &LOADER.shown(lane)?),
+            commented("Not timed:", &LOADER.excerpt(sandbox)?),
             commented(
-                "Timed, in the warehouse, one session, each statement its own transaction:",
-                &text(&self.statements(lane)),
+                "Timed, in the warehouse, one session, each statement in its own transaction:",
+                &script(&self.statements(sandbox)),
             ),
         ]
         .join("\n"))
@@ -66,28 +68,28 @@ impl Contestant for RefreshViews {
         Some("dblink")
     }
 
-    fn left_out(&self, lane: &Lane) -> Option<&'static str> {
-        (self.concurrently && lane.template.unique.is_empty()).then_some(
+    fn left_out(&self, sandbox: &Sandbox) -> Option<&'static str> {
+        (self.concurrently && sandbox.template.unique.is_empty()).then_some(
             "REFRESH … CONCURRENTLY needs a unique index, and the template declares no `unique`",
         )
     }
 
-    fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
-        Box::pin(async move { LOADER.load(lane).await })
+    fn prepare<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ()> {
+        Box::pin(async move { LOADER.load(sandbox).await })
     }
 
-    fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
         Box::pin(async move {
-            // One statement a message: several in one would be one transaction.
-            let session = lane.warehouse.connect().await?;
-            for statement in self.statements(lane) {
+            // One statement per message: several in one message would be one transaction.
+            let session = sandbox.warehouse.connect().await?;
+            for statement in self.statements(sandbox) {
                 session.batch(&statement).await?;
             }
-            Ok(Used::default())
+            Ok(Usage::default())
         })
     }
 
-    fn output<'a>(&'a self, lane: &'a Lane) -> Work<'a, Evidence> {
-        Box::pin(held_by_days(lane))
+    fn output<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Fingerprint> {
+        Box::pin(loaded_days(sandbox))
     }
 }

@@ -1,14 +1,14 @@
-//! Statements that several contestants share: what dblink is told, how a period becomes tables.
+//! Statements that several contestants share.
 
-use crate::bench::evidence::{Evidence, Seen};
-use crate::bench::lane::{Lane, Source};
+use crate::bench::endpoint::TenantDatabase;
+use crate::bench::fingerprint::{Fingerprint, RowReader};
+use crate::bench::sandbox::Sandbox;
 use crate::error::{At, Result};
-use crate::pg::Session;
 use crate::unit::{Day, Window};
 use std::fmt::Write as _;
 
-/// `text` in dollar quotes, whose tag does not occur in it.
-fn dollars(text: &str) -> String {
+/// `text` in dollar quotes, with a tag that does not occur in it.
+fn dollar_quoted(text: &str) -> String {
     let tag = (0..)
         .map(|n| match n {
             0 => "$query$".to_owned(),
@@ -19,39 +19,58 @@ fn dollars(text: &str) -> String {
     format!("{tag}{text}{tag}")
 }
 
-/// The rows of a window, over dblink. `shown` leaves a password out.
+/// Whether connection strings in statements contain the password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Password {
+    Included,
+    /// For the report.
+    Redacted,
+}
+
+/// The rows of a window, over dblink.
 ///
 /// # Errors
 /// The query cannot be bound.
-pub fn over_dblink(lane: &Lane, source: &Source, window: Window, shown: bool) -> Result<String> {
+pub fn over_dblink(
+    sandbox: &Sandbox,
+    source: &TenantDatabase,
+    window: Window,
+    password: Password,
+) -> Result<String> {
+    let conninfo = match password {
+        Password::Included => source.endpoint.literal(),
+        Password::Redacted => source.endpoint.redacted_literal(),
+    };
     Ok(format!(
         "dblink({}, {})\n  AS t ({})",
-        source.endpoint.literal(shown),
-        dollars(&source.query(&lane.template, window)?),
-        lane.column_list()
+        conninfo,
+        dollar_quoted(&source.query(&sandbox.template, window)?),
+        sandbox.column_list()
     ))
 }
 
-/// A materialized view of one day with its indexes, as the first statement and the others.
+/// Statements that create the materialized view of one day, and its indexes.
 ///
 /// # Errors
 /// The query cannot be bound.
-pub fn day_view(lane: &Lane, day: Day, shown: bool) -> Result<Vec<String>> {
-    let name = lane.day(day);
-    let rows = over_dblink(lane, lane.source(), Window::single(day), shown)?;
+pub fn day_view(sandbox: &Sandbox, day: Day, password: Password) -> Result<Vec<String>> {
+    let name = sandbox.day(day);
+    let rows = over_dblink(sandbox, sandbox.source(), Window::single(day), password)?;
     let mut statements = vec![format!(
         "CREATE MATERIALIZED VIEW {name} AS\nSELECT * FROM {rows}"
     )];
-    statements.extend(lane.indexes(&name));
+    statements.extend(sandbox.indexes(&name));
     Ok(statements)
 }
 
-/// Statements as text that can be run.
-pub fn text(statements: &[String]) -> String {
-    statements.iter().fold(String::new(), |mut text, one| {
-        let _ = writeln!(text, "{one};");
-        text
-    })
+/// Statements as a script.
+pub fn script(statements: &[String]) -> String {
+    statements
+        .iter()
+        .fold(String::new(), |mut text, statement| {
+            let _ = writeln!(text, "{statement};");
+            text
+        })
 }
 
 /// `text` with a comment line above it.
@@ -59,50 +78,45 @@ pub fn commented(comment: &str, text: &str) -> String {
     format!("-- {comment}\n{text}")
 }
 
-/// Runs statements on a session of their own, as one message: no round trip between them.
+/// Runs statements in a new session as one message, without round trips between them.
 ///
 /// # Errors
-/// The server's.
-pub async fn at_once(lane: &Lane, statements: &[String]) -> Result<()> {
-    let session = lane.warehouse.connect().await?;
-    session.batch(&text(statements)).await
+/// The server fails.
+pub async fn run_batch(sandbox: &Sandbox, statements: &[String]) -> Result<()> {
+    let session = sandbox.warehouse.connect().await?;
+    session.batch(&script(statements)).await
 }
 
-/// What some relations hold together, each within its own window.
+/// The rows of several relations together, each with its own window.
 ///
 /// # Errors
-/// The warehouse's; rows where they do not belong.
-pub async fn held(
-    lane: &Lane,
+/// The warehouse fails, or a relation has rows outside its window.
+pub async fn loaded_rows(
+    sandbox: &Sandbox,
     relations: impl IntoIterator<Item = (String, Window)>,
-) -> Result<Evidence> {
-    let session = lane.warehouse.connect().await?;
-    let mut seen = Seen::default();
+) -> Result<Fingerprint> {
+    let session = sandbox.warehouse.connect().await?;
+    let mut reader = RowReader::default();
     for (relation, window) in relations {
-        read(&mut seen, &session, &relation, lane, window).await?;
+        reader
+            .read(&session, &relation, &sandbox.template, window)
+            .await
+            .at(|| format!("reading back `{relation}`"))?;
     }
-    Ok(seen.evidence())
+    Ok(reader.fingerprint())
 }
 
-async fn read(
-    seen: &mut Seen,
-    session: &Session,
-    relation: &str,
-    lane: &Lane,
-    window: Window,
-) -> Result<()> {
-    seen.read(session, relation, &lane.template, window)
-        .await
-        .at(|| format!("reading back `{relation}`"))
-}
-
-/// What the day relations hold.
+/// The rows of the day relations.
 ///
 /// # Errors
-/// As [`held`].
-pub async fn held_by_days(lane: &Lane) -> Result<Evidence> {
-    let days = lane.window.days();
-    held(lane, days.map(|day| (lane.day(day), Window::single(day)))).await
+/// As [`loaded_rows`].
+pub async fn loaded_days(sandbox: &Sandbox) -> Result<Fingerprint> {
+    let days = sandbox.window.days();
+    loaded_rows(
+        sandbox,
+        days.map(|day| (sandbox.day(day), Window::single(day))),
+    )
+    .await
 }
 
 #[cfg(test)]
@@ -111,7 +125,7 @@ mod tests {
 
     #[test]
     fn no_query_ends_its_own_quotes() {
-        assert_eq!(dollars("a"), "$query$a$query$");
-        assert_eq!(dollars("$query$"), "$query1$$query$$query1$");
+        assert_eq!(dollar_quoted("a"), "$query$a$query$");
+        assert_eq!(dollar_quoted("$query$"), "$query1$$query$$query1$");
     }
 }

@@ -1,80 +1,78 @@
-//! What a try costs: wall time, CPU time of both servers, WAL, and CPU time and memory of a process of our own.
+//! What a try costs: wall time, CPU time of both servers, WAL, and CPU time and memory of child processes.
 
-pub mod child;
-pub mod server;
+pub mod process;
+pub mod server_cpu;
 
+use super::environment::{Monitors, Postmasters};
 use crate::error::{Kind, Result};
 use crate::pg::Session;
 use serde::Serialize;
-use server::CpuOf;
+use server_cpu::server_cpu_seconds;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// One measured try. Times are seconds, sizes bytes; null is what cannot be known here.
+/// One measured try, in seconds and bytes. Values that are not available are null.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Try {
+pub struct Measurement {
     pub seconds: f64,
     pub rows: u64,
     pub digest: String,
-    /// User and system time of the source's server, its background processes included.
+    /// User and system time of the sources' server, including background processes.
     pub source_cpu: Option<f64>,
     pub warehouse_cpu: Option<f64>,
-    /// Of the warehouse.
+    /// Written by the warehouse.
     pub wal_bytes: Option<u64>,
-    /// User and system time of the contestant's own processes; null where it runs inside the servers.
+    /// User and system time of the contestant's processes; null where it runs inside the servers.
     pub own_cpu: Option<f64>,
-    /// Peak resident memory of the largest of them.
+    /// Peak resident memory of the largest of these processes.
     pub own_peak: Option<u64>,
-    /// What only some scenarios look at.
+    /// Metrics that only some scenarios have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<&'static str, f64>,
 }
 
-/// CPU time and peak memory of processes of our own.
+/// CPU time and peak memory of child processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Own {
+pub struct ProcessUsage {
     /// Seconds of user and system time.
     pub cpu: f64,
     /// Bytes.
     pub peak: u64,
 }
 
-impl Own {
-    pub fn add(&mut self, other: Own) {
+impl ProcessUsage {
+    pub fn add(&mut self, other: ProcessUsage) {
         self.cpu += other.cpu;
         self.peak = self.peak.max(other.peak);
     }
 }
 
-/// What a contestant says of its own work.
+/// What a contestant measured itself.
 #[derive(Debug, Clone, Default)]
-pub struct Used {
-    pub own: Option<Own>,
-    /// Where only a part of what ran is to be timed; what the servers spent on that part alone nobody knows.
+pub struct Usage {
+    pub own: Option<ProcessUsage>,
+    /// Replaces the measured wall time where only a part of the work is timed. The servers' counters are then left out,
+    /// as they cover all of the work.
     pub seconds: Option<f64>,
     pub more: BTreeMap<&'static str, f64>,
 }
 
-impl From<Own> for Used {
-    fn from(own: Own) -> Used {
-        Used {
+impl From<ProcessUsage> for Usage {
+    fn from(own: ProcessUsage) -> Usage {
+        Usage {
             own: Some(own),
-            ..Used::default()
+            ..Usage::default()
         }
     }
 }
 
-/// Looks at the servers before and after.
-pub struct Meter<'a> {
-    /// Any session on the warehouse's server.
-    pub warehouse: &'a Session,
-    /// Any session on the sources' server.
-    pub sources: &'a Session,
-    /// Postmasters, where they are ours.
-    pub source_pid: Option<u32>,
-    pub warehouse_pid: Option<u32>,
+/// Reads the servers' counters before and after the work.
+pub struct ServerMeter<'a> {
+    pub monitors: &'a Monitors,
+    pub postmasters: Postmasters,
 }
 
+/// The counters at one moment.
 struct Reading {
     source_cpu: Option<f64>,
     warehouse_cpu: Option<f64>,
@@ -83,40 +81,32 @@ struct Reading {
     warehouse_statements: Option<f64>,
 }
 
-impl Meter<'_> {
-    /// Times `work`.
+impl ServerMeter<'_> {
+    /// Measures `work`.
     ///
     /// # Errors
-    /// Those of `work`; the warehouse's.
-    pub async fn measure(&self, work: impl Future<Output = Result<Used>>) -> Result<Try> {
+    /// Those of `work`, or a server fails.
+    pub async fn measure(&self, work: impl Future<Output = Result<Usage>>) -> Result<Measurement> {
         let before = self.read().await?;
         let started = Instant::now();
         let mut used = work.await?;
         let seconds = started.elapsed().as_secs_f64();
         if let Some(seconds) = used.seconds {
-            return Ok(Try {
+            return Ok(Measurement {
                 seconds,
                 more: used.more,
-                ..Try::default()
+                ..Measurement::default()
             });
         }
         let after = self.read().await?;
         let spent = |before: Option<f64>, after: Option<f64>| Some((after? - before?).max(0.0));
-        for (name, before, after) in [
-            (
-                "source_statements",
-                before.source_statements,
-                after.source_statements,
-            ),
-            (
-                "warehouse_statements",
-                before.warehouse_statements,
-                after.warehouse_statements,
-            ),
-        ] {
-            used.more.extend(spent(before, after).map(|n| (name, n)));
-        }
-        Ok(Try {
+        let at_sources = spent(before.source_statements, after.source_statements);
+        let at_warehouse = spent(before.warehouse_statements, after.warehouse_statements);
+        used.more
+            .extend(at_sources.map(|n| ("source_statements", n)));
+        used.more
+            .extend(at_warehouse.map(|n| ("warehouse_statements", n)));
+        Ok(Measurement {
             seconds,
             source_cpu: spent(before.source_cpu, after.source_cpu),
             warehouse_cpu: spent(before.warehouse_cpu, after.warehouse_cpu),
@@ -127,36 +117,35 @@ impl Meter<'_> {
             own_cpu: used.own.map(|own| own.cpu),
             own_peak: used.own.map(|own| own.peak),
             more: used.more,
-            ..Try::default()
+            ..Measurement::default()
         })
     }
 
     async fn read(&self) -> Result<Reading> {
+        let (sources, warehouse) = (&self.monitors.sources, &self.monitors.warehouse);
         Ok(Reading {
-            wal: wal_position(self.warehouse).await?,
-            source_statements: statements(self.sources).await?,
-            warehouse_statements: statements(self.warehouse).await?,
-            source_cpu: self.source_pid.and_then(|pid| CpuOf::server(pid).seconds()),
-            warehouse_cpu: self
-                .warehouse_pid
-                .and_then(|pid| CpuOf::server(pid).seconds()),
+            wal: wal_position(warehouse).await?,
+            source_statements: statements(sources).await?,
+            warehouse_statements: statements(warehouse).await?,
+            source_cpu: self.postmasters.sources.and_then(server_cpu_seconds),
+            warehouse_cpu: self.postmasters.warehouse.and_then(server_cpu_seconds),
         })
     }
 }
 
-/// Bytes of WAL ever written; `None` where the login may not know.
+/// The WAL position in bytes; `None` where the login may not read it.
 async fn wal_position(session: &Session) -> Result<Option<u64>> {
-    let asked = session
+    let position = session
         .simple("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint")
         .await;
-    match asked {
+    match position {
         Ok(found) => Ok(found.value(0, 0).and_then(|n| n.parse().ok())),
         Err(error) if error.kind() == Kind::Connect => Err(error),
         Err(_) => Ok(None),
     }
 }
 
-/// Statements in other databases than the session's own, ever; `None` where nobody counts them.
+/// Statements so far in databases other than the session's; `None` where they are not counted.
 async fn statements(session: &Session) -> Result<Option<f64>> {
     let counted = session
         .simple("SELECT to_regclass('public.pg_stat_statements') IS NOT NULL")

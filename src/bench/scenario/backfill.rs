@@ -1,16 +1,16 @@
 //! The first load of a period.
 
-use super::{Compare, Entrant, Role, Scenario};
+use super::{Comparison, Entrant, EntrantRole, Scenario};
 use crate::bench::contestant::convert::Convert;
 use crate::bench::contestant::dayhaul::{Dayhaul, Variant};
 use crate::bench::contestant::dblink::{Best, DayViews};
 use crate::bench::contestant::fdw::ForeignTable;
 use crate::bench::contestant::limit::Limit;
 use crate::bench::contestant::psql::Pipe;
-use crate::bench::ground::Ground;
+use crate::bench::environment::Environment;
 
-pub fn first(ground: &Ground) -> Scenario {
-    let days = ground.window;
+pub fn first(environment: &Environment) -> Scenario {
+    let days = environment.window();
     let entrant = |role| {
         move |contestant| Entrant {
             contestant,
@@ -18,45 +18,49 @@ pub fn first(ground: &Ground) -> Scenario {
         }
     };
     let others: Vec<Box<dyn super::Contestant>> = vec![
-        Box::new(DayViews { many: true }),
+        Box::new(DayViews { jobs: true }),
         Box::new(Best),
         Box::new(ForeignTable),
         Box::new(Pipe),
-        Box::new(Dayhaul::backfill(Variant::AsIs)),
+        Box::new(Dayhaul::backfill(Variant::Default)),
         Box::new(Dayhaul::backfill(Variant::DayTables)),
         Box::new(Dayhaul::backfill(Variant::Landing)),
     ];
-    let mut entrants = vec![Entrant::new(DayViews { many: false }, Role::Baseline, days)];
-    entrants.extend(others.into_iter().map(entrant(Role::Contestant)));
-    entrants.push(Entrant::new(Limit, Role::Limit, days));
+    let mut entrants = vec![Entrant::new(
+        DayViews { jobs: false },
+        EntrantRole::Baseline,
+        days,
+    )];
+    entrants.extend(others.into_iter().map(entrant(EntrantRole::Contestant)));
+    entrants.push(Entrant::new(Limit, EntrantRole::Limit, days));
     Scenario {
         name: "backfill",
         title: format!("First backfill of {} past days", days.len()),
-        question: "An empty warehouse gets a tenant's past days, with all indexes of the template."
+        question: "A tenant's past days are loaded into an empty warehouse, with all indexes of the template."
             .into(),
-        compare: Compare::Seconds,
+        compare: Comparison::Seconds,
         also: &[],
-        change: None,
+        late_rows: None,
         shared: None,
         entrants,
     }
 }
 
-pub fn years(ground: &Ground) -> Scenario {
-    let days = ground.window;
+pub fn years(environment: &Environment) -> Scenario {
+    let days = environment.window();
     Scenario {
         name: "backfill-years",
-        title: format!("First backfill of {} past days, into yearly tables", days.len()),
-        question: "The same until closed days stand in yearly tables: with dblink, a conversion follows; Dayhaul loads closed \
-                   days there at once, and the latest stay day tables."
+        title: format!("First backfill of {} past days into year tables", days.len()),
+        question: "The same, until closed days are in year tables. With dblink, a conversion follows. Dayhaul loads closed \
+                   days directly into year tables; the latest days remain day tables."
             .into(),
-        compare: Compare::Seconds,
+        compare: Comparison::Seconds,
         also: &[],
-        change: None,
+        late_rows: None,
         shared: None,
         entrants: vec![
-            Entrant::new(Convert { load: true }, Role::Baseline, days),
-            Entrant::new(Dayhaul::backfill(Variant::AsIs), Role::Contestant, days),
+            Entrant::new(Convert { load: true }, EntrantRole::Baseline, days),
+            Entrant::new(Dayhaul::backfill(Variant::Default), EntrantRole::Contestant, days),
         ],
     }
 }

@@ -1,29 +1,29 @@
-//! Day relations become yearly tables.
+//! Moving day relations into year tables.
 
-use super::{Compare, Entrant, Role, Scenario};
+use super::{Comparison, Entrant, EntrantRole, Scenario};
 use crate::bench::contestant::convert::Convert;
-use crate::bench::contestant::dayhaul::{Act, Dayhaul, Variant};
-use crate::bench::ground::Ground;
+use crate::bench::contestant::dayhaul::{Dayhaul, Operation, Variant};
+use crate::bench::environment::Environment;
 
-pub fn all(ground: &Ground) -> Scenario {
-    let days = ground.window;
+pub fn all(environment: &Environment) -> Scenario {
+    let days = environment.window();
     let fold = Dayhaul {
         variant: Variant::DayTables,
-        act: Act::Fold,
+        operation: Operation::Fold,
     };
     Scenario {
         name: "fold",
-        title: format!("{} day relations become yearly tables", days.len()),
-        question: "All days are loaded, each a relation of its own. dblink's views are converted while readers wait at the \
-                   end; Dayhaul folds while readers see every row all the time."
+        title: format!("{} day relations moved into year tables", days.len()),
+        question: "All days are loaded, each into its own relation. dblink's views are converted, and readers wait at the \
+                   end; with Dayhaul's fold, readers see every row all the time."
             .into(),
-        compare: Compare::Seconds,
+        compare: Comparison::Seconds,
         also: &[],
-        change: None,
+        late_rows: None,
         shared: None,
         entrants: vec![
-            Entrant::new(Convert { load: false }, Role::Baseline, days),
-            Entrant::new(fold, Role::Contestant, days),
+            Entrant::new(Convert { load: false }, EntrantRole::Baseline, days),
+            Entrant::new(fold, EntrantRole::Contestant, days),
         ],
     }
 }

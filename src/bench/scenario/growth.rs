@@ -1,14 +1,14 @@
-//! How the cost grows with days and with tenants.
+//! How the cost grows with the number of days and tenants.
 
-use super::{Compare, Entrant, Role, Scenario};
+use super::{Comparison, Entrant, EntrantRole, Scenario};
 use crate::bench::contestant::dayhaul::{Dayhaul, Variant};
-use crate::bench::ground::Ground;
+use crate::bench::environment::Environment;
 use crate::report::numbers::counted;
 use std::collections::BTreeSet;
 
-/// Days as shares of the whole period: of 366 days, 30, 120 and all.
+/// Parts of the whole period, in days of 366.
 const DAYS: [usize; 3] = [30, 120, 366];
-/// Tenants as shares of all: of ten, one, four and all.
+/// Parts of all tenants, of ten.
 const TENANTS: [u16; 3] = [1, 4, 10];
 
 fn scenario(
@@ -18,60 +18,61 @@ fn scenario(
     mut entrants: Vec<Entrant>,
 ) -> Scenario {
     if let Some(first) = entrants.first_mut() {
-        first.role = Role::Baseline;
+        first.role = EntrantRole::Baseline;
     }
     Scenario {
         name,
         title: title.into(),
         question: question.into(),
-        compare: Compare::SecondsPerUnit,
+        compare: Comparison::SecondsPerUnit,
         also: &[],
-        change: None,
+        late_rows: None,
         shared: None,
         entrants,
     }
 }
 
-fn entrant(ground: &Ground, days: usize, tenants: u16) -> Entrant {
-    let loader = Dayhaul::backfill(Variant::AsIs);
-    let (d, t) = (
-        counted(days as u64, "day"),
+fn entrant(environment: &Environment, days: usize, tenants: u16) -> Entrant {
+    let loader = Dayhaul::backfill(Variant::Default);
+    let share = format!(
+        "{} × {}",
         counted(tenants.into(), "tenant"),
+        counted(days as u64, "day")
     );
     Entrant {
         tenants,
-        label: Some(format!("dayhaul backfill, {t} × {d}")),
-        ..Entrant::new(loader, Role::Contestant, ground.last_days(days))
+        label: Some(format!("dayhaul backfill, {share}")),
+        ..Entrant::new(loader, EntrantRole::Contestant, environment.last_days(days))
     }
 }
 
-pub fn days(ground: &Ground) -> Scenario {
-    let all = ground.window.len();
+pub fn days(environment: &Environment) -> Scenario {
+    let all = environment.window().len();
     let sizes: BTreeSet<usize> = DAYS.iter().map(|n| (all * n / DAYS[2]).max(1)).collect();
     scenario(
         "growth-days",
-        "Cost of a day as the period grows",
-        "A backfill of the latest days of one tenant, into an empty warehouse. Ratios are of the time per day.",
+        "Cost per day as the period grows",
+        "A backfill of one tenant's latest days into an empty warehouse. Ratios compare the time per day.",
         sizes
             .into_iter()
-            .map(|size| entrant(ground, size, 1))
+            .map(|size| entrant(environment, size, 1))
             .collect(),
     )
 }
 
-pub fn tenants(ground: &Ground) -> Scenario {
-    let all = ground.tenants;
+pub fn tenants(environment: &Environment) -> Scenario {
+    let all = environment.workload.tenants;
     let sizes: BTreeSet<u16> = TENANTS
         .iter()
         .map(|n| (all * n / TENANTS[2]).max(1))
         .collect();
     scenario(
         "growth-tenants",
-        "Cost of a tenant as there are more of them",
-        "A backfill of all days for all tenants, into an empty warehouse. Ratios are of the time per tenant and day.",
+        "Cost per tenant as their number grows",
+        "A backfill of all days of all tenants into an empty warehouse. Ratios compare the time per tenant and day.",
         sizes
             .into_iter()
-            .map(|size| entrant(ground, ground.window.len(), size))
+            .map(|size| entrant(environment, environment.window().len(), size))
             .collect(),
     )
 }

@@ -1,29 +1,33 @@
-//! What readers wait for.
+//! How long readers wait.
 
-use super::{Also, Compare, Entrant, Proof, Role, Scenario, Shared};
-use crate::bench::contestant::readers::{Question, Reader, set_up};
-use crate::bench::ground::Ground;
+use super::{Comparison, Entrant, EntrantRole, ExpectedRows, ExtraMetric, Scenario, SharedSandbox};
+use crate::bench::contestant::readers::{Question, ReadFrom, Reader, set_up};
+use crate::bench::environment::Environment;
 
-pub fn all(ground: &Ground) -> Scenario {
-    let (days, tenants) = (ground.window, ground.tenants);
+pub fn all(environment: &Environment) -> Scenario {
+    let (days, tenants) = (environment.window(), environment.workload.tenants);
     let entrants = Question::ALL.into_iter().flat_map(|question| {
-        [(false, Role::Baseline), (true, Role::Contestant)].map(|(years, role)| Entrant {
+        [
+            (ReadFrom::DayViews, EntrantRole::Baseline),
+            (ReadFrom::PublicView, EntrantRole::Contestant),
+        ]
+        .map(|(from, role)| Entrant {
             group: question.title().to_owned(),
             tenants,
-            evidence: Proof::Group,
-            ..Entrant::new(Reader { question, years }, role, days)
+            expected: ExpectedRows::Group,
+            ..Entrant::new(Reader { question, from }, role, days)
         })
     });
     Scenario {
         name: "readers",
         title: format!("Readers' queries over {tenants} tenants × {} days", days.len()),
-        question: "The same rows with the same indexes in one database, all vacuumed and analysed: once as Dayhaul keeps them, \
-                   once as a view over tenants over one materialized view per tenant and day."
+        question: "The same rows with the same indexes in one database, all vacuumed and analyzed: once as Dayhaul stores them, \
+                   and once as a view over one materialized view per tenant and day."
             .into(),
-        compare: Compare::Seconds,
-        also: &[Also::Locks],
-        change: None,
-        shared: Some(Shared {
+        compare: Comparison::Seconds,
+        also: &[ExtraMetric::Locks],
+        late_rows: None,
+        shared: Some(SharedSandbox {
             tenants,
             window: days,
             set_up,

@@ -1,17 +1,17 @@
-//! Days that are there are brought up to date.
+//! Refreshing days that are already loaded.
 
-use super::{Also, Compare, Entrant, Role, Scenario};
-use crate::bench::contestant::dayhaul::{Act, Dayhaul, Variant};
+use super::{Comparison, Entrant, EntrantRole, ExtraMetric, Scenario};
+use crate::bench::contestant::dayhaul::{Dayhaul, Operation, Variant};
 use crate::bench::contestant::refresh::RefreshViews;
-use crate::bench::ground::{Change, Ground};
+use crate::bench::environment::{Environment, LateRows};
 use crate::unit::Window;
 
-/// A fortnight: a template's `lookback_days` unless it says otherwise.
+/// The default of a template's `lookback_days`.
 const NIGHTLY_DAYS: usize = 14;
 
 const DAYHAUL: Dayhaul = Dayhaul {
-    variant: Variant::AsIs,
-    act: Act::Refresh,
+    variant: Variant::Default,
+    operation: Operation::Refresh,
 };
 
 fn scenario(name: &'static str, days: Window, title: String, question: &str) -> Scenario {
@@ -19,32 +19,36 @@ fn scenario(name: &'static str, days: Window, title: String, question: &str) -> 
         name,
         title,
         question: question.into(),
-        compare: Compare::Seconds,
+        compare: Comparison::Seconds,
         also: &[],
-        change: None,
+        late_rows: None,
         shared: None,
         entrants: vec![
-            Entrant::new(RefreshViews { concurrently: true }, Role::Baseline, days),
-            Entrant::new(DAYHAUL, Role::Contestant, days),
+            Entrant::new(
+                RefreshViews { concurrently: true },
+                EntrantRole::Baseline,
+                days,
+            ),
+            Entrant::new(DAYHAUL, EntrantRole::Contestant, days),
         ],
     }
 }
 
-pub fn unchanged(ground: &Ground) -> Scenario {
-    let days = ground.last_days(NIGHTLY_DAYS);
+pub fn unchanged(environment: &Environment) -> Scenario {
+    let days = environment.last_days(NIGHTLY_DAYS);
     scenario(
         "refresh",
         days,
-        format!("Nightly refresh of {} days, nothing changed", days.len()),
-        "The latest days are loaded, and nothing has changed at the source since; readers go on meanwhile.",
+        format!("Nightly refresh of {} days without changes", days.len()),
+        "The latest days are loaded, and nothing has changed at the source since. Readers can read during the refresh.",
     )
 }
 
-pub fn late(ground: &Ground) -> Scenario {
-    let days = ground.last_days(NIGHTLY_DAYS);
+pub fn late(environment: &Environment) -> Scenario {
+    let days = environment.last_days(NIGHTLY_DAYS);
     let middle = i32::try_from(days.len() / 2).unwrap_or(0);
     Scenario {
-        change: Some(Change {
+        late_rows: Some(LateRows {
             day: days.from.plus(middle),
             rows: 1,
         }),
@@ -55,32 +59,35 @@ pub fn late(ground: &Ground) -> Scenario {
                 "Nightly refresh of {} days, one late row in one of them",
                 days.len()
             ),
-            "The latest days are loaded; since then, one row has appeared in one of them.",
+            "The latest days are loaded. Since then, one row was added to one of them.",
         )
     }
 }
 
-pub fn hourly(ground: &Ground) -> Scenario {
-    let day = ground.last_days(1);
-    let rows = ground.rows_per_day.map_or(1, |rows| (rows / 25).max(1));
+pub fn hourly(environment: &Environment) -> Scenario {
+    let day = environment.last_days(1);
+    let rows = environment
+        .workload
+        .rows_per_day
+        .map_or(1, |rows| (rows / 25).max(1));
     let mut scenario = scenario(
         "hourly",
         day,
         "Hourly refresh of a day that grew by 4 %".into(),
-        "One day is loaded; since then, one row for every 25 has come. Look at the WAL, too: it is what replicas and backups \
-         get.",
+        "One day is loaded. Since then, one row for every 25 was added. Compare the WAL, too: replicas and backups receive \
+         it.",
     );
-    scenario.also = &[Also::Wal];
-    scenario.change = Some(Change {
+    scenario.also = &[ExtraMetric::Wal];
+    scenario.late_rows = Some(LateRows {
         day: day.from,
         rows,
     });
     let rewrite = RefreshViews {
         concurrently: false,
     };
-    scenario.entrants[0].role = Role::Contestant;
+    scenario.entrants[0].role = EntrantRole::Contestant;
     scenario
         .entrants
-        .insert(0, Entrant::new(rewrite, Role::Baseline, day));
+        .insert(0, Entrant::new(rewrite, EntrantRole::Baseline, day));
     scenario
 }

@@ -1,40 +1,40 @@
-//! `bench.md`: the figures, and what exactly was run.
+//! `bench.md`: the figures, and the statements and commands that were run.
 
-use super::cells::Cells;
-use super::{DEBUG_BUILD, LEGEND, circumstances, groups, headlines};
-use crate::bench::result::{Report, Scored};
+use super::results_table::ResultsTable;
+use super::text::{DEBUG_BUILD, LEGEND, environment, groups, headlines};
+use crate::bench::result::{BenchReport, ScenarioResult};
 use std::fmt::Write as _;
 
-pub fn render(report: &Report) -> String {
+pub fn render(report: &BenchReport) -> String {
     let mut text = "# Dayhaul bench\n\n".to_owned();
     if report.machine.debug_build {
         let _ = writeln!(text, "**{DEBUG_BUILD}**\n");
     }
     text.push_str("| | |\n|---|---|\n");
-    for (name, value) in circumstances(report) {
+    for (name, value) in environment(report) {
         let _ = writeln!(text, "| {name} | {} |", cell(&value));
     }
     let _ = writeln!(text, "\n{LEGEND}");
-    for scored in &report.scenarios {
-        scenario(&mut text, scored);
+    for results in &report.scenarios {
+        scenario(&mut text, results);
     }
-    text.push_str("\n## What exactly was run\n");
-    for scored in &report.scenarios {
-        scripts(&mut text, scored);
+    text.push_str("\n## Statements and commands\n");
+    for results in &report.scenarios {
+        scripts(&mut text, results);
     }
     text
 }
 
-fn scenario(text: &mut String, scored: &Scored) {
-    let _ = write!(text, "\n## {}\n\n{}\n", scored.title, scored.question);
-    for line in headlines(scored) {
+fn scenario(text: &mut String, results: &ScenarioResult) {
+    let _ = write!(text, "\n## {}\n\n{}\n", results.title, results.question);
+    for line in headlines(results) {
         let _ = write!(text, "\n**{line}**\n");
     }
-    if let Some(error) = &scored.error {
+    if let Some(error) = &results.error {
         let _ = write!(text, "\nNot measured: {error}\n");
     }
-    for (group, members) in groups(scored) {
-        let cells = Cells::of(scored, &members);
+    for (group, members) in groups(results) {
+        let cells = ResultsTable::of(results, &members);
         let heading = |h: &&str| h.trim_start_matches('>').to_owned();
         let mut headings: Vec<String> = cells.headings.iter().map(heading).collect();
         headings[0] = cell(group);
@@ -53,27 +53,27 @@ fn scenario(text: &mut String, scored: &Scored) {
     }
 }
 
-fn scripts(text: &mut String, scored: &Scored) {
-    for standing in scored.entrants.iter().filter(|e| !e.script.is_empty()) {
-        let group = match standing.group.as_str() {
+fn scripts(text: &mut String, results: &ScenarioResult) {
+    for entrant in results.entrants.iter().filter(|e| !e.script.is_empty()) {
+        let group = match entrant.group.as_str() {
             "" => String::new(),
             group => format!(", {group}"),
         };
-        let fence = fence(&standing.script);
+        let fence = fence(&entrant.script);
         let _ = write!(
             text,
             "\n### {}: {}{group}\n\n{fence}sql\n{}{fence}\n",
-            scored.name, standing.title, standing.script
+            results.name, entrant.title, entrant.script
         );
     }
 }
 
-/// Text that neither ends its cell nor begins another row.
+/// Text that stays within its table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 
-/// Longer than any run of backquotes in the text.
+/// A code fence longer than any run of backquotes in the text.
 fn fence(text: &str) -> String {
     let mut longest = 2;
     let mut run = 0;

@@ -1,22 +1,22 @@
-//! The terminal's share: what happened, scenario by scenario.
+//! What the terminal shows.
 
-use super::cells::Cells;
-use super::{DEBUG_BUILD, circumstances, groups, headlines};
-use crate::bench::result::{Report, Scored};
+use super::results_table::ResultsTable;
+use super::text::{DEBUG_BUILD, environment, groups, headlines};
+use crate::bench::result::{BenchReport, ScenarioResult};
 use crate::report::table::Sheet;
 use std::fmt::Write as _;
 
-/// A scenario's title, who is faster, and its table.
-pub fn scenario(scored: &Scored) -> String {
-    let mut text = format!("\n{}\n", scored.title);
-    for line in headlines(scored) {
+/// A scenario's title, its headlines, and its tables.
+pub fn scenario(results: &ScenarioResult) -> String {
+    let mut text = format!("\n{}\n", results.title);
+    for line in headlines(results) {
         let _ = writeln!(text, "  {line}");
     }
-    if let Some(error) = &scored.error {
+    if let Some(error) = &results.error {
         let _ = writeln!(text, "  not measured: {error}");
     }
-    for (group, members) in groups(scored) {
-        let cells = Cells::of(scored, &members);
+    for (group, members) in groups(results) {
+        let cells = ResultsTable::of(results, &members);
         let mut headings = cells.headings;
         headings[0] = group;
         let mut sheet = Sheet::new(&headings);
@@ -28,16 +28,17 @@ pub fn scenario(scored: &Scored) -> String {
     text.trim_end().to_owned()
 }
 
-/// Where and with what it was measured.
-pub fn summary(report: &Report) -> String {
+/// The environment of the bench.
+pub fn summary(report: &BenchReport) -> String {
     let mut sheet = Sheet::new(&["", ""]);
-    for (name, value) in circumstances(report) {
+    for (name, value) in environment(report) {
         sheet.row([name, value]);
     }
     let table = sheet.render();
-    let note = match report.machine.debug_build {
-        true => format!("\n{DEBUG_BUILD}"),
-        false => String::new(),
+    let note = if report.machine.debug_build {
+        format!("\n{DEBUG_BUILD}")
+    } else {
+        String::new()
     };
     format!("\n{}{note}", table.trim_start_matches('\n'))
 }

@@ -1,7 +1,7 @@
 //! `dayhaul bench --list`: the scenarios and contestants.
 
-use crate::bench::contestant::CONTESTANTS;
-use crate::bench::scenario::SCENARIOS;
+use crate::bench::contestant::choices::CONTESTANTS;
+use crate::bench::scenario::choices::SCENARIOS;
 use crate::cli::context::Context;
 use crate::error::{Result, exit};
 use crate::report::table::Sheet;
@@ -9,8 +9,8 @@ use serde_json::json;
 
 pub fn run(context: &Context) -> Result<u8> {
     let mut scenarios = Sheet::new(&["scenario", ""]);
-    for (name, about, ..) in SCENARIOS {
-        scenarios.row([name.to_owned(), about.to_owned()]);
+    for scenario in SCENARIOS {
+        scenarios.row([scenario.name.to_owned(), scenario.about.to_owned()]);
     }
     let mut contestants = Sheet::new(&["contestant", ""]);
     for (name, about) in CONTESTANTS {
@@ -24,7 +24,7 @@ pub fn run(context: &Context) -> Result<u8> {
     let object = |name: &str, about: &str| json!({ "name": name, "about": about });
     context.print_json(&json!({
         "schema": "dayhaul.bench.list/1",
-        "scenarios": SCENARIOS.map(|(name, about, ..)| object(name, about)),
+        "scenarios": SCENARIOS.map(|s| object(s.name, s.about)),
         "contestants": CONTESTANTS.map(|(name, about)| object(name, about)),
     }));
     Ok(exit::OK)

@@ -16,28 +16,32 @@
 //! {1,NULL}     1  1  23  2  1   4 0001   -1
 //! ```
 //!
-//! A list has neither a second dimension nor another lower bound than 1: such arrays do not land.
+//! A list has one dimension and the lower bound 1. Other arrays cannot be landed.
 
-use super::Sink;
-use super::fault::Fault;
+use super::column_builder::ColumnBuilder;
+use super::fault::DecodeFault;
 use crate::schema::Scalar;
 use arrow_array::{ArrayRef, ListArray};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::FieldRef;
 use std::sync::Arc;
 
-/// Lists of what another sink takes.
+/// Lists whose items another builder takes.
 pub(super) struct Lists {
     item: FieldRef,
     oid: u32,
-    items: Box<dyn Sink>,
+    items: Box<dyn ColumnBuilder>,
     /// One more than there are lists.
     offsets: Vec<i32>,
     nulls: NullBufferBuilder,
 }
 
 impl Lists {
-    pub fn sink(item: &FieldRef, scalar: Scalar, items: Box<dyn Sink>) -> Box<dyn Sink> {
+    pub fn builder(
+        item: &FieldRef,
+        scalar: Scalar,
+        items: Box<dyn ColumnBuilder>,
+    ) -> Box<dyn ColumnBuilder> {
         Box::new(Lists {
             item: item.clone(),
             oid: scalar.oid(),
@@ -47,54 +51,62 @@ impl Lists {
         })
     }
 
-    /// Takes an array's items; how many they are.
-    fn items(&mut self, field: &[u8]) -> Result<i32, Fault> {
-        let (header, rest) = field.split_first_chunk::<12>().ok_or(Fault::Malformed)?;
+    /// Appends an array's items; returns their number.
+    fn items(&mut self, field: &[u8]) -> Result<i32, DecodeFault> {
+        let (header, rest) = field
+            .split_first_chunk::<12>()
+            .ok_or(DecodeFault::Malformed)?;
         let part = |bytes: &[u8], i: usize| {
             i32::from_be_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]])
         };
         let (dimensions, has_null) = (part(header, 0), part(header, 4));
         if part(header, 8).cast_unsigned() != self.oid {
-            return Err(Fault::Malformed);
+            return Err(DecodeFault::Malformed);
         }
         match dimensions {
             0 if has_null == 0 && rest.is_empty() => return Ok(0),
             1 => {}
-            2..=6 => return Err(Fault::Dimensions),
-            _ => return Err(Fault::Malformed),
+            2..=6 => return Err(DecodeFault::Dimensions),
+            _ => return Err(DecodeFault::Malformed),
         }
-        let (shape, mut rest) = rest.split_first_chunk::<8>().ok_or(Fault::Malformed)?;
+        let (shape, mut rest) = rest
+            .split_first_chunk::<8>()
+            .ok_or(DecodeFault::Malformed)?;
         let (size, lower_bound) = (part(shape, 0), part(shape, 4));
         if lower_bound != 1 {
-            return Err(Fault::LowerBound);
+            return Err(DecodeFault::LowerBound);
         }
         let mut nulls = 0;
         for _ in 0..size {
-            let (length, behind) = rest.split_first_chunk::<4>().ok_or(Fault::Malformed)?;
+            let (length, behind) = rest
+                .split_first_chunk::<4>()
+                .ok_or(DecodeFault::Malformed)?;
             let (item, behind) = match i32::from_be_bytes(*length) {
                 -1 => {
                     nulls = 1;
                     (None, behind)
                 }
                 length => {
-                    let length = usize::try_from(length).map_err(|_| Fault::Malformed)?;
-                    let (item, behind) = behind.split_at_checked(length).ok_or(Fault::Malformed)?;
+                    let length = usize::try_from(length).map_err(|_| DecodeFault::Malformed)?;
+                    let (item, behind) = behind
+                        .split_at_checked(length)
+                        .ok_or(DecodeFault::Malformed)?;
                     (Some(item), behind)
                 }
             };
             self.items.push(item)?;
             rest = behind;
         }
-        // The flag says what is there; the intake has mended it where PostgreSQL left it behind.
+        // The intake has corrected the flag where PostgreSQL left it set.
         if size < 1 || nulls != has_null || !rest.is_empty() {
-            return Err(Fault::Malformed);
+            return Err(DecodeFault::Malformed);
         }
         Ok(size)
     }
 }
 
-impl Sink for Lists {
-    fn push(&mut self, field: Option<&[u8]>) -> Result<(), Fault> {
+impl ColumnBuilder for Lists {
+    fn push(&mut self, field: Option<&[u8]>) -> Result<(), DecodeFault> {
         let size = match field {
             Some(field) => self.items(field)?,
             None => 0,
@@ -102,7 +114,7 @@ impl Sink for Lists {
         self.nulls.append(field.is_some());
         let end = self.offsets.last().copied().unwrap_or(0);
         self.offsets
-            .push(end.checked_add(size).ok_or(Fault::BatchFull)?);
+            .push(end.checked_add(size).ok_or(DecodeFault::BatchFull)?);
         Ok(())
     }
 
@@ -110,7 +122,7 @@ impl Sink for Lists {
         self.items.bytes() + size_of_val(self.offsets.as_slice()) + self.offsets.len() / 8
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, Fault> {
+    fn finish(&mut self) -> Result<ArrayRef, DecodeFault> {
         let mut offsets = Vec::with_capacity(self.offsets.len());
         offsets.push(0);
         let offsets = std::mem::replace(&mut self.offsets, offsets);

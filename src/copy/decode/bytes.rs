@@ -1,15 +1,15 @@
-//! Values of any length: text, json, bytea, and what lands as text.
+//! Values of variable length: text, json, bytea, and types that are landed as text.
 
-use super::Sink;
-use super::fault::Fault;
+use super::column_builder::ColumnBuilder;
+use super::fault::DecodeFault;
 use arrow_array::types::{BinaryType, ByteArrayType, Utf8Type};
 use arrow_array::{ArrayRef, GenericByteArray};
 use arrow_buffer::{Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Values that `append` writes behind one another; for text, UTF-8 is checked over all of them at once.
-pub(super) struct Bytes<T, F> {
+/// Values that `append` writes one after another. For text, UTF-8 is validated over all of them at once.
+pub(super) struct ByteValues<T, F> {
     values: Vec<u8>,
     /// One more than there are values.
     offsets: Vec<i32>,
@@ -18,36 +18,36 @@ pub(super) struct Bytes<T, F> {
     ty: PhantomData<T>,
 }
 
-/// A column of text that `append` renders of a field's bytes.
-pub(super) fn text<F>(append: F) -> Box<dyn Sink>
+/// A column of text that `append` makes from a field's bytes.
+pub(super) fn text<F>(append: F) -> Box<dyn ColumnBuilder>
 where
-    F: FnMut(&[u8], &mut Vec<u8>) -> Result<(), Fault> + Send + 'static,
+    F: FnMut(&[u8], &mut Vec<u8>) -> Result<(), DecodeFault> + Send + 'static,
 {
-    Box::new(Bytes::<Utf8Type, F>::new(append))
+    Box::new(ByteValues::<Utf8Type, F>::new(append))
 }
 
-/// A column of the fields' own bytes.
-pub(super) fn binary() -> Box<dyn Sink> {
-    Box::new(Bytes::<BinaryType, _>::new(as_they_are))
+/// A column of the fields' bytes.
+pub(super) fn binary() -> Box<dyn ColumnBuilder> {
+    Box::new(ByteValues::<BinaryType, _>::new(unchanged))
 }
 
 /// text, varchar, name, json, bytea: the bytes (`textsend` in `src/backend/utils/adt/varlena.c`).
-pub(super) fn as_they_are(field: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+pub(super) fn unchanged(field: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeFault> {
     out.extend_from_slice(field);
     Ok(())
 }
 
-/// jsonb: a version, which is 1, and the text (`jsonb_send` in `src/backend/utils/adt/jsonb.c`).
-pub(super) fn jsonb(field: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+/// jsonb: the version 1, then the text (`jsonb_send` in `src/backend/utils/adt/jsonb.c`).
+pub(super) fn jsonb(field: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeFault> {
     match field {
-        [1, text @ ..] => as_they_are(text, out),
-        _ => Err(Fault::Malformed),
+        [1, text @ ..] => unchanged(text, out),
+        _ => Err(DecodeFault::Malformed),
     }
 }
 
-impl<T, F> Bytes<T, F> {
-    fn new(append: F) -> Bytes<T, F> {
-        Bytes {
+impl<T, F> ByteValues<T, F> {
+    fn new(append: F) -> ByteValues<T, F> {
+        ByteValues {
             values: Vec::new(),
             offsets: vec![0],
             nulls: NullBufferBuilder::new(0),
@@ -57,19 +57,19 @@ impl<T, F> Bytes<T, F> {
     }
 }
 
-impl<T, F> Sink for Bytes<T, F>
+impl<T, F> ColumnBuilder for ByteValues<T, F>
 where
     T: ByteArrayType<Offset = i32>,
-    F: FnMut(&[u8], &mut Vec<u8>) -> Result<(), Fault> + Send,
+    F: FnMut(&[u8], &mut Vec<u8>) -> Result<(), DecodeFault> + Send,
 {
-    fn push(&mut self, field: Option<&[u8]>) -> Result<(), Fault> {
+    fn push(&mut self, field: Option<&[u8]>) -> Result<(), DecodeFault> {
         if let Some(bytes) = field {
             (self.append)(bytes, &mut self.values)?;
             self.nulls.append_non_null();
         } else {
             self.nulls.append_null();
         }
-        let end = i32::try_from(self.values.len()).map_err(|_| Fault::BatchFull)?;
+        let end = i32::try_from(self.values.len()).map_err(|_| DecodeFault::BatchFull)?;
         self.offsets.push(end);
         Ok(())
     }
@@ -78,7 +78,7 @@ where
         self.values.len() + size_of_val(self.offsets.as_slice()) + self.offsets.len() / 8
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, Fault> {
+    fn finish(&mut self) -> Result<ArrayRef, DecodeFault> {
         let mut offsets = Vec::with_capacity(self.offsets.len());
         offsets.push(0);
         let offsets = std::mem::replace(&mut self.offsets, offsets);
@@ -86,6 +86,6 @@ where
         let values = Buffer::from_vec(std::mem::replace(&mut self.values, room));
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
         let array = GenericByteArray::<T>::try_new(offsets, values, self.nulls.finish());
-        Ok(Arc::new(array.map_err(|_| Fault::NotUtf8)?))
+        Ok(Arc::new(array.map_err(|_| DecodeFault::NotUtf8)?))
     }
 }

@@ -1,28 +1,28 @@
-//! Why a value does not land.
+//! Why a value cannot be landed.
 
 use super::super::numeric;
 use crate::error::{Error, Kind};
 
-/// What is wrong with a value. Names no value.
+/// What is wrong with a value. Contains no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// Bytes that are no value of the column's type, or not as PostgreSQL writes it.
+pub(super) enum DecodeFault {
+    /// Bytes that are not a value of the column's type as PostgreSQL writes it.
     Malformed,
     NotUtf8,
     /// ±infinity where the Arrow type has none.
     Infinite,
     NotANumber,
-    /// Beyond the years that the Arrow type counts.
+    /// Beyond the range of the Arrow type.
     OutOfRange,
     /// 24:00:00.
     EndOfDay,
     /// More digits than the decimal's precision.
     TooManyDigits,
-    /// Digits beyond the decimal's scale.
+    /// More decimal places than the decimal's scale.
     TooManyDecimals,
-    /// A display scale that is not the column's.
+    /// Another display scale than the column's.
     DisplayScale,
-    /// A numeric that no double is near.
+    /// A numeric outside the range of double.
     BeyondDouble,
     Dimensions,
     LowerBound,
@@ -30,73 +30,73 @@ pub(super) enum Fault {
     BatchFull,
 }
 
-impl From<numeric::Malformed> for Fault {
-    fn from(_: numeric::Malformed) -> Fault {
-        Fault::Malformed
+impl From<numeric::Malformed> for DecodeFault {
+    fn from(_: numeric::Malformed) -> DecodeFault {
+        DecodeFault::Malformed
     }
 }
 
-impl Fault {
-    /// The error that names the column.
+impl DecodeFault {
+    /// The error, which names the column.
     #[cold]
     pub fn error(self, column: &str) -> Error {
-        let (what, hint) = self.words();
+        let (what, hint) = self.message_and_hint();
         Error::new(Kind::Data, format!("column `{column}`: {what}")).with_hint(hint)
     }
 
-    fn words(self) -> (&'static str, &'static str) {
+    fn message_and_hint(self) -> (&'static str, &'static str) {
         match self {
-            Fault::Malformed => (
+            DecodeFault::Malformed => (
                 "a value's bytes are not what PostgreSQL writes for the column's type",
                 "compare the column's type in the template with the table's",
             ),
-            Fault::NotUtf8 => (
+            DecodeFault::NotUtf8 => (
                 "a text is not valid UTF-8",
-                "the database it comes from takes any bytes for text: mend them there, or cast to `bytea`",
+                "the source database accepts any bytes as text: fix them there, or cast to `bytea`",
             ),
-            Fault::Infinite => (
+            DecodeFault::Infinite => (
                 "a value is infinite, which Parquet cannot hold",
                 "turn it into null in the query: `nullif(c, 'infinity')`",
             ),
-            Fault::NotANumber => (
+            DecodeFault::NotANumber => (
                 "a value is NaN, which a decimal cannot hold",
                 "turn it into null in the query (`nullif(c, 'NaN')`), or declare `numeric` with `land = \"text\"`",
             ),
-            Fault::OutOfRange => (
-                "a time lies beyond the years that Parquet can hold",
+            DecodeFault::OutOfRange => (
+                "a time is beyond the range of Parquet",
                 "turn it into null in the query, or cast it to text there",
             ),
-            Fault::EndOfDay => (
+            DecodeFault::EndOfDay => (
                 "a time is 24:00:00, which Parquet cannot hold",
                 "turn it into null in the query: `nullif(c, '24:00')`",
             ),
-            Fault::TooManyDigits => (
-                "a value has more digits than the decimal it lands as",
+            DecodeFault::TooManyDigits => (
+                "a value has more digits than the decimal it is landed as",
                 "declare a greater precision, or `land = \"text\"`",
             ),
-            Fault::TooManyDecimals => (
-                "a value has more decimals than the decimal it lands as",
-                "declare a greater scale, or `land = \"text\"`, or round it in the query",
+            DecodeFault::TooManyDecimals => (
+                "a value has more decimal places than the decimal it is landed as",
+                "declare a greater scale or `land = \"text\"`, or round it in the query",
             ),
-            Fault::DisplayScale => (
-                "a value's display scale is not the column's",
+            DecodeFault::DisplayScale => (
+                "a value's display scale differs from the column's",
                 "compare the column's type in the template with the table's",
             ),
-            Fault::BeyondDouble => (
+            DecodeFault::BeyondDouble => (
                 "a value is too large or too small for a double",
                 "declare `land = \"text\"`",
             ),
-            Fault::Dimensions => (
+            DecodeFault::Dimensions => (
                 "an array has more than one dimension, which a Parquet list cannot hold",
-                "cast it to text in the query, or take it apart there",
+                "cast it to text in the query, or unnest it there",
             ),
-            Fault::LowerBound => (
+            DecodeFault::LowerBound => (
                 "an array does not begin at 1, which a Parquet list cannot hold",
                 "renumber it in the query: `ARRAY(SELECT unnest(c))`",
             ),
-            Fault::BatchFull => (
+            DecodeFault::BatchFull => (
                 "the values between two batches take more than 2 GiB",
-                "this is a mistake of Dayhaul's: it must end a batch earlier",
+                "this is a bug in Dayhaul, which must end batches earlier: please report it",
             ),
         }
     }

@@ -11,11 +11,11 @@
 //! └──────┴─────┴────────┴───────┴───────────────────────
 //! ```
 //!
-//! `network_out` prints `/bits` behind a cidr always, behind an inet only when there are fewer bits than the address has. In an
-//! IPv6 address (`pg_inet_net_ntop` in `src/port/inet_net_ntop.c`) `::` stands for the first of the longest runs of at least two
-//! zero words, and an IPv4 address within is written with dots: `::ffff:1.2.3.4`.
+//! `network_out` always appends `/bits` to a cidr, and to an inet only when it has fewer bits than the address. In an IPv6
+//! address (`pg_inet_net_ntop` in `src/port/inet_net_ntop.c`), `::` replaces the first of the longest runs of at least two zero
+//! words, and an embedded IPv4 address is written with dots: `::ffff:1.2.3.4`.
 
-use super::fault::Fault;
+use super::fault::DecodeFault;
 use std::io::Write;
 
 /// PGSQL_AF_INET in `src/include/utils/inet.h`.
@@ -24,20 +24,21 @@ const IPV4: u8 = 2;
 const IPV6: u8 = 3;
 
 /// An inet's text.
-pub(super) fn inet(field: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+pub(super) fn inet(field: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeFault> {
     print(field, false, out)
 }
 
 /// A cidr's text.
-pub(super) fn cidr(field: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+pub(super) fn cidr(field: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeFault> {
     print(field, true, out)
 }
 
-fn print(field: &[u8], cidr: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
-    let ([family, bits, flag, length], address) =
-        field.split_first_chunk::<4>().ok_or(Fault::Malformed)?;
+fn print(field: &[u8], cidr: bool, out: &mut Vec<u8>) -> Result<(), DecodeFault> {
+    let ([family, bits, flag, length], address) = field
+        .split_first_chunk::<4>()
+        .ok_or(DecodeFault::Malformed)?;
     if *flag != u8::from(cidr) || usize::from(*length) != address.len() {
-        return Err(Fault::Malformed);
+        return Err(DecodeFault::Malformed);
     }
     let whole = match (*family, address.len()) {
         (IPV4, 4) => {
@@ -50,10 +51,10 @@ fn print(field: &[u8], cidr: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
             colons(&words, address, out);
             128
         }
-        _ => return Err(Fault::Malformed),
+        _ => return Err(DecodeFault::Malformed),
     };
     if *bits > whole {
-        return Err(Fault::Malformed);
+        return Err(DecodeFault::Malformed);
     }
     if cidr || *bits < whole {
         write(out, format_args!("/{bits}"));
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_address_are_noticed() {
+    fn bytes_that_are_not_an_address_are_detected() {
         for field in [
             &b""[..],
             b"\x02\x20\0\x04\x0a\0\0",
@@ -150,7 +151,7 @@ mod tests {
             b"\x02\x20\x01\x04\x0a\0\0\x01",
             b"\x03\x20\0\x04\x0a\0\0\x01",
         ] {
-            assert_eq!(inet(field, &mut Vec::new()), Err(Fault::Malformed));
+            assert_eq!(inet(field, &mut Vec::new()), Err(DecodeFault::Malformed));
         }
     }
 }

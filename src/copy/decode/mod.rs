@@ -1,19 +1,20 @@
 //! Binary COPY tuples → Arrow columns, the exact inverse of [`super::encode`].
 //!
-//! Each column has a sink of its own that appends a field's bytes to plain buffers, which become the Arrow array as they
-//! are; no row costs an allocation. Text is checked to be UTF-8 over all values of a batch at once. What a type becomes
-//! is listed in [`crate::schema::arrow`].
+//! Each column has a builder that appends a field's bytes to plain buffers, which become the Arrow array without a copy; no
+//! row needs an allocation. UTF-8 is validated over all values of a batch at once. [`crate::schema::arrow`] lists the Arrow
+//! type of each PostgreSQL type.
 //!
-//! What PostgreSQL would not have written is an error even where it could be read: for every column that lands exactly,
-//! the encoder gives back the very bytes, and with them the digest.
+//! Bytes that PostgreSQL would not write are an error even if they could be read: for every column that is landed exactly,
+//! the encoder must restore the same bytes and the same digest.
 //!
 //! # Memory usage
 //!
-//! [`Decoder::bytes`] says what the rows since the last batch take; the buffers' room is up to twice that. A batch holds
+//! [`Decoder::bytes`] is the size of the rows since the last batch; the buffers' capacity is up to twice that. A batch holds
 //! at most 2 GiB of a column.
 
 mod array;
 mod bytes;
+mod column_builder;
 mod fault;
 mod inet;
 mod numeric;
@@ -28,44 +29,33 @@ use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
     Time64MicrosecondType, TimestampMicrosecondType,
 };
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, SchemaRef};
-use fault::Fault;
+use column_builder::ColumnBuilder;
+use fault::DecodeFault;
 use numeric::Decimal;
 use primitive::{Bools, Primitive, Uuids, exactly};
 
-/// Takes one column's fields.
-trait Sink: Send {
-    /// Appends a value; `None` is null. After a fault the sink may hold part of it.
-    fn push(&mut self, field: Option<&[u8]>) -> Result<(), Fault>;
-
-    /// Memory of what was appended.
-    fn bytes(&self) -> usize;
-
-    /// The values since the last call.
-    fn finish(&mut self) -> Result<ArrayRef, Fault>;
-}
-
-/// Takes tuples one by one and gives them back as Arrow columns.
+/// Collects tuples and returns them as Arrow columns.
 pub struct Decoder {
     schema: SchemaRef,
-    sinks: Vec<Box<dyn Sink>>,
+    builders: Vec<Box<dyn ColumnBuilder>>,
     rows: usize,
 }
 
 impl Decoder {
     /// # Errors
-    /// [`Kind::Refused`] when a column cannot land: see [`arrow_schema`](fn@crate::schema::arrow::arrow_schema).
+    /// [`Kind::Refused`] when a column cannot be landed: see [`arrow_schema`](fn@crate::schema::arrow::arrow_schema).
     pub fn new(columns: &[Column]) -> Result<Decoder> {
         let schema = arrow_schema(columns)?;
-        let sinks = columns
+        let builders = columns
             .iter()
             .zip(schema.fields())
-            .map(|(column, field)| sink(column, field.data_type()))
+            .map(|(column, field)| builder(column, field.data_type()))
             .collect::<Result<_>>()?;
         Ok(Decoder {
             schema,
-            sinks,
+            builders,
             rows: 0,
         })
     }
@@ -75,11 +65,11 @@ impl Decoder {
         &self.schema
     }
 
-    /// Takes one complete tuple, field count included, as an [`Intake`](super::Intake) passes it on.
+    /// Appends one complete tuple, including its field count, as an [`Intake`](super::Intake) passes it on.
     ///
     /// # Errors
-    /// [`Kind::Data`], naming the column and not the day, when a value does not fit the Arrow type; [`Kind::Protocol`]
-    /// when the bytes are no tuple of these columns. The rows since the last [`Decoder::finish`] are forgotten then.
+    /// [`Kind::Data`], with the column but not the day, when a value does not fit the Arrow type; [`Kind::Protocol`] when the
+    /// bytes are not a tuple of these columns. Both drop the rows since the last [`Decoder::finish`].
     pub fn push(&mut self, tuple: &[u8]) -> Result<()> {
         match self.take(tuple) {
             Ok(()) => {
@@ -87,10 +77,10 @@ impl Decoder {
                 Ok(())
             }
             Err(e) => {
-                // A row that came in part only: the columns no longer stand side by side.
+                // The row was appended only in part, so the columns have different lengths.
                 self.rows = 0;
-                for sink in &mut self.sinks {
-                    let _ = sink.finish();
+                for builder in &mut self.builders {
+                    let _ = builder.finish();
                 }
                 Err(e)
             }
@@ -98,31 +88,32 @@ impl Decoder {
     }
 
     fn take(&mut self, tuple: &[u8]) -> Result<()> {
-        let (count, mut rest) = tuple.split_first_chunk::<2>().ok_or_else(no_tuple)?;
-        if usize::try_from(i16::from_be_bytes(*count)) != Ok(self.sinks.len()) {
-            return Err(no_tuple());
+        let (count, mut rest) = tuple.split_first_chunk::<2>().ok_or_else(not_a_tuple)?;
+        if usize::try_from(i16::from_be_bytes(*count)) != Ok(self.builders.len()) {
+            return Err(not_a_tuple());
         }
-        for (column, sink) in self.sinks.iter_mut().enumerate() {
-            let (len, behind) = rest.split_first_chunk::<4>().ok_or_else(no_tuple)?;
+        for (column, builder) in self.builders.iter_mut().enumerate() {
+            let (len, behind) = rest.split_first_chunk::<4>().ok_or_else(not_a_tuple)?;
             let field = match i32::from_be_bytes(*len) {
                 -1 => {
                     rest = behind;
                     None
                 }
                 len => {
-                    let len = usize::try_from(len).map_err(|_| no_tuple())?;
-                    let (field, behind) = behind.split_at_checked(len).ok_or_else(no_tuple)?;
+                    let len = usize::try_from(len).map_err(|_| not_a_tuple())?;
+                    let (field, behind) = behind.split_at_checked(len).ok_or_else(not_a_tuple)?;
                     rest = behind;
                     Some(field)
                 }
             };
-            sink.push(field)
+            builder
+                .push(field)
                 .map_err(|fault| fault.error(self.schema.field(column).name()))?;
         }
         if rest.is_empty() {
             Ok(())
         } else {
-            Err(no_tuple())
+            Err(not_a_tuple())
         }
     }
 
@@ -131,24 +122,24 @@ impl Decoder {
         self.rows
     }
 
-    /// Memory of the rows since the last [`Decoder::finish`], in bytes. Asks every column: not to be called for every
+    /// Memory of the rows since the last [`Decoder::finish`], in bytes. Visits every column, so do not call it for every
     /// row.
     pub fn bytes(&self) -> usize {
-        self.sinks.iter().map(|sink| sink.bytes()).sum()
+        self.builders.iter().map(|builder| builder.bytes()).sum()
     }
 
-    /// The rows since the last call; starts anew, with room for as many.
+    /// Returns the rows since the last call, and reserves memory for as many.
     ///
     /// # Errors
-    /// [`Kind::Data`], naming the column, when a text is not valid UTF-8.
+    /// [`Kind::Data`], with the column, when a text is not valid UTF-8.
     pub fn finish(&mut self) -> Result<RecordBatch> {
         let rows = std::mem::take(&mut self.rows);
-        let mut columns = Vec::with_capacity(self.sinks.len());
+        let mut columns = Vec::with_capacity(self.builders.len());
         let mut first = None;
-        for (sink, field) in self.sinks.iter_mut().zip(self.schema.fields()) {
-            match sink.finish() {
+        for (builder, field) in self.builders.iter_mut().zip(self.schema.fields()) {
+            match builder.finish() {
                 Ok(column) => columns.push(column),
-                // All are finished, so that the columns stay side by side.
+                // The other columns are finished, too, so that all are empty afterwards.
                 Err(fault) => {
                     first.get_or_insert_with(|| fault.error(field.name()));
                 }
@@ -159,38 +150,38 @@ impl Decoder {
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(|e| {
-            Error::new(Kind::Bug, "decoded columns do not fit together").with_source(e)
+            Error::new(Kind::Bug, "decoded columns have different lengths").with_source(e)
         })
     }
 }
 
 #[cold]
-fn no_tuple() -> Error {
+fn not_a_tuple() -> Error {
     Error::new(
         Kind::Protocol,
-        "the bytes are no tuple of the template's columns",
+        "the bytes are not a tuple of the template's columns",
     )
 }
 
-/// The sink of a column that lands as `ty`.
-fn sink(column: &Column, ty: &DataType) -> Result<Box<dyn Sink>> {
+/// The builder of a column that is landed as `ty`.
+fn builder(column: &Column, ty: &DataType) -> Result<Box<dyn ColumnBuilder>> {
     match ty {
         DataType::List(item) if column.ty.array => {
             let items = scalar(column, item.data_type())?;
-            Ok(array::Lists::sink(item, column.ty.scalar, items))
+            Ok(array::Lists::builder(item, column.ty.scalar, items))
         }
         _ => scalar(column, ty),
     }
 }
 
-fn scalar(column: &Column, ty: &DataType) -> Result<Box<dyn Sink>> {
+fn scalar(column: &Column, ty: &DataType) -> Result<Box<dyn ColumnBuilder>> {
     let fixed = |scale: i8| Decimal {
         precision: 0,
         scale: scale.unsigned_abs(),
         declared: column.ty.modifier != Modifier::None,
     };
     Ok(match (column.ty.scalar, ty) {
-        (Scalar::Bool, _) => Bools::sink(),
+        (Scalar::Bool, _) => Bools::builder(),
         (Scalar::Int2, _) => primitive::<Int16Type, _>(ty, |f| Ok(i16::from_be_bytes(exactly(f)?))),
         (Scalar::Int4, _) => primitive::<Int32Type, _>(ty, |f| Ok(i32::from_be_bytes(exactly(f)?))),
         (Scalar::Int8, _) => primitive::<Int64Type, _>(ty, |f| Ok(i64::from_be_bytes(exactly(f)?))),
@@ -217,7 +208,7 @@ fn scalar(column: &Column, ty: &DataType) -> Result<Box<dyn Sink>> {
         (Scalar::Numeric, DataType::Float64) => numeric::double(ty),
         (Scalar::Numeric, _) => bytes::text(numeric_text::print),
         (Scalar::Text | Scalar::Varchar | Scalar::Name | Scalar::Json, _) => {
-            bytes::text(bytes::as_they_are)
+            bytes::text(bytes::unchanged)
         }
         (Scalar::Jsonb, _) => bytes::text(bytes::jsonb),
         (Scalar::Bytea, _) => bytes::binary(),
@@ -226,8 +217,8 @@ fn scalar(column: &Column, ty: &DataType) -> Result<Box<dyn Sink>> {
         (Scalar::Timestamp | Scalar::Timestamptz, _) => {
             primitive::<TimestampMicrosecondType, _>(ty, time::timestamp)
         }
-        (Scalar::Interval, _) => time::Intervals::sink(),
-        (Scalar::Uuid, _) => Uuids::sink(),
+        (Scalar::Interval, _) => time::Intervals::builder(),
+        (Scalar::Uuid, _) => Uuids::builder(),
         (Scalar::Inet, _) => bytes::text(inet::inet),
         (Scalar::Cidr, _) => bytes::text(inet::cidr),
         (Scalar::Timetz | Scalar::Macaddr | Scalar::Macaddr8, _) => {
@@ -239,9 +230,9 @@ fn scalar(column: &Column, ty: &DataType) -> Result<Box<dyn Sink>> {
     })
 }
 
-fn primitive<T: ArrowPrimitiveType, F>(ty: &DataType, read: F) -> Box<dyn Sink>
+fn primitive<T: ArrowPrimitiveType, F>(ty: &DataType, read: F) -> Box<dyn ColumnBuilder>
 where
-    F: FnMut(&[u8]) -> Result<T::Native, Fault> + Send + 'static,
+    F: FnMut(&[u8]) -> Result<T::Native, DecodeFault> + Send + 'static,
 {
-    Primitive::<T, F>::sink(ty, read)
+    Primitive::<T, F>::builder(ty, read)
 }

@@ -1,8 +1,8 @@
 //! NUMERIC → decimals and doubles. The layout is drawn in [`super::super::numeric`].
 
 use super::super::numeric::{BASE, Finite, GROUP_DIGITS, POW10, Special, group, read};
-use super::Sink;
-use super::fault::Fault;
+use super::column_builder::ColumnBuilder;
+use super::fault::DecodeFault;
 use super::numeric_text;
 use super::primitive::Primitive;
 use arrow_array::types::{Decimal128Type, Decimal256Type, Float64Type};
@@ -10,41 +10,41 @@ use arrow_buffer::i256;
 use arrow_schema::DataType;
 use std::io::Write;
 
-/// So many groups are below 10^16.
+/// Numbers with this many groups are below 10^16.
 const SMALL: usize = 4;
 
-/// Numbers of so many digits fit a u64.
+/// Numbers with this many digits fit a u64.
 const DIGITS_IN_U64: i32 = 19;
 
-/// Whole numbers up to here are doubles.
+/// Integers up to this one are exact as doubles.
 const EXACT_IN_DOUBLE: u64 = 1 << 53;
 
-/// Powers of ten that a double holds exactly.
+/// Powers of ten that are exact as doubles.
 const EXACT_POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
-/// What a column lands as, and from which values.
+/// The decimal that a column is landed as.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Decimal {
     pub precision: u8,
     pub scale: u8,
-    /// Every value's display scale is `scale`, as in a column that is numeric(p,s).
+    /// The column is numeric(p,s), so every value has the display scale `scale`.
     pub declared: bool,
 }
 
 /// Decimals of at most 38 digits.
-pub(super) fn decimal128(ty: &DataType, decimal: Decimal) -> Box<dyn Sink> {
+pub(super) fn decimal128(ty: &DataType, decimal: Decimal) -> Box<dyn ColumnBuilder> {
     let limit = 10u128.pow(u32::from(decimal.precision));
-    Primitive::<Decimal128Type, _>::sink(ty, move |field| {
+    Primitive::<Decimal128Type, _>::builder(ty, move |field| {
         let value = finite(field, decimal)?;
         let unscaled = match small(&value, decimal.scale)? {
             Some(unscaled) => u128::from(unscaled),
             None => scaled::<u128>(&value, decimal.scale)?,
         };
         if unscaled >= limit {
-            return Err(Fault::TooManyDigits);
+            return Err(DecodeFault::TooManyDigits);
         }
         // Below 10^38.
         let unscaled = unscaled.cast_signed();
@@ -53,13 +53,13 @@ pub(super) fn decimal128(ty: &DataType, decimal: Decimal) -> Box<dyn Sink> {
 }
 
 /// Decimals of at most 76 digits.
-pub(super) fn decimal256(ty: &DataType, decimal: Decimal) -> Box<dyn Sink> {
+pub(super) fn decimal256(ty: &DataType, decimal: Decimal) -> Box<dyn ColumnBuilder> {
     let limit = i256::from_i128(10).wrapping_pow(u32::from(decimal.precision));
-    Primitive::<Decimal256Type, _>::sink(ty, move |field| {
+    Primitive::<Decimal256Type, _>::builder(ty, move |field| {
         let value = finite(field, decimal)?;
         let unscaled = scaled::<i256>(&value, decimal.scale)?;
         if unscaled >= limit {
-            return Err(Fault::TooManyDigits);
+            return Err(DecodeFault::TooManyDigits);
         }
         Ok(if value.negative {
             unscaled.wrapping_neg()
@@ -69,10 +69,10 @@ pub(super) fn decimal256(ty: &DataType, decimal: Decimal) -> Box<dyn Sink> {
     })
 }
 
-/// The nearest doubles; NaN and ±infinity are doubles, too.
-pub(super) fn double(ty: &DataType) -> Box<dyn Sink> {
+/// The nearest doubles, including NaN and ±infinity.
+pub(super) fn double(ty: &DataType) -> Box<dyn ColumnBuilder> {
     let mut scratch = Vec::new();
-    Primitive::<Float64Type, _>::sink(ty, move |field| match read(field)? {
+    Primitive::<Float64Type, _>::builder(ty, move |field| match read(field)? {
         Ok(value) => nearest(&value, &mut scratch),
         Err(Special::NaN) => Ok(f64::NAN),
         Err(Special::Infinity) => Ok(f64::INFINITY),
@@ -81,19 +81,19 @@ pub(super) fn double(ty: &DataType) -> Box<dyn Sink> {
 }
 
 #[inline(always)]
-fn finite(field: &[u8], decimal: Decimal) -> Result<Finite<'_>, Fault> {
+fn finite(field: &[u8], decimal: Decimal) -> Result<Finite<'_>, DecodeFault> {
     let value = read(field)?.map_err(|special| match special {
-        Special::NaN => Fault::NotANumber,
-        Special::Infinity | Special::NegInfinity => Fault::Infinite,
+        Special::NaN => DecodeFault::NotANumber,
+        Special::Infinity | Special::NegInfinity => DecodeFault::Infinite,
     })?;
     if decimal.declared && value.dscale != u16::from(decimal.scale) {
-        return Err(Fault::DisplayScale);
+        return Err(DecodeFault::DisplayScale);
     }
     Ok(value)
 }
 
-/// |value| · 10^scale where it takes no more than a u64; `None` where it takes more.
-fn small(value: &Finite<'_>, scale: u8) -> Result<Option<u64>, Fault> {
+/// |value| · 10^scale; `None` where it may not fit a u64.
+fn small(value: &Finite<'_>, scale: u8) -> Result<Option<u64>, DecodeFault> {
     let exponent = value.exponent() + i32::from(scale);
     let groups = value.groups.len();
     let digits = GROUP_DIGITS * groups as i32 + exponent.max(0);
@@ -110,12 +110,12 @@ fn small(value: &Finite<'_>, scale: u8) -> Result<Option<u64>, Fault> {
     if rest == 0 {
         Ok(Some(quotient))
     } else {
-        Err(Fault::TooManyDecimals)
+        Err(DecodeFault::TooManyDecimals)
     }
 }
 
-/// The groups, read as one whole number. They are no more than [`SMALL`].
-fn whole(value: &Finite<'_>) -> Result<u64, Fault> {
+/// The groups as one integer. There must be at most [`SMALL`].
+fn whole(value: &Finite<'_>) -> Result<u64, DecodeFault> {
     let mut whole = 0;
     let mut greatest = 0;
     for bytes in value.groups {
@@ -126,15 +126,15 @@ fn whole(value: &Finite<'_>) -> Result<u64, Fault> {
     if u32::from(greatest) < BASE {
         Ok(whole)
     } else {
-        Err(Fault::Malformed)
+        Err(DecodeFault::Malformed)
     }
 }
 
-/// A whole number in the making.
+/// An integer built digit by digit.
 trait Magnitude: Copy {
     const ZERO: Self;
 
-    /// `self · by + plus`; `None` when that is too great.
+    /// `self · by + plus`; `None` when it overflows.
     fn times_plus(self, by: u64, plus: u64) -> Option<Self>;
 }
 
@@ -156,7 +156,7 @@ impl Magnitude for i256 {
 }
 
 /// |value| · 10^scale.
-fn scaled<M: Magnitude>(value: &Finite<'_>, scale: u8) -> Result<M, Fault> {
+fn scaled<M: Magnitude>(value: &Finite<'_>, scale: u8) -> Result<M, DecodeFault> {
     let Some((last, leading)) = value.groups.split_last() else {
         return Ok(M::ZERO);
     };
@@ -165,28 +165,28 @@ fn scaled<M: Magnitude>(value: &Finite<'_>, scale: u8) -> Result<M, Fault> {
     for bytes in leading {
         result = result
             .times_plus(BASE.into(), group(*bytes)?.into())
-            .ok_or(Fault::TooManyDigits)?;
+            .ok_or(DecodeFault::TooManyDigits)?;
     }
     let last = u64::from(group(*last)?);
-    // The last group ends in other digits than zeros: a decimal that cuts it off would cut off digits.
+    // The last group is not zero: a scale that drops all of it would drop digits.
     let kept = GROUP_DIGITS + exponent.min(0);
-    let kept = usize::try_from(kept).map_err(|_| Fault::TooManyDecimals)?;
+    let kept = usize::try_from(kept).map_err(|_| DecodeFault::TooManyDecimals)?;
     let cut = POW10[GROUP_DIGITS as usize - kept];
     if !last.is_multiple_of(cut) {
-        return Err(Fault::TooManyDecimals);
+        return Err(DecodeFault::TooManyDecimals);
     }
     result = result
         .times_plus(POW10[kept], last / cut)
-        .ok_or(Fault::TooManyDigits)?;
+        .ok_or(DecodeFault::TooManyDigits)?;
     for _ in 0..exponent {
-        result = result.times_plus(10, 0).ok_or(Fault::TooManyDigits)?;
+        result = result.times_plus(10, 0).ok_or(DecodeFault::TooManyDigits)?;
     }
     Ok(result)
 }
 
-/// The nearest double. Where a value and a power of ten are doubles themselves, one operation rounds correctly; else the
-/// digits are parsed.
-fn nearest(value: &Finite<'_>, scratch: &mut Vec<u8>) -> Result<f64, Fault> {
+/// The nearest double. Where both the digits and the power of ten are exact as doubles, one operation rounds correctly.
+/// Otherwise the digits are parsed.
+fn nearest(value: &Finite<'_>, scratch: &mut Vec<u8>) -> Result<f64, DecodeFault> {
     let signed = |magnitude: f64| {
         if value.negative {
             -magnitude
@@ -211,12 +211,12 @@ fn nearest(value: &Finite<'_>, scratch: &mut Vec<u8>) -> Result<f64, Fault> {
     numeric_text::digits(value, scratch)?;
     // Writing to a Vec cannot fail.
     let _ = write!(scratch, "e{exponent}");
-    let text = std::str::from_utf8(scratch).map_err(|_| Fault::Malformed)?;
-    let magnitude: f64 = text.parse().map_err(|_| Fault::Malformed)?;
+    let text = std::str::from_utf8(scratch).map_err(|_| DecodeFault::Malformed)?;
+    let magnitude: f64 = text.parse().map_err(|_| DecodeFault::Malformed)?;
     if magnitude.is_finite() && magnitude != 0.0 {
         Ok(signed(magnitude))
     } else {
-        Err(Fault::BeyondDouble)
+        Err(DecodeFault::BeyondDouble)
     }
 }
 
@@ -238,7 +238,7 @@ mod tests {
         bytes
     }
 
-    fn decimal(precision: u8, scale: u8, field: &[u8]) -> Result<i256, Fault> {
+    fn decimal(precision: u8, scale: u8, field: &[u8]) -> Result<i256, DecodeFault> {
         let s = scale.cast_signed();
         let decimal = Decimal {
             precision,
@@ -297,17 +297,42 @@ mod tests {
     }
 
     #[test]
-    fn what_a_decimal_cannot_hold_is_said() {
+    fn what_a_decimal_cannot_hold_is_reported() {
         for (field, precision, scale, expected) in [
-            (numeric(-2, 0, 8, &[1000]), 10, 4, Fault::TooManyDecimals),
-            (numeric(0, 0, 4, &[1, 2345]), 10, 3, Fault::TooManyDecimals),
-            (numeric(-30, 0, 120, &[1]), 38, 10, Fault::TooManyDecimals),
-            (numeric(1, 0, 0, &[10, 0x0001]), 5, 0, Fault::TooManyDigits),
-            (numeric(32000, 0, 0, &[1]), 76, 0, Fault::TooManyDigits),
-            (numeric(19, 0, 0, &[1]), 76, 0, Fault::TooManyDigits),
-            (numeric(0, 0, 0, &[10_000]), 10, 0, Fault::Malformed),
-            (numeric(0, 0xc000, 0, &[]), 10, 0, Fault::NotANumber),
-            (numeric(0, 0xf000, 0x20, &[]), 10, 0, Fault::Infinite),
+            (
+                numeric(-2, 0, 8, &[1000]),
+                10,
+                4,
+                DecodeFault::TooManyDecimals,
+            ),
+            (
+                numeric(0, 0, 4, &[1, 2345]),
+                10,
+                3,
+                DecodeFault::TooManyDecimals,
+            ),
+            (
+                numeric(-30, 0, 120, &[1]),
+                38,
+                10,
+                DecodeFault::TooManyDecimals,
+            ),
+            (
+                numeric(1, 0, 0, &[10, 0x0001]),
+                5,
+                0,
+                DecodeFault::TooManyDigits,
+            ),
+            (
+                numeric(32000, 0, 0, &[1]),
+                76,
+                0,
+                DecodeFault::TooManyDigits,
+            ),
+            (numeric(19, 0, 0, &[1]), 76, 0, DecodeFault::TooManyDigits),
+            (numeric(0, 0, 0, &[10_000]), 10, 0, DecodeFault::Malformed),
+            (numeric(0, 0xc000, 0, &[]), 10, 0, DecodeFault::NotANumber),
+            (numeric(0, 0xf000, 0x20, &[]), 10, 0, DecodeFault::Infinite),
         ] {
             assert_eq!(
                 decimal(precision, scale, &field),
@@ -325,20 +350,21 @@ mod tests {
             scale: 2,
             declared: true,
         };
-        let mut sink = decimal128(&ty, declared);
-        sink.push(Some(&numeric(0, 0, 2, &[1, 5000]))).unwrap();
+        let mut builder = decimal128(&ty, declared);
+        builder.push(Some(&numeric(0, 0, 2, &[1, 5000]))).unwrap();
         assert_eq!(
-            sink.push(Some(&numeric(0, 0, 1, &[1, 5000]))),
-            Err(Fault::DisplayScale)
+            builder.push(Some(&numeric(0, 0, 1, &[1, 5000]))),
+            Err(DecodeFault::DisplayScale)
         );
     }
 
     #[test]
     fn a_double_is_the_nearest() {
         let nearest = |field: &[u8]| {
-            let mut sink = double(&DataType::Float64);
-            sink.push(Some(field)).map(|()| {
-                sink.finish()
+            let mut builder = double(&DataType::Float64);
+            builder.push(Some(field)).map(|()| {
+                builder
+                    .finish()
                     .unwrap()
                     .as_primitive::<Float64Type>()
                     .value(0)
@@ -349,7 +375,7 @@ mod tests {
             (numeric(1, 0x4000, 4, &[1, 2345, 6789]), -12345.6789),
             (numeric(5, 0, 0, &[100]), 1e22),
             (numeric(5, 0, 0, &[1000]), 1e23),
-            // 9007199254740993 lies between two doubles
+            // 9007199254740993 is between two doubles
             (
                 numeric(3, 0, 0, &[9007, 1992, 5474, 993]),
                 9_007_199_254_740_992.0,
@@ -361,10 +387,13 @@ mod tests {
             assert_eq!(nearest(&field), Ok(expected), "{field:?}");
         }
         assert!(nearest(&numeric(0, 0xc000, 0, &[])).unwrap().is_nan());
-        assert_eq!(nearest(&numeric(100, 0, 0, &[1])), Err(Fault::BeyondDouble));
+        assert_eq!(
+            nearest(&numeric(100, 0, 0, &[1])),
+            Err(DecodeFault::BeyondDouble)
+        );
         assert_eq!(
             nearest(&numeric(-100, 0, 400, &[1])),
-            Err(Fault::BeyondDouble)
+            Err(DecodeFault::BeyondDouble)
         );
     }
 }

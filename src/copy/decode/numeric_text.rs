@@ -1,12 +1,12 @@
 //! NUMERIC → the text that PostgreSQL prints (`get_str_from_var` in `src/backend/utils/adt/numeric.c`).
 
 use super::super::numeric::{Finite, GROUP_DIGITS, Special, group, read};
-use super::fault::Fault;
+use super::fault::DecodeFault;
 
 const ZEROS: [u8; 4] = *b"0000";
 
-/// Every digit, zeros behind the last one as the display scale has them.
-pub(super) fn print(field: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+/// Prints every digit, with as many decimal places as the display scale.
+pub(super) fn print(field: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeFault> {
     let value = match read(field)? {
         Ok(value) => value,
         Err(special) => {
@@ -38,32 +38,32 @@ pub(super) fn print(field: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     for weight in (-groups..0).rev() {
         out.extend_from_slice(&at(&value, weight)?);
     }
-    // Only zeros may stand behind the display scale: nothing is cut off.
+    // Digits beyond the display scale must be zeros: no digit is dropped.
     let hidden = -value.exponent() > groups * GROUP_DIGITS;
     if hidden || out[end..].iter().any(|d| *d != b'0') {
-        return Err(Fault::Malformed);
+        return Err(DecodeFault::Malformed);
     }
     out.truncate(end);
     Ok(())
 }
 
-/// The digits of all groups, without sign and point.
-pub(super) fn digits(value: &Finite<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+/// The digits of all groups, without sign and decimal point.
+pub(super) fn digits(value: &Finite<'_>, out: &mut Vec<u8>) -> Result<(), DecodeFault> {
     for bytes in value.groups {
         out.extend_from_slice(&four(*bytes)?);
     }
     Ok(())
 }
 
-/// The four digits of the group of such a weight.
-fn at(value: &Finite<'_>, weight: i32) -> Result<[u8; 4], Fault> {
+/// The four digits of the group with this weight.
+fn at(value: &Finite<'_>, weight: i32) -> Result<[u8; 4], DecodeFault> {
     let bytes = usize::try_from(value.weight - weight)
         .ok()
         .and_then(|i| value.groups.get(i));
     bytes.map_or(Ok(ZEROS), |bytes| four(*bytes))
 }
 
-fn four(bytes: [u8; 2]) -> Result<[u8; 4], Fault> {
+fn four(bytes: [u8; 2]) -> Result<[u8; 4], DecodeFault> {
     let group = group(bytes)?;
     let digit = |place: u32| b'0' + (group / place % 10) as u8;
     Ok([digit(1000), digit(100), digit(10), digit(1)])
@@ -74,7 +74,7 @@ mod tests {
     use super::super::super::numeric::{INFINITY, NAN, NEG_INFINITY};
     use super::*;
 
-    fn printed(field: &[u8]) -> Result<String, Fault> {
+    fn printed(field: &[u8]) -> Result<String, DecodeFault> {
         let mut out = Vec::new();
         print(field, &mut out).map(|()| String::from_utf8(out).unwrap())
     }
@@ -101,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn digits_behind_the_display_scale_are_not_cut_off() {
+    fn digits_beyond_the_display_scale_are_not_dropped() {
         for field in [
             &b"\0\x02\0\0\0\0\0\x02\0\x01\x13\x89"[..],
             b"\0\x01\xff\xfd\0\0\0\x04\0\x01",
             b"\0\x01\xff\xfd\0\0\0\0\0\x01",
         ] {
-            assert_eq!(printed(field), Err(Fault::Malformed), "{field:?}");
+            assert_eq!(printed(field), Err(DecodeFault::Malformed), "{field:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Values of a fixed width, and booleans.
+//! Values of fixed width, and booleans.
 
-use super::Sink;
-use super::fault::Fault;
+use super::column_builder::ColumnBuilder;
+use super::fault::DecodeFault;
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BooleanArray, FixedSizeBinaryArray, PrimitiveArray,
 };
@@ -9,7 +9,7 @@ use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBufferBuilder, ScalarBuffer
 use arrow_schema::DataType;
 use std::sync::Arc;
 
-/// Values that `read` makes of a field's bytes.
+/// Values that `read` makes from a field's bytes.
 pub(super) struct Primitive<T: ArrowPrimitiveType, F> {
     values: Vec<T::Native>,
     nulls: NullBufferBuilder,
@@ -19,10 +19,10 @@ pub(super) struct Primitive<T: ArrowPrimitiveType, F> {
 
 impl<T: ArrowPrimitiveType, F> Primitive<T, F>
 where
-    F: FnMut(&[u8]) -> Result<T::Native, Fault> + Send + 'static,
+    F: FnMut(&[u8]) -> Result<T::Native, DecodeFault> + Send + 'static,
 {
-    /// `ty` is T's type, or one of another precision, scale or time zone.
-    pub fn sink(ty: &DataType, read: F) -> Box<dyn Sink> {
+    /// `ty` is T's type, or the same with another precision, scale or time zone.
+    pub fn builder(ty: &DataType, read: F) -> Box<dyn ColumnBuilder> {
         Box::new(Primitive::<T, F> {
             values: Vec::new(),
             nulls: NullBufferBuilder::new(0),
@@ -32,11 +32,11 @@ where
     }
 }
 
-impl<T: ArrowPrimitiveType, F> Sink for Primitive<T, F>
+impl<T: ArrowPrimitiveType, F> ColumnBuilder for Primitive<T, F>
 where
-    F: FnMut(&[u8]) -> Result<T::Native, Fault> + Send,
+    F: FnMut(&[u8]) -> Result<T::Native, DecodeFault> + Send,
 {
-    fn push(&mut self, field: Option<&[u8]>) -> Result<(), Fault> {
+    fn push(&mut self, field: Option<&[u8]>) -> Result<(), DecodeFault> {
         if let Some(bytes) = field {
             self.values.push((self.read)(bytes)?);
             self.nulls.append_non_null();
@@ -51,7 +51,7 @@ where
         size_of_val(self.values.as_slice()) + self.values.len() / 8
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, Fault> {
+    fn finish(&mut self) -> Result<ArrayRef, DecodeFault> {
         let room = Vec::with_capacity(self.values.len());
         let values = ScalarBuffer::from(std::mem::replace(&mut self.values, room));
         let array = PrimitiveArray::<T>::new(values, self.nulls.finish());
@@ -59,9 +59,9 @@ where
     }
 }
 
-/// The field's bytes, which must be so many.
-pub(super) fn exactly<const N: usize>(field: &[u8]) -> Result<[u8; N], Fault> {
-    field.try_into().map_err(|_| Fault::Malformed)
+/// The field's bytes, which must be exactly N.
+pub(super) fn exactly<const N: usize>(field: &[u8]) -> Result<[u8; N], DecodeFault> {
+    field.try_into().map_err(|_| DecodeFault::Malformed)
 }
 
 /// Booleans: one byte, 0 or 1 (`boolsend` in `src/backend/utils/adt/bool.c`).
@@ -71,7 +71,7 @@ pub(super) struct Bools {
 }
 
 impl Bools {
-    pub fn sink() -> Box<dyn Sink> {
+    pub fn builder() -> Box<dyn ColumnBuilder> {
         Box::new(Bools {
             values: BooleanBufferBuilder::new(0),
             nulls: NullBufferBuilder::new(0),
@@ -79,11 +79,11 @@ impl Bools {
     }
 }
 
-impl Sink for Bools {
-    fn push(&mut self, field: Option<&[u8]>) -> Result<(), Fault> {
+impl ColumnBuilder for Bools {
+    fn push(&mut self, field: Option<&[u8]>) -> Result<(), DecodeFault> {
         match field {
             Some([value @ (0 | 1)]) => self.values.append(*value == 1),
-            Some(_) => return Err(Fault::Malformed),
+            Some(_) => return Err(DecodeFault::Malformed),
             None => self.values.append(false),
         }
         self.nulls.append(field.is_some());
@@ -94,7 +94,7 @@ impl Sink for Bools {
         self.values.len() / 4
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, Fault> {
+    fn finish(&mut self) -> Result<ArrayRef, DecodeFault> {
         let values = self.values.finish();
         Ok(Arc::new(BooleanArray::new(values, self.nulls.finish())))
     }
@@ -109,7 +109,7 @@ pub(super) struct Uuids {
 const UUID: usize = 16;
 
 impl Uuids {
-    pub fn sink() -> Box<dyn Sink> {
+    pub fn builder() -> Box<dyn ColumnBuilder> {
         Box::new(Uuids {
             values: Vec::new(),
             nulls: NullBufferBuilder::new(0),
@@ -117,8 +117,8 @@ impl Uuids {
     }
 }
 
-impl Sink for Uuids {
-    fn push(&mut self, field: Option<&[u8]>) -> Result<(), Fault> {
+impl ColumnBuilder for Uuids {
+    fn push(&mut self, field: Option<&[u8]>) -> Result<(), DecodeFault> {
         let bytes: [u8; UUID] = field.map_or(Ok([0; UUID]), exactly)?;
         self.values.extend_from_slice(&bytes);
         self.nulls.append(field.is_some());
@@ -129,7 +129,7 @@ impl Sink for Uuids {
         self.values.len() + self.values.len() / (8 * UUID)
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, Fault> {
+    fn finish(&mut self) -> Result<ArrayRef, DecodeFault> {
         let room = Vec::with_capacity(self.values.len());
         let values = Buffer::from_vec(std::mem::replace(&mut self.values, room));
         let array = FixedSizeBinaryArray::new(UUID as i32, values, self.nulls.finish());

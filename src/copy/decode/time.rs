@@ -6,20 +6,20 @@
 //! `interval_send` in `timestamp.c`; all integers big-endian:
 //!
 //! ```text
-//! date         days since 2000-01-01: i32                         ±infinity are its greatest and least value
-//! time         microseconds since midnight: i64                   0 … 86 400 000 000, that is 24:00:00
-//! timestamp    microseconds since 2000-01-01 00:00: i64           ±infinity are its greatest and least value
+//! date         days since 2000-01-01: i32                         ±infinity is the greatest or least value
+//! time         microseconds since midnight: i64                   0 … 86 400 000 000, which is 24:00:00
+//! timestamp    microseconds since 2000-01-01 00:00: i64           ±infinity is the greatest or least value
 //! timestamptz  the same, in UTC
 //!
 //!               0                 8          12         16
 //!              ┌─────────────────┬──────────┬──────────┐
-//! interval     │microseconds: i64│days: i32 │months:i32│          all greatest or all least: ±infinity (17 and later)
+//! interval     │microseconds: i64│days: i32 │months:i32│          all greatest or all least: ±infinity (PostgreSQL 17)
 //!              └─────────────────┴──────────┴──────────┘
 //! ```
 
 use super::super::epoch;
-use super::Sink;
-use super::fault::Fault;
+use super::column_builder::ColumnBuilder;
+use super::fault::DecodeFault;
 use super::primitive::exactly;
 use crate::schema::arrow::interval_fields;
 use arrow_array::{ArrayRef, Int32Array, Int64Array, StructArray};
@@ -27,27 +27,29 @@ use arrow_buffer::NullBufferBuilder;
 use std::sync::Arc;
 
 /// Days since 1970-01-01.
-pub(super) fn date(field: &[u8]) -> Result<i32, Fault> {
+pub(super) fn date(field: &[u8]) -> Result<i32, DecodeFault> {
     match i32::from_be_bytes(exactly(field)?) {
-        i32::MIN | i32::MAX => Err(Fault::Infinite),
-        days => days.checked_add(epoch::DAYS).ok_or(Fault::OutOfRange),
+        i32::MIN | i32::MAX => Err(DecodeFault::Infinite),
+        days => days.checked_add(epoch::DAYS).ok_or(DecodeFault::OutOfRange),
     }
 }
 
 /// Microseconds since midnight.
-pub(super) fn time(field: &[u8]) -> Result<i64, Fault> {
+pub(super) fn time(field: &[u8]) -> Result<i64, DecodeFault> {
     match i64::from_be_bytes(exactly(field)?) {
         micros @ 0..epoch::DAY_MICROS => Ok(micros),
-        epoch::DAY_MICROS => Err(Fault::EndOfDay),
-        _ => Err(Fault::Malformed),
+        epoch::DAY_MICROS => Err(DecodeFault::EndOfDay),
+        _ => Err(DecodeFault::Malformed),
     }
 }
 
 /// Microseconds since 1970-01-01 00:00, in UTC for timestamptz.
-pub(super) fn timestamp(field: &[u8]) -> Result<i64, Fault> {
+pub(super) fn timestamp(field: &[u8]) -> Result<i64, DecodeFault> {
     match i64::from_be_bytes(exactly(field)?) {
-        i64::MIN | i64::MAX => Err(Fault::Infinite),
-        micros => micros.checked_add(epoch::MICROS).ok_or(Fault::OutOfRange),
+        i64::MIN | i64::MAX => Err(DecodeFault::Infinite),
+        micros => micros
+            .checked_add(epoch::MICROS)
+            .ok_or(DecodeFault::OutOfRange),
     }
 }
 
@@ -60,7 +62,7 @@ pub(super) struct Intervals {
 }
 
 impl Intervals {
-    pub fn sink() -> Box<dyn Sink> {
+    pub fn builder() -> Box<dyn ColumnBuilder> {
         Box::new(Intervals {
             months: Vec::new(),
             days: Vec::new(),
@@ -71,22 +73,28 @@ impl Intervals {
 }
 
 /// Microseconds, days, months.
-fn interval(field: &[u8]) -> Result<(i64, i32, i32), Fault> {
-    let (micros, rest) = field.split_first_chunk::<8>().ok_or(Fault::Malformed)?;
-    let (days, months) = rest.split_first_chunk::<4>().ok_or(Fault::Malformed)?;
+fn interval(field: &[u8]) -> Result<(i64, i32, i32), DecodeFault> {
+    let (micros, rest) = field
+        .split_first_chunk::<8>()
+        .ok_or(DecodeFault::Malformed)?;
+    let (days, months) = rest
+        .split_first_chunk::<4>()
+        .ok_or(DecodeFault::Malformed)?;
     let parts = (
         i64::from_be_bytes(*micros),
         i32::from_be_bytes(*days),
         i32::from_be_bytes(exactly(months)?),
     );
     match parts {
-        (i64::MIN, i32::MIN, i32::MIN) | (i64::MAX, i32::MAX, i32::MAX) => Err(Fault::Infinite),
+        (i64::MIN, i32::MIN, i32::MIN) | (i64::MAX, i32::MAX, i32::MAX) => {
+            Err(DecodeFault::Infinite)
+        }
         _ => Ok(parts),
     }
 }
 
-impl Sink for Intervals {
-    fn push(&mut self, field: Option<&[u8]>) -> Result<(), Fault> {
+impl ColumnBuilder for Intervals {
+    fn push(&mut self, field: Option<&[u8]>) -> Result<(), DecodeFault> {
         let (micros, days, months) = field.map_or(Ok((0, 0, 0)), interval)?;
         self.micros.push(micros);
         self.days.push(days);
@@ -99,7 +107,7 @@ impl Sink for Intervals {
         self.months.len() * 16 + self.months.len() / 8
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, Fault> {
+    fn finish(&mut self) -> Result<ArrayRef, DecodeFault> {
         let rows = self.months.len();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(Int32Array::from(std::mem::replace(

@@ -1,29 +1,31 @@
-//! Why a landed value cannot go back.
+//! Why a landed value cannot be restored.
 
 use crate::error::{Error, Kind};
 
-/// What is wrong with a value. Names no value.
+/// What is wrong with a value. Contains no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// A text that is not as PostgreSQL prints the column's type.
+pub(super) enum EncodeFault {
+    /// A text that PostgreSQL would not print for the column's type.
     Unreadable,
-    /// Beyond what PostgreSQL's type holds.
+    /// Beyond the range of PostgreSQL's type.
     OutOfRange,
-    /// More bytes than a field's length can say.
+    /// More bytes than a field can have.
     TooLong,
 }
 
-impl Fault {
-    /// The error that names the column.
+impl EncodeFault {
+    /// The error, which names the column.
     #[cold]
     pub fn error(self, column: &str) -> Error {
         let what = match self {
-            Fault::Unreadable => "a value is not written as PostgreSQL writes the column's type",
-            Fault::OutOfRange => "a value lies beyond what PostgreSQL's type holds",
-            Fault::TooLong => "a value is longer than PostgreSQL takes",
+            EncodeFault::Unreadable => {
+                "a value is not in the format that PostgreSQL prints for the column's type"
+            }
+            EncodeFault::OutOfRange => "a value is beyond the range of PostgreSQL's type",
+            EncodeFault::TooLong => "a value is longer than PostgreSQL allows",
         };
         Error::new(Kind::Data, format!("column `{column}`: {what}")).with_hint(
-            "the file was not written by Dayhaul, or was changed since: land the day again",
+            "the file was not written by Dayhaul, or it was changed since: land the day again",
         )
     }
 }

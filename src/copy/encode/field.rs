@@ -1,23 +1,23 @@
-//! Fields as they stand in a tuple: a length, then the bytes.
+//! The fields of a tuple: a length, then the bytes.
 
-use super::fault::Fault;
+use super::fault::EncodeFault;
 use bytes::BytesMut;
 
-/// Length of a null.
+/// The length of a null.
 const NULL: [u8; 4] = (-1i32).to_be_bytes();
 
-/// Bytes of a length.
+/// The size of a length.
 const LENGTH: usize = 4;
 
 pub(super) fn put_null(out: &mut BytesMut) {
     out.extend_from_slice(&NULL);
 }
 
-/// A field of a fixed number of bytes, length and value in one write. Never fails; says so as its like do.
+/// Writes a field of fixed size, length and value at once. Returns a `Result` only because the other writers do.
 macro_rules! put_fixed {
     ($name:ident, $ty:ty) => {
         #[inline]
-        pub fn $name(out: &mut BytesMut, value: $ty) -> Result<(), Fault> {
+        pub fn $name(out: &mut BytesMut, value: $ty) -> Result<(), EncodeFault> {
             const WIDTH: usize = size_of::<$ty>();
             let mut field = [0; LENGTH + WIDTH];
             field[LENGTH - 1] = WIDTH as u8;
@@ -34,23 +34,23 @@ put_fixed!(put_i64, i64);
 put_fixed!(put_f32, f32);
 put_fixed!(put_f64, f64);
 
-pub(super) fn put_bytes(out: &mut BytesMut, bytes: &[u8]) -> Result<(), Fault> {
-    let len = i32::try_from(bytes.len()).map_err(|_| Fault::TooLong)?;
+pub(super) fn put_bytes(out: &mut BytesMut, bytes: &[u8]) -> Result<(), EncodeFault> {
+    let len = i32::try_from(bytes.len()).map_err(|_| EncodeFault::TooLong)?;
     out.reserve(LENGTH + bytes.len());
     out.extend_from_slice(&len.to_be_bytes());
     out.extend_from_slice(bytes);
     Ok(())
 }
 
-/// A field whose length is known when `write` has written it.
+/// Writes a field whose length is known only after `write`.
 pub(super) fn put_sized(
     out: &mut BytesMut,
-    write: impl FnOnce(&mut BytesMut) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+    write: impl FnOnce(&mut BytesMut) -> Result<(), EncodeFault>,
+) -> Result<(), EncodeFault> {
     let start = out.len();
     out.extend_from_slice(&[0; LENGTH]);
     write(out)?;
-    let len = i32::try_from(out.len() - start - LENGTH).map_err(|_| Fault::TooLong)?;
+    let len = i32::try_from(out.len() - start - LENGTH).map_err(|_| EncodeFault::TooLong)?;
     out[start..start + LENGTH].copy_from_slice(&len.to_be_bytes());
     Ok(())
 }

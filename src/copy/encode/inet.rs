@@ -1,6 +1,6 @@
 //! Printed addresses → inet and cidr. The layout is drawn in [`super::super::decode`]'s file of the same name.
 
-use super::fault::Fault;
+use super::fault::EncodeFault;
 use super::field::put_bytes;
 use bytes::BytesMut;
 use std::net::IpAddr;
@@ -10,13 +10,13 @@ const IPV4: u8 = 2;
 /// PGSQL_AF_INET6.
 const IPV6: u8 = 3;
 
-/// Writes an address that may have `/bits` behind it; without, it has all of them.
-pub(super) fn put_address(out: &mut BytesMut, text: &str, cidr: bool) -> Result<(), Fault> {
+/// Writes an address with optional `/bits`; without them, all bits count.
+pub(super) fn put_address(out: &mut BytesMut, text: &str, cidr: bool) -> Result<(), EncodeFault> {
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, Some(bits)),
         None => (text, None),
     };
-    let address: IpAddr = address.parse().map_err(|_| Fault::Unreadable)?;
+    let address: IpAddr = address.parse().map_err(|_| EncodeFault::Unreadable)?;
     let mut field = [0; 20];
     let (family, length) = match address {
         IpAddr::V4(v4) => {
@@ -31,10 +31,10 @@ pub(super) fn put_address(out: &mut BytesMut, text: &str, cidr: bool) -> Result<
     let whole = length * 8;
     let bits = match bits {
         None => whole,
-        Some(bits) => bits.parse().map_err(|_| Fault::Unreadable)?,
+        Some(bits) => bits.parse().map_err(|_| EncodeFault::Unreadable)?,
     };
     if bits > whole {
-        return Err(Fault::Unreadable);
+        return Err(EncodeFault::Unreadable);
     }
     field[..4].copy_from_slice(&[family, bits, cidr.into(), length]);
     put_bytes(out, &field[..4 + usize::from(length)])
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_noticed() {
+    fn text_that_is_not_an_address_is_detected() {
         for text in [
             "",
             "10.0.0",
@@ -79,7 +79,7 @@ mod tests {
             "x",
         ] {
             let put = put_address(&mut BytesMut::new(), text, false);
-            assert_eq!(put, Err(Fault::Unreadable), "{text}");
+            assert_eq!(put, Err(EncodeFault::Unreadable), "{text}");
         }
     }
 }

@@ -1,21 +1,21 @@
 //! Arrow columns → binary COPY tuples, the exact inverse of [`super::decode`].
 //!
-//! For every column that lands exactly the bytes are those that were decoded, so that the digest of restored rows is that
-//! of the original ones. A numeric without precision that landed as `decimal(p,s)` comes back with the display scale s,
-//! one that landed as `double` with as many decimals as the shortest number that is nearest to it.
+//! For every column that is landed exactly, the bytes are those that were decoded, so that restored rows have the digest of
+//! the original ones. A numeric without precision that was landed as `decimal(p,s)` gets the display scale s; one that was
+//! landed as `double` gets the decimal places of the shortest number that reads back as the same double.
 //!
-//! An array's null flag is set exactly when it holds a null.
+//! An array's null flag is set if and only if it contains a null.
 //!
 //! # Memory usage
 //!
-//! Only what is appended to the caller's buffer.
+//! Only the bytes appended to the caller's buffer.
 
+mod column_encoder;
 mod fault;
 mod field;
 mod inet;
 mod numeric;
 mod numeric_text;
-mod source;
 
 use super::epoch;
 use crate::error::{Error, Kind, Result};
@@ -29,13 +29,13 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::i256;
 use arrow_schema::{DataType, SchemaRef};
 use bytes::{BufMut, BytesMut};
-use fault::Fault;
+use column_encoder::{ColumnEncoder, bools, bytes, intervals, lists, primitive, uuids};
+use fault::EncodeFault;
 use field::{put_bytes, put_f32, put_f64, put_i16, put_i32, put_i64, put_sized};
 use numeric_text::put_printed;
-use source::{Source, bools, bytes, intervals, lists, primitive, uuids};
 use std::fmt::Write;
 
-/// Gives Arrow columns back as the tuples they were.
+/// Converts Arrow columns back to tuples.
 pub struct Encoder {
     schema: SchemaRef,
     types: Vec<PgType>,
@@ -45,17 +45,17 @@ pub struct Encoder {
 
 impl Encoder {
     /// # Errors
-    /// [`Kind::Refused`] when a column cannot land: see [`arrow_schema`](fn@crate::schema::arrow::arrow_schema).
+    /// [`Kind::Refused`] when a column cannot be landed: see [`arrow_schema`](fn@crate::schema::arrow::arrow_schema).
     pub fn new(columns: &[Column]) -> Result<Encoder> {
         Ok(Encoder {
             schema: arrow_schema(columns)?,
             types: columns.iter().map(|c| c.ty).collect(),
             count: i16::try_from(columns.len())
-                .map_err(|_| Error::new(Kind::Refused, "no table has so many columns"))?,
+                .map_err(|_| Error::new(Kind::Refused, "too many columns for a table"))?,
         })
     }
 
-    /// The schema that batches must have: names, types and order; metadata and the names of list items do not count.
+    /// The schema that batches must have: names, types and order. Metadata and the names of list items are ignored.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -63,20 +63,20 @@ impl Encoder {
     /// Appends a tuple for each row, without header or trailer, and calls `each` with it.
     ///
     /// # Errors
-    /// [`Kind::Data`], naming the column, when the batch is not of the template's columns or a value is none of the
-    /// column's type. `out` may then end in a part of a tuple.
+    /// [`Kind::Data`], with the column, when the batch does not have the template's columns or a value does not fit the
+    /// column's type. `out` may then end with an incomplete tuple.
     pub fn encode(
         &mut self,
         batch: &RecordBatch,
         out: &mut BytesMut,
         mut each: impl FnMut(&[u8]),
     ) -> Result<()> {
-        let mut sources = self.sources(batch)?;
+        let mut encoders = self.encoders(batch)?;
         for row in 0..batch.num_rows() {
             let start = out.len();
             out.put_i16(self.count);
-            for (column, source) in sources.iter_mut().enumerate() {
-                source
+            for (column, encoder) in encoders.iter_mut().enumerate() {
+                encoder
                     .put(row, out)
                     .map_err(|fault| fault.error(self.schema.field(column).name()))?;
             }
@@ -85,64 +85,68 @@ impl Encoder {
         Ok(())
     }
 
-    fn sources<'a>(&self, batch: &'a RecordBatch) -> Result<Vec<Box<dyn Source + 'a>>> {
+    fn encoders<'a>(&self, batch: &'a RecordBatch) -> Result<Vec<Box<dyn ColumnEncoder + 'a>>> {
         let found = batch.schema_ref().fields();
         if found.len() != self.types.len() {
             return Err(Error::new(
                 Kind::Data,
                 format!(
-                    "the file has {} columns, the template {}",
+                    "the file has {} columns, but the template has {}",
                     found.len(),
                     self.types.len()
                 ),
             ));
         }
         let expected = self.schema.fields().iter().zip(&self.types);
-        let mut sources = Vec::with_capacity(self.types.len());
+        let mut encoders = Vec::with_capacity(self.types.len());
         for ((expected, ty), (found, array)) in expected.zip(found.iter().zip(batch.columns())) {
             let name = expected.name();
             if found.name() != name {
                 return Err(Error::new(
                     Kind::Data,
                     format!(
-                        "the file has column `{}` in the place of `{name}`",
+                        "the file has column `{}` in place of `{name}`",
                         found.name()
                     ),
                 ));
             }
-            let source = alike(found.data_type(), expected.data_type())
-                .then(|| source(*ty, expected.data_type(), array))
+            let encoder = is_same_type(found.data_type(), expected.data_type())
+                .then(|| encoder(*ty, expected.data_type(), array))
                 .flatten();
-            sources.push(source.ok_or_else(|| {
+            encoders.push(encoder.ok_or_else(|| {
                 let found = found.data_type();
                 Error::new(
                     Kind::Data,
                     format!(
-                        "column `{name}`: the file has {found}, which is not what `{ty}` lands as"
+                        "column `{name}`: the file has {found}, but `{ty}` is not landed as that type"
                     ),
                 )
             })?);
         }
-        Ok(sources)
+        Ok(encoders)
     }
 }
 
-/// Whether two types hold the same values: names of list items, metadata and nullability do not count.
-fn alike(a: &DataType, b: &DataType) -> bool {
+/// Whether two types are the same. Names of list items, metadata and nullability are ignored.
+fn is_same_type(a: &DataType, b: &DataType) -> bool {
     match (a, b) {
-        (DataType::List(a), DataType::List(b)) => alike(a.data_type(), b.data_type()),
+        (DataType::List(a), DataType::List(b)) => is_same_type(a.data_type(), b.data_type()),
         (DataType::Struct(a), DataType::Struct(b)) => {
             a.len() == b.len()
-                && a.iter()
-                    .zip(b)
-                    .all(|(a, b)| a.name() == b.name() && alike(a.data_type(), b.data_type()))
+                && a.iter().zip(b).all(|(a, b)| {
+                    a.name() == b.name() && is_same_type(a.data_type(), b.data_type())
+                })
         }
         _ => a == b,
     }
 }
 
-/// The source of a column that landed as `ty`; `None` when the array is another.
-fn source<'a>(pg: PgType, ty: &DataType, array: &'a ArrayRef) -> Option<Box<dyn Source + 'a>> {
+/// The encoder of a column that was landed as `ty`; `None` when the array has another type.
+fn encoder<'a>(
+    pg: PgType,
+    ty: &DataType,
+    array: &'a ArrayRef,
+) -> Option<Box<dyn ColumnEncoder + 'a>> {
     match ty {
         DataType::List(item) if pg.array => lists(array, pg.scalar.oid(), |items| {
             scalar(pg.scalar, item.data_type(), items)
@@ -151,7 +155,11 @@ fn source<'a>(pg: PgType, ty: &DataType, array: &'a ArrayRef) -> Option<Box<dyn 
     }
 }
 
-fn scalar<'a>(pg: Scalar, ty: &DataType, array: &'a ArrayRef) -> Option<Box<dyn Source + 'a>> {
+fn scalar<'a>(
+    pg: Scalar,
+    ty: &DataType,
+    array: &'a ArrayRef,
+) -> Option<Box<dyn ColumnEncoder + 'a>> {
     match pg {
         Scalar::Bool => bools(array),
         Scalar::Int2 => primitive::<Int16Type>(array, |v, out| put_i16(out, v)),
@@ -173,16 +181,16 @@ fn scalar<'a>(pg: Scalar, ty: &DataType, array: &'a ArrayRef) -> Option<Box<dyn 
         Scalar::Bytea => bytes::<BinaryType>(array, |v, out| put_bytes(out, v)),
         Scalar::Date => primitive::<Date32Type>(array, |v, out| {
             let days = v.checked_sub(epoch::DAYS).filter(|d| *d > i32::MIN);
-            put_i32(out, days.ok_or(Fault::OutOfRange)?)
+            put_i32(out, days.ok_or(EncodeFault::OutOfRange)?)
         }),
         Scalar::Time => primitive::<Time64MicrosecondType>(array, |v, out| match v {
             0..epoch::DAY_MICROS => put_i64(out, v),
-            _ => Err(Fault::OutOfRange),
+            _ => Err(EncodeFault::OutOfRange),
         }),
         Scalar::Timestamp | Scalar::Timestamptz => {
             primitive::<TimestampMicrosecondType>(array, |v, out| {
                 let micros = v.checked_sub(epoch::MICROS).filter(|m| *m > i64::MIN);
-                put_i64(out, micros.ok_or(Fault::OutOfRange)?)
+                put_i64(out, micros.ok_or(EncodeFault::OutOfRange)?)
             })
         }
         Scalar::Interval => intervals(array),
@@ -193,13 +201,13 @@ fn scalar<'a>(pg: Scalar, ty: &DataType, array: &'a ArrayRef) -> Option<Box<dyn 
     }
 }
 
-fn numeric<'a>(ty: &DataType, array: &'a ArrayRef) -> Option<Box<dyn Source + 'a>> {
+fn numeric<'a>(ty: &DataType, array: &'a ArrayRef) -> Option<Box<dyn ColumnEncoder + 'a>> {
     match *ty {
         DataType::Decimal128(precision, scale) => {
             let limit = 10u128.pow(precision.into());
             primitive::<Decimal128Type>(array, move |v, out| {
                 if v.unsigned_abs() >= limit {
-                    return Err(Fault::OutOfRange);
+                    return Err(EncodeFault::OutOfRange);
                 }
                 numeric::put_decimal128(out, v, scale.unsigned_abs());
                 Ok(())
@@ -209,7 +217,7 @@ fn numeric<'a>(ty: &DataType, array: &'a ArrayRef) -> Option<Box<dyn Source + 'a
             let limit = i256::from_i128(10).wrapping_pow(precision.into());
             primitive::<Decimal256Type>(array, move |v, out| {
                 if v >= limit || v <= limit.wrapping_neg() {
-                    return Err(Fault::OutOfRange);
+                    return Err(EncodeFault::OutOfRange);
                 }
                 numeric::put_decimal256(out, v, scale.unsigned_abs());
                 Ok(())

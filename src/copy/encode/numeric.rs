@@ -4,22 +4,22 @@ use super::super::numeric::{BASE, GROUP_DIGITS, NEGATIVE, POSITIVE, POW10};
 use arrow_buffer::i256;
 use bytes::BytesMut;
 
-/// Room for any i256: 77 digits, the last group by itself, the others four at once.
+/// Enough for any i256: 77 digits, where the last group is written alone and the others four at a time.
 const MOST_GROUPS: usize = 24;
 
 /// Bytes of length, ndigits, weight, sign and dscale.
 const HEADER: usize = 12;
 
-/// Four groups at once.
+/// The base of four groups.
 const CHUNK: u64 = 10_000_000_000_000_000;
 
-/// A field under construction, from the last group to the first.
+/// A field that is built from its last group to its first.
 struct Groups {
-    /// Length, header and groups; the groups stand at the end.
+    /// Length, header and groups, aligned to the end.
     field: [u8; HEADER + 2 * MOST_GROUPS],
-    /// Where the first group stands.
+    /// Start of the first group.
     start: usize,
-    /// Where the last one ends: behind it were only zeros.
+    /// End of the last group that is not zero.
     end: usize,
 }
 
@@ -33,17 +33,17 @@ impl Groups {
         }
     }
 
-    /// Puts a group before the ones that are there.
+    /// Adds a group in front.
     fn prepend(&mut self, group: u16) {
         self.start -= 2;
         self.field[self.start..self.start + 2].copy_from_slice(&group.to_be_bytes());
-        // Zero groups at the end are not written.
+        // Trailing zero groups are not written.
         if group == 0 && self.start + 2 == self.end {
             self.end = self.start;
         }
     }
 
-    /// Puts all groups of `rest` before the ones that are there.
+    /// Adds all groups of `rest` in front.
     fn prepend_all(&mut self, mut rest: u64) {
         while rest != 0 {
             self.prepend((rest % u64::from(BASE)) as u16);
@@ -51,7 +51,7 @@ impl Groups {
         }
     }
 
-    /// Puts four groups before the ones that are there.
+    /// Adds four groups in front.
     fn prepend_chunk(&mut self, mut chunk: u64) {
         for _ in 0..4 {
             self.prepend((chunk % u64::from(BASE)) as u16);
@@ -59,7 +59,7 @@ impl Groups {
         }
     }
 
-    /// Writes the field. `behind` of the groups that were put stand behind the point.
+    /// Writes the field. `behind` of the added groups are behind the decimal point.
     fn write(mut self, negative: bool, behind: i32, dscale: u16, out: &mut BytesMut) {
         let put = (self.field.len() - self.start) / 2;
         let mut start = self.start;
@@ -68,7 +68,7 @@ impl Groups {
         }
         let count = (self.end - start) / 2;
         let leading = (start - self.start) / 2;
-        // Some twenty groups, and a scale of at most 76.
+        // There are at most 24 groups, and the scale is at most 76, so the casts keep the values.
         let (weight, sign) = match count {
             0 => (0, POSITIVE),
             _ => (
@@ -87,14 +87,14 @@ impl Groups {
     }
 }
 
-/// Digits that the last group holds of a number of such a scale, and how many groups stand behind the point.
+/// For a scale: the number of digits in the last group, and the number of groups behind the decimal point.
 fn last_group(scale: u8) -> (usize, i32) {
     let behind = (i32::from(scale) + GROUP_DIGITS - 1) / GROUP_DIGITS;
     let missing = behind * GROUP_DIGITS - i32::from(scale);
     ((GROUP_DIGITS - missing) as usize, behind)
 }
 
-/// `value` · 10^-scale, shown with `scale` decimals.
+/// Writes `value` · 10^-scale, with `scale` decimal places.
 pub(super) fn put_decimal128(out: &mut BytesMut, value: i128, scale: u8) {
     let (kept, behind) = last_group(scale);
     let mut groups = Groups::new();
@@ -116,7 +116,7 @@ pub(super) fn put_decimal128(out: &mut BytesMut, value: i128, scale: u8) {
     groups.write(value < 0, behind, scale.into(), out);
 }
 
-/// `value` · 10^-scale, shown with `scale` decimals. The value is not i256's least, whose magnitude is none.
+/// Writes `value` · 10^-scale, with `scale` decimal places. `value` must not be `i256::MIN`, which has no positive counterpart.
 pub(super) fn put_decimal256(out: &mut BytesMut, value: i256, scale: u8) {
     if let Some(narrow) = value.to_i128() {
         put_decimal128(out, narrow, scale);
@@ -165,7 +165,7 @@ mod tests {
             (0, 2, b"\0\0\0\x08\0\0\0\0\0\0\0\x02"),
             (10_000, 0, b"\0\0\0\x0a\0\x01\0\x01\0\0\0\0\0\x01"),
             (999_900_000, 1, b"\0\0\0\x0a\0\x01\0\x01\0\0\0\x01\x27\x0f"),
-            // 10^37: ten groups with the first alone not zero.
+            // 10^37: ten groups, of which only the first is not zero.
             (10i128.pow(37), 0, b"\0\0\0\x0a\0\x01\0\x09\0\0\0\0\0\x0a"),
         ];
         for (value, scale, field) in cases {

@@ -3,15 +3,15 @@
 use super::super::numeric::{
     BASE, GROUP_DIGITS, INFINITY, MAX_DSCALE, NAN, NEG_INFINITY, NEGATIVE, POSITIVE,
 };
-use super::fault::Fault;
+use super::fault::EncodeFault;
 use super::field::{put_bytes, put_sized};
 use bytes::BytesMut;
 
-/// Most digits before the point: the first group's weight is an i16 (NUMERIC_WEIGHT_MAX).
+/// Most digits before the decimal point: the first group's weight is an i16 (NUMERIC_WEIGHT_MAX).
 const MOST_WHOLE_DIGITS: usize = (i16::MAX as usize + 1) * GROUP_DIGITS as usize;
 
-/// Writes what PostgreSQL prints as `text`: `-12.50`, `NaN`, `Infinity`. The display scale is the number of decimals.
-pub(super) fn put_printed(out: &mut BytesMut, text: &[u8]) -> Result<(), Fault> {
+/// Writes a number as PostgreSQL prints it: `-12.50`, `NaN`, `Infinity`. The display scale is the number of decimal places.
+pub(super) fn put_printed(out: &mut BytesMut, text: &[u8]) -> Result<(), EncodeFault> {
     match text {
         b"NaN" => put_bytes(out, &NAN),
         b"Infinity" => put_bytes(out, &INFINITY),
@@ -23,7 +23,7 @@ pub(super) fn put_printed(out: &mut BytesMut, text: &[u8]) -> Result<(), Fault> 
     }
 }
 
-/// Decimal digits on both sides of the point.
+/// The digits on both sides of the decimal point.
 struct Digits<'a> {
     negative: bool,
     whole: &'a [u8],
@@ -31,7 +31,7 @@ struct Digits<'a> {
 }
 
 impl Digits<'_> {
-    fn read(text: &[u8]) -> Result<Digits<'_>, Fault> {
+    fn read(text: &[u8]) -> Result<Digits<'_>, EncodeFault> {
         let (negative, unsigned) = match text {
             [b'-', rest @ ..] => (true, rest),
             _ => (false, text),
@@ -44,10 +44,10 @@ impl Digits<'_> {
         let are_digits = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
         let cut_short = point.is_some() && decimals.is_empty();
         if whole.is_empty() || cut_short || !are_digits(whole) || !are_digits(decimals) {
-            return Err(Fault::Unreadable);
+            return Err(EncodeFault::Unreadable);
         }
         if whole.len() > MOST_WHOLE_DIGITS || decimals.len() > usize::from(MAX_DSCALE) {
-            return Err(Fault::OutOfRange);
+            return Err(EncodeFault::OutOfRange);
         }
         Ok(Digits {
             negative,
@@ -56,7 +56,7 @@ impl Digits<'_> {
         })
     }
 
-    /// The group of such a weight.
+    /// The group with this weight.
     fn group(&self, weight: i32) -> u16 {
         let lowest = weight * GROUP_DIGITS;
         let digit = |place: i32| {
@@ -74,10 +74,10 @@ impl Digits<'_> {
             .fold(0, |group, i| group * 10 + digit(lowest + i))
     }
 
-    fn put(&self, out: &mut BytesMut) -> Result<(), Fault> {
+    fn put(&self, out: &mut BytesMut) -> Result<(), EncodeFault> {
         let groups = |digits: usize| digits.div_ceil(GROUP_DIGITS as usize) as i32;
         let (highest, lowest) = (groups(self.whole.len()) - 1, -groups(self.decimals.len()));
-        // Neither end is a group of zeros.
+        // Zero groups at both ends are not written.
         let first = (lowest..=highest).rev().find(|w| self.group(*w) != 0);
         let last = (lowest..=highest).find(|w| self.group(*w) != 0);
         let (first, last) = match (first, last) {
@@ -90,8 +90,8 @@ impl Digits<'_> {
         } else {
             POSITIVE
         };
-        let weight = i16::try_from(first).map_err(|_| Fault::OutOfRange)?;
-        let count = u16::try_from(count).map_err(|_| Fault::OutOfRange)?;
+        let weight = i16::try_from(first).map_err(|_| EncodeFault::OutOfRange)?;
+        let count = u16::try_from(count).map_err(|_| EncodeFault::OutOfRange)?;
         for part in [
             count,
             weight.cast_unsigned(),
@@ -113,7 +113,7 @@ impl Digits<'_> {
 mod tests {
     use super::*;
 
-    fn put(text: &str) -> Result<Vec<u8>, Fault> {
+    fn put(text: &str) -> Result<Vec<u8>, EncodeFault> {
         let mut out = BytesMut::new();
         put_printed(&mut out, text.as_bytes()).map(|()| out[4..].to_vec())
     }
@@ -139,17 +139,17 @@ mod tests {
     }
 
     #[test]
-    fn what_postgresql_does_not_print_is_no_number() {
+    fn text_that_postgresql_does_not_print_is_rejected() {
         for text in [
             "", "-", ".", "1.", ".5", "+1", "1e5", "1,5", " 1", "--1", "infinity", "1.2.3",
         ] {
-            assert_eq!(put(text), Err(Fault::Unreadable), "{text}");
+            assert_eq!(put(text), Err(EncodeFault::Unreadable), "{text}");
         }
         let long = "1".repeat(MOST_WHOLE_DIGITS);
         assert!(put(&long).is_ok());
-        assert_eq!(put(&format!("{long}1")), Err(Fault::OutOfRange));
+        assert_eq!(put(&format!("{long}1")), Err(EncodeFault::OutOfRange));
         let tiny = format!("0.{}", "1".repeat(16_383));
         assert!(put(&tiny).is_ok());
-        assert_eq!(put(&format!("{tiny}1")), Err(Fault::OutOfRange));
+        assert_eq!(put(&format!("{tiny}1")), Err(EncodeFault::OutOfRange));
     }
 }

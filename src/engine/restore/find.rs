@@ -1,7 +1,7 @@
 //! Finds out which days have a file in which place.
 
 use crate::error::{At, Result};
-use crate::landing::{Landing, Selection};
+use crate::landing::{Landing, ListingFilter};
 use crate::unit::{Day, SchemaName, TemplateName, Window};
 use std::collections::BTreeMap;
 
@@ -62,7 +62,7 @@ pub async fn find(
             named => named.iter().cloned().map(Some).collect(),
         };
         for template in wanted {
-            let selection = Selection {
+            let selection = ListingFilter {
                 template,
                 schema: None,
                 days,

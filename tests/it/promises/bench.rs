@@ -4,13 +4,14 @@ use crate::support::server::{Database, block_on};
 use crate::support::world::{self, Output, World, send, wait_until};
 use dayhaul::bench::contestant::Contestant;
 use dayhaul::bench::contestant::dblink::Best;
-use dayhaul::bench::evidence::Evidence;
-use dayhaul::bench::ground::{Private, Task, Wish, Work};
-use dayhaul::bench::lane::Lane;
-use dayhaul::bench::meter::Used;
-use dayhaul::bench::result::{Scored, State};
-use dayhaul::bench::scenario::{Entrant, Proof, Role, SCENARIOS};
-use dayhaul::bench::{Ground, Observer, hold};
+use dayhaul::bench::environment::{PrivateServers, PrivateServersSpec, Work, Workload};
+use dayhaul::bench::fingerprint::Fingerprint;
+use dayhaul::bench::meter::Usage;
+use dayhaul::bench::result::{EntrantState, ScenarioResult};
+use dayhaul::bench::sandbox::Sandbox;
+use dayhaul::bench::scenario::choices::SCENARIOS;
+use dayhaul::bench::scenario::{Entrant, EntrantRole, ExpectedRows};
+use dayhaul::bench::{BenchObserver, Environment, run_scenario};
 use dayhaul::demo;
 use dayhaul::error::{Error, Kind, Result};
 use dayhaul::template::Template;
@@ -63,7 +64,7 @@ fn every_contestant_of_every_scenario_earns_a_figure_by_its_rows() {
         .iter()
         .map(|s| s["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, SCENARIOS.map(|s| s.0));
+    assert_eq!(names, SCENARIOS.map(|s| s.name));
     for scenario in scenarios {
         for entrant in scenario["entrants"].as_array().unwrap() {
             let what = format!("{}: {entrant}", scenario["name"]);
@@ -153,7 +154,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_started() {
     let below_a_file = dir.path().join("file/report");
     Output::of(&mut bench(&dir, &["--out", below_a_file.to_str().unwrap()])).exits(1);
     let listed = Output::of(&mut bench(&dir, &["--list"])).ok().stdout;
-    for name in SCENARIOS.map(|s| s.0) {
+    for name in SCENARIOS.map(|s| s.name) {
         assert!(listed.contains(name), "{listed}");
     }
 }
@@ -166,12 +167,12 @@ fn an_interrupted_bench_leaves_nothing() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // Into the first tries: a lane is there when its folder is.
-    wait_until("a lane", || {
+    // The first try has begun when its sandbox has a folder.
+    wait_until("a sandbox", || {
         let benches = std::fs::read_dir(dir.path()).unwrap().flatten();
         benches
             .into_iter()
-            .any(|b| b.path().join("lane-1").exists())
+            .any(|b| b.path().join("sandbox-1").exists())
     });
     send(&child, Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -193,7 +194,7 @@ impl Contestant for Trickster {
         self.name.to_owned()
     }
 
-    fn script(&self, _: &Lane) -> Result<String> {
+    fn script(&self, _: &Sandbox) -> Result<String> {
         Ok(self.then.to_owned())
     }
 
@@ -201,34 +202,34 @@ impl Contestant for Trickster {
         Best.extension()
     }
 
-    fn prepare<'a>(&'a self, lane: &'a Lane) -> Work<'a, ()> {
-        Best.prepare(lane)
+    fn prepare<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ()> {
+        Best.prepare(sandbox)
     }
 
-    fn run<'a>(&'a self, lane: &'a Lane) -> Work<'a, Used> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
         Box::pin(async move {
             if self.then.is_empty() {
                 return Err(Error::new(Kind::Refused, "it does not feel like it"));
             }
-            let used = Best.run(lane).await?;
-            let sql = self.then.replace("@", &lane.relation(""));
-            lane.warehouse.connect().await?.batch(&sql).await?;
+            let used = Best.run(sandbox).await?;
+            let sql = self.then.replace("@", &sandbox.relation(""));
+            sandbox.warehouse.connect().await?.batch(&sql).await?;
             Ok(used)
         })
     }
 
-    fn output<'a>(&'a self, lane: &'a Lane) -> Work<'a, Evidence> {
-        Best.output(lane)
+    fn output<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Fingerprint> {
+        Best.output(sandbox)
     }
 }
 
 struct Deaf;
 
-impl Observer for Deaf {
-    fn heard(&self, _: &str) {}
+impl BenchObserver for Deaf {
+    fn message(&self, _: &str) {}
 }
 
-fn entrant(contestant: impl Contestant + 'static, window: Window, role: Role) -> Entrant {
+fn entrant(contestant: impl Contestant + 'static, window: Window, role: EntrantRole) -> Entrant {
     Entrant {
         contestant: Box::new(contestant),
         group: String::new(),
@@ -236,17 +237,17 @@ fn entrant(contestant: impl Contestant + 'static, window: Window, role: Role) ->
         tenants: 1,
         window,
         role,
-        evidence: Proof::Sources,
+        expected: ExpectedRows::Sources,
     }
 }
 
 /// A backfill between dblink and tricksters.
-fn held(tricksters: Vec<Trickster>) -> Scored {
+fn held(tricksters: Vec<Trickster>) -> ScenarioResult {
     let dir = tempfile::tempdir().unwrap();
     let today = Day::today();
     let window = Window::new(today.plus(-3), today);
     block_on(async {
-        let place = Private::start(Wish {
+        let servers = PrivateServers::start(PrivateServersSpec {
             window,
             rows_per_day: 20,
             round_trip: None,
@@ -257,27 +258,28 @@ fn held(tricksters: Vec<Trickster>) -> Scored {
         .await
         .unwrap();
         let name = TemplateName::parse("foodlogstats").unwrap();
-        let task = Task {
+        let workload = Workload {
             template: Arc::new(Template::parse(name, demo::TEMPLATE).unwrap()),
             window,
             rows_per_day: Some(20),
             tenants: 1,
             jobs: 2,
-            folder: place.folder().to_owned(),
-            psql: place.psql(),
+            folder: servers.folder().to_owned(),
+            psql: servers.psql(),
             program: env!("CARGO_BIN_EXE_dayhaul").into(),
         };
-        let ground = Ground::new(Box::new(place), task);
-        let (_, _, make, _) = SCENARIOS[0];
-        let mut scenario = make(&ground);
+        let environment = Environment::new(Box::new(servers), workload);
+        let mut scenario = (SCENARIOS[0].build)(&environment);
         let others = tricksters
             .into_iter()
-            .map(|t| entrant(t, window, Role::Contestant));
-        scenario.entrants = std::iter::once(entrant(Best, window, Role::Baseline))
+            .map(|t| entrant(t, window, EntrantRole::Contestant));
+        scenario.entrants = std::iter::once(entrant(Best, window, EntrantRole::Baseline))
             .chain(others)
             .collect();
-        let scored = hold(&scenario, &ground, 2, &Deaf).await.unwrap();
-        tokio::task::spawn_blocking(move || drop(ground))
+        let scored = run_scenario(&scenario, &environment, 2, &Deaf)
+            .await
+            .unwrap();
+        tokio::task::spawn_blocking(move || drop(environment))
             .await
             .unwrap();
         scored
@@ -303,8 +305,12 @@ fn who_lies_or_fails_gets_no_figure_and_the_others_go_on() {
         ),
         trickster("unwilling", ""),
     ]);
-    let states: Vec<State> = scored.entrants.iter().map(|e| e.state).collect();
-    let (ok, differs, failed) = (State::Measured, State::Differs, State::Failed);
+    let states: Vec<EntrantState> = scored.entrants.iter().map(|e| e.state).collect();
+    let (ok, differs, failed) = (
+        EntrantState::Measured,
+        EntrantState::Differs,
+        EntrantState::Failed,
+    );
     assert_eq!(states, [ok, ok, differs, differs, ok, failed]);
     for entrant in &scored.entrants {
         let measured = entrant.state == ok;
@@ -439,7 +445,7 @@ fn a_scratch_schema_that_is_there_is_not_touched() {
         .run("CREATE SCHEMA scratch_wh; CREATE TABLE scratch_wh.dear AS SELECT 1 AS me");
     let refused = world.dayhaul(&IN_USE).exits(2);
     assert!(
-        refused.stderr.contains("`scratch_wh` is there already"),
+        refused.stderr.contains("`scratch_wh` already exists"),
         "{}",
         refused.stderr
     );

@@ -9,7 +9,7 @@ use crate::support::s3_server::{
     ask, ask_with, keys, server, texts, unfinished_uploads, variables,
 };
 use crate::support::world::{World, wait_until};
-use dayhaul::landing::{Landing, Options};
+use dayhaul::landing::{Landing, WriterOptions};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ impl Bucket {
     }
 
     fn landing(&self) -> Landing {
-        let options = Options::default();
+        let options = WriterOptions::default();
         Landing::open_with(&self.url(), options, variables(self.server)).unwrap()
     }
 

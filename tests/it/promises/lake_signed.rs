@@ -4,7 +4,7 @@ use crate::support::events;
 use crate::support::s3_server::{Strict, strict, variables_of};
 use crate::support::server::block_on;
 use crate::support::world::{Output, World};
-use dayhaul::landing::{Landing, Options, Selection};
+use dayhaul::landing::{Landing, ListingFilter, WriterOptions};
 
 const DAYS: [&str; 4] = ["--from", "2024-03-01", "--to", "2024-03-19"];
 const WRONG: &str = "wrongsecretwrongsecretwrongsecret1234567";
@@ -35,8 +35,10 @@ fn dayhaul(
 fn objects(server: &Strict, prefix: &str) -> (usize, usize) {
     let variables = variables_of(server.address, &server.key, &server.secret);
     let url = url(server, prefix);
-    let landing = Landing::open_with(&url, Options::default(), variables).unwrap();
-    let days = block_on(landing.list(&Selection::default())).unwrap().units;
+    let landing = Landing::open_with(&url, WriterOptions::default(), variables).unwrap();
+    let days = block_on(landing.list(&ListingFilter::default()))
+        .unwrap()
+        .units;
     let blobs = block_on(landing.list_blobs("")).unwrap();
     (days.len(), blobs.len())
 }

@@ -132,7 +132,7 @@ fn a_lake_that_may_not_be_written_is_said_before_anything_moves() {
     for mode in [closed, 0o000] {
         may(mode);
         let out = Output::of(&mut world.command_of_nobody(&all)).exits(2);
-        let said = format!("writing into `{lake}` failed: this user may not");
+        let said = format!("failed to write to `{lake}`: permission denied");
         assert!(out.stderr.contains(&said), "{}", out.stderr);
         assert!(out.stderr.contains("`landing.url`"), "{}", out.stderr);
         assert_eq!(world.warehouse.one("SELECT count(*) FROM _wh.run"), "0");
@@ -146,7 +146,7 @@ fn a_lake_that_may_not_be_written_is_said_before_anything_moves() {
     world.configure(&format!("[landing]\nurl = \"{below}\"\n"));
     let out = Output::of(&mut world.command_of_nobody(&all)).exits(2);
     let said = format!(
-        "looking at `{}/lake` failed: this user may not",
+        "failed to read `{}/lake`: permission denied",
         above.display()
     );
     assert!(out.stderr.contains(&said), "{}", out.stderr);

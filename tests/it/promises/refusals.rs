@@ -96,7 +96,7 @@ const FAULTS: [(&str, &str, &[&str]); 9] = [
     (
         "decimals",
         "UPDATE event SET amount = 1.2345 WHERE {one}",
-        &["column `amount`", "decimals", "round"],
+        &["column `amount`", "decimal places", "round"],
     ),
     (
         "precision",

@@ -4,7 +4,7 @@ use crate::support::events;
 use crate::support::server::block_on;
 use crate::support::world::World;
 use dayhaul::copy::{Digest, Encoder, Tally};
-use dayhaul::landing::{Footer, LandedFile, Landing, ObjectPath, Options};
+use dayhaul::landing::{Footer, LandedFile, Landing, ObjectPath, WriterOptions};
 use dayhaul::template::Template;
 use dayhaul::unit::{SchemaName, TemplateName};
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ impl World {
     }
 
     pub fn landing(&self) -> Landing {
-        Landing::open(&self.lake_url(), Options::default()).expect("a root")
+        Landing::open(&self.lake_url(), WriterOptions::default()).expect("a root")
     }
 
     /// The file of a day of a tenant whose schema has its name.

@@ -3,7 +3,7 @@
 use crate::support::server::{block_on, connect};
 use crate::support::world::World;
 use dayhaul::copy::{Decoder, Intake, Tally};
-use dayhaul::landing::{Landing, Options, Origin};
+use dayhaul::landing::{Landing, Origin, WriterOptions};
 use dayhaul::schema::arrow::arrow_schema;
 use dayhaul::template::Template;
 use dayhaul::unit::{Day, SchemaName, TemplateName, TenantName, Window};
@@ -93,7 +93,7 @@ impl Lake {
             template,
             written.day,
         );
-        let landing = Landing::open(&self.url(), Options::default()).expect("a folder");
+        let landing = Landing::open(&self.url(), WriterOptions::default()).expect("a folder");
         block_on(async {
             let schema = arrow_schema(&template.columns).expect("columns that land");
             let mut writer = landing.create(origin, schema).await.expect("a file");

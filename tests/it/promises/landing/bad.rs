@@ -2,7 +2,7 @@
 
 use super::{files, land, open, origin, schema, written};
 use dayhaul::error::{Error, Kind, Result};
-use dayhaul::landing::{LandedFile, Landing, Options};
+use dayhaul::landing::{LandedFile, Landing, WriterOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -34,7 +34,7 @@ async fn a_file_cut_short_is_named() {
         assert_eq!(error.kind(), Kind::Io);
         let text = error.to_string();
         assert!(
-            text.contains("cut short") && text.contains(PATH),
+            text.contains("truncated") && text.contains(PATH),
             "{left}: {text}"
         );
     }
@@ -73,7 +73,7 @@ async fn a_foreign_file_in_the_tree_is_named() {
     std::fs::write(&path, "year,amount\n2024,7\n".repeat(100)).unwrap();
     let text = failure(opened(&landing).await).to_string();
     assert!(
-        text.contains(PATH) && text.contains("no Parquet file"),
+        text.contains(PATH) && text.contains("not a Parquet file"),
         "{text}"
     );
 }
@@ -85,7 +85,11 @@ async fn a_root_that_is_missing_or_no_folder_is_said_before_anything_is_written(
     for error in [
         failure(missing.check_writable().await),
         failure(missing.check_readable().await),
-        failure(missing.list(&dayhaul::landing::Selection::default()).await),
+        failure(
+            missing
+                .list(&dayhaul::landing::ListingFilter::default())
+                .await,
+        ),
         failure(opened(&missing).await),
     ] {
         assert_eq!(error.kind(), Kind::Config);
@@ -94,13 +98,13 @@ async fn a_root_that_is_missing_or_no_folder_is_said_before_anything_is_written(
     }
     std::fs::write(root.path().join("lake"), "").unwrap();
     let error = failure(missing.check_writable().await);
-    assert!(error.message().contains("no folder"), "{error}");
+    assert!(error.message().contains("not a folder"), "{error}");
     // A file where a template's folder should be.
     let landing = open(root.path());
     std::fs::write(root.path().join("orders"), "").unwrap();
     let error = failure(landing.create(origin("acme", "2024-02-29"), schema()).await);
     assert!(
-        error.message().contains("file stands where a folder"),
+        error.message().contains("file where a folder is needed"),
         "{error}"
     );
     assert!(error.message().contains(PATH), "{error}");
@@ -140,7 +144,7 @@ async fn a_folder_that_cannot_be_written_is_said() {
     };
     let landing = open(disk.path());
     let error = failure(landing.check_writable().await);
-    assert!(error.message().contains("read only"), "{error}");
+    assert!(error.message().contains("read-only"), "{error}");
     assert!(error.message().contains(&disk.path().display().to_string()));
     landing.check_readable().await.unwrap();
 }
@@ -171,7 +175,7 @@ fn a_url_that_names_no_place_is_refused_with_the_forms_there_are() {
         ("s3://me:hunter2@bucket/lake", "environment"),
         ("s3://bucket/lake?sig=hunter2", "environment"),
     ] {
-        let error = failure(Landing::open_with(url, Options::default(), []));
+        let error = failure(Landing::open_with(url, WriterOptions::default(), []));
         assert_eq!(error.kind(), Kind::Config, "{url}");
         assert!(error.hint().unwrap().contains(word), "{url}: {error}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");

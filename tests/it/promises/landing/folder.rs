@@ -3,7 +3,7 @@
 use super::{files, land, open, origin, rows, schema, tally, written};
 use arrow_array::RecordBatch;
 use dayhaul::copy::Digest;
-use dayhaul::landing::{LandedFile, Landing, Options, Selection};
+use dayhaul::landing::{LandedFile, Landing, ListingFilter, WriterOptions};
 use dayhaul::unit::{SchemaName, Window};
 
 const PATH: &str = "orders/tenant=acme/date=2024-02-29/data.parquet";
@@ -27,9 +27,9 @@ fn assert_rows(batches: &[RecordBatch], wanted: usize) {
 #[tokio::test]
 async fn a_day_is_read_back_as_it_was_written() {
     let root = tempfile::tempdir().unwrap();
-    let options = Options {
+    let options = WriterOptions {
         row_group_rows: 4000,
-        ..Options::default()
+        ..WriterOptions::default()
     };
     let url = format!("file://{}/", root.path().display());
     let landing = Landing::open(&url, options).unwrap();
@@ -86,7 +86,7 @@ async fn what_is_not_published_is_not_there() {
     assert!(counted_wrong.is_err());
     assert!(
         landing
-            .list(&Selection::default())
+            .list(&ListingFilter::default())
             .await
             .unwrap()
             .units
@@ -135,14 +135,14 @@ async fn what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
         .unwrap()
     };
     leave();
-    let listed = landing.list(&Selection::default()).await.unwrap();
+    let listed = landing.list(&ListingFilter::default()).await.unwrap();
     assert_eq!((listed.units.len(), listed.foreign.len()), (1, 0));
     assert_eq!(files(root.path()), [PATH]);
 
     leave();
     let living = written(&landing, origin("acme", "2024-02-29"), 10).await;
     assert_eq!(files(root.path()).len(), 2);
-    landing.list(&Selection::default()).await.unwrap();
+    landing.list(&ListingFilter::default()).await.unwrap();
     let second = written(&landing, origin("acme", "2024-02-29"), 20).await;
     assert_eq!(files(root.path()).len(), 3);
     for (writer, rows) in [(living, 10), (second, 20)] {
@@ -181,14 +181,14 @@ async fn the_units_under_a_root_are_listed_and_what_is_none_of_them_is_named() {
     std::fs::write(at(part), "").unwrap();
     std::fs::write(at("notes.txt"), "").unwrap();
 
-    let all = landing.list(&Selection::default()).await.unwrap();
+    let all = landing.list(&ListingFilter::default()).await.unwrap();
     let paths: Vec<String> = all.units.iter().map(|u| u.object.to_string()).collect();
     assert_eq!(paths.len(), 3);
     assert!(paths.is_sorted());
     assert!(all.units.iter().all(|u| u.bytes > 1000));
     assert_eq!(all.foreign, ["notes.txt", part]);
 
-    let some = Selection {
+    let some = ListingFilter {
         template: Some("orders".parse().unwrap()),
         schema: Some(SchemaName::parse("acme").unwrap()),
         days: Some(Window::single("2024-03-01".parse().unwrap())),
@@ -196,9 +196,9 @@ async fn the_units_under_a_root_are_listed_and_what_is_none_of_them_is_named() {
     let found = landing.list(&some).await.unwrap();
     assert_eq!(found.units.len(), 1);
     assert_eq!(found.units[0].object.day.to_string(), "2024-03-01");
-    let none = Selection {
+    let none = ListingFilter {
         template: Some("other".parse().unwrap()),
-        ..Selection::default()
+        ..ListingFilter::default()
     };
     assert_eq!(
         landing.list(&none).await.unwrap(),
@@ -237,9 +237,9 @@ async fn a_blob_is_kept_replaced_listed_and_removed() {
 #[tokio::test]
 async fn a_day_of_any_size_takes_the_memory_of_a_row_group() {
     let root = tempfile::tempdir().unwrap();
-    let options = Options {
+    let options = WriterOptions {
         row_group_bytes: 4 << 20,
-        ..Options::default()
+        ..WriterOptions::default()
     };
     let url = format!("file://{}", root.path().display());
     let landing = Landing::open(&url, options).unwrap();

@@ -16,7 +16,7 @@ use arrow_array::{ArrayRef, RecordBatch, StructArray};
 use arrow_buffer::i256;
 use arrow_schema::{DataType, Field, SchemaRef};
 use dayhaul::copy::Tally;
-use dayhaul::landing::{LandedObject, Landing, Options, Origin, Writer};
+use dayhaul::landing::{LandedObject, Landing, Origin, Writer, WriterOptions};
 use dayhaul::schema::arrow::arrow_schema;
 use dayhaul::schema::{Column, PgType};
 use dayhaul::unit::{SchemaName, TemplateName, TenantName};
@@ -227,7 +227,11 @@ fn tally(rows: usize) -> Tally {
 }
 
 fn open(root: &Path) -> Landing {
-    Landing::open(&format!("file://{}", root.display()), Options::default()).unwrap()
+    Landing::open(
+        &format!("file://{}", root.display()),
+        WriterOptions::default(),
+    )
+    .unwrap()
 }
 
 /// Writes `rows` rows in batches of a thousand; not finished.

@@ -4,14 +4,14 @@ use super::{land, origin, rows, schema, tally};
 use crate::support::proxy::{Break, Proxy};
 use crate::support::s3_server::{ask, keys, server, unfinished_uploads, variables};
 use dayhaul::error::{Error, Kind};
-use dayhaul::landing::{LandedFile, Landing, Options, Selection, Writer};
+use dayhaul::landing::{LandedFile, Landing, ListingFilter, Writer, WriterOptions};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 fn open(endpoint: SocketAddr, bucket: &str) -> Landing {
     let url = format!("s3://{bucket}/lake/days");
-    Landing::open_with(&url, Options::default(), variables(endpoint)).unwrap()
+    Landing::open_with(&url, WriterOptions::default(), variables(endpoint)).unwrap()
 }
 
 /// A bucket of its own for each test.
@@ -80,7 +80,7 @@ async fn a_small_day_is_one_object_of_a_bucket() {
     assert_eq!(file.bytes(), landed.bytes);
     assert_eq!(file.footer().origin, origin("acme", "2024-02-29"));
 
-    let listing = landing.list(&Selection::default()).await.unwrap();
+    let listing = landing.list(&ListingFilter::default()).await.unwrap();
     assert_eq!(listing.units.len(), 1);
     assert_eq!(
         (&listing.units[0].object, listing.units[0].bytes),
@@ -225,11 +225,17 @@ async fn a_bucket_that_is_not_there_is_named() {
             error.message().contains("s3://nowhere/lake/days"),
             "{error}"
         );
-        assert!(error.message().contains("no such bucket"), "{error}");
+        assert!(
+            error.message().contains("the bucket does not exist"),
+            "{error}"
+        );
     }
     let object = origin("acme", "2024-02-29").object();
     let error = landing.open_file(&object).await.err().unwrap();
-    assert!(error.message().contains("no such bucket"), "{error}");
+    assert!(
+        error.message().contains("the bucket does not exist"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

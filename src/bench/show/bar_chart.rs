@@ -1,22 +1,23 @@
-//! Bar charts in SVG: one bar an entrant, from zero, on a linear scale. Nothing else would show at a glance how much.
+//! Bar charts in SVG: one bar per entrant, from zero, on a linear scale, so that lengths can be compared at a glance.
 
-use super::{is_ours, ratio, time};
-use crate::bench::result::{Standing, State};
+use super::text::{is_dayhaul, ratio, time};
+use crate::bench::result::{EntrantResult, EntrantState};
+use crate::bench::scenario::ExtraMetric;
 use crate::report::numbers::{bytes, count};
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 960.0;
-/// Where bars begin: titles stand above them.
+/// Where bars begin. Titles are above the bars.
 const LEFT: f64 = 4.0;
-/// What the longest bar takes; its figure stands behind it.
+/// The length of the longest bar, which leaves room for its figure.
 const LONGEST: f64 = 660.0;
 const LINE: f64 = 46.0;
 const BAR: f64 = 18.0;
 const AXIS: f64 = 22.0;
 
-/// What a bar's length means.
+/// What the length of a bar means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Length {
+pub enum Metric {
     Seconds,
     /// Per day of a tenant.
     SecondsPerUnit,
@@ -24,21 +25,21 @@ pub enum Length {
     Locks,
 }
 
-/// What a bar shows.
+/// The values of one bar.
 struct Figure {
     median: f64,
-    /// The least and the most, where they are worth showing.
+    /// The least and the most, where there are several tries.
     range: Option<(f64, f64)>,
     ratio: Option<f64>,
 }
 
-impl Length {
-    fn figure(self, standing: &Standing) -> Option<Figure> {
-        if standing.state != State::Measured {
+impl Metric {
+    fn figure(self, entrant: &EntrantResult) -> Option<Figure> {
+        if !entrant.is_measured() {
             return None;
         }
-        let also = |key: &str| {
-            let compared = standing.also.get(key)?;
+        let also = |metric: ExtraMetric| {
+            let compared = entrant.also.get(&metric)?;
             Some(Figure {
                 median: compared.median,
                 range: None,
@@ -46,58 +47,55 @@ impl Length {
             })
         };
         match self {
-            Length::Wal => also("wal_bytes"),
-            Length::Locks => also("locks"),
-            Length::Seconds | Length::SecondsPerUnit => Some(Figure {
-                median: self.of(standing, standing.median)?,
+            Metric::Wal => also(ExtraMetric::Wal),
+            Metric::Locks => also(ExtraMetric::Locks),
+            Metric::Seconds | Metric::SecondsPerUnit => Some(Figure {
+                median: self.seconds(entrant, entrant.median)?,
                 range: self
-                    .of(standing, standing.min)
-                    .zip(self.of(standing, standing.max))
-                    .filter(|_| standing.tries.len() > 1),
-                ratio: standing.ratio,
+                    .seconds(entrant, entrant.min)
+                    .zip(self.seconds(entrant, entrant.max))
+                    .filter(|_| entrant.tries.len() > 1),
+                ratio: entrant.ratio,
             }),
         }
     }
 
     fn text(self, value: f64) -> String {
-        // Bytes and locks: never negative, far below 2^53.
+        // Bytes and locks are not negative and far below 2^53.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let whole = value.round() as u64;
         match self {
-            Length::Seconds | Length::SecondsPerUnit => time(value),
-            Length::Wal => bytes(whole),
-            Length::Locks => count(whole),
+            Metric::Seconds | Metric::SecondsPerUnit => time(value),
+            Metric::Wal => bytes(whole),
+            Metric::Locks => count(whole),
         }
     }
 
-    fn of(self, standing: &Standing, seconds: Option<f64>) -> Option<f64> {
-        // Days of tenants are few.
-        #[allow(clippy::cast_precision_loss)]
-        let units = standing.units.max(1) as f64;
+    fn seconds(self, entrant: &EntrantResult, seconds: Option<f64>) -> Option<f64> {
         match self {
-            Length::SecondsPerUnit => seconds.map(|s| s / units),
+            Metric::SecondsPerUnit => seconds.map(|s| entrant.per_unit(s)),
             _ => seconds,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Length::Seconds => "wall time",
-            Length::SecondsPerUnit => "wall time per tenant and day",
-            Length::Wal => "WAL",
-            Length::Locks => "locks held at the end of the query",
+            Metric::Seconds => "wall time",
+            Metric::SecondsPerUnit => "wall time per tenant and day",
+            Metric::Wal => "WAL",
+            Metric::Locks => "locks held at the end of the query",
         }
     }
 }
 
-/// A chart of some entrants; `title` is read out to those who do not see it.
-pub fn chart(title: &str, members: &[&Standing], length: Length) -> String {
+/// A chart of some entrants. `title` is the text for screen readers.
+pub fn chart(title: &str, members: &[&EntrantResult], metric: Metric) -> String {
     let longest = members
         .iter()
-        .filter_map(|e| length.figure(e))
+        .filter_map(|e| metric.figure(e))
         .map(|f| f.range.map_or(f.median, |(_, most)| most))
         .fold(0.0, f64::max);
-    // Entrants are few.
+    // The number of entrants is far below 2^53.
     #[allow(clippy::cast_precision_loss)]
     let height = members.len() as f64 * LINE + AXIS;
     let mut svg = format!(
@@ -105,30 +103,30 @@ pub fn chart(title: &str, members: &[&Standing], length: Length) -> String {
         escape(title)
     );
     let mut top = 0.0;
-    for standing in members {
-        bar(&mut svg, standing, length, longest, top);
+    for entrant in members {
+        bar(&mut svg, entrant, metric, longest, top);
         top += LINE;
     }
     if longest > 0.0 {
-        axis(&mut svg, length, longest, top);
+        axis(&mut svg, metric, longest, top);
     }
     svg.push_str("</svg>\n");
     svg
 }
 
-fn bar(svg: &mut String, standing: &Standing, length: Length, longest: f64, top: f64) {
-    let (name, at) = (escape(&standing.title), top + 14.0);
+fn bar(svg: &mut String, entrant: &EntrantResult, metric: Metric, longest: f64, top: f64) {
+    let (name, at) = (escape(&entrant.title), top + 14.0);
     let _ = writeln!(
         svg,
         "<text x=\"{LEFT}\" y=\"{at}\" class=\"name\">{name}</text>"
     );
     let y = top + 20.0;
     let text_at = y + BAR - 4.0;
-    let Some(figure) = length.figure(standing) else {
-        let error = standing.error.as_deref().unwrap_or("not measured");
-        let what = match standing.state {
-            State::Differs => "no figure, its rows differ",
-            State::LeftOut => "left out",
+    let Some(figure) = metric.figure(entrant) else {
+        let error = entrant.error.as_deref().unwrap_or("not measured");
+        let what = match entrant.state {
+            EntrantState::Differs => "no figure: its rows differ",
+            EntrantState::LeftOut => "left out",
             _ => "failed",
         };
         let _ = writeln!(
@@ -145,7 +143,7 @@ fn bar(svg: &mut String, standing: &Standing, length: Length, longest: f64, top:
             0.0
         }
     };
-    let class = match (standing.limit, is_ours(standing)) {
+    let class = match (entrant.limit, is_dayhaul(entrant)) {
         (true, _) => "limit",
         (false, true) => "ours",
         (false, false) => "other",
@@ -172,29 +170,29 @@ fn bar(svg: &mut String, standing: &Standing, length: Length, longest: f64, top:
         svg,
         "<text x=\"{:.1}\" y=\"{text_at}\" class=\"figure\">{}</text>",
         end + 8.0,
-        words(standing, &figure, length)
+        figure_text(entrant, &figure, metric)
     );
 }
 
 /// `6.80 s · 2.03× as fast`.
-fn words(standing: &Standing, figure: &Figure, length: Length) -> String {
-    let (fewer, more) = match length {
-        Length::Seconds | Length::SecondsPerUnit => ("as fast", "as slow"),
-        Length::Wal | Length::Locks => ("less", "more"),
+fn figure_text(entrant: &EntrantResult, figure: &Figure, metric: Metric) -> String {
+    let (fewer, more) = match metric {
+        Metric::Seconds | Metric::SecondsPerUnit => ("as fast", "as slow"),
+        Metric::Wal | Metric::Locks => ("less", "more"),
     };
     let how = figure
         .ratio
-        .filter(|r| !standing.baseline && !standing.limit && *r > 0.0)
+        .filter(|r| !entrant.baseline && !entrant.limit && *r > 0.0)
         .map(|r| match 1.0 / r {
             times if times >= 1.005 => format!(" · {}× {fewer}", ratio(times)),
             times if times <= 0.995 => format!(" · {}× {more}", ratio(1.0 / times)),
             _ => " · the same".to_owned(),
         });
-    format!("{}{}", length.text(figure.median), how.unwrap_or_default())
+    format!("{}{}", metric.text(figure.median), how.unwrap_or_default())
 }
 
-/// Zero, and where the longest bar ends. The scale is linear; it says so.
-fn axis(svg: &mut String, length: Length, longest: f64, top: f64) {
+/// The axis from zero to the end of the longest bar.
+fn axis(svg: &mut String, metric: Metric, longest: f64, top: f64) {
     let (end, text) = (LEFT + LONGEST, top + AXIS - 5.0);
     let _ = writeln!(
         svg,
@@ -203,21 +201,21 @@ fn axis(svg: &mut String, length: Length, longest: f64, top: f64) {
          <text x=\"{}\" y=\"{text}\" class=\"tick middle\">{}, linear scale</text>\n\
          <text x=\"{end}\" y=\"{text}\" class=\"tick end\">{}</text>",
         LEFT + LONGEST / 2.0,
-        length.name(),
-        length.text(longest)
+        metric.name(),
+        metric.text(longest)
     );
 }
 
-/// One line of a chart holds no more.
+/// Cuts text to one line of a chart.
 fn shortened(text: &str) -> String {
-    const MOST: usize = 120;
-    match text.char_indices().nth(MOST) {
+    const MAX_CHARS: usize = 120;
+    match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
 }
 
-/// Text as HTML and its attributes take it.
+/// Text for HTML and its attributes.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -228,8 +226,8 @@ pub fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::result::tests::{scored, standing};
-    use crate::bench::scenario::Role;
+    use crate::bench::result::tests::{entrant, results};
+    use crate::bench::scenario::EntrantRole;
 
     fn widths(svg: &str) -> Vec<f64> {
         svg.split("<rect ")
@@ -243,16 +241,20 @@ mod tests {
 
     #[test]
     fn bars_are_as_long_as_their_figures() {
-        let all = scored(
+        let all = results(
             vec![
-                standing("dblink", &[12.0]),
-                standing("broken", &[]),
-                standing("dayhaul", &[3.0]),
+                entrant("dblink", &[12.0]),
+                entrant("broken", &[]),
+                entrant("dayhaul", &[3.0]),
             ],
-            &[Role::Baseline, Role::Contestant, Role::Contestant],
+            &[
+                EntrantRole::Baseline,
+                EntrantRole::Contestant,
+                EntrantRole::Contestant,
+            ],
         );
-        let members: Vec<&Standing> = all.entrants.iter().collect();
-        let svg = chart("who", &members, Length::Seconds);
+        let members: Vec<&EntrantResult> = all.entrants.iter().collect();
+        let svg = chart("who", &members, Metric::Seconds);
         let widths = widths(&svg);
         assert_eq!(widths.len(), 2, "{svg}");
         assert!((widths[0] / widths[1] - 4.0).abs() < 0.01, "{widths:?}");

@@ -1,8 +1,8 @@
-//! A thread of its own for requests to an object store.
+//! A separate thread for requests to an object store.
 //!
-//! A worker encodes on its own thread and cannot serve a socket meanwhile; and a connection made by one worker's runtime
-//! would hang when another worker uses it. So all requests of a landing run here, and parts go out while the next ones
-//! are being encoded.
+//! A worker encodes on its own thread and cannot serve sockets meanwhile, and a connection opened in one worker's runtime
+//! would hang when another worker used it. So all requests of a landing run on this thread, and parts are sent while the
+//! next ones are encoded.
 
 use crate::error::{Error, Kind, Result};
 use std::future::Future;
@@ -12,20 +12,20 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Ends with the last of its users.
+/// The thread ends when the last user is dropped.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct RequestThread {
     runtime: Handle,
     /// Closing it ends the thread.
     _open: oneshot::Sender<()>,
 }
 
-impl Lane {
+impl RequestThread {
     /// # Errors
-    /// The system gives no thread.
-    pub fn start() -> Result<Lane> {
+    /// The system cannot start a thread.
+    pub fn start() -> Result<RequestThread> {
         let failed = |e: std::io::Error| {
-            Error::new(Kind::Io, "a thread for the object store cannot be started").with_source(e)
+            Error::new(Kind::Io, "failed to start a thread for the object store").with_source(e)
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -39,50 +39,54 @@ impl Lane {
                 let _ = runtime.block_on(closed);
             })
             .map_err(failed)?;
-        Ok(Lane {
+        Ok(RequestThread {
             runtime: handle,
             _open: open,
         })
     }
 
-    /// Starts work there at once. It is cancelled when what is given back is dropped.
-    pub fn start_on<T: Send + 'static>(
+    /// Starts work at once. It is cancelled when the returned value is dropped.
+    pub fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> OnLane<T> {
-        OnLane(self.runtime.spawn(work))
+    ) -> PendingRequest<T> {
+        PendingRequest(self.runtime.spawn(work))
     }
 
-    /// Starts work there that nobody waits for.
-    pub fn leave_on(&self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Starts work that runs to its end, without a result.
+    pub fn spawn_detached(&self, work: impl Future<Output = ()> + Send + 'static) {
         drop(self.runtime.spawn(work));
     }
 }
 
-/// Work on the lane.
+/// A result that is awaited from the thread.
 #[derive(Debug)]
-pub(super) struct OnLane<T>(JoinHandle<T>);
+pub(super) struct PendingRequest<T>(JoinHandle<T>);
 
-impl<T> OnLane<T> {
-    /// Ends it, and waits until it has ended.
+impl<T> PendingRequest<T> {
+    /// Cancels the work, and waits until it has stopped.
     pub async fn cancel(mut self) {
         self.0.abort();
         let _ = (&mut self.0).await;
     }
 }
 
-impl<T> Future for OnLane<T> {
+impl<T> Future for PendingRequest<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         let polled = Pin::new(&mut self.0).poll(context);
         polled.map_err(|e| {
-            Error::new(Kind::Bug, "a request to the object store ended too soon").with_source(e)
+            Error::new(
+                Kind::Bug,
+                "a request to the object store ended without a result",
+            )
+            .with_source(e)
         })
     }
 }
 
-impl<T> Drop for OnLane<T> {
+impl<T> Drop for PendingRequest<T> {
     fn drop(&mut self) {
         self.0.abort();
     }

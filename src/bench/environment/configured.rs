@@ -1,11 +1,12 @@
-//! The configured warehouse and one of its tenants: the source is only read, and everything is written into scratch schemas
-//! of the bench's own.
+//! The configured warehouse and one of its tenants. The source is only read; everything is written into scratch schemas.
 //!
-//! With `--scratch-schema S` these are `S`, `S_wh` and `S_public`: Dayhaul's processes take the latter two for their catalog and for
-//! `public` ([`elsewhere`](crate::pg::elsewhere)). None of them may be there before; all are dropped after each try and when the bench is interrupted.
+//! With `--scratch-schema S` these are `S`, `S_wh` and `S_public`: Dayhaul's processes use the latter two for the catalog and
+//! for `public` ([`elsewhere`](crate::pg::elsewhere)). None of them may exist before; all are dropped after each try and
+//! when the bench is interrupted.
 
-use super::{Change, Launch, Place, Work};
-use crate::bench::lane::{Endpoint, Lane, Source};
+use super::servers::{LateRows, Monitors, Postmasters, TestServers, Work};
+use crate::bench::endpoint::{Endpoint, TenantDatabase};
+use crate::bench::sandbox::{Launch, Sandbox};
 use crate::catalog::registry::tenants;
 use crate::catalog::{self, Catalog, Tenant, warehouse_access};
 use crate::cluster::ScratchFolder;
@@ -20,22 +21,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often dropping is tried: work that was interrupted may hold its locks for a moment.
-const DROPS: u32 = 20;
+/// Interrupted work may hold its locks for a moment, so dropping is retried.
+const DROP_RETRIES: u32 = 20;
 
-/// What a bench in a warehouse that is in use is to work with.
-pub struct Asked {
+/// What a bench in a warehouse in use works with.
+pub struct ConfiguredSpec {
     pub settings: Settings,
-    /// The configuration file, if there is one, for Dayhaul's own processes.
+    /// The configuration file for Dayhaul's processes, if there is one.
     pub file: Option<PathBuf>,
     pub tenant: TenantName,
     pub template: TemplateName,
     pub scratch: SchemaName,
-    /// For files; goes with the place.
+    /// For files; removed with the bench.
     pub folder: ScratchFolder,
 }
 
-pub struct Configured {
+pub struct ConfiguredWarehouse {
     folder: ScratchFolder,
     file: Option<PathBuf>,
     owner: String,
@@ -45,47 +46,47 @@ pub struct Configured {
     source: Endpoint,
 }
 
-impl Configured {
-    /// Looks the tenant and the template up. Writes nothing.
+impl ConfiguredWarehouse {
+    /// Looks up the tenant and the template. Writes nothing.
     ///
     /// # Errors
-    /// The warehouse's; the tenant or template is unknown; one of the scratch schemas is there already.
-    pub async fn find(asked: Asked) -> Result<(Configured, Arc<Template>)> {
-        let settings = &asked.settings;
+    /// The warehouse fails, the tenant or template is unknown, or one of the scratch schemas already exists.
+    pub async fn find(spec: ConfiguredSpec) -> Result<(ConfiguredWarehouse, Arc<Template>)> {
+        let settings = &spec.settings;
         settings.refuse_masked("a bench compares true values")?;
         let catalog = Catalog::open(settings).await?;
         let session = catalog.session();
-        let tenant = tenants::get(session, &asked.tenant).await?;
-        let registered = catalog::registry::templates::get(session, &asked.template).await?;
+        let tenant = tenants::get(session, &spec.tenant).await?;
+        let registered = catalog::registry::templates::get(session, &spec.template).await?;
         let access = warehouse_access(settings).await?;
         let warehouse = Endpoint {
             conninfo: settings.warehouse.url.clone(),
             password: access.password,
         };
-        let reached = catalog::access(&tenant, settings).await?;
+        let access = catalog::access(&tenant, settings).await?;
         let source = Endpoint {
-            // The access says so when there is none.
+            // Without a URL, `catalog::access` has already failed.
             conninfo: tenant.url.clone().unwrap_or_default(),
-            password: reached.password,
+            password: access.password,
         };
-        let place = Configured {
-            folder: asked.folder,
-            file: asked.file,
+        let servers = ConfiguredWarehouse {
+            folder: spec.folder,
+            file: spec.file,
             owner: settings.warehouse.owner_role.clone(),
             tenant,
-            scratch: asked.scratch,
+            scratch: spec.scratch,
             warehouse,
             source,
         };
-        place.refuse_taken(session).await?;
-        Ok((place, Arc::new(registered.template)))
+        servers.refuse_existing(session).await?;
+        Ok((servers, Arc::new(registered.template)))
     }
 
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// All schemas that are made.
+    /// All schemas that a try creates.
     fn schemas(&self) -> [String; 3] {
         [
             self.scratch.to_string(),
@@ -98,7 +99,7 @@ impl Configured {
         self.schemas().map(|schema| each(&schema)).join(", ")
     }
 
-    async fn refuse_taken(&self, session: &Session) -> Result<()> {
+    async fn refuse_existing(&self, session: &Session) -> Result<()> {
         let found = session
             .simple(&format!(
                 "SELECT nspname FROM pg_namespace WHERE nspname IN ({})",
@@ -107,8 +108,8 @@ impl Configured {
             .await?;
         match found.value(0, 0) {
             None => Ok(()),
-            Some(name) => Err(Error::refused(format!("schema `{name}` is there already"))
-                .with_hint("a scratch schema is dropped with all that is in it: name one that is not there yet")),
+            Some(name) => Err(Error::refused(format!("schema `{name}` already exists"))
+                .with_hint("a scratch schema is dropped with everything in it: choose a name that does not exist yet")),
         }
     }
 
@@ -121,10 +122,10 @@ impl Configured {
         Ok(session)
     }
 
-    async fn make(&self) -> Result<()> {
+    async fn create_schemas(&self) -> Result<()> {
         let session = self.owner().await?;
-        self.refuse_taken(&session).await?;
-        // Dayhaul's own `init` makes the schema of its catalog.
+        self.refuse_existing(&session).await?;
+        // `dayhaul init` creates the schema of its catalog.
         for schema in [self.scratch.to_string(), public_of(&self.scratch)] {
             let schema = ident(&schema);
             session
@@ -136,19 +137,19 @@ impl Configured {
         Ok(())
     }
 
-    /// Ends what is still at work for this bench, and drops the schemas.
+    /// Ends the sessions of this bench and drops the schemas.
     async fn drop_schemas(&self) -> Result<()> {
         let mut tries = 0;
         loop {
             let dropped = self.drop_once().await;
             match dropped {
-                Err(error) if tries < DROPS && error.is_transient() => {
+                Err(error) if tries < DROP_RETRIES && error.is_transient() => {
                     tries += 1;
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 Err(error) => {
                     return Err(error.with_hint(format!(
-                        "drop what is left by hand: DROP SCHEMA IF EXISTS {} CASCADE",
+                        "drop the remaining schemas yourself: DROP SCHEMA IF EXISTS {} CASCADE",
                         self.schema_list(ident)
                     )));
                 }
@@ -159,7 +160,7 @@ impl Configured {
 
     async fn drop_once(&self) -> Result<()> {
         let session = self.warehouse.connect().await?;
-        // A statement of an interrupted try may go on at the server, unaware that nobody waits for it.
+        // A statement of an interrupted try may still be running on the server.
         session
             .batch(&format!(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -173,7 +174,7 @@ impl Configured {
                 ident(&self.owner)
             ))
             .await?;
-        // Each on its own: all in one statement might need more locks than a server has room for.
+        // One statement per schema: a single statement might need more locks than the server has room for.
         for schema in self.schemas() {
             session
                 .batch(&format!("DROP SCHEMA IF EXISTS {} CASCADE", ident(&schema)))
@@ -183,14 +184,14 @@ impl Configured {
     }
 }
 
-fn not_here() -> Error {
+fn read_only() -> Error {
     Error::new(Kind::Refused, "the source is only read")
 }
 
-impl Place for Configured {
-    fn sources(&self, _: u16) -> Work<'_, Vec<Source>> {
+impl TestServers for ConfiguredWarehouse {
+    fn sources(&self, _: u16) -> Work<'_, Vec<TenantDatabase>> {
         Box::pin(async move {
-            Ok(vec![Source {
+            Ok(vec![TenantDatabase {
                 schema: self.scratch.clone(),
                 endpoint: self.source.clone(),
                 password: self.tenant.password.clone(),
@@ -199,18 +200,18 @@ impl Place for Configured {
         })
     }
 
-    fn open(&self, _: u32) -> Work<'_, Endpoint> {
+    fn create_scratch(&self, _: u32) -> Work<'_, Endpoint> {
         Box::pin(async move {
-            self.make().await?;
+            self.create_schemas().await?;
             Ok(self.warehouse.clone())
         })
     }
 
-    fn close<'a>(&'a self, _: &'a Endpoint) -> Work<'a, ()> {
+    fn drop_scratch<'a>(&'a self, _: &'a Endpoint) -> Work<'a, ()> {
         Box::pin(self.drop_schemas())
     }
 
-    fn strike(&self) -> Work<'_, ()> {
+    fn clean_up(&self) -> Work<'_, ()> {
         Box::pin(self.drop_schemas())
     }
 
@@ -218,45 +219,45 @@ impl Place for Configured {
         self.scratch.clone()
     }
 
-    fn watch(&self) -> Work<'_, (Session, Session)> {
+    fn monitor(&self) -> Work<'_, Monitors> {
         Box::pin(async move {
-            let watchers = (
-                self.warehouse.connect().await?,
-                self.source.connect().await?,
-            );
-            // By another name: they outlive the tries, whose sessions are ended by theirs.
-            for session in [&watchers.0, &watchers.1] {
+            let monitors = Monitors {
+                warehouse: self.warehouse.connect().await?,
+                sources: self.source.connect().await?,
+            };
+            // `drop_once` ends sessions by name; these must outlive it.
+            for session in [&monitors.warehouse, &monitors.sources] {
                 session
                     .batch("SET application_name = 'dayhaul-bench-watch'")
                     .await?;
             }
-            Ok(watchers)
+            Ok(monitors)
         })
     }
 
-    fn postmasters(&self) -> (Option<u32>, Option<u32>) {
-        (None, None)
+    fn postmasters(&self) -> Postmasters {
+        Postmasters::default()
     }
 
-    fn is_ours(&self) -> bool {
+    fn is_private(&self) -> bool {
         false
     }
 
-    fn change(&self, _: Change) -> Work<'_, ()> {
-        Box::pin(async { Err(not_here()) })
+    fn add_late_rows(&self, _: LateRows) -> Work<'_, ()> {
+        Box::pin(async { Err(read_only()) })
     }
 
-    fn undo(&self) -> Work<'_, ()> {
-        Box::pin(async { Err(not_here()) })
+    fn remove_late_rows(&self) -> Work<'_, ()> {
+        Box::pin(async { Err(read_only()) })
     }
 
-    fn launch(&self, lane: &Lane) -> Launch {
-        let number = lane.jobs.to_string();
+    fn launch(&self, sandbox: &Sandbox) -> Launch {
+        let jobs = sandbox.jobs.to_string();
         let variables = vec![
             (VARIABLE.to_owned(), self.scratch.to_string()),
-            ("DAYHAUL_LOAD_JOBS".to_owned(), number.clone()),
-            ("DAYHAUL_LOAD_PER_SERVER".to_owned(), number),
-            ("DAYHAUL_LANDING_URL".to_owned(), lane.lake()),
+            ("DAYHAUL_LOAD_JOBS".to_owned(), jobs.clone()),
+            ("DAYHAUL_LOAD_PER_SERVER".to_owned(), jobs),
+            ("DAYHAUL_LANDING_URL".to_owned(), sandbox.landing_url()),
             ("DAYHAUL_LANDING_ENABLED".to_owned(), "false".to_owned()),
         ];
         Launch {
@@ -266,9 +267,9 @@ impl Place for Configured {
         }
     }
 
-    fn about(&self) -> String {
+    fn describe(&self) -> String {
         format!(
-            "the configured warehouse, in schemas {} of its own, and tenant `{}`",
+            "the configured warehouse, in scratch schemas {}, and tenant `{}`",
             self.schemas()
                 .map(|schema| format!("`{schema}`"))
                 .join(", "),

@@ -1,7 +1,7 @@
-//! A loopback proxy that makes the way to a server longer, without making it narrower.
+//! A loopback proxy that adds latency and does not limit throughput.
 //!
-//! Half of the round trip is waited each way. Bytes are read as they come and handed on when their time has come, so up to
-//! `IN_FLIGHT` chunks of 64 KiB are on their way at once: throughput is not limited.
+//! It adds half of the round trip in each direction. Bytes are read as they arrive and forwarded when they are due, so up to
+//! `IN_FLIGHT` chunks of 64 KiB are in flight at once.
 
 use crate::error::{Error, Kind, Result};
 use std::net::Ipv4Addr;
@@ -14,23 +14,25 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 const CHUNK: usize = 64 * 1024;
-/// Chunks on their way: 32 MiB, more than a loopback moves in half of any sensible round trip.
+/// Chunks in flight: 32 MiB, more than a loopback moves in half of any realistic round trip.
 const IN_FLIGHT: usize = 512;
 
 /// Listens until it is dropped.
 #[derive(Debug)]
-pub struct Proxy {
+pub struct LatencyProxy {
     port: u16,
     task: JoinHandle<()>,
 }
 
-impl Proxy {
-    /// Stands before 127.0.0.1:`to` with the given round trip.
+impl LatencyProxy {
+    /// Forwards to 127.0.0.1:`to`, with the given round trip added.
     ///
     /// # Errors
     /// No port is free.
-    pub async fn start(to: u16, round_trip: Duration) -> Result<Proxy> {
-        let failed = |e| Error::new(Kind::Io, "no port for the proxy on 127.0.0.1").with_source(e);
+    pub async fn start(to: u16, round_trip: Duration) -> Result<LatencyProxy> {
+        let failed = |e| {
+            Error::new(Kind::Io, "failed to open a port for the proxy on 127.0.0.1").with_source(e)
+        };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .map_err(failed)?;
@@ -41,7 +43,7 @@ impl Proxy {
                 tokio::spawn(serve(client, to, half));
             }
         });
-        Ok(Proxy { port, task })
+        Ok(LatencyProxy { port, task })
     }
 
     pub fn port(&self) -> u16 {
@@ -49,7 +51,7 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
+impl Drop for LatencyProxy {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -64,7 +66,7 @@ async fn serve(client: TcpStream, to: u16, half: Duration) {
     let _ = server.set_nodelay(true);
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    // Either direction's end closes its other side, as without a proxy.
+    // The end of either direction closes its other side, as without a proxy.
     tokio::join!(
         delay(from_client, to_server, half),
         delay(from_server, to_client, half)
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_round_trip_takes_its_time_and_throughput_stays() {
+    async fn a_round_trip_is_delayed_and_throughput_is_not() {
         let echo = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = echo.local_addr().unwrap().port();
         tokio::spawn(async move {
@@ -110,7 +112,9 @@ mod tests {
             let (mut read, mut write) = socket.split();
             tokio::io::copy(&mut read, &mut write).await.unwrap();
         });
-        let proxy = Proxy::start(port, Duration::from_millis(40)).await.unwrap();
+        let proxy = LatencyProxy::start(port, Duration::from_millis(40))
+            .await
+            .unwrap();
         let socket = TcpStream::connect(("127.0.0.1", proxy.port()))
             .await
             .unwrap();
@@ -120,7 +124,7 @@ mod tests {
         write.write_all(b"x").await.unwrap();
         read.read_exact(&mut byte).await.unwrap();
         assert!(started.elapsed() >= Duration::from_millis(40));
-        // 16 MiB, in 256 chunks: were each waited for in turn, it would take ten seconds.
+        // 16 MiB in 256 chunks: delaying one chunk after another would take ten seconds.
         let started = Instant::now();
         let data = vec![7; 16 << 20];
         let send = tokio::spawn(async move { write.write_all(&data).await.map(|()| write) });

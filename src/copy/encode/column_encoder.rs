@@ -1,6 +1,6 @@
-//! One column's array as the fields that it was.
+//! Writes the fields of one column from its Arrow array.
 
-use super::fault::Fault;
+use super::fault::EncodeFault;
 use super::field::{put_bytes, put_null, put_sized};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, ByteArrayType, Int32Type, Int64Type};
@@ -10,9 +10,9 @@ use arrow_buffer::NullBuffer;
 use bytes::BytesMut;
 
 /// Writes the fields of one column, row by row.
-pub(super) trait Source {
-    /// Appends the row's field, its length before it.
-    fn put(&mut self, row: usize, out: &mut BytesMut) -> Result<(), Fault>;
+pub(super) trait ColumnEncoder {
+    /// Appends the row's field: length and bytes.
+    fn put(&mut self, row: usize, out: &mut BytesMut) -> Result<(), EncodeFault>;
 }
 
 /// An array whose values `put` writes.
@@ -22,11 +22,11 @@ struct Values<'a, A, F> {
     put: F,
 }
 
-impl<A, F> Source for Values<'_, A, F>
+impl<A, F> ColumnEncoder for Values<'_, A, F>
 where
-    F: FnMut(&A, usize, &mut BytesMut) -> Result<(), Fault>,
+    F: FnMut(&A, usize, &mut BytesMut) -> Result<(), EncodeFault>,
 {
-    fn put(&mut self, row: usize, out: &mut BytesMut) -> Result<(), Fault> {
+    fn put(&mut self, row: usize, out: &mut BytesMut) -> Result<(), EncodeFault> {
         if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
             put_null(out);
             return Ok(());
@@ -35,9 +35,9 @@ where
     }
 }
 
-fn values<'a, A: Array, F>(array: &'a A, put: F) -> Box<dyn Source + 'a>
+fn values<'a, A: Array, F>(array: &'a A, put: F) -> Box<dyn ColumnEncoder + 'a>
 where
-    F: FnMut(&A, usize, &mut BytesMut) -> Result<(), Fault> + 'a,
+    F: FnMut(&A, usize, &mut BytesMut) -> Result<(), EncodeFault> + 'a,
 {
     Box::new(Values {
         array,
@@ -46,22 +46,22 @@ where
     })
 }
 
-/// Values of a fixed width. `None` when the array holds others.
+/// Values of fixed width. `None` when the array has another type.
 pub(super) fn primitive<'a, T: ArrowPrimitiveType>(
     array: &'a ArrayRef,
-    mut put: impl FnMut(T::Native, &mut BytesMut) -> Result<(), Fault> + 'a,
-) -> Option<Box<dyn Source + 'a>> {
+    mut put: impl FnMut(T::Native, &mut BytesMut) -> Result<(), EncodeFault> + 'a,
+) -> Option<Box<dyn ColumnEncoder + 'a>> {
     let array = array.as_primitive_opt::<T>()?;
     Some(values(array, move |array: &PrimitiveArray<T>, row, out| {
         put(array.value(row), out)
     }))
 }
 
-/// Values of any length. `None` when the array holds others.
+/// Values of variable length. `None` when the array has another type.
 pub(super) fn bytes<'a, T: ByteArrayType<Offset = i32>>(
     array: &'a ArrayRef,
-    mut put: impl FnMut(&T::Native, &mut BytesMut) -> Result<(), Fault> + 'a,
-) -> Option<Box<dyn Source + 'a>> {
+    mut put: impl FnMut(&T::Native, &mut BytesMut) -> Result<(), EncodeFault> + 'a,
+) -> Option<Box<dyn ColumnEncoder + 'a>> {
     let array = array.as_bytes_opt::<T>()?;
     Some(values(
         array,
@@ -69,7 +69,7 @@ pub(super) fn bytes<'a, T: ByteArrayType<Offset = i32>>(
     ))
 }
 
-pub(super) fn bools(array: &ArrayRef) -> Option<Box<dyn Source + '_>> {
+pub(super) fn bools(array: &ArrayRef) -> Option<Box<dyn ColumnEncoder + '_>> {
     let array = array.as_boolean_opt()?;
     Some(values(array, |array: &BooleanArray, row, out| {
         out.extend_from_slice(&[0, 0, 0, 1, array.value(row).into()]);
@@ -77,15 +77,15 @@ pub(super) fn bools(array: &ArrayRef) -> Option<Box<dyn Source + '_>> {
     }))
 }
 
-pub(super) fn uuids(array: &ArrayRef) -> Option<Box<dyn Source + '_>> {
+pub(super) fn uuids(array: &ArrayRef) -> Option<Box<dyn ColumnEncoder + '_>> {
     let array = array.as_fixed_size_binary_opt()?;
     Some(values(array, |array: &FixedSizeBinaryArray, row, out| {
         put_bytes(out, array.value(row))
     }))
 }
 
-/// Months, days and microseconds; they are sent the other way round.
-pub(super) fn intervals(array: &ArrayRef) -> Option<Box<dyn Source + '_>> {
+/// Months, days and microseconds, which PostgreSQL sends in reverse order.
+pub(super) fn intervals(array: &ArrayRef) -> Option<Box<dyn ColumnEncoder + '_>> {
     let array = array.as_struct_opt()?;
     let [months, days, micros] = array.columns() else {
         return None;
@@ -104,12 +104,12 @@ pub(super) fn intervals(array: &ArrayRef) -> Option<Box<dyn Source + '_>> {
     }))
 }
 
-/// Lists whose items `items` makes a source of; `oid` is their type.
+/// Lists; `items` makes the encoder of their items, whose type is `oid`.
 pub(super) fn lists<'a>(
     array: &'a ArrayRef,
     oid: u32,
-    items: impl FnOnce(&'a ArrayRef) -> Option<Box<dyn Source + 'a>>,
-) -> Option<Box<dyn Source + 'a>> {
+    items: impl FnOnce(&'a ArrayRef) -> Option<Box<dyn ColumnEncoder + 'a>>,
+) -> Option<Box<dyn ColumnEncoder + 'a>> {
     let array = array.as_list_opt::<i32>()?;
     let mut items = items(array.values())?;
     Some(values(array, move |array: &ListArray, row, out| {

@@ -1,20 +1,20 @@
-//! The table of a scenario, whatever draws it: headings and texts.
+//! The table of a scenario as text, for every output format.
 
-use super::{ratio, time};
-use crate::bench::meter::Try;
-use crate::bench::result::{Scored, Standing, State};
+use super::text::{ratio, time};
+use crate::bench::meter::Measurement;
+use crate::bench::result::{EntrantResult, EntrantState, ScenarioResult};
 use crate::report::numbers::{bytes, count};
 
-/// A heading (`>` for numbers) and what stands below it.
+/// A heading, with `>` before it for numbers, and the text of a cell.
 struct Column {
     heading: &'static str,
-    cell: fn(&Standing) -> Option<String>,
+    cell: fn(&EntrantResult) -> Option<String>,
 }
 
-/// Columns that only a scenario of growth has: there, they must not grow faster than the work.
+/// Only growth scenarios show statement counts, which must not grow faster than the work.
 const STATEMENTS: &str = ">statements";
 
-pub struct Cells {
+pub struct ResultsTable {
     pub headings: Vec<&'static str>,
     pub rows: Vec<Vec<String>>,
 }
@@ -31,11 +31,11 @@ const COLUMNS: [Column; 16] = [
     column(">execution", |e| more(e, "execution_seconds").map(time)),
     column(">locks", |e| more(e, "locks").map(whole)),
     column(">server CPU", |e| {
-        e.median_of(|t: &Try| Some(t.source_cpu? + t.warehouse_cpu?))
+        e.median_of(|t: &Measurement| Some(t.source_cpu? + t.warehouse_cpu?))
             .map(time)
     }),
     column(">WAL", |e| {
-        // Bytes of any WAL that a bench writes are far below 2^53.
+        // The WAL of any bench is far below 2^53 bytes.
         #[allow(clippy::cast_precision_loss)]
         let wal = e.median_of(|t| t.wal_bytes.map(|n| n as f64));
         wal.map(rounded).map(bytes)
@@ -53,10 +53,10 @@ const COLUMNS: [Column; 16] = [
     column(">rows", |e| e.rows.filter(|rows| *rows > 0).map(count)),
     column("", |e| {
         let what = match e.state {
-            State::Measured => return None,
-            State::Failed => "failed",
-            State::Differs => "differs",
-            State::LeftOut => "left out",
+            EntrantState::Measured => return None,
+            EntrantState::Failed => "failed",
+            EntrantState::Differs => "differs",
+            EntrantState::LeftOut => "left out",
         };
         Some(format!(
             "{what}: {}",
@@ -65,12 +65,12 @@ const COLUMNS: [Column; 16] = [
     }),
 ];
 
-const fn column(heading: &'static str, cell: fn(&Standing) -> Option<String>) -> Column {
+const fn column(heading: &'static str, cell: fn(&EntrantResult) -> Option<String>) -> Column {
     Column { heading, cell }
 }
 
-fn more(standing: &Standing, name: &str) -> Option<f64> {
-    standing.median_of(|one| one.more.get(name).copied())
+fn more(entrant: &EntrantResult, name: &str) -> Option<f64> {
+    entrant.median_of(|measurement| measurement.more.get(name).copied())
 }
 
 fn whole(n: f64) -> String {
@@ -78,55 +78,52 @@ fn whole(n: f64) -> String {
 }
 
 fn rounded(n: f64) -> u64 {
-    // Counts and bytes: never negative, far below 2^53.
+    // Counts and bytes are not negative and far below 2^53.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let whole = n.round() as u64;
     whole
 }
 
-impl Cells {
-    /// The table of some entrants; a column that would be empty is left out.
-    pub fn of(scored: &Scored, members: &[&Standing]) -> Cells {
+impl ResultsTable {
+    /// The table of some entrants. Columns that are empty for the whole scenario are left out.
+    pub fn of(results: &ScenarioResult, members: &[&EntrantResult]) -> ResultsTable {
         let mut columns = vec![Column {
             heading: "",
             cell: |e| Some(e.title.clone()),
         }];
-        if scored.per_unit {
+        if results.per_unit {
             columns.push(Column {
                 heading: ">per tenant and day",
                 cell: per_unit,
             });
         }
         let filled = |c: &Column| {
-            let all = &scored.entrants;
+            let all = &results.entrants;
             let counts = c.heading.starts_with(STATEMENTS);
-            all.iter().any(|e| shown(e, c).is_some()) && (scored.per_unit || !counts)
+            all.iter().any(|e| shown(e, c).is_some()) && (results.per_unit || !counts)
         };
         columns.extend(COLUMNS.into_iter().filter(filled));
-        let row = |e: &&Standing| {
+        let row = |e: &&EntrantResult| {
             let cells = columns.iter().map(|c| shown(e, c).unwrap_or_default());
             cells.collect()
         };
-        Cells {
+        ResultsTable {
             headings: columns.iter().map(|c| c.heading).collect(),
             rows: members.iter().map(row).collect(),
         }
     }
 }
 
-/// What an entrant without a figure left is not shown as one.
-fn shown(standing: &Standing, column: &Column) -> Option<String> {
+/// An entrant without a figure has only text cells.
+fn shown(entrant: &EntrantResult, column: &Column) -> Option<String> {
     let is_text = column.heading.is_empty();
-    if standing.state == State::Measured || is_text {
-        (column.cell)(standing)
+    if entrant.is_measured() || is_text {
+        (column.cell)(entrant)
     } else {
         None
     }
 }
 
-fn per_unit(standing: &Standing) -> Option<String> {
-    // Days of tenants are few.
-    #[allow(clippy::cast_precision_loss)]
-    let units = standing.units.max(1) as f64;
-    standing.median.map(|median| time(median / units))
+fn per_unit(entrant: &EntrantResult) -> Option<String> {
+    entrant.median.map(|median| time(entrant.per_unit(median)))
 }

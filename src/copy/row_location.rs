@@ -1,23 +1,23 @@
-//! Rows read back from a table, each with the place where it stands.
+//! Rows read back from a table, each with its location (ctid).
 
 use super::digest::tuple_hash;
 use super::frame::Framer;
 use crate::error::{Error, Kind, Result};
 
-/// A row's place in its table: the six bytes of a `tid` (block:u32 offset:u16).
+/// A row's location in its table: the six bytes of a `tid` (block:u32 offset:u16).
 pub type Tid = [u8; 6];
 
-/// Field length and bytes of the `ctid` that is the last field of each tuple.
+/// Size of the last field of each tuple, the `ctid`: length and bytes.
 const CTID_FIELD: usize = 4 + 6;
 
-/// Reads `COPY (SELECT column…, ctid FROM …)`: gives each row's hash, as if it had been read without its ctid.
+/// Reads `COPY (SELECT column…, ctid FROM …)`. The hash of a row does not include its ctid.
 pub struct LocatedRows {
     framer: Framer,
     columns: i16,
 }
 
 impl LocatedRows {
-    /// `columns` are counted without the ctid.
+    /// `columns` does not count the ctid.
     pub fn new(columns: usize) -> LocatedRows {
         LocatedRows {
             framer: Framer::new(columns + 1),
@@ -25,17 +25,17 @@ impl LocatedRows {
         }
     }
 
-    /// Takes a chunk; calls `each` with the hash and place of every row that it completes.
+    /// Receives a chunk. Calls `each` with the hash and location of every row that it completes.
     ///
     /// # Errors
-    /// [`Kind::Protocol`] when the stream is no such COPY.
+    /// [`Kind::Protocol`] when the stream is not such a COPY.
     pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(u128, Tid)) -> Result<()> {
         self.framer.feed(chunk);
         while let Some(tuple) = self.framer.next_tuple()? {
             let bytes = tuple.bytes;
             let tid = bytes.last_chunk::<6>().copied();
             let (Some(tid), Some(end)) = (tid, bytes.len().checked_sub(CTID_FIELD)) else {
-                return Err(Error::new(Kind::Protocol, "a row without its ctid"));
+                return Err(Error::new(Kind::Protocol, "a row has no ctid"));
             };
             bytes[..2].copy_from_slice(&self.columns.to_be_bytes());
             each(tuple_hash(&bytes[..end]), tid);
@@ -45,13 +45,13 @@ impl LocatedRows {
     }
 
     /// # Errors
-    /// [`Kind::Protocol`] unless the trailer has come.
+    /// [`Kind::Protocol`] unless the trailer has arrived.
     pub fn finish(&self) -> Result<()> {
         self.framer.finish()
     }
 }
 
-/// Cuts tuples that lie one behind another, as [`super::Intake`] passed them on.
+/// Splits consecutive tuples, as [`super::Intake`] passes them on.
 pub fn tuples(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_hashes_as_if_it_had_come_without_its_place() {
+    fn the_hash_of_a_row_does_not_include_its_ctid() {
         let plain = b"\0\x01\0\0\0\x02ab";
         let located = b"\0\x02\0\0\0\x02ab\0\0\0\x06\0\0\0\x07\0\x03";
         let stream = [&HEADER[..], located, &TRAILER].concat();
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn tuples_are_cut_where_they_end() {
+    fn consecutive_tuples_are_split() {
         let two = b"\0\x02\0\0\0\x01a\xff\xff\xff\xff\0\x02\xff\xff\xff\xff\0\0\0\0";
         let cut: Vec<_> = tuples(two).collect();
         assert_eq!(cut, [&two[..11], &two[11..]]);

@@ -1,6 +1,6 @@
-//! Processes of our own, with what each of them cost by the kernel's account.
+//! Child processes, with the CPU time and memory that the kernel reports for each.
 
-use super::Own;
+use super::ProcessUsage;
 use crate::error::{Error, Kind, Result};
 use crate::os::{self, Usage};
 use rustix::io::Errno;
@@ -10,79 +10,79 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a process may take to end once it is asked to.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process may take to exit after SIGTERM.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How a process ended.
+/// How a process exited, and what it used.
 #[derive(Debug)]
-pub struct Ended {
+pub struct ProcessResult {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
-    pub own: Own,
+    pub own: ProcessUsage,
 }
 
-/// The processes of a piece of work that are at work now. Dropped with the work, it asks them to end and waits.
+/// The running child processes of a piece of work.
 #[derive(Debug, Clone, Default)]
-pub struct Leash(Arc<Held>);
+pub struct ProcessGroup(Arc<Shared>);
 
 #[derive(Debug, Default)]
-struct Held {
-    state: Mutex<State>,
+struct Shared {
+    state: Mutex<Running>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Running {
     pids: Vec<Pid>,
-    /// Nothing is to be started any more.
-    over: bool,
+    /// No further process may start.
+    stopped: bool,
 }
 
-/// Asks the processes to end when the work is dropped halfway.
-struct Guard(Leash);
+/// Ends the processes, and waits for them, when the work is dropped halfway.
+struct Guard(ProcessGroup);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let held = &self.0.0;
-        let mut state = held.lock();
-        state.over = true;
+        let shared = &self.0.0;
+        let mut state = shared.lock();
+        state.stopped = true;
         for pid in &state.pids {
             // A process is waited for only after it was taken off the list, so its id is still its own.
             let _ = kill_process(*pid, Signal::TERM);
         }
-        let _ = held
+        let _ = shared
             .changed
-            .wait_timeout_while(state, PATIENCE, |state| !state.pids.is_empty());
+            .wait_timeout_while(state, EXIT_TIMEOUT, |state| !state.pids.is_empty());
     }
 }
 
-impl Held {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Running> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Runs blocking work that starts processes by [`Leash::run`] and [`Leash::pipe`], off the runtime's threads.
+/// Runs blocking work that starts processes by [`ProcessGroup::run`] and [`ProcessGroup::pipe`].
 ///
 /// # Errors
 /// Those of the work.
-pub async fn leashed<T: Send + 'static>(
-    work: impl FnOnce(&Leash) -> Result<T> + Send + 'static,
+pub async fn with_processes<T: Send + 'static>(
+    work: impl FnOnce(&ProcessGroup) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let leash = Leash::default();
-    let _guard = Guard(leash.clone());
-    tokio::task::spawn_blocking(move || work(&leash))
+    let processes = ProcessGroup::default();
+    let _guard = Guard(processes.clone());
+    tokio::task::spawn_blocking(move || work(&processes))
         .await
-        .map_err(|e| Error::new(Kind::Bug, "a part of the bench panicked").with_source(e))?
+        .map_err(|e| Error::new(Kind::Bug, "a benchmark task panicked").with_source(e))?
 }
 
-impl Leash {
-    /// Runs one process to its end.
+impl ProcessGroup {
+    /// Runs one process until it exits.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn run(&self, mut command: Command) -> Result<Ended> {
+    pub fn run(&self, mut command: Command) -> Result<ProcessResult> {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -91,11 +91,11 @@ impl Leash {
         self.end(child)
     }
 
-    /// Runs `from | to` to the end of both.
+    /// Runs `from | to` until both exit.
     ///
     /// # Errors
     /// One of them cannot be started.
-    pub fn pipe(&self, mut from: Command, mut to: Command) -> Result<[Ended; 2]> {
+    pub fn pipe(&self, mut from: Command, mut to: Command) -> Result<[ProcessResult; 2]> {
         from.stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -105,7 +105,7 @@ impl Leash {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let second = self.spawn(&mut to)?;
-        // `to` holds the pipe's end in this process, too: `from` would never hear that its reader is gone.
+        // `to` keeps the pipe's read end open in this process: `from` would never notice that its reader exited.
         drop(to);
         let second = self.end(second)?;
         Ok([self.end(first)?, second])
@@ -113,18 +113,18 @@ impl Leash {
 
     fn spawn(&self, command: &mut Command) -> Result<Child> {
         let mut state = self.0.lock();
-        if state.over {
+        if state.stopped {
             return Err(Error::new(Kind::Interrupted, "interrupted"));
         }
         let child = command.spawn().map_err(|e| {
             let program = command.get_program().to_string_lossy().into_owned();
-            Error::new(Kind::Io, format!("cannot run `{program}`")).with_source(e)
+            Error::new(Kind::Io, format!("failed to run `{program}`")).with_source(e)
         })?;
         state.pids.push(Pid::from_child(&child));
         Ok(child)
     }
 
-    fn end(&self, mut child: Child) -> Result<Ended> {
+    fn end(&self, mut child: Child) -> Result<ProcessResult> {
         let read = |pipe: Option<&mut dyn Read>| {
             let mut bytes = Vec::new();
             pipe.map(|pipe| pipe.read_to_end(&mut bytes));
@@ -138,7 +138,7 @@ impl Leash {
             (stdout, errors.join().unwrap_or_default())
         });
         let (status, own) = self.wait(&child)?;
-        Ok(Ended {
+        Ok(ProcessResult {
             status,
             stdout,
             stderr,
@@ -146,12 +146,13 @@ impl Leash {
         })
     }
 
-    /// As wait4(2): how it ended, and what it used.
-    fn wait(&self, child: &Child) -> Result<(ExitStatus, Own)> {
-        let failed =
-            |e: std::io::Error| Error::new(Kind::Io, "cannot wait for a process").with_source(e);
+    /// Waits until the process exits; its status and usage, as wait4(2) reports them.
+    fn wait(&self, child: &Child) -> Result<(ExitStatus, ProcessUsage)> {
+        let failed = |e: std::io::Error| {
+            Error::new(Kind::Io, "failed to wait for a process").with_source(e)
+        };
         let pid = Pid::from_child(child);
-        // Until it has ended and not a moment longer: its id stays its own until it is taken off the list.
+        // NOWAIT does not reap the process: its id stays its own until it is taken off the list below.
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         loop {
             match waitid(WaitId::Pid(pid), ended) {
@@ -166,16 +167,16 @@ impl Leash {
         self.0.changed.notify_all();
         let (status, usage) = waited.map_err(failed)?;
         let Usage { cpu, peak } = usage;
-        Ok((status, Own { cpu, peak }))
+        Ok((status, ProcessUsage { cpu, peak }))
     }
 }
 
-impl Ended {
-    /// What it said, unless it did well.
+impl ProcessResult {
+    /// Passes a successful result on.
     ///
     /// # Errors
-    /// The last lines of its standard error.
-    pub fn ok(self, what: &str) -> Result<Ended> {
+    /// The process failed; with the last lines of its standard error.
+    pub fn ok(self, what: &str) -> Result<ProcessResult> {
         if self.status.success() {
             return Ok(self);
         }
@@ -198,14 +199,14 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
 
     #[tokio::test]
-    async fn a_process_is_weighed_alone() {
-        let ended = leashed(|leash| {
+    async fn a_process_is_measured_alone() {
+        let ended = with_processes(|processes| {
             let mut command = Command::new("sh");
             command.args([
                 "-c",
                 "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done",
             ]);
-            leash.run(command)
+            processes.run(command)
         })
         .await
         .unwrap();
@@ -215,10 +216,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_pipe_whose_reader_fails_ends() {
-        let [from, to] = leashed(|leash| {
+        let [from, to] = with_processes(|processes| {
             let mut to = Command::new("sh");
             to.args(["-c", "exit 3"]);
-            leash.pipe(Command::new("yes"), to)
+            processes.pipe(Command::new("yes"), to)
         })
         .await
         .unwrap();
@@ -228,16 +229,16 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_is_dropped_ends_its_processes() {
-        let (tell, told) = std::sync::mpsc::channel();
-        let work = leashed(move |leash| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let work = with_processes(move |processes| {
             let mut command = Command::new("sleep");
             command.arg("60");
-            let ended = leash.run(command)?;
-            let _ = tell.send(ended.status.signal());
+            let ended = processes.run(command)?;
+            let _ = sender.send(ended.status.signal());
             Ok(())
         });
         let _ = tokio::time::timeout(Duration::from_millis(300), work).await;
-        let signal = told.recv_timeout(Duration::from_secs(5)).unwrap();
+        let signal = receiver.recv_timeout(Duration::from_secs(5)).unwrap();
         assert_eq!(signal, Some(Signal::TERM.as_raw()));
     }
 }

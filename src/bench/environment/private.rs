@@ -1,8 +1,9 @@
-//! Two private servers with made-up tenants: the same data for the same arguments on every machine.
+//! Two private servers with generated tenants: the same arguments give the same data on every machine.
 
-use super::{Change, Launch, Place, Work, client};
-use crate::bench::lane::{Endpoint, Lane, Source};
-use crate::bench::proxy::Proxy;
+use super::servers::{LateRows, Monitors, Postmasters, TestServers, Work, psql_program};
+use crate::bench::endpoint::{Endpoint, TenantDatabase};
+use crate::bench::latency_proxy::LatencyProxy;
+use crate::bench::sandbox::{Launch, Sandbox};
 use crate::cluster::{Cluster, Programs, ScratchFolder};
 use crate::demo::{self, FoodLog};
 use crate::error::{Error, Kind, Result};
@@ -15,52 +16,52 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-/// Both servers' settings, all else as PostgreSQL has it: fsync is on.
+/// Settings of both servers. Everything else is PostgreSQL's default, so fsync is on.
 const SETTINGS: [(&str, &str); 2] = [("shared_buffers", "1GB"), ("max_wal_size", "4GB")];
 
-/// What of a server's memory its buffers may take at most; a fraction of this machine's.
-const BUFFERS_OF_MEMORY: u64 = 8;
+/// `shared_buffers` is at most this machine's memory divided by this number.
+const MEMORY_PER_BUFFERS: u64 = 8;
 
-/// Different statements that are counted; beyond, the rarest would be forgotten, and with them their calls.
-const MOST_STATEMENTS: &str = "50000";
+/// Distinct statements that `pg_stat_statements` keeps. Beyond that it drops the rarest, and their calls with them.
+const MAX_STATEMENTS: &str = "50000";
 
-/// What the servers and tenants are to be like.
+/// How to set up the servers and tenants.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct PrivateServersSpec {
     pub window: Window,
     pub rows_per_day: u32,
-    /// Between the sources and whoever reads them.
+    /// Added between the tenants' server and its clients.
     pub round_trip: Option<Duration>,
-    /// Settings of both servers, beside ours.
+    /// More settings of both servers.
     pub settings: Vec<(String, String)>,
-    /// Both servers count their statements, with `pg_stat_statements` where it is installed.
+    /// Count statements with `pg_stat_statements`, where it is installed.
     pub count_statements: bool,
     /// For servers and files.
     pub dir: PathBuf,
 }
 
-/// Servers of our own; dropped, all is gone.
-pub struct Private {
+/// Servers that are stopped and removed when this is dropped.
+pub struct PrivateServers {
     log: FoodLog,
     schema: SchemaName,
     round_trip: Option<Duration>,
-    /// How many tenants there are by now.
+    /// Number of tenants created so far.
     tenants: Mutex<u16>,
-    proxy: Option<Proxy>,
+    proxy: Option<LatencyProxy>,
     sources: Cluster,
     warehouse: Cluster,
-    /// Last: the servers' folders are in it.
+    /// The last field, as it contains the servers' folders.
     folder: ScratchFolder,
 }
 
-impl Private {
-    /// Starts both servers, side by side.
+impl PrivateServers {
+    /// Starts both servers in parallel.
     ///
     /// # Errors
-    /// No server programs, a folder that cannot be used, a server that does not start.
-    pub async fn start(wish: Wish) -> Result<Private> {
-        let settings = settings(&wish.settings);
-        let dir = wish.dir.clone();
+    /// No server programs are found, the folder cannot be used, or a server does not start.
+    pub async fn start(spec: PrivateServersSpec) -> Result<PrivateServers> {
+        let settings = settings(&spec.settings);
+        let dir = spec.dir.clone();
         let started = spawn_blocking(move || {
             let programs = Programs::find()?;
             let folder = ScratchFolder::create(&dir, "dayhaul-bench")?;
@@ -81,22 +82,26 @@ impl Private {
         let (sources, warehouse, folder) = started
             .await
             .map_err(|e| Error::new(Kind::Bug, "starting the servers panicked").with_source(e))??;
-        let (sources, warehouse) = match wish.count_statements {
-            true => (counting(sources).await?, counting(warehouse).await?),
-            false => (sources, warehouse),
+        let (sources, warehouse) = if spec.count_statements {
+            (
+                count_statements(sources).await?,
+                count_statements(warehouse).await?,
+            )
+        } else {
+            (sources, warehouse)
         };
-        let proxy = match wish.round_trip {
-            Some(round_trip) => Some(Proxy::start(sources.port(), round_trip).await?),
+        let proxy = match spec.round_trip {
+            Some(round_trip) => Some(LatencyProxy::start(sources.port(), round_trip).await?),
             None => None,
         };
-        Ok(Private {
+        Ok(PrivateServers {
             log: FoodLog {
                 seed: 1,
-                days: wish.window,
-                rows: wish.rows_per_day,
+                days: spec.window,
+                rows: spec.rows_per_day,
             },
             schema: SchemaName::parse("bench")?,
-            round_trip: wish.round_trip,
+            round_trip: spec.round_trip,
             tenants: Mutex::new(0),
             proxy,
             sources,
@@ -109,28 +114,28 @@ impl Private {
         self.folder.path()
     }
 
-    /// The client that comes with the servers, else whichever there is.
+    /// The psql that comes with the servers, or else the one on the PATH.
     pub fn psql(&self) -> PathBuf {
-        client(Some(self.sources.programs()))
+        psql_program(Some(self.sources.programs()))
     }
 
     fn endpoint(port: u16, database: &str) -> Endpoint {
-        Endpoint::trusted(format!(
+        Endpoint::without_password(format!(
             "host=127.0.0.1 port={port} user=postgres dbname={database}"
         ))
     }
 
-    /// The first tenant is filled; the others are copies of its database, and so equal to the last page.
-    async fn make_tenants(&self, wanted: u16) -> Result<()> {
-        let mut there = self.tenants.lock().await;
-        let server = Private::endpoint(self.sources.port(), "postgres")
+    /// Fills the first tenant and copies its database for the others, so that all are equal down to the page.
+    async fn create_tenants(&self, wanted: u16) -> Result<()> {
+        let mut existing = self.tenants.lock().await;
+        let server = PrivateServers::endpoint(self.sources.port(), "postgres")
             .connect()
             .await?;
-        while *there < wanted {
-            let name = tenant(*there + 1);
-            if *there == 0 {
+        while *existing < wanted {
+            let name = tenant(*existing + 1);
+            if *existing == 0 {
                 server.batch(&format!("CREATE DATABASE {name}")).await?;
-                let session = Private::endpoint(self.sources.port(), &name)
+                let session = PrivateServers::endpoint(self.sources.port(), &name)
                     .connect()
                     .await?;
                 self.log.create(&session).await?;
@@ -138,27 +143,27 @@ impl Private {
             } else {
                 copy_database(&server, &tenant(1), &name).await?;
             }
-            *there += 1;
+            *existing += 1;
         }
         Ok(())
     }
 }
 
-/// Restarts a server so that it counts statements; where it cannot, nothing changes.
-async fn counting(mut server: Cluster) -> Result<Cluster> {
-    let endpoint = Private::endpoint(server.port(), "postgres");
-    let there = endpoint
+/// Restarts a server so that it counts statements. Without `pg_stat_statements` the server stays as it is.
+async fn count_statements(mut server: Cluster) -> Result<Cluster> {
+    let endpoint = PrivateServers::endpoint(server.port(), "postgres");
+    let available = endpoint
         .connect()
         .await?
         .simple("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_stat_statements'")
         .await?;
-    if there.rows.is_empty() {
+    if available.rows.is_empty() {
         return Ok(server);
     }
     let restarted = spawn_blocking(move || {
         server.configure(&[
             ("shared_preload_libraries", "pg_stat_statements"),
-            ("pg_stat_statements.max", MOST_STATEMENTS),
+            ("pg_stat_statements.max", MAX_STATEMENTS),
         ])?;
         server.restart()?;
         Ok::<_, Error>(server)
@@ -174,7 +179,7 @@ async fn counting(mut server: Cluster) -> Result<Cluster> {
     Ok(server)
 }
 
-/// Copies a database as soon as nobody is in it: a session that was just closed takes a moment to go.
+/// Copies a database. The server refuses while a session that was just closed is still listed, so this is retried.
 async fn copy_database(server: &Session, from: &str, to: &str) -> Result<()> {
     const TRIES: u32 = 50;
     let mut tries = 0;
@@ -196,32 +201,35 @@ fn tenant(number: u16) -> String {
     format!("t{number:02}")
 }
 
-/// Ours, as far as this machine has the memory, then those that were asked for.
+/// The default settings, as far as this machine has the memory, then the requested ones.
 fn settings(more: &[(String, String)]) -> Vec<(String, String)> {
     let mut settings: Vec<(String, String)> = SETTINGS
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     if let Some(memory) = crate::os::memory() {
-        let room = (memory / BUFFERS_OF_MEMORY) >> 20;
-        if room < 1024 {
-            settings[0].1 = format!("{}MB", room.max(64));
+        let buffers = (memory / MEMORY_PER_BUFFERS) >> 20;
+        if buffers < 1024 {
+            settings[0].1 = format!("{}MB", buffers.max(64));
         }
     }
     settings.extend(more.iter().cloned());
     settings
 }
 
-impl Place for Private {
-    fn sources(&self, tenants: u16) -> Work<'_, Vec<Source>> {
+impl TestServers for PrivateServers {
+    fn sources(&self, tenants: u16) -> Work<'_, Vec<TenantDatabase>> {
         Box::pin(async move {
-            self.make_tenants(tenants).await?;
-            let port = self.proxy.as_ref().map_or(self.sources.port(), Proxy::port);
+            self.create_tenants(tenants).await?;
+            let port = self
+                .proxy
+                .as_ref()
+                .map_or(self.sources.port(), LatencyProxy::port);
             (1..=tenants)
                 .map(|number| {
                     let name = tenant(number);
-                    Ok(Source {
-                        endpoint: Private::endpoint(port, &name),
+                    Ok(TenantDatabase {
+                        endpoint: PrivateServers::endpoint(port, &name),
                         schema: SchemaName::parse(&name)?,
                         password: None,
                         vars: BTreeMap::new(),
@@ -231,15 +239,15 @@ impl Place for Private {
         })
     }
 
-    fn open(&self, number: u32) -> Work<'_, Endpoint> {
+    fn create_scratch(&self, number: u32) -> Work<'_, Endpoint> {
         Box::pin(async move {
             let name = format!("try_{number}");
-            Private::endpoint(self.warehouse.port(), "postgres")
+            PrivateServers::endpoint(self.warehouse.port(), "postgres")
                 .connect()
                 .await?
                 .batch(&format!("CREATE DATABASE {name}"))
                 .await?;
-            let endpoint = Private::endpoint(self.warehouse.port(), &name);
+            let endpoint = PrivateServers::endpoint(self.warehouse.port(), &name);
             endpoint
                 .connect()
                 .await?
@@ -249,10 +257,10 @@ impl Place for Private {
         })
     }
 
-    fn close<'a>(&'a self, warehouse: &'a Endpoint) -> Work<'a, ()> {
+    fn drop_scratch<'a>(&'a self, warehouse: &'a Endpoint) -> Work<'a, ()> {
         Box::pin(async move {
             let name = warehouse.conninfo.rsplit('=').next().unwrap_or_default();
-            Private::endpoint(self.warehouse.port(), "postgres")
+            PrivateServers::endpoint(self.warehouse.port(), "postgres")
                 .connect()
                 .await?
                 .batch(&format!(
@@ -267,51 +275,57 @@ impl Place for Private {
         self.schema.clone()
     }
 
-    fn watch(&self) -> Work<'_, (Session, Session)> {
+    fn monitor(&self) -> Work<'_, Monitors> {
         Box::pin(async move {
-            let warehouse = Private::endpoint(self.warehouse.port(), "postgres");
-            let sources = Private::endpoint(self.sources.port(), "postgres");
-            Ok((warehouse.connect().await?, sources.connect().await?))
+            let warehouse = PrivateServers::endpoint(self.warehouse.port(), "postgres");
+            let sources = PrivateServers::endpoint(self.sources.port(), "postgres");
+            Ok(Monitors {
+                warehouse: warehouse.connect().await?,
+                sources: sources.connect().await?,
+            })
         })
     }
 
-    fn postmasters(&self) -> (Option<u32>, Option<u32>) {
-        (self.sources.pid(), self.warehouse.pid())
+    fn postmasters(&self) -> Postmasters {
+        Postmasters {
+            warehouse: self.warehouse.pid(),
+            sources: self.sources.pid(),
+        }
     }
 
-    fn is_ours(&self) -> bool {
+    fn is_private(&self) -> bool {
         true
     }
 
-    /// Servers and files go when this is dropped.
-    fn strike(&self) -> Work<'_, ()> {
+    /// Servers and files are removed when this is dropped.
+    fn clean_up(&self) -> Work<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 
-    fn change(&self, change: Change) -> Work<'_, ()> {
+    fn add_late_rows(&self, rows: LateRows) -> Work<'_, ()> {
         Box::pin(async move {
-            let tenant = Private::endpoint(self.sources.port(), &tenant(1));
-            let sql = demo::late_rows(change.day, change.rows);
+            let tenant = PrivateServers::endpoint(self.sources.port(), &tenant(1));
+            let sql = demo::late_rows(rows.day, rows.rows);
             tenant.connect().await?.batch(&sql).await
         })
     }
 
-    fn undo(&self) -> Work<'_, ()> {
+    fn remove_late_rows(&self) -> Work<'_, ()> {
         Box::pin(async move {
-            let tenant = Private::endpoint(self.sources.port(), &tenant(1));
+            let tenant = PrivateServers::endpoint(self.sources.port(), &tenant(1));
             let session = tenant.connect().await?;
             session.batch(demo::NO_LATE_ROWS).await?;
             session.batch("VACUUM phood_foodlogsum").await
         })
     }
 
-    fn launch(&self, lane: &Lane) -> Launch {
-        // Rust's and TOML's quotes agree on what stands in these.
+    fn launch(&self, sandbox: &Sandbox) -> Launch {
+        // Rust and TOML quote these strings in the same way.
         let text = format!(
             "[warehouse]\nurl = {:?}\n\n[load]\njobs = {jobs}\n\n[landing]\nurl = {:?}\n",
-            lane.warehouse.conninfo,
-            lane.lake(),
-            jobs = lane.jobs,
+            sandbox.warehouse.conninfo,
+            sandbox.landing_url(),
+            jobs = sandbox.jobs,
         );
         Launch {
             text: Some(text),
@@ -319,17 +333,17 @@ impl Place for Private {
         }
     }
 
-    fn about(&self) -> String {
-        let way = match self.round_trip {
+    fn describe(&self) -> String {
+        let latency = match self.round_trip {
             Some(time) => format!(
-                "; a proxy makes the way to the tenants' server {} ms longer, there and back",
+                "; a proxy adds {} ms to each round trip to the tenants' server",
                 time.as_millis()
             ),
             None => String::new(),
         };
         format!(
-            "two private PostgreSQL {} servers on this machine, one with the tenants, one with the warehouse, reached by \
-             TCP on 127.0.0.1{way}",
+            "two private PostgreSQL {} servers on this machine, one for the tenants and one for the warehouse, over TCP \
+             on 127.0.0.1{latency}",
             self.sources.programs().version(),
         )
     }
