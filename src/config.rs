@@ -29,11 +29,13 @@ mod keys;
 mod quantity;
 mod read;
 mod salt;
+mod schemas;
 mod sections;
 
 pub use keys::DEFAULT_FILE;
 pub use quantity::{duration, size};
 pub use read::SettingOrigin;
+pub use schemas::Schemas;
 pub use sections::{LandingSettings, Load, Secrets, Settings, Warehouse};
 
 use crate::error::{Error, Result};

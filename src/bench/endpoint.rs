@@ -41,10 +41,7 @@ impl Endpoint {
     /// # Errors
     /// The server cannot be reached, or rejects the login.
     pub async fn connect(&self) -> Result<Session> {
-        let access = Access {
-            url: Url::parse(&self.conninfo)?,
-            password: self.password.clone(),
-        };
+        let access = Access::new(Url::parse(&self.conninfo)?, self.password.clone());
         let session = pg::connect(&access, Purpose::Plain).await?;
         let name = literal(&Endpoint::application_name());
         session

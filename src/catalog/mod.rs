@@ -21,9 +21,6 @@ use crate::pg::conninfo::secret::{SecretRef, Trust};
 use crate::pg::{self, Access, Session, Url};
 use crate::sql::{ident, literal};
 
-/// Schema of the catalog.
-pub const SCHEMA: &str = "_wh";
-
 /// An open catalog of the version this program knows.
 pub struct Catalog {
     session: Session,
@@ -119,8 +116,9 @@ pub async fn warehouse_session(settings: &Settings) -> Result<Session> {
             &format!(
                 "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = {}) AND EXISTS ( \
                      SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                     WHERE n.nspname = '{SCHEMA}' AND c.relname = '{}')",
+                     WHERE n.nspname = {} AND c.relname = '{}')",
                 literal(owner),
+                literal(&session.schemas().catalog),
                 migrate::TABLE
             ),
             &[],
@@ -172,7 +170,7 @@ pub async fn warehouse_access(settings: &Settings) -> Result<Access> {
         }
         None => None,
     };
-    Ok(Access { url, password })
+    Ok(Access::new(url, password).with_schemas(warehouse.schemas.clone()))
 }
 
 /// How to reach a tenant's source.
@@ -201,5 +199,5 @@ pub async fn access(tenant: &Tenant, settings: &Settings) -> Result<Access> {
         }
         None => None,
     };
-    Ok(Access { url, password })
+    Ok(Access::new(url, password))
 }

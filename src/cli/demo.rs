@@ -259,9 +259,6 @@ async fn leave_running(stage: Stage, context: &Context) -> Result<()> {
 
 /// A plain session: the tables are in `public`.
 async fn connect(url: &str) -> Result<Session> {
-    let access = Access {
-        url: Url::parse(url)?,
-        password: None,
-    };
+    let access = Access::new(Url::parse(url)?, None);
     pg::connect(&access, Purpose::Plain).await
 }

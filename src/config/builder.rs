@@ -4,6 +4,7 @@ use super::keys::{self, DEFAULT_FILE};
 use super::quantity::{duration, size};
 use super::read::{RawSetting, RawValue, SettingOrigin};
 use super::salt;
+use super::schemas::Schemas;
 use super::sections::{LandingSettings, Load, Secrets, Settings, Warehouse};
 use crate::error::{Error, Result};
 use crate::unit::IDENTIFIER_BYTES;
@@ -19,6 +20,7 @@ pub(super) struct SettingsBuilder {
     password: Option<String>,
     owner_role: String,
     reader_role: String,
+    schemas: Schemas,
     load: Load,
     landing: LandingSettings,
     secrets: Secrets,
@@ -32,6 +34,7 @@ impl Default for SettingsBuilder {
             password: None,
             owner_role: "wh_admin".into(),
             reader_role: "wh_reader".into(),
+            schemas: Schemas::default(),
             load: Load::default(),
             landing: LandingSettings::default(),
             secrets: Secrets::default(),
@@ -66,6 +69,7 @@ impl SettingsBuilder {
             "password" => self.password = Some(text),
             "owner_role" => self.owner_role = role(text)?,
             "reader_role" => self.reader_role = role(text)?,
+            key @ ("catalog_schema" | "public_schema") => self.schemas.take(key, text)?,
             "jobs" => load.jobs = count(&text, 64)?,
             "per_server" => load.per_server = count(&text, 64)?,
             "window_bytes" => load.window_bytes = window_bytes(&text)?,
@@ -101,6 +105,7 @@ impl SettingsBuilder {
                 password: self.password,
                 owner_role: self.owner_role,
                 reader_role: self.reader_role,
+                schemas: self.schemas,
             },
             load: self.load,
             // A laptop lands nothing, even if the environment enables landing for the warehouse.

@@ -7,7 +7,14 @@ pub const DEFAULT_FILE: &str = "dayhaul.toml";
 pub const KEYS: [(&str, &[&str]); 5] = [
     (
         "warehouse",
-        &["url", "password", "owner_role", "reader_role"],
+        &[
+            "url",
+            "password",
+            "owner_role",
+            "reader_role",
+            "catalog_schema",
+            "public_schema",
+        ],
     ),
     (
         "load",

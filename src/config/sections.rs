@@ -1,6 +1,7 @@
 //! The sections of the configuration, with their keys' units and defaults.
 
 use super::read::SettingOrigin;
+use super::schemas::Schemas;
 use crate::error::{Error, Result};
 use crate::schema::Salt;
 use std::fmt;
@@ -32,6 +33,8 @@ pub struct Warehouse {
     pub owner_role: String,
     /// The role that all readers are members of. Default `wh_reader`.
     pub reader_role: String,
+    /// Schemas of the catalog and of the public views. Default `_wh` and `public`.
+    pub schemas: Schemas,
 }
 
 impl fmt::Debug for Warehouse {
@@ -41,6 +44,7 @@ impl fmt::Debug for Warehouse {
             .field("url_place", &self.url_place)
             .field("owner_role", &self.owner_role)
             .field("reader_role", &self.reader_role)
+            .field("schemas", &self.schemas)
             .finish_non_exhaustive()
     }
 }

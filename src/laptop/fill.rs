@@ -179,14 +179,9 @@ impl Ready {
 /// The database, marked as one with masked values, and its catalog.
 async fn create_warehouse(home: &Home, settings: &Settings) -> Result<()> {
     let access = warehouse_access(settings).await?;
-    let server = Access {
-        url: Url::parse(&settings.warehouse.url.replacen(
-            &format!("/{DATABASE}?"),
-            "/postgres?",
-            1,
-        ))?,
-        password: access.password.clone(),
-    };
+    let own = format!("/{DATABASE}?");
+    let url = settings.warehouse.url.replacen(&own, "/postgres?", 1);
+    let server = Access::new(Url::parse(&url)?, access.password.clone());
     let server = pg::connect(&server, Purpose::Warehouse).await?;
     let exists: bool = server
         .query_one(

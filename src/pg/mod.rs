@@ -18,7 +18,6 @@
 mod connect;
 pub mod conninfo;
 mod describe;
-pub mod elsewhere;
 mod net;
 mod params;
 mod session;

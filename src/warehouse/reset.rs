@@ -36,14 +36,17 @@ impl Holdings {
 /// # Errors
 /// The warehouse's.
 pub async fn holdings(session: &Session) -> Result<Holdings> {
+    let wh = session.catalog();
     let row = session
         .query_one(
-            "SELECT (SELECT count(*) FROM _wh.relation WHERE kind NOT LIKE '%view'), \
-                    (SELECT count(*) FROM _wh.relation WHERE kind LIKE '%view'), \
-                    (SELECT count(*) FROM _wh.tenant), (SELECT count(*) FROM _wh.template), \
-                    (SELECT count(*) FROM _wh.unit), \
-                    (SELECT count(*) FROM _wh.unit u JOIN _wh.run r ON r.id = u.run \
-                     WHERE u.state = 'loaded' AND r.command <> 'restore')",
+            &format!(
+                "SELECT (SELECT count(*) FROM {wh}.relation WHERE kind NOT LIKE '%view'), \
+                    (SELECT count(*) FROM {wh}.relation WHERE kind LIKE '%view'), \
+                    (SELECT count(*) FROM {wh}.tenant), (SELECT count(*) FROM {wh}.template), \
+                    (SELECT count(*) FROM {wh}.unit), \
+                    (SELECT count(*) FROM {wh}.unit u JOIN {wh}.run r ON r.id = u.run \
+                     WHERE u.state = 'loaded' AND r.command <> 'restore')"
+            ),
             &[],
         )
         .await?;
@@ -63,6 +66,7 @@ pub async fn holdings(session: &Session) -> Result<Holdings> {
 /// # Errors
 /// [`Kind::Locked`] while a run works on a pair; something that is not ours is built on a relation; the warehouse's.
 pub async fn reset(session: &Session, lock_timeout: Duration) -> Result<()> {
+    let wh = session.catalog();
     for pair in pairs::all(session, &Selection::default()).await? {
         let (tenant, template) = (&pair.tenant.name, &pair.template.name);
         if let Some(holder) = lease::holder_now(session, tenant, template).await? {
@@ -77,9 +81,9 @@ pub async fn reset(session: &Session, lock_timeout: Duration) -> Result<()> {
     short_transaction(session, lock_timeout, async || {
         session
             .batch(
-                "DELETE FROM _wh.unit; DELETE FROM _wh.staged; DELETE FROM _wh.attempt; DELETE FROM _wh.lease; \
-                 DELETE FROM _wh.pair; DELETE FROM _wh.template_version; DELETE FROM _wh.template; \
-                 DELETE FROM _wh.tenant; DELETE FROM _wh.restored",
+                &format!("DELETE FROM {wh}.unit; DELETE FROM {wh}.staged; DELETE FROM {wh}.attempt; DELETE FROM {wh}.lease; \
+                 DELETE FROM {wh}.pair; DELETE FROM {wh}.template_version; DELETE FROM {wh}.template; \
+                 DELETE FROM {wh}.tenant; DELETE FROM {wh}.restored"),
             )
             .await
     })
@@ -88,11 +92,12 @@ pub async fn reset(session: &Session, lock_timeout: Duration) -> Result<()> {
 
 /// Drops the next relations, views before what they read. Whether there were any.
 async fn drop_some(session: &Session) -> Result<bool> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT schema_name, name, kind LIKE '%view' FROM _wh.relation \
+            &format!("SELECT schema_name, name, kind LIKE '%view' FROM {wh}.relation \
              ORDER BY array_position(ARRAY['public view', 'tenant view'], kind), schema_name COLLATE \"C\", \
-                      name COLLATE \"C\" LIMIT $1",
+                      name COLLATE \"C\" LIMIT $1"),
             &[&RELATIONS_A_TRANSACTION],
         )
         .await?;

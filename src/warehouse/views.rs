@@ -7,7 +7,6 @@ use super::{Place, Shape};
 use crate::catalog::registry::relations::{self, Relation, RelationKind};
 use crate::error::{At, Result};
 use crate::pg::Session;
-use crate::pg::elsewhere::public_schema;
 use crate::sql::{bound, ident, literal, qualified};
 use crate::template::Template;
 use crate::unit::Day;
@@ -86,7 +85,7 @@ fn tenant_view(place: Place<'_>, shape: &Shape) -> String {
     )
 }
 
-fn public_view(template: &Template, schemas: &[String]) -> String {
+fn public_view(public: &str, template: &Template, schemas: &[String]) -> String {
     let columns = template
         .columns
         .iter()
@@ -106,7 +105,7 @@ fn public_view(template: &Template, schemas: &[String]) -> String {
         .join("\nUNION ALL ");
     format!(
         "CREATE OR REPLACE VIEW {} AS {arms}",
-        qualified(public_schema(), template.name.as_str())
+        qualified(public, template.name.as_str())
     )
 }
 
@@ -237,7 +236,7 @@ pub async fn show(
     }
     show_in_public(session, place, reader, lock_timeout)
         .await
-        .at(|| format!("public view `public.{name}`"))
+        .at(|| format!("public view `{}.{name}`", session.schemas().public))
 }
 
 async fn show_in_public(
@@ -246,6 +245,7 @@ async fn show_in_public(
     reader: &str,
     lock_timeout: Duration,
 ) -> Result<()> {
+    let public = session.schemas().public.as_str();
     let name = place.template.name.as_str();
     let expected = |schemas: &[String]| -> BTreeSet<_> {
         schemas
@@ -254,7 +254,7 @@ async fn show_in_public(
             .collect()
     };
     let schemas = relations::tenant_views(session, &place.template.name).await?;
-    if reads(session, public_schema(), name).await?.as_ref() == Some(&expected(&schemas)) {
+    if reads(session, public, name).await?.as_ref() == Some(&expected(&schemas)) {
         return Ok(());
     }
     short_transaction(session, lock_timeout, async || {
@@ -264,23 +264,16 @@ async fn show_in_public(
             .query("SELECT 1 FROM pg_advisory_xact_lock($1)", &[&key])
             .await?;
         let schemas = relations::tenant_views(session, &place.template.name).await?;
-        let shown = reads(session, public_schema(), name).await?;
+        let shown = reads(session, public, name).await?;
         if shown.as_ref() == Some(&expected(&schemas)) {
             return Ok(());
         }
-        relations::refuse_foreign(session, public_schema(), &[name.to_owned()]).await?;
+        relations::refuse_foreign(session, public, &[name.to_owned()]).await?;
         session
-            .batch(&public_view(place.template, &schemas))
+            .batch(&public_view(public, place.template, &schemas))
             .await?;
         if shown.is_none() {
-            made(
-                session,
-                place,
-                RelationKind::PublicView,
-                public_schema(),
-                reader,
-            )
-            .await?;
+            made(session, place, RelationKind::PublicView, public, reader).await?;
         }
         Ok(())
     })

@@ -1,7 +1,7 @@
 //! The configured warehouse and one of its tenants. The source is only read; everything is written into scratch schemas.
 //!
-//! With `--scratch-schema S` these are `S`, `S_wh` and `S_public`: Dayhaul's processes use the latter two for the catalog and
-//! for `public` ([`elsewhere`](crate::pg::elsewhere)). None of them may exist before; all are dropped after each try and
+//! With `--scratch-schema S` these are `S`, `S_wh` and `S_public`: Dayhaul's processes are configured to keep their catalog in
+//! the second and their public views in the third ([`Schemas`]). None of them may exist before; all are dropped after each try and
 //! when the bench is interrupted.
 
 use super::servers::{LateRows, Monitors, Postmasters, TestServers, Work};
@@ -10,10 +10,9 @@ use crate::bench::sandbox::{Launch, Sandbox};
 use crate::catalog::registry::tenants;
 use crate::catalog::{self, Catalog, Tenant, warehouse_access};
 use crate::cluster::ScratchFolder;
-use crate::config::Settings;
+use crate::config::{Schemas, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
-use crate::pg::elsewhere::{VARIABLE, catalog_of, public_of};
 use crate::sql::{ident, literal};
 use crate::template::Template;
 use crate::unit::{SchemaName, TemplateName, TenantName};
@@ -88,11 +87,8 @@ impl ConfiguredWarehouse {
 
     /// All schemas that a try creates.
     fn schemas(&self) -> [String; 3] {
-        [
-            self.scratch.to_string(),
-            catalog_of(&self.scratch),
-            public_of(&self.scratch),
-        ]
+        let Schemas { catalog, public } = scratch_schemas(&self.scratch);
+        [self.scratch.to_string(), catalog, public]
     }
 
     fn schema_list(&self, each: fn(&str) -> String) -> String {
@@ -126,7 +122,8 @@ impl ConfiguredWarehouse {
         let session = self.owner().await?;
         self.refuse_existing(&session).await?;
         // `dayhaul init` creates the schema of its catalog.
-        for schema in [self.scratch.to_string(), public_of(&self.scratch)] {
+        let public = scratch_schemas(&self.scratch).public;
+        for schema in [self.scratch.to_string(), public] {
             let schema = ident(&schema);
             session
                 .batch(&format!(
@@ -181,6 +178,14 @@ impl ConfiguredWarehouse {
                 .await?;
         }
         Ok(())
+    }
+}
+
+/// Where Dayhaul's own processes keep their catalog and their public views.
+fn scratch_schemas(scratch: &SchemaName) -> Schemas {
+    Schemas {
+        catalog: format!("{scratch}_wh"),
+        public: format!("{scratch}_public"),
     }
 }
 
@@ -253,8 +258,10 @@ impl TestServers for ConfiguredWarehouse {
 
     fn launch(&self, sandbox: &Sandbox) -> Launch {
         let jobs = sandbox.jobs.to_string();
+        let Schemas { catalog, public } = scratch_schemas(&self.scratch);
         let variables = vec![
-            (VARIABLE.to_owned(), self.scratch.to_string()),
+            ("DAYHAUL_WAREHOUSE_CATALOG_SCHEMA".to_owned(), catalog),
+            ("DAYHAUL_WAREHOUSE_PUBLIC_SCHEMA".to_owned(), public),
             ("DAYHAUL_LOAD_JOBS".to_owned(), jobs.clone()),
             ("DAYHAUL_LOAD_PER_SERVER".to_owned(), jobs),
             ("DAYHAUL_LANDING_URL".to_owned(), sandbox.landing_url()),

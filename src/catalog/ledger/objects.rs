@@ -3,7 +3,7 @@
 //! A unit is *landed* when the digest of its object's rows is the digest of its rows. A unit whose rows were written and
 //! whose object was not yet (or not any more) is not, and the next run that lands puts that right from the warehouse.
 
-use super::units::{Columns, Entry, KEEP_ATTEMPTS, LoadedDay, count, dates};
+use super::units::{Columns, Entry, LoadedDay, count, dates, insert_attempts};
 use crate::copy::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Row, Session};
@@ -50,11 +50,12 @@ pub enum Ledger {
 }
 
 impl Ledger {
-    fn table(self) -> &'static str {
-        match self {
-            Ledger::Units => "_wh.unit",
-            Ledger::Staged => "_wh.staged",
-        }
+    fn table(self, session: &Session) -> String {
+        let name = match self {
+            Ledger::Units => "unit",
+            Ledger::Staged => "staged",
+        };
+        format!("{}.{name}", session.catalog())
     }
 }
 
@@ -77,10 +78,11 @@ pub async fn units(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<BTreeMap<Day, Standing>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT day, state = 'loaded', version, digest, object, object_digest, object_bytes FROM _wh.unit \
-             WHERE tenant = $1 AND template = $2 AND state IN ('loaded', 'landed')",
+            &format!("SELECT day, state = 'loaded', version, digest, object, object_digest, object_bytes FROM {wh}.unit \
+             WHERE tenant = $1 AND template = $2 AND state IN ('loaded', 'landed')"),
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
@@ -107,10 +109,13 @@ pub async fn staged(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<BTreeMap<Day, Object>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT day, object, object_digest, object_bytes FROM _wh.staged \
-             WHERE tenant = $1 AND template = $2 AND object_digest = digest",
+            &format!(
+                "SELECT day, object, object_digest, object_bytes FROM {wh}.staged \
+             WHERE tenant = $1 AND template = $2 AND object_digest = digest"
+            ),
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
@@ -130,10 +135,13 @@ pub async fn withdraw(
     entry: &Entry<'_>,
     days: impl IntoIterator<Item = Day>,
 ) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
-            "UPDATE _wh.unit SET object_digest = NULL \
-             WHERE tenant = $1 AND template = $2 AND day = ANY ($3) AND object_digest IS NOT NULL",
+            &format!(
+                "UPDATE {wh}.unit SET object_digest = NULL \
+             WHERE tenant = $1 AND template = $2 AND day = ANY ($3) AND object_digest IS NOT NULL"
+            ),
             &[
                 &entry.tenant.as_str(),
                 &entry.template.as_str(),
@@ -155,13 +163,16 @@ pub async fn withdraw_staged(
     template: &TemplateName,
     except: impl IntoIterator<Item = Day>,
 ) -> Result<()> {
+    let wh = session.catalog();
     session
         .batch("BEGIN; SET LOCAL synchronous_commit = on")
         .await?;
     let withdrawn = session
         .execute(
-            "UPDATE _wh.staged SET object_digest = NULL \
-             WHERE tenant = $1 AND template = $2 AND day <> ALL ($3) AND object_digest IS NOT NULL",
+            &format!(
+                "UPDATE {wh}.staged SET object_digest = NULL \
+             WHERE tenant = $1 AND template = $2 AND day <> ALL ($3) AND object_digest IS NOT NULL"
+            ),
             &[&tenant.as_str(), &template.as_str(), &dates(except)],
         )
         .await;
@@ -183,7 +194,7 @@ pub async fn hold(
             &format!(
                 "SELECT day, digest FROM {} WHERE tenant = $1 AND template = $2 AND day = ANY ($3) \
                  ORDER BY day FOR UPDATE",
-                ledger.table()
+                ledger.table(session)
             ),
             &[
                 &entry.tenant.as_str(),
@@ -217,7 +228,7 @@ pub async fn record(
                 "UPDATE {} AS u SET object = o.object, object_digest = o.digest, object_bytes = o.bytes \
                  FROM unnest($3::date[], $4::text[], $5::text[], $6::bigint[]) AS o (day, object, digest, bytes) \
                  WHERE u.tenant = $1 AND u.template = $2 AND u.day = o.day",
-                ledger.table()
+                ledger.table(session)
             ),
             &[
                 &entry.tenant.as_str(),
@@ -263,12 +274,13 @@ pub async fn keep_attempts(
     entry: &Entry<'_>,
     days: impl IntoIterator<Item = Day>,
 ) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
-            "INSERT INTO _wh.attempt (tenant, template, day, run, outcome, rows, digest, version, tries) \
-             SELECT tenant, template, day, $3, 'landed', rows, digest, version, $4 FROM _wh.unit \
+            &format!("INSERT INTO {wh}.attempt (tenant, template, day, run, outcome, rows, digest, version, tries) \
+             SELECT tenant, template, day, $3, 'landed', rows, digest, version, $4 FROM {wh}.unit \
              WHERE tenant = $1 AND template = $2 AND day = ANY ($5) \
-             ON CONFLICT (tenant, template, day, run) DO NOTHING",
+             ON CONFLICT (tenant, template, day, run) DO NOTHING"),
             &[
                 &entry.tenant.as_str(),
                 &entry.template.as_str(),
@@ -292,24 +304,26 @@ pub async fn record_alone(
     days: &[LoadedDay],
     objects: &[(Day, Object)],
 ) -> Result<()> {
+    let wh = session.catalog();
     let columns = Columns::of(days);
     session
         .execute(
             &format!(
                 "WITH d AS (SELECT * FROM unnest($6::date[], $7::bigint[], $8::text[], $9::bigint[], $10::text[], $11::bigint[]) \
                        AS d (day, rows, digest, bytes, object, object_bytes)), \
-                 unit AS (INSERT INTO _wh.unit AS u (tenant, template, day, state, rows, digest, bytes, version, \
+                 unit AS (INSERT INTO {wh}.unit AS u (tenant, template, day, state, rows, digest, bytes, version, \
                                                      object, object_digest, object_bytes, loaded_at, checked_at, run, tries) \
                      SELECT $1, $2, day, 'landed', rows, digest, bytes, $3, object, digest, object_bytes, \
                             clock_timestamp(), clock_timestamp(), $4, $5 FROM d \
                      ON CONFLICT (tenant, template, day) DO UPDATE SET object = excluded.object, \
                          object_digest = excluded.object_digest, object_bytes = excluded.object_bytes {}), \
-                 done AS (SELECT d.day, d.rows, d.digest, NULL::text AS error, 'landed' AS outcome FROM d) {KEEP_ATTEMPTS}",
+                 done AS (SELECT d.day, d.rows, d.digest, NULL::text AS error, 'landed' AS outcome FROM d) {}",
                 UNLESS_LOADED
                     .map(|column| format!(
                         ", {column} = CASE u.state WHEN 'loaded' THEN u.{column} ELSE excluded.{column} END"
                     ))
-                    .concat()
+                    .concat(),
+                insert_attempts(wh)
             ),
             &[
                 &entry.tenant.as_str(),
@@ -339,10 +353,13 @@ pub async fn checked(
     entry: &Entry<'_>,
     days: impl IntoIterator<Item = Day>,
 ) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
-            "UPDATE _wh.unit SET checked_at = clock_timestamp(), version = $3 \
-             WHERE tenant = $1 AND template = $2 AND day = ANY ($4) AND state = 'landed'",
+            &format!(
+                "UPDATE {wh}.unit SET checked_at = clock_timestamp(), version = $3 \
+             WHERE tenant = $1 AND template = $2 AND day = ANY ($4) AND state = 'landed'"
+            ),
             &[
                 &entry.tenant.as_str(),
                 &entry.template.as_str(),

@@ -22,10 +22,13 @@ pub async fn stage(
     days: impl IntoIterator<Item = Day>,
     relation: &str,
 ) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
-            "INSERT INTO _wh.staged (tenant, template, day, relation, version, run) \
-             SELECT $1, $2, day, $3, $4, $5 FROM unnest($6::date[]) AS day",
+            &format!(
+                "INSERT INTO {wh}.staged (tenant, template, day, relation, version, run) \
+             SELECT $1, $2, day, $3, $4, $5 FROM unnest($6::date[]) AS day"
+            ),
             &[
                 &entry.tenant.as_str(),
                 &entry.template.as_str(),
@@ -44,14 +47,16 @@ pub async fn stage(
 /// # Errors
 /// [`Kind::Bug`](crate::error::Kind::Bug) when a day was not staged; the warehouse's.
 pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) -> Result<()> {
+    let wh = session.catalog();
     let columns = Columns::of(days);
     let updated = session
         .execute(
             &with_attempts(
-                "UPDATE _wh.staged AS s SET rows = d.rows, digest = d.digest, bytes = d.bytes \
+                wh,
+                &format!("UPDATE {wh}.staged AS s SET rows = d.rows, digest = d.digest, bytes = d.bytes \
                  FROM unnest($6::date[], $7::bigint[], $8::text[], $9::bigint[]) AS d (day, rows, digest, bytes) \
                  WHERE s.tenant = $1 AND s.template = $2 AND s.day = d.day \
-                 RETURNING s.day, s.rows, s.digest, NULL::text AS error, 'staged' AS outcome",
+                 RETURNING s.day, s.rows, s.digest, NULL::text AS error, 'staged' AS outcome"),
             ),
             &[
                 &entry.tenant.as_str(),
@@ -78,9 +83,10 @@ pub async fn days(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<BTreeMap<String, BTreeMap<Day, Tally>>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT relation, day, rows, digest, bytes FROM _wh.staged WHERE tenant = $1 AND template = $2",
+            &format!("SELECT relation, day, rows, digest, bytes FROM {wh}.staged WHERE tenant = $1 AND template = $2"),
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
@@ -106,35 +112,38 @@ pub async fn reveal(
     from: &str,
     to: &str,
 ) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
-            "INSERT INTO _wh.unit AS u (tenant, template, day, state, rows, digest, bytes, version, relation, \
+            &format!("INSERT INTO {wh}.unit AS u (tenant, template, day, state, rows, digest, bytes, version, relation, \
                                         object, object_digest, object_bytes, loaded_at, checked_at, run) \
              SELECT tenant, template, day, 'loaded', rows, digest, bytes, version, $4, \
                     object, object_digest, object_bytes, clock_timestamp(), clock_timestamp(), run \
-             FROM _wh.staged WHERE tenant = $1 AND template = $2 AND relation = $3 \
+             FROM {wh}.staged WHERE tenant = $1 AND template = $2 AND relation = $3 \
              ON CONFLICT (tenant, template, day) DO UPDATE \
              SET state = 'loaded', rows = excluded.rows, digest = excluded.digest, bytes = excluded.bytes, \
                  version = excluded.version, relation = excluded.relation, \
                  object = coalesce(excluded.object, u.object), \
                  object_digest = CASE WHEN excluded.object IS NULL THEN u.object_digest ELSE excluded.object_digest END, \
                  object_bytes = CASE WHEN excluded.object IS NULL THEN u.object_bytes ELSE excluded.object_bytes END, \
-                 loaded_at = excluded.loaded_at, checked_at = excluded.checked_at, run = excluded.run, error = NULL",
+                 loaded_at = excluded.loaded_at, checked_at = excluded.checked_at, run = excluded.run, error = NULL"),
             &[&tenant.as_str(), &template.as_str(), &from, &to],
         )
         .await?;
     session
         .execute(
-            "INSERT INTO _wh.attempt AS a (tenant, template, day, run, outcome, rows, digest, version, tries) \
+            &format!("INSERT INTO {wh}.attempt AS a (tenant, template, day, run, outcome, rows, digest, version, tries) \
              SELECT tenant, template, day, $4, 'loaded', rows, digest, version, 1 \
-             FROM _wh.staged WHERE tenant = $1 AND template = $2 AND relation = $3 \
-             ON CONFLICT (tenant, template, day, run) DO UPDATE SET outcome = 'loaded', at = clock_timestamp()",
+             FROM {wh}.staged WHERE tenant = $1 AND template = $2 AND relation = $3 \
+             ON CONFLICT (tenant, template, day, run) DO UPDATE SET outcome = 'loaded', at = clock_timestamp()"),
             &[&tenant.as_str(), &template.as_str(), &from, &run],
         )
         .await?;
     session
         .execute(
-            "DELETE FROM _wh.staged WHERE tenant = $1 AND template = $2 AND relation = $3",
+            &format!(
+                "DELETE FROM {wh}.staged WHERE tenant = $1 AND template = $2 AND relation = $3"
+            ),
             &[&tenant.as_str(), &template.as_str(), &from],
         )
         .await?;
@@ -151,9 +160,12 @@ pub async fn forget(
     template: &TemplateName,
     days: impl IntoIterator<Item = Day>,
 ) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
-            "DELETE FROM _wh.staged WHERE tenant = $1 AND template = $2 AND day = ANY ($3)",
+            &format!(
+                "DELETE FROM {wh}.staged WHERE tenant = $1 AND template = $2 AND day = ANY ($3)"
+            ),
             &[&tenant.as_str(), &template.as_str(), &dates(days)],
         )
         .await?;
@@ -165,10 +177,13 @@ pub async fn forget(
 /// # Errors
 /// [`Kind::Bug`](crate::error::Kind::Bug) when a digest cannot be read; the warehouse's.
 pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Result<Vec<LoadedDay>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT day, rows, digest, bytes, relation FROM _wh.staged \
-             WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 ORDER BY day",
+            &format!(
+                "SELECT day, rows, digest, bytes, relation FROM {wh}.staged \
+             WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 ORDER BY day"
+            ),
             &[
                 &entry.tenant.as_str(),
                 &entry.template.as_str(),
@@ -191,12 +206,13 @@ pub async fn stale(
     template: &TemplateName,
     version: &str,
 ) -> Result<BTreeSet<Day>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT s.day FROM _wh.staged s LEFT JOIN _wh.unit u USING (tenant, template, day) \
+            &format!("SELECT s.day FROM {wh}.staged s LEFT JOIN {wh}.unit u USING (tenant, template, day) \
              WHERE s.tenant = $1 AND s.template = $2 \
              AND (s.version <> $3 OR u.state = 'loaded' AND u.checked_at > s.staged_at \
-                  AND (u.rows, u.digest) IS DISTINCT FROM (s.rows, s.digest))",
+                  AND (u.rows, u.digest) IS DISTINCT FROM (s.rows, s.digest))"),
             &[&tenant.as_str(), &template.as_str(), &version],
         )
         .await?;
@@ -212,9 +228,12 @@ pub async fn of_version(
     tenant: &TenantName,
     template: &Template,
 ) -> Result<BTreeSet<Day>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT day FROM _wh.staged WHERE tenant = $1 AND template = $2 AND version = $3",
+            &format!(
+                "SELECT day FROM {wh}.staged WHERE tenant = $1 AND template = $2 AND version = $3"
+            ),
             &[
                 &tenant.as_str(),
                 &template.name.as_str(),

@@ -41,15 +41,19 @@ pub fn dates(days: impl IntoIterator<Item = Day>) -> Vec<NaiveDate> {
 
 /// Keeps the days of `done` (day, rows, digest, error, outcome) as attempts. `$1` to `$5` are an [`Entry`]'s tenant,
 /// template, version, run and tries.
-pub const KEEP_ATTEMPTS: &str = "INSERT INTO _wh.attempt AS a (tenant, template, version, run, tries, day, rows, digest, error, outcome) \
+pub fn insert_attempts(wh: &str) -> String {
+    format!(
+        "INSERT INTO {wh}.attempt AS a (tenant, template, version, run, tries, day, rows, digest, error, outcome) \
      SELECT $1, $2, $3, $4, $5, day, rows, digest, error, outcome FROM done \
      ON CONFLICT (tenant, template, day, run) DO UPDATE \
      SET version = excluded.version, tries = excluded.tries, rows = excluded.rows, digest = excluded.digest, \
-         error = excluded.error, outcome = excluded.outcome, at = clock_timestamp()";
+         error = excluded.error, outcome = excluded.outcome, at = clock_timestamp()"
+    )
+}
 
 /// A change of ledger rows and its attempts as one statement: history costs no round trip.
-pub fn with_attempts(change: &str) -> String {
-    format!("WITH done AS ({change}) {KEEP_ATTEMPTS}")
+pub fn with_attempts(wh: &str, change: &str) -> String {
+    format!("WITH done AS ({change}) {}", insert_attempts(wh))
 }
 
 pub fn count(n: u64) -> i64 {
@@ -85,9 +89,10 @@ pub async fn loaded_versions(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<BTreeMap<Day, String>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT day, version FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded'",
+            &format!("SELECT day, version FROM {wh}.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded'"),
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
@@ -106,10 +111,11 @@ pub async fn bytes_per_day(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<Option<u64>> {
+    let wh = session.catalog();
     let row = session
         .query_one(
-            "SELECT avg(bytes)::bigint FROM (SELECT bytes FROM _wh.unit WHERE tenant = $1 AND template = $2 \
-             AND state IN ('loaded', 'landed') AND rows > 0 ORDER BY day DESC LIMIT 30) AS latest",
+            &format!("SELECT avg(bytes)::bigint FROM (SELECT bytes FROM {wh}.unit WHERE tenant = $1 AND template = $2 \
+             AND state IN ('loaded', 'landed') AND rows > 0 ORDER BY day DESC LIMIT 30) AS latest"),
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
@@ -130,13 +136,14 @@ pub async fn claim(
     days: impl IntoIterator<Item = Day>,
     reload: bool,
 ) -> Result<BTreeSet<Day>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "INSERT INTO _wh.unit AS u (tenant, template, day, state, version, run, tries) \
+            &format!("INSERT INTO {wh}.unit AS u (tenant, template, day, state, version, run, tries) \
              SELECT $1, $2, day, 'loaded', $3, $4, $5 FROM unnest($6::date[]) AS day \
              ON CONFLICT (tenant, template, day) DO UPDATE \
              SET state = 'loaded', version = excluded.version, run = excluded.run, tries = excluded.tries, error = NULL \
-             WHERE u.state <> 'loaded' OR $7 RETURNING day",
+             WHERE u.state <> 'loaded' OR $7 RETURNING day"),
             &[
                 &entry.tenant.as_str(),
                 &entry.template.as_str(),
@@ -156,18 +163,20 @@ pub async fn claim(
 /// # Errors
 /// [`Kind::Bug`] when a day was not claimed; the warehouse's.
 pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) -> Result<()> {
+    let wh = session.catalog();
     let columns = Columns::of(days);
     let updated = session
         .execute(
             &with_attempts(
-                "UPDATE _wh.unit AS u SET rows = d.rows, digest = d.digest, bytes = d.bytes, relation = d.relation, \
+                wh,
+                &format!("UPDATE {wh}.unit AS u SET rows = d.rows, digest = d.digest, bytes = d.bytes, relation = d.relation, \
                  loaded_at = clock_timestamp(), checked_at = clock_timestamp() \
                  FROM unnest($6::date[], $7::bigint[], $8::text[], $9::bigint[], $10::text[]) \
-                      AS d (day, rows, digest, bytes, relation) JOIN _wh.unit AS was \
+                      AS d (day, rows, digest, bytes, relation) JOIN {wh}.unit AS was \
                       ON was.tenant = $1 AND was.template = $2 AND was.day = d.day \
                  WHERE u.tenant = $1 AND u.template = $2 AND u.day = d.day \
                  RETURNING u.day, u.rows, u.digest, NULL::text AS error, CASE WHEN was.loaded_at IS NULL THEN 'loaded' \
-                     WHEN (was.rows, was.digest) = (d.rows, d.digest) THEN 'reloaded' ELSE 'changed' END AS outcome",
+                     WHEN (was.rows, was.digest) = (d.rows, d.digest) THEN 'reloaded' ELSE 'changed' END AS outcome"),
             ),
             &[
                 &entry.tenant.as_str(),
@@ -196,10 +205,13 @@ pub async fn checked(
     entry: &Entry<'_>,
     days: impl IntoIterator<Item = Day>,
 ) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
-            "UPDATE _wh.unit SET checked_at = clock_timestamp(), version = $3 \
-             WHERE tenant = $1 AND template = $2 AND day = ANY ($4)",
+            &format!(
+                "UPDATE {wh}.unit SET checked_at = clock_timestamp(), version = $3 \
+             WHERE tenant = $1 AND template = $2 AND day = ANY ($4)"
+            ),
             &[
                 &entry.tenant.as_str(),
                 &entry.template.as_str(),
@@ -221,17 +233,19 @@ pub async fn fail(
     days: impl IntoIterator<Item = Day>,
     error: &str,
 ) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
             &format!(
                 "WITH unit AS ( \
-                 INSERT INTO _wh.unit AS u (tenant, template, day, state, version, run, tries, error) \
+                 INSERT INTO {wh}.unit AS u (tenant, template, day, state, version, run, tries, error) \
                  SELECT $1, $2, day, 'failed', $3, $4, $5, $7 FROM unnest($6::date[]) AS day \
                  ON CONFLICT (tenant, template, day) DO UPDATE \
                  SET version = excluded.version, run = excluded.run, tries = excluded.tries, error = excluded.error \
                  WHERE u.state = 'failed'), \
                  done AS (SELECT day, NULL::bigint AS rows, NULL::text AS digest, $7::text AS error, 'failed' AS outcome \
-                          FROM unnest($6::date[]) AS day) {KEEP_ATTEMPTS}"
+                          FROM unnest($6::date[]) AS day) {}",
+                insert_attempts(wh)
             ),
             &[
                 &entry.tenant.as_str(),
@@ -263,10 +277,11 @@ pub fn all_touched(updated: u64, days: usize) -> Result<()> {
 /// # Errors
 /// [`Kind::Bug`] when a digest cannot be read; the warehouse's.
 pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Result<Vec<LoadedDay>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT day, rows, digest, bytes, relation FROM _wh.unit \
-             WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 AND state = 'loaded' ORDER BY day",
+            &format!("SELECT day, rows, digest, bytes, relation FROM {wh}.unit \
+             WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 AND state = 'loaded' ORDER BY day"),
             &[
                 &entry.tenant.as_str(),
                 &entry.template.as_str(),
@@ -313,15 +328,16 @@ pub async fn recorded(
     template: &TemplateName,
     window: Option<Window>,
 ) -> Result<BTreeMap<Day, Recorded>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT u.day, u.rows, u.digest, u.bytes, u.version, u.relation, c.oid IS NOT NULL, u.state = 'loaded', \
+            &format!("SELECT u.day, u.rows, u.digest, u.bytes, u.version, u.relation, c.oid IS NOT NULL, u.state = 'loaded', \
                     u.object, u.object_digest, u.object_bytes \
-             FROM _wh.unit u \
+             FROM {wh}.unit u \
              LEFT JOIN pg_namespace n ON n.nspname = split_part(u.relation, '.', 1) \
              LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = split_part(u.relation, '.', 2) \
              WHERE u.tenant = $1 AND u.template = $2 AND u.state IN ('loaded', 'landed') \
-               AND u.day >= coalesce($3::date, '-infinity') AND u.day < coalesce($4::date, 'infinity')",
+               AND u.day >= coalesce($3::date, '-infinity') AND u.day < coalesce($4::date, 'infinity')"),
             &[
                 &tenant.as_str(),
                 &template.as_str(),

@@ -27,10 +27,11 @@ pub async fn settle(
     from: Option<Day>,
     first_fold_line: Day,
 ) -> Result<FoldLine> {
+    let wh = session.catalog();
     let row = session
         .query_one(
-            "UPDATE _wh.pair SET first_day = least(first_day, $3), fold_line = coalesce(fold_line, $4) \
-             WHERE tenant = $1 AND template = $2 RETURNING fold_line, hides",
+            &format!("UPDATE {wh}.pair SET first_day = least(first_day, $3), fold_line = coalesce(fold_line, $4) \
+             WHERE tenant = $1 AND template = $2 RETURNING fold_line, hides"),
             &[
                 &tenant.as_str(),
                 &template.as_str(),
@@ -55,9 +56,10 @@ pub async fn remember_first(
     template: &TemplateName,
     from: Day,
 ) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
-            "UPDATE _wh.pair SET first_day = least(first_day, $3) WHERE tenant = $1 AND template = $2",
+            &format!("UPDATE {wh}.pair SET first_day = least(first_day, $3) WHERE tenant = $1 AND template = $2"),
             &[&tenant.as_str(), &template.as_str(), &from.date()],
         )
         .await?;
@@ -74,10 +76,13 @@ pub async fn rows_per_day(
     template: &TemplateName,
     from: Day,
 ) -> Result<BTreeMap<Day, u64>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT day, rows FROM _wh.unit \
-             WHERE tenant = $1 AND template = $2 AND day >= $3 AND state = 'loaded'",
+            &format!(
+                "SELECT day, rows FROM {wh}.unit \
+             WHERE tenant = $1 AND template = $2 AND day >= $3 AND state = 'loaded'"
+            ),
             &[&tenant.as_str(), &template.as_str(), &from.date()],
         )
         .await?;
@@ -102,9 +107,10 @@ pub async fn put(
     line: FoldLine,
     moved: &[(Day, String)],
 ) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
-            "UPDATE _wh.pair SET fold_line = $3, hides = $4 WHERE tenant = $1 AND template = $2",
+            &format!("UPDATE {wh}.pair SET fold_line = $3, hides = $4 WHERE tenant = $1 AND template = $2"),
             &[
                 &tenant.as_str(),
                 &template.as_str(),
@@ -117,9 +123,11 @@ pub async fn put(
     let relations: Vec<&str> = moved.iter().map(|(_, r)| r.as_str()).collect();
     session
         .execute(
-            "UPDATE _wh.unit AS u SET relation = m.relation \
+            &format!(
+                "UPDATE {wh}.unit AS u SET relation = m.relation \
              FROM unnest($3::date[], $4::text[]) AS m (day, relation) \
-             WHERE u.tenant = $1 AND u.template = $2 AND u.day = m.day AND u.state = 'loaded'",
+             WHERE u.tenant = $1 AND u.template = $2 AND u.day = m.day AND u.state = 'loaded'"
+            ),
             &[&tenant.as_str(), &template.as_str(), &days, &relations],
         )
         .await?;
@@ -137,10 +145,11 @@ pub async fn day_in(
     relations: &[String],
     from: Option<Day>,
 ) -> Result<Option<(Day, String)>> {
+    let wh = session.catalog();
     let row = session
         .query_opt(
-            "SELECT day, relation FROM _wh.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded' \
-             AND relation = ANY ($3) AND day >= coalesce($4, '-infinity'::date) ORDER BY day LIMIT 1",
+            &format!("SELECT day, relation FROM {wh}.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded' \
+             AND relation = ANY ($3) AND day >= coalesce($4, '-infinity'::date) ORDER BY day LIMIT 1"),
             &[
                 &tenant.as_str(),
                 &template.as_str(),
@@ -161,9 +170,10 @@ pub async fn get(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<Option<FoldLine>> {
+    let wh = session.catalog();
     let row = session
         .query_opt(
-            "SELECT fold_line, hides FROM _wh.pair WHERE tenant = $1 AND template = $2",
+            &format!("SELECT fold_line, hides FROM {wh}.pair WHERE tenant = $1 AND template = $2"),
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;

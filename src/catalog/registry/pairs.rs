@@ -41,14 +41,15 @@ pub async fn all(session: &Session, selection: &Selection) -> Result<Vec<Pair>> 
 }
 
 async fn select(session: &Session, selection: &Selection, enabled_only: bool) -> Result<Vec<Pair>> {
+    let wh = session.catalog();
     check_selection(session, selection).await?;
     let rows = session
         .query(
-            "SELECT t.name, t.schema_name, t.url, t.password_ref, t.vars::text, t.enabled, \
+            &format!("SELECT t.name, t.schema_name, t.url, t.password_ref, t.vars::text, t.enabled, \
                     p.enabled, p.first_day, p.fold_line, x.name, x.source \
-             FROM _wh.pair p JOIN _wh.tenant t ON t.name = p.tenant JOIN _wh.template x ON x.name = p.template \
+             FROM {wh}.pair p JOIN {wh}.tenant t ON t.name = p.tenant JOIN {wh}.template x ON x.name = p.template \
              WHERE NOT $1 OR t.enabled AND p.enabled \
-             ORDER BY t.name COLLATE \"C\", x.name COLLATE \"C\"",
+             ORDER BY t.name COLLATE \"C\", x.name COLLATE \"C\""),
             &[&enabled_only],
         )
         .await?;

@@ -57,13 +57,14 @@ pub async fn of_pair(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<Vec<Relation>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT r.schema_name, r.name, r.kind, r.from_day, r.to_day, c.oid IS NOT NULL AS there \
-             FROM _wh.relation r \
+            &format!("SELECT r.schema_name, r.name, r.kind, r.from_day, r.to_day, c.oid IS NOT NULL AS there \
+             FROM {wh}.relation r \
              LEFT JOIN pg_namespace n ON n.nspname = r.schema_name \
              LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = r.name \
-             WHERE r.tenant = $1 AND r.template = $2 ORDER BY r.name",
+             WHERE r.tenant = $1 AND r.template = $2 ORDER BY r.name"),
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
@@ -103,12 +104,15 @@ pub async fn tables_there(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<Vec<Relation>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT r.schema_name, r.name, r.kind, r.from_day, r.to_day FROM _wh.relation r \
+            &format!(
+                "SELECT r.schema_name, r.name, r.kind, r.from_day, r.to_day FROM {wh}.relation r \
              JOIN pg_namespace n ON n.nspname = r.schema_name \
              JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = r.name \
-             WHERE r.tenant = $1 AND r.template = $2 AND r.kind IN ('day', 'year') ORDER BY r.name",
+             WHERE r.tenant = $1 AND r.template = $2 AND r.kind IN ('day', 'year') ORDER BY r.name"
+            ),
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
@@ -123,11 +127,14 @@ pub async fn tables_of_template(
     session: &Session,
     template: &TemplateName,
 ) -> Result<Vec<Relation>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT r.schema_name, r.name, r.kind, r.from_day, r.to_day FROM _wh.relation r \
+            &format!(
+                "SELECT r.schema_name, r.name, r.kind, r.from_day, r.to_day FROM {wh}.relation r \
              WHERE r.template = $1 AND r.kind IN ('day', 'year') \
-             ORDER BY r.kind DESC, r.schema_name COLLATE \"C\", r.name COLLATE \"C\"",
+             ORDER BY r.kind DESC, r.schema_name COLLATE \"C\", r.name COLLATE \"C\""
+            ),
             &[&template.as_str()],
         )
         .await?;
@@ -152,12 +159,13 @@ fn table(row: &Row) -> Option<Relation> {
 /// # Errors
 /// [`Kind::Refused`](crate::error::Kind::Refused), naming it; the warehouse's.
 pub async fn refuse_foreign(session: &Session, schema: &str, names: &[String]) -> Result<()> {
+    let wh = session.catalog();
     let row = session
         .query_opt(
-            "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+            &format!("SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = $1 AND c.relname = ANY ($2) AND NOT EXISTS \
-               (SELECT FROM _wh.relation r WHERE r.schema_name = $1 AND r.name = c.relname) \
-             ORDER BY 1 LIMIT 1",
+               (SELECT FROM {wh}.relation r WHERE r.schema_name = $1 AND r.name = c.relname) \
+             ORDER BY 1 LIMIT 1"),
             &[&schema, &names],
         )
         .await?;
@@ -181,6 +189,7 @@ pub async fn add(
     template: &TemplateName,
     relations: &[Relation],
 ) -> Result<()> {
+    let wh = session.catalog();
     let text = |of: fn(&Relation) -> &str| relations.iter().map(of).collect::<Vec<&str>>();
     let date = |of: fn(Window) -> Day| {
         let dates = relations.iter().map(|r| r.window.map(|w| of(w).date()));
@@ -188,12 +197,12 @@ pub async fn add(
     };
     session
         .execute(
-            "INSERT INTO _wh.relation (schema_name, name, kind, template, tenant, from_day, to_day) \
+            &format!("INSERT INTO {wh}.relation (schema_name, name, kind, template, tenant, from_day, to_day) \
              SELECT r.schema_name, r.name, r.kind, $4, $5, r.from_day, r.to_day \
              FROM unnest($1::text[], $2::text[], $3::text[], $6::date[], $7::date[]) \
                   AS r (schema_name, name, kind, from_day, to_day) \
              ON CONFLICT (schema_name, name) DO UPDATE SET kind = excluded.kind, template = excluded.template, \
-               tenant = excluded.tenant, from_day = excluded.from_day, to_day = excluded.to_day",
+               tenant = excluded.tenant, from_day = excluded.from_day, to_day = excluded.to_day"),
             &[
                 &text(|r| &r.schema),
                 &text(|r| &r.name),
@@ -218,9 +227,10 @@ pub async fn staging_became_year(
     staging: &str,
     year: &str,
 ) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
-            "UPDATE _wh.relation SET name = $3, kind = 'year' WHERE schema_name = $1 AND name = $2",
+            &format!("UPDATE {wh}.relation SET name = $3, kind = 'year' WHERE schema_name = $1 AND name = $2"),
             &[&schema, &staging, &year],
         )
         .await?;
@@ -232,9 +242,10 @@ pub async fn staging_became_year(
 /// # Errors
 /// The warehouse's.
 pub async fn tenant_views(session: &Session, template: &TemplateName) -> Result<Vec<String>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT schema_name FROM _wh.relation WHERE template = $1 AND kind = 'tenant view' ORDER BY schema_name",
+            &format!("SELECT schema_name FROM {wh}.relation WHERE template = $1 AND kind = 'tenant view' ORDER BY schema_name"),
             &[&template.as_str()],
         )
         .await?;
@@ -246,9 +257,10 @@ pub async fn tenant_views(session: &Session, template: &TemplateName) -> Result<
 /// # Errors
 /// The warehouse's.
 pub async fn remove(session: &Session, schema: &str, names: &[String]) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
-            "DELETE FROM _wh.relation WHERE schema_name = $1 AND name = ANY ($2)",
+            &format!("DELETE FROM {wh}.relation WHERE schema_name = $1 AND name = ANY ($2)"),
             &[&schema, &names],
         )
         .await?;
@@ -265,9 +277,10 @@ pub async fn year_retired(
     year: &str,
     retired: &str,
 ) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
-            "UPDATE _wh.relation SET name = $3, kind = 'retired' WHERE schema_name = $1 AND name = $2",
+            &format!("UPDATE {wh}.relation SET name = $3, kind = 'retired' WHERE schema_name = $1 AND name = $2"),
             &[&schema, &year, &retired],
         )
         .await?;
@@ -292,22 +305,23 @@ pub async fn forget_lost(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<Lost> {
+    let wh = session.catalog();
     let row = session
         .query_one(
-            "WITH there AS (SELECT n.nspname, c.relname, format('%s.%s', n.nspname, c.relname) AS relation \
-                            FROM _wh.relation r JOIN pg_namespace n ON n.nspname = r.schema_name \
+            &format!("WITH there AS (SELECT n.nspname, c.relname, format('%s.%s', n.nspname, c.relname) AS relation \
+                            FROM {wh}.relation r JOIN pg_namespace n ON n.nspname = r.schema_name \
                             JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = r.name \
                             WHERE r.tenant = $1 AND r.template = $2), \
-             gone AS (DELETE FROM _wh.relation r WHERE r.tenant = $1 AND r.template = $2 AND NOT EXISTS \
+             gone AS (DELETE FROM {wh}.relation r WHERE r.tenant = $1 AND r.template = $2 AND NOT EXISTS \
                         (SELECT FROM there WHERE nspname = r.schema_name AND relname = r.name) \
                       RETURNING format('%s.%s', schema_name, name) AS relation), \
-             unstaged AS (DELETE FROM _wh.staged s WHERE s.tenant = $1 AND s.template = $2 \
+             unstaged AS (DELETE FROM {wh}.staged s WHERE s.tenant = $1 AND s.template = $2 \
                           AND NOT EXISTS (SELECT FROM there WHERE there.relation = s.relation)), \
-             lost AS (UPDATE _wh.unit u SET state = CASE WHEN object_digest = digest THEN 'landed' ELSE 'failed' END, \
+             lost AS (UPDATE {wh}.unit u SET state = CASE WHEN object_digest = digest THEN 'landed' ELSE 'failed' END, \
                         error = format('its table `%s` was lost', relation), relation = NULL \
                       WHERE u.tenant = $1 AND u.template = $2 AND u.state = 'loaded' \
                       AND NOT EXISTS (SELECT FROM there WHERE there.relation = u.relation) RETURNING u.day) \
-             SELECT ARRAY(SELECT relation FROM gone ORDER BY 1), ARRAY(SELECT day FROM lost)",
+             SELECT ARRAY(SELECT relation FROM gone ORDER BY 1), ARRAY(SELECT day FROM lost)"),
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;

@@ -76,7 +76,13 @@ impl Relation {
 /// Those of PostgreSQL; a text that this version of the program cannot read.
 pub async fn list(session: &Session) -> Result<Vec<Registered>> {
     let rows = session
-        .query(&format!("{REGISTERED} ORDER BY x.name COLLATE \"C\""), &[])
+        .query(
+            &format!(
+                "{} ORDER BY x.name COLLATE \"C\"",
+                select_registered(session)
+            ),
+            &[],
+        )
         .await?;
     rows.iter().map(registered).collect()
 }
@@ -99,16 +105,21 @@ pub async fn get(session: &Session, name: &TemplateName) -> Result<Registered> {
 pub async fn find(session: &Session, name: &TemplateName) -> Result<Option<Registered>> {
     let row = session
         .query_opt(
-            &format!("{REGISTERED} WHERE x.name = $1"),
+            &format!("{} WHERE x.name = $1", select_registered(session)),
             &[&name.as_str()],
         )
         .await?;
     row.as_ref().map(registered).transpose()
 }
 
-const REGISTERED: &str = "SELECT x.name, x.source, x.loaded_at, ARRAY( \
-        SELECT p.tenant FROM _wh.pair p WHERE p.template = x.name AND p.enabled ORDER BY p.tenant COLLATE \"C\" \
-    ) FROM _wh.template x";
+fn select_registered(session: &Session) -> String {
+    let wh = session.catalog();
+    format!(
+        "SELECT x.name, x.source, x.loaded_at, ARRAY( \
+             SELECT p.tenant FROM {wh}.pair p WHERE p.template = x.name AND p.enabled ORDER BY p.tenant COLLATE \"C\" \
+         ) FROM {wh}.template x"
+    )
+}
 
 fn registered(row: &Row) -> Result<Registered> {
     let name: &str = row.get(0);
@@ -122,7 +133,10 @@ fn registered(row: &Row) -> Result<Registered> {
 }
 
 async fn unknown(session: &Session, name: &TemplateName) -> Result<Error> {
-    let rows = session.query("SELECT name FROM _wh.template", &[]).await?;
+    let wh = session.catalog();
+    let rows = session
+        .query(&format!("SELECT name FROM {wh}.template"), &[])
+        .await?;
     let hint = match nearest(name.as_str(), rows.iter().map(|row| row.get(0))) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => {
@@ -138,12 +152,13 @@ async fn unknown(session: &Session, name: &TemplateName) -> Result<Error> {
 /// # Errors
 /// Those of PostgreSQL.
 pub async fn versions(session: &Session, name: &TemplateName) -> Result<Vec<Version>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT v.version, v.source, v.loaded_at, \
-                    (SELECT count(*) FROM _wh.unit u \
+            &format!("SELECT v.version, v.source, v.loaded_at, \
+                    (SELECT count(*) FROM {wh}.unit u \
                      WHERE u.template = v.template AND u.version = v.version AND u.state = 'loaded') \
-             FROM _wh.template_version v WHERE v.template = $1 ORDER BY v.loaded_at DESC, v.version",
+             FROM {wh}.template_version v WHERE v.template = $1 ORDER BY v.loaded_at DESC, v.version"),
             &[&name.as_str()],
         )
         .await?;
@@ -162,11 +177,12 @@ pub async fn versions(session: &Session, name: &TemplateName) -> Result<Vec<Vers
 /// # Errors
 /// Columns or time column differ from those of tables that exist.
 pub async fn load(session: &Session, template: &Template) -> Result<Loaded> {
+    let wh = session.catalog();
     let name = template.name.as_str();
     // Only the INSERT of a new name waits for another one like it: after it the row is there to be locked.
     let inserted = session
         .execute(
-            "INSERT INTO _wh.template (name, version, source) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            &format!("INSERT INTO {wh}.template (name, version, source) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"),
             &[&name, &template.version(), &template.source],
         )
         .await?;
@@ -177,7 +193,7 @@ pub async fn load(session: &Session, template: &Template) -> Result<Loaded> {
     };
     session
         .execute(
-            "INSERT INTO _wh.template_version (template, version, source) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            &format!("INSERT INTO {wh}.template_version (template, version, source) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"),
             &[&name, &template.version(), &template.source],
         )
         .await?;
@@ -189,9 +205,10 @@ pub async fn load(session: &Session, template: &Template) -> Result<Loaded> {
 /// # Errors
 /// Those of PostgreSQL.
 pub async fn is_there(session: &Session, name: &TemplateName) -> Result<bool> {
+    let wh = session.catalog();
     let row = session
         .query_opt(
-            "SELECT FROM _wh.template WHERE name = $1",
+            &format!("SELECT FROM {wh}.template WHERE name = $1"),
             &[&name.as_str()],
         )
         .await?;
@@ -203,11 +220,12 @@ pub async fn is_there(session: &Session, name: &TemplateName) -> Result<bool> {
 /// # Errors
 /// Those of PostgreSQL.
 pub async fn know_version(session: &Session, template: &Template) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
-            "INSERT INTO _wh.template_version (template, version, source, loaded_at) \
-             SELECT $1, $2, $3, coalesce((SELECT min(loaded_at) FROM _wh.template_version WHERE template = $1) \
-                                          - interval '1 second', clock_timestamp()) ON CONFLICT DO NOTHING",
+            &format!("INSERT INTO {wh}.template_version (template, version, source, loaded_at) \
+             SELECT $1, $2, $3, coalesce((SELECT min(loaded_at) FROM {wh}.template_version WHERE template = $1) \
+                                          - interval '1 second', clock_timestamp()) ON CONFLICT DO NOTHING"),
             &[&template.name.as_str(), &template.version(), &template.source],
         )
         .await?;
@@ -215,10 +233,11 @@ pub async fn know_version(session: &Session, template: &Template) -> Result<()> 
 }
 
 async fn replace(session: &Session, template: &Template) -> Result<Loaded> {
+    let wh = session.catalog();
     let name = template.name.as_str();
     let row = session
         .query_one(
-            "SELECT version, source FROM _wh.template WHERE name = $1 FOR UPDATE",
+            &format!("SELECT version, source FROM {wh}.template WHERE name = $1 FOR UPDATE"),
             &[&name],
         )
         .await?;
@@ -229,7 +248,7 @@ async fn replace(session: &Session, template: &Template) -> Result<Loaded> {
     refuse_new_shape(session, template, &source).await?;
     session
         .execute(
-            "UPDATE _wh.template SET version = $2, source = $3, loaded_at = clock_timestamp() WHERE name = $1",
+            &format!("UPDATE {wh}.template SET version = $2, source = $3, loaded_at = clock_timestamp() WHERE name = $1"),
             &[&name, &template.version(), &template.source],
         )
         .await?;
@@ -238,7 +257,7 @@ async fn replace(session: &Session, template: &Template) -> Result<Loaded> {
     }
     let units = session
         .query_one(
-            "SELECT count(*) FROM _wh.unit WHERE template = $1 AND version <> $2 AND state = 'loaded'",
+            &format!("SELECT count(*) FROM {wh}.unit WHERE template = $1 AND version <> $2 AND state = 'loaded'"),
             &[&name, &template.version()],
         )
         .await?
@@ -251,6 +270,7 @@ async fn replace(session: &Session, template: &Template) -> Result<Loaded> {
 
 /// Tables that exist were made for the old columns: rows of the new ones would not fit.
 async fn refuse_new_shape(session: &Session, template: &Template, old_source: &str) -> Result<()> {
+    let wh = session.catalog();
     let name = &template.name;
     let old = Template::parse(name.clone(), old_source)
         .at(|| format!("template `{name}` of the catalog"))?;
@@ -269,7 +289,7 @@ async fn refuse_new_shape(session: &Session, template: &Template, old_source: &s
     };
     let tables: i64 = session
         .query_one(
-            "SELECT count(*) FROM _wh.relation WHERE template = $1 AND kind IN ('day', 'year', 'staging')",
+            &format!("SELECT count(*) FROM {wh}.relation WHERE template = $1 AND kind IN ('day', 'year', 'staging')"),
             &[&name.as_str()],
         )
         .await?
@@ -309,13 +329,16 @@ pub async fn enable_everywhere(session: &Session, name: &TemplateName) -> Result
 /// # Errors
 /// There is no such template.
 pub async fn belongings(session: &Session, name: &TemplateName) -> Result<Belongings> {
+    let wh = session.catalog();
     let counts = session
         .query_opt(
-            "SELECT (SELECT count(*) FROM _wh.pair WHERE template = x.name), \
-                    (SELECT count(*) FROM _wh.unit WHERE template = x.name) \
-                        + (SELECT count(*) FROM _wh.staged WHERE template = x.name), \
-                    (SELECT count(*) FROM _wh.template_version WHERE template = x.name) \
-             FROM _wh.template x WHERE x.name = $1",
+            &format!(
+                "SELECT (SELECT count(*) FROM {wh}.pair WHERE template = x.name), \
+                    (SELECT count(*) FROM {wh}.unit WHERE template = x.name) \
+                        + (SELECT count(*) FROM {wh}.staged WHERE template = x.name), \
+                    (SELECT count(*) FROM {wh}.template_version WHERE template = x.name) \
+             FROM {wh}.template x WHERE x.name = $1"
+            ),
             &[&name.as_str()],
         )
         .await?;
@@ -324,9 +347,9 @@ pub async fn belongings(session: &Session, name: &TemplateName) -> Result<Belong
     };
     let relations = session
         .query(
-            "SELECT schema_name, name, kind LIKE '%view' FROM _wh.relation WHERE template = $1 \
+            &format!("SELECT schema_name, name, kind LIKE '%view' FROM {wh}.relation WHERE template = $1 \
              ORDER BY array_position(ARRAY['public view', 'tenant view', 'year', 'day', 'staging'], kind), \
-                      schema_name COLLATE \"C\", name COLLATE \"C\"",
+                      schema_name COLLATE \"C\", name COLLATE \"C\""),
             &[&name.as_str()],
         )
         .await?;
@@ -356,6 +379,7 @@ pub async fn drop(
     name: &TemplateName,
     lock_timeout: Duration,
 ) -> Result<Belongings> {
+    let wh = session.catalog();
     session
         .batch(&format!(
             "SET LOCAL lock_timeout = {}",
@@ -365,7 +389,7 @@ pub async fn drop(
     // Nobody registers, enables or loads it from here on.
     session
         .query(
-            "SELECT FROM _wh.template WHERE name = $1 FOR UPDATE",
+            &format!("SELECT FROM {wh}.template WHERE name = $1 FOR UPDATE"),
             &[&name.as_str()],
         )
         .await?;
@@ -395,14 +419,14 @@ pub async fn drop(
     ] {
         session
             .execute(
-                &format!("DELETE FROM _wh.{table} WHERE template = $1"),
+                &format!("DELETE FROM {wh}.{table} WHERE template = $1"),
                 &[&name.as_str()],
             )
             .await?;
     }
     session
         .execute(
-            "DELETE FROM _wh.template WHERE name = $1",
+            &format!("DELETE FROM {wh}.template WHERE name = $1"),
             &[&name.as_str()],
         )
         .await?;

@@ -43,13 +43,16 @@ const COLUMNS: &str = "name, schema_name, url, password_ref, vars::text, enabled
 /// # Errors
 /// One of that name, or of that schema, is there already.
 pub async fn add(session: &Session, tenant: &Tenant) -> Result<()> {
+    let wh = session.catalog();
     let vars = serde_json::to_string(&tenant.vars).map_err(broken)?;
     let added = session
         .execute(
-            "INSERT INTO _wh.tenant AS t (name, schema_name, url, password_ref, vars) \
+            &format!(
+                "INSERT INTO {wh}.tenant AS t (name, schema_name, url, password_ref, vars) \
              VALUES ($1, $2, $3, $4, $5::text::jsonb) ON CONFLICT (name) DO UPDATE \
              SET url = excluded.url, password_ref = excluded.password_ref, vars = excluded.vars \
-             WHERE t.url IS NULL AND t.schema_name = excluded.schema_name",
+             WHERE t.url IS NULL AND t.schema_name = excluded.schema_name"
+            ),
             &[
                 &tenant.name.as_str(),
                 &tenant.schema.as_str(),
@@ -74,6 +77,7 @@ pub async fn add(session: &Session, tenant: &Tenant) -> Result<()> {
 /// # Errors
 /// It is there with another schema, or another tenant has its schema.
 pub async fn put(session: &Session, tenant: &Tenant) -> Result<()> {
+    let wh = session.catalog();
     let there = list(session).await?;
     let Some(old) = there.iter().find(|t| t.name == tenant.name) else {
         return add(session, tenant).await;
@@ -87,7 +91,7 @@ pub async fn put(session: &Session, tenant: &Tenant) -> Result<()> {
     let vars = serde_json::to_string(&tenant.vars).map_err(broken)?;
     session
         .execute(
-            "UPDATE _wh.tenant SET url = $2, password_ref = $3, vars = $4::text::jsonb, enabled = $5 WHERE name = $1",
+            &format!("UPDATE {wh}.tenant SET url = $2, password_ref = $3, vars = $4::text::jsonb, enabled = $5 WHERE name = $1"),
             &[
                 &tenant.name.as_str(),
                 &tenant.url,
@@ -131,9 +135,10 @@ pub async fn refuse_taken(session: &Session, tenant: &Tenant) -> Result<()> {
 /// # Errors
 /// Those of PostgreSQL.
 pub async fn list(session: &Session) -> Result<Vec<Tenant>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            &format!("SELECT {COLUMNS} FROM _wh.tenant ORDER BY name COLLATE \"C\""),
+            &format!("SELECT {COLUMNS} FROM {wh}.tenant ORDER BY name COLLATE \"C\""),
             &[],
         )
         .await?;
@@ -145,9 +150,10 @@ pub async fn list(session: &Session) -> Result<Vec<Tenant>> {
 /// # Errors
 /// There is none of that name; the nearest is suggested.
 pub async fn get(session: &Session, name: &TenantName) -> Result<Tenant> {
+    let wh = session.catalog();
     let row = session
         .query_opt(
-            &format!("SELECT {COLUMNS} FROM _wh.tenant WHERE name = $1"),
+            &format!("SELECT {COLUMNS} FROM {wh}.tenant WHERE name = $1"),
             &[&name.as_str()],
         )
         .await?;
@@ -156,7 +162,7 @@ pub async fn get(session: &Session, name: &TenantName) -> Result<Tenant> {
         None => Err(unknown(
             "tenant",
             name.as_str(),
-            &names(session, "SELECT name FROM _wh.tenant").await?,
+            &names(session, &format!("SELECT name FROM {wh}.tenant")).await?,
             "see them with `dayhaul tenant list`",
         )),
     }
@@ -167,10 +173,11 @@ pub async fn get(session: &Session, name: &TenantName) -> Result<Tenant> {
 /// # Errors
 /// One is not; the nearest is suggested.
 pub async fn check_selection(session: &Session, selection: &Selection) -> Result<()> {
+    let wh = session.catalog();
     for tenant in &selection.tenants {
         get(session, tenant).await?;
     }
-    let known = names(session, "SELECT name FROM _wh.template").await?;
+    let known = names(session, &format!("SELECT name FROM {wh}.template")).await?;
     match selection
         .templates
         .iter()
@@ -191,9 +198,10 @@ pub async fn check_selection(session: &Session, selection: &Selection) -> Result
 /// # Errors
 /// Those of PostgreSQL.
 pub async fn templates_of(session: &Session, tenant: &TenantName) -> Result<Vec<Enabled>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT template, enabled, first_day FROM _wh.pair WHERE tenant = $1 ORDER BY template COLLATE \"C\"",
+            &format!("SELECT template, enabled, first_day FROM {wh}.pair WHERE tenant = $1 ORDER BY template COLLATE \"C\""),
             &[&tenant.as_str()],
         )
         .await?;
@@ -219,6 +227,7 @@ pub async fn enable(
     templates: &[TemplateName],
     first_day: Option<Day>,
 ) -> Result<Vec<TemplateName>> {
+    let wh = session.catalog();
     check_selection(
         session,
         &Selection {
@@ -231,9 +240,11 @@ pub async fn enable(
     for template in templates {
         session
             .execute(
-                "INSERT INTO _wh.pair AS p (tenant, template, first_day) VALUES ($1, $2, $3) \
+                &format!(
+                    "INSERT INTO {wh}.pair AS p (tenant, template, first_day) VALUES ($1, $2, $3) \
                  ON CONFLICT (tenant, template) \
-                 DO UPDATE SET enabled = true, first_day = least(p.first_day, excluded.first_day)",
+                 DO UPDATE SET enabled = true, first_day = least(p.first_day, excluded.first_day)"
+                ),
                 &[
                     &tenant.as_str(),
                     &template.as_str(),
@@ -259,6 +270,7 @@ pub async fn disable(
     tenant: &TenantName,
     templates: &[TemplateName],
 ) -> Result<Vec<TemplateName>> {
+    let wh = session.catalog();
     check_selection(
         session,
         &Selection {
@@ -271,7 +283,7 @@ pub async fn disable(
     for template in templates {
         let changed = session
             .execute(
-                "UPDATE _wh.pair SET enabled = false WHERE tenant = $1 AND template = $2 AND enabled",
+                &format!("UPDATE {wh}.pair SET enabled = false WHERE tenant = $1 AND template = $2 AND enabled"),
                 &[&tenant.as_str(), &template.as_str()],
             )
             .await?;
@@ -287,10 +299,11 @@ pub async fn disable(
 /// # Errors
 /// The tenant is unknown.
 pub async fn set_enabled(session: &Session, tenant: &TenantName, enabled: bool) -> Result<bool> {
+    let wh = session.catalog();
     get(session, tenant).await?;
     let changed = session
         .execute(
-            "UPDATE _wh.tenant SET enabled = $2 WHERE name = $1 AND enabled <> $2",
+            &format!("UPDATE {wh}.tenant SET enabled = $2 WHERE name = $1 AND enabled <> $2"),
             &[&tenant.as_str(), &enabled],
         )
         .await?;
@@ -351,14 +364,15 @@ pub async fn foreign_schema(
     session: &Session,
     schema: &SchemaName,
 ) -> Result<Option<ForeignSchema>> {
+    let wh = session.catalog();
     let row = session
         .query_opt(
-            "SELECT has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE'), ARRAY( \
+            &format!("SELECT has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE'), ARRAY( \
                  SELECT c.relname::text FROM pg_class c \
                  WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') \
-                   AND NOT EXISTS (SELECT FROM _wh.relation r WHERE r.schema_name = n.nspname AND r.name = c.relname) \
+                   AND NOT EXISTS (SELECT FROM {wh}.relation r WHERE r.schema_name = n.nspname AND r.name = c.relname) \
                  ORDER BY c.relname) \
-             FROM pg_namespace n WHERE n.nspname = $1",
+             FROM pg_namespace n WHERE n.nspname = $1"),
             &[&schema.as_str()],
         )
         .await?;

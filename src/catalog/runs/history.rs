@@ -72,7 +72,8 @@ pub struct Filter {
     pub last: u32,
 }
 
-fn select_runs() -> String {
+fn select_runs(session: &Session) -> String {
+    let wh = session.catalog();
     format!(
         "SELECT r.id, r.command, r.arguments, r.host, r.pid, r.version, o.outcome, r.started_at, r.heartbeat_at, \
                 r.ended_at, extract(epoch FROM coalesce(r.ended_at, CASE o.outcome WHEN 'running' THEN clock_timestamp() \
@@ -83,14 +84,14 @@ fn select_runs() -> String {
                 coalesce((r.totals ->> 'rows')::bigint, a.rows), a.retried, \
                 r.cancel_requested_by, r.cancel_requested_at, \
                 coalesce((r.totals ->> 'landed')::bigint, a.landed), (r.totals ->> 'files')::bigint \
-         FROM _wh.run r CROSS JOIN LATERAL (SELECT {} AS outcome) o CROSS JOIN LATERAL ( \
+         FROM {wh}.run r CROSS JOIN LATERAL (SELECT {} AS outcome) o CROSS JOIN LATERAL ( \
              SELECT count(*) FILTER (WHERE outcome IN ('loaded', 'reloaded')) AS loaded, \
                     count(*) FILTER (WHERE outcome = 'changed') AS changed, \
                     count(*) FILTER (WHERE outcome = 'landed') AS landed, \
                     count(*) FILTER (WHERE outcome = 'failed') AS failed, \
                     coalesce(sum(rows) FILTER (WHERE outcome <> 'staged'), 0)::bigint AS rows, \
                     count(*) FILTER (WHERE tries > 1) AS retried \
-             FROM _wh.attempt WHERE run = r.id) a",
+             FROM {wh}.attempt WHERE run = r.id) a",
         outcome()
     )
 }
@@ -100,6 +101,7 @@ fn select_runs() -> String {
 /// # Errors
 /// The filter names a tenant or template that is unknown; the warehouse's.
 pub async fn list(session: &Session, filter: &Filter) -> Result<Vec<Run>> {
+    let wh = session.catalog();
     check_selection(session, &filter.selection).await?;
     let tenants: Vec<&str> = names(&filter.selection.tenants);
     let templates: Vec<&str> = names(&filter.selection.templates);
@@ -111,11 +113,11 @@ pub async fn list(session: &Session, filter: &Filter) -> Result<Vec<Run>> {
                      OR EXISTS (SELECT FROM jsonb_array_elements(r.selection) s \
                          WHERE (s ->> 'tenant' = ANY ($1) OR cardinality($1) = 0) \
                            AND (s ->> 'template' = ANY ($2) OR cardinality($2) = 0)) \
-                     OR (r.selection IS NULL AND EXISTS (SELECT FROM _wh.attempt x WHERE x.run = r.id \
+                     OR (r.selection IS NULL AND EXISTS (SELECT FROM {wh}.attempt x WHERE x.run = r.id \
                            AND (x.tenant = ANY ($1) OR cardinality($1) = 0) \
                            AND (x.template = ANY ($2) OR cardinality($2) = 0)))) \
                  ORDER BY r.id DESC LIMIT $4",
-                select_runs()
+                select_runs(session)
             ),
             &[
                 &tenants,
@@ -138,7 +140,7 @@ fn names<N: AsRef<str>>(names: &[N]) -> Vec<&str> {
 /// There is no such run; the warehouse's.
 pub async fn get(session: &Session, id: i64) -> Result<Run> {
     session
-        .query_opt(&format!("{} WHERE r.id = $1", select_runs()), &[&id])
+        .query_opt(&format!("{} WHERE r.id = $1", select_runs(session)), &[&id])
         .await?
         .map(|row| run_of(&row))
         .ok_or_else(|| unknown(id))
@@ -185,8 +187,12 @@ fn run_of(row: &Row) -> Run {
 /// # Errors
 /// The warehouse's.
 pub async fn failures(session: &Session, run: i64) -> Result<Vec<FailedDays>> {
+    let wh = session.catalog();
     let row = session
-        .query_opt("SELECT failures::text FROM _wh.run WHERE id = $1", &[&run])
+        .query_opt(
+            &format!("SELECT failures::text FROM {wh}.run WHERE id = $1"),
+            &[&run],
+        )
         .await?;
     match row.and_then(|row| row.get::<_, Option<String>>(0)) {
         Some(kept) => said(&kept),
@@ -242,9 +248,10 @@ fn same_cause(a: &FailedDays, b: &FailedDays) -> bool {
 }
 
 async fn attempted(session: &Session, run: i64) -> Result<Vec<FailedDays>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT tenant, template, error, day FROM _wh.attempt WHERE run = $1 AND error IS NOT NULL ORDER BY day",
+            &format!("SELECT tenant, template, error, day FROM {wh}.attempt WHERE run = $1 AND error IS NOT NULL ORDER BY day"),
             &[&run],
         )
         .await?;
@@ -295,11 +302,12 @@ pub struct Attempt {
 /// # Errors
 /// The warehouse's.
 pub async fn attempts(session: &Session, unit: &Unit) -> Result<Vec<Attempt>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT a.run, r.command, r.host, a.at, a.outcome, a.rows, a.digest, a.version, a.tries, a.error \
-             FROM _wh.attempt a LEFT JOIN _wh.run r ON r.id = a.run \
-             WHERE a.tenant = $1 AND a.template = $2 AND a.day = $3 ORDER BY a.at, a.run",
+            &format!("SELECT a.run, r.command, r.host, a.at, a.outcome, a.rows, a.digest, a.version, a.tries, a.error \
+             FROM {wh}.attempt a LEFT JOIN {wh}.run r ON r.id = a.run \
+             WHERE a.tenant = $1 AND a.template = $2 AND a.day = $3 ORDER BY a.at, a.run"),
             &[
                 &unit.tenant.as_str(),
                 &unit.template.as_str(),

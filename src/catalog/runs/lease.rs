@@ -46,10 +46,13 @@ pub async fn try_take_back(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<bool> {
+    let wh = session.catalog();
     let row = session
         .query_one(
-            "SELECT pg_try_advisory_lock($1) AND EXISTS \
-               (SELECT FROM _wh.lease WHERE tenant = $2 AND template = $3 AND run = $4)",
+            &format!(
+                "SELECT pg_try_advisory_lock($1) AND EXISTS \
+               (SELECT FROM {wh}.lease WHERE tenant = $2 AND template = $3 AND run = $4)"
+            ),
             &[
                 &key(tenant, template),
                 &tenant.as_str(),
@@ -88,13 +91,14 @@ async fn own(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
             &format!(
-                "WITH died AS (UPDATE _wh.run AS r SET outcome = 'died', ended_at = r.heartbeat_at FROM _wh.lease AS former \
+                "WITH died AS (UPDATE {wh}.run AS r SET outcome = 'died', ended_at = r.heartbeat_at FROM {wh}.lease AS former \
                      WHERE former.tenant = $1 AND former.template = $2 AND former.run <> $3 AND r.id = former.run \
                      AND r.ended_at IS NULL AND NOT {}) \
-                 INSERT INTO _wh.lease (tenant, template, run) VALUES ($1, $2, $3) \
+                 INSERT INTO {wh}.lease (tenant, template, run) VALUES ($1, $2, $3) \
                  ON CONFLICT (tenant, template) DO UPDATE SET run = excluded.run, taken_at = clock_timestamp()",
                 run::holds_its_lock()
             ),
@@ -114,9 +118,10 @@ pub async fn check(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<()> {
+    let wh = session.catalog();
     let row = session
         .query_opt(
-            "SELECT run FROM _wh.lease WHERE tenant = $1 AND template = $2 FOR SHARE",
+            &format!("SELECT run FROM {wh}.lease WHERE tenant = $1 AND template = $2 FOR SHARE"),
             &[&tenant.as_str(), &template.as_str()],
         )
         .await?;
@@ -142,13 +147,14 @@ pub async fn holder(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<String> {
+    let wh = session.catalog();
     let row = session
         .query_opt(
             &format!(
                 "SELECT format('run %s (`%s`, host %s, pid %s) since %s UTC', r.id, r.command, r.host, r.pid, \
                         to_char(l.taken_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')) \
                      || CASE WHEN {} = 'died' THEN ', which died' ELSE '' END \
-                 FROM _wh.lease l JOIN _wh.run r ON r.id = l.run WHERE l.tenant = $1 AND l.template = $2 \
+                 FROM {wh}.lease l JOIN {wh}.run r ON r.id = l.run WHERE l.tenant = $1 AND l.template = $2 \
                  AND r.ended_at IS NULL",
                 run::outcome()
             ),

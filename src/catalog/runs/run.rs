@@ -81,9 +81,10 @@ pub fn outcome() -> String {
 /// # Errors
 /// The warehouse's.
 pub async fn begin(session: &Session, run: &RunHeader) -> Result<i64> {
+    let wh = session.catalog();
     let row = session
         .query_one(
-            "INSERT INTO _wh.run (command, arguments, host, pid, version) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+            &format!("INSERT INTO {wh}.run (command, arguments, host, pid, version) VALUES ($1, $2, $3, $4, $5) RETURNING id"),
             &[&run.command, &run.arguments, &run.host, &run.pid, &env!("CARGO_PKG_VERSION")],
         )
         .await?;
@@ -114,6 +115,7 @@ pub async fn select<'a>(
     run: i64,
     pairs: impl IntoIterator<Item = (&'a TenantName, &'a TemplateName, Vec<Window>)>,
 ) -> Result<()> {
+    let wh = session.catalog();
     let selection: Value = pairs
         .into_iter()
         .map(|(tenant, template, days)| {
@@ -122,7 +124,7 @@ pub async fn select<'a>(
         .collect();
     session
         .execute(
-            "UPDATE _wh.run SET selection = $2::text::jsonb WHERE id = $1",
+            &format!("UPDATE {wh}.run SET selection = $2::text::jsonb WHERE id = $1"),
             &[&run, &selection.to_string()],
         )
         .await?;
@@ -142,10 +144,11 @@ pub fn inclusive(windows: &[Window]) -> Vec<[String; 2]> {
 /// # Errors
 /// The warehouse's.
 pub async fn heartbeat(session: &Session, run: i64) -> Result<Option<String>> {
+    let wh = session.catalog();
     let row = session
         .query_opt(
-            "UPDATE _wh.run SET heartbeat_at = clock_timestamp() WHERE id = $1 \
-             RETURNING CASE WHEN cancel_requested_at IS NOT NULL THEN coalesce(cancel_requested_by, 'somebody') END",
+            &format!("UPDATE {wh}.run SET heartbeat_at = clock_timestamp() WHERE id = $1 \
+             RETURNING CASE WHEN cancel_requested_at IS NOT NULL THEN coalesce(cancel_requested_by, 'somebody') END"),
             &[&run],
         )
         .await?;
@@ -166,13 +169,14 @@ pub struct End<'a> {
 /// # Errors
 /// The warehouse's; the run's outcome must then not be reported as done.
 pub async fn end(session: &Session, run: i64, end: End<'_>) -> Result<()> {
+    let wh = session.catalog();
     session
         .batch("BEGIN; SET LOCAL synchronous_commit = on")
         .await?;
     session
         .execute(
-            "UPDATE _wh.run SET ended_at = clock_timestamp(), heartbeat_at = clock_timestamp(), outcome = $2, \
-             totals = $3::text::jsonb, failures = $4::text::jsonb WHERE id = $1",
+            &format!("UPDATE {wh}.run SET ended_at = clock_timestamp(), heartbeat_at = clock_timestamp(), outcome = $2, \
+             totals = $3::text::jsonb, failures = $4::text::jsonb WHERE id = $1"),
             &[
                 &run,
                 &end.outcome,
@@ -202,12 +206,13 @@ pub struct Standing {
 /// # Errors
 /// There is no such run; the warehouse's.
 pub async fn standing(session: &Session, run: i64) -> Result<Standing> {
+    let wh = session.catalog();
     let row = session
         .query_opt(
             &format!(
                 "SELECT format('run %s (`%s`, host %s, pid %s)', r.id, r.command, r.host, r.pid), {}, \
                         to_char(coalesce(r.ended_at, r.heartbeat_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"'), \
-                        r.cancel_requested_by FROM _wh.run r WHERE r.id = $1",
+                        r.cancel_requested_by FROM {wh}.run r WHERE r.id = $1",
                 outcome()
             ),
             &[&run],
@@ -232,6 +237,7 @@ pub fn unknown(run: i64) -> Error {
 /// # Errors
 /// There is no such run, it has ended, or it died; the warehouse's.
 pub async fn request_cancel(session: &Session, run: i64, by: &str) -> Result<Standing> {
+    let wh = session.catalog();
     let standing = standing(session, run).await?;
     let name = &standing.name;
     match standing.outcome.as_str() {
@@ -252,8 +258,8 @@ pub async fn request_cancel(session: &Session, run: i64, by: &str) -> Result<Sta
     }
     session
         .execute(
-            "UPDATE _wh.run SET cancel_requested_at = clock_timestamp(), cancel_requested_by = $2 \
-             WHERE id = $1 AND ended_at IS NULL AND cancel_requested_at IS NULL",
+            &format!("UPDATE {wh}.run SET cancel_requested_at = clock_timestamp(), cancel_requested_by = $2 \
+             WHERE id = $1 AND ended_at IS NULL AND cancel_requested_at IS NULL"),
             &[&run, &by],
         )
         .await?;

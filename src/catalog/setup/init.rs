@@ -4,7 +4,7 @@
 use super::migrate::{self, MIGRATIONS, Migration};
 use super::rights::Facts;
 use super::steps::{self, Step, administrator_sql};
-use crate::catalog::{SCHEMA, begin, finish};
+use crate::catalog::{begin, finish};
 use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::sql::{ident, literal};
@@ -67,7 +67,7 @@ pub async fn plan(session: &Session, wish: &Wish) -> Result<Plan> {
         .iter()
         .filter(|m| !applied.contains(&m.version))
         .collect();
-    refuse_collisions(&there, &migrations)?;
+    refuse_collisions(&facts, &there, &migrations)?;
     Ok(Plan {
         notes: notes(&facts, wish),
         create_schema: !facts.catalog.exists,
@@ -88,7 +88,7 @@ impl Plan {
     pub fn what(&self) -> Vec<String> {
         let mut what: Vec<String> = self.steps.iter().map(|s| s.what.clone()).collect();
         if self.create_schema {
-            what.push(format!("create schema `{SCHEMA}`"));
+            what.push(format!("create schema `{}`", self.facts.schemas.catalog));
         }
         for migration in &self.migrations {
             what.push(format!(
@@ -162,9 +162,9 @@ impl Plan {
             .await?;
         if self.create_schema {
             session
-                .batch(&format!("CREATE SCHEMA {SCHEMA}"))
+                .batch(&format!("CREATE SCHEMA {}", session.catalog()))
                 .await
-                .map_err(|e| e.at(format!("create schema `{SCHEMA}`")))?;
+                .map_err(|e| e.at(format!("create schema `{}`", self.facts.schemas.catalog)))?;
         }
         if self.create_migration_table {
             migrate::create_table(session).await?;
@@ -184,11 +184,11 @@ async fn relations(session: &Session) -> Result<Vec<There>> {
     let rows = session
         .query(
             "SELECT relname::text, pg_get_userbyid(relowner)::text FROM pg_class \
-             WHERE relnamespace = to_regnamespace('_wh') \
+             WHERE relnamespace = to_regnamespace($1) \
              UNION SELECT typname::text, pg_get_userbyid(typowner)::text FROM pg_type \
-             WHERE typnamespace = to_regnamespace('_wh') AND typrelid = 0 \
+             WHERE typnamespace = to_regnamespace($1) AND typrelid = 0 \
              ORDER BY 1",
-            &[],
+            &[&session.catalog()],
         )
         .await?;
     Ok(rows
@@ -210,8 +210,8 @@ async fn applied(
     if table.owner != wish.owner {
         return Err(
             Error::refused(format!(
-                "table `{SCHEMA}.{}` belongs to role `{}`, not to the owner role `{}`",
-                table.name, table.owner, wish.owner
+                "table `{}.{}` belongs to role `{}`, not to the owner role `{}`",
+                facts.schemas.catalog, table.name, table.owner, wish.owner
             ))
             .with_hint(format!(
                 "if Dayhaul made it, set `owner_role = \"{}\"` under `[warehouse]`; if not, it is in the way: use another database",
@@ -226,33 +226,37 @@ async fn applied(
     let versions = migrate::applied(session).await;
     match finish(session, versions).await {
         Ok(versions) => Ok(Some(versions)),
-        Err(e) if e.sqlstate() == Some("42703") => Err(in_the_way(migrate::TABLE).with_source(e)),
+        Err(e) if e.sqlstate() == Some("42703") => {
+            Err(in_the_way(facts, migrate::TABLE).with_source(e))
+        }
         Err(e) => Err(e),
     }
 }
 
-fn refuse_collisions(there: &[There], pending: &[&'static Migration]) -> Result<()> {
+fn refuse_collisions(facts: &Facts, there: &[There], pending: &[&'static Migration]) -> Result<()> {
     pending
         .iter()
         .flat_map(|m| migrate::tables(m))
         .find(|name| there.iter().any(|t| t.name == *name))
-        .map_or(Ok(()), |name| Err(in_the_way(name)))
+        .map_or(Ok(()), |name| Err(in_the_way(facts, name)))
 }
 
-fn in_the_way(name: &str) -> Error {
+fn in_the_way(facts: &Facts, name: &str) -> Error {
+    let schema = &facts.schemas.catalog;
     Error::refused(format!(
-        "`{SCHEMA}.{name}` is there already and is not Dayhaul's"
+        "`{schema}.{name}` is there already and is not Dayhaul's"
     ))
     .with_hint(format!(
-        "nothing was done; rename it (`ALTER TABLE {SCHEMA}.{name} RENAME TO …`) or use another database"
+        "nothing was done; rename it (`ALTER TABLE {schema}.{name} RENAME TO …`) or use another database"
     ))
 }
 
 fn notes(facts: &Facts, wish: &Wish) -> Vec<String> {
     let mut notes = Vec::new();
+    let schema = &facts.schemas.catalog;
     if facts.catalog.reader_uses {
         notes.push(format!(
-            "role `{}` may use schema `{SCHEMA}` by a grant that is not ours; take it back with `REVOKE USAGE ON SCHEMA {SCHEMA} FROM {}, PUBLIC`",
+            "role `{}` may use schema `{schema}` by a grant that is not ours; take it back with `REVOKE USAGE ON SCHEMA {schema} FROM {}, PUBLIC`",
             wish.reader,
             ident(&wish.reader)
         ));

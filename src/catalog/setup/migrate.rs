@@ -7,6 +7,7 @@ use crate::pg::Session;
 pub struct Migration {
     pub version: i32,
     pub name: &'static str,
+    /// `{wh}` in it is the catalog's schema.
     pub sql: &'static str,
 }
 
@@ -47,12 +48,6 @@ pub const MIGRATIONS: &[Migration] = &[
 /// Where the applied ones are kept.
 pub const TABLE: &str = "migration";
 
-const CREATE_TABLE: &str = "CREATE TABLE _wh.migration (
-    version    integer PRIMARY KEY,
-    name       text NOT NULL,
-    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
-)";
-
 /// The version this program works with.
 pub fn newest() -> i32 {
     MIGRATIONS.last().map_or(0, |m| m.version)
@@ -62,7 +57,7 @@ pub fn newest() -> i32 {
 pub fn tables(migration: &Migration) -> impl Iterator<Item = &'static str> {
     migration
         .sql
-        .split("CREATE TABLE _wh.")
+        .split("CREATE TABLE {wh}.")
         .skip(1)
         .filter_map(|rest| rest.split([' ', '(']).next())
 }
@@ -99,8 +94,8 @@ pub async fn is_there(session: &Session) -> Result<bool> {
     let row = session
         .query_one(
             "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = '_wh' AND c.relname = $1)",
-            &[&TABLE],
+             WHERE n.nspname = $2 AND c.relname = $1)",
+            &[&TABLE, &session.schemas().catalog],
         )
         .await?;
     Ok(row.get(0))
@@ -125,8 +120,12 @@ pub fn too_new(version: i32) -> Error {
 /// # Errors
 /// `_wh.migration` is not there or not ours.
 pub async fn applied(session: &Session) -> Result<Vec<i32>> {
+    let wh = session.catalog();
     let rows = session
-        .query("SELECT version FROM _wh.migration ORDER BY version", &[])
+        .query(
+            &format!("SELECT version FROM {wh}.migration ORDER BY version"),
+            &[],
+        )
         .await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
@@ -136,7 +135,15 @@ pub async fn applied(session: &Session) -> Result<Vec<i32>> {
 /// # Errors
 /// Those of PostgreSQL.
 pub async fn create_table(session: &Session) -> Result<()> {
-    session.batch(CREATE_TABLE).await
+    let wh = session.catalog();
+    session
+        .batch(&format!(
+            "CREATE TABLE {wh}.migration ( \
+                 version    integer PRIMARY KEY, \
+                 name       text NOT NULL, \
+                 applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
+        ))
+        .await
 }
 
 /// Applies one migration and writes it down. Runs in the caller's transaction.
@@ -144,16 +151,18 @@ pub async fn create_table(session: &Session) -> Result<()> {
 /// # Errors
 /// Those of PostgreSQL, with the migration's number.
 pub async fn apply(session: &Session, migration: &Migration) -> Result<()> {
+    let wh = session.catalog();
     let place = |e: Error| {
         e.at(format!(
             "migration {:04} `{}`",
             migration.version, migration.name
         ))
     };
-    session.batch(migration.sql).await.map_err(place)?;
+    let sql = migration.sql.replace("{wh}", wh);
+    session.batch(&sql).await.map_err(place)?;
     session
         .execute(
-            "INSERT INTO _wh.migration (version, name) VALUES ($1, $2)",
+            &format!("INSERT INTO {wh}.migration (version, name) VALUES ($1, $2)"),
             &[&migration.version, &migration.name],
         )
         .await

@@ -1,8 +1,8 @@
 //! What the warehouse grants the login, the owner and the reader.
 
+use crate::config::Schemas;
 use crate::error::{Error, Result};
 use crate::pg::Session;
-use crate::pg::elsewhere::catalog_schema;
 use crate::sql::literal;
 
 /// What `init` is to bring about.
@@ -56,6 +56,7 @@ pub struct Facts {
     pub login_grants_schemas: bool,
     pub reader_connects: bool,
     pub login_grants_connect: bool,
+    pub schemas: Schemas,
     pub public: SchemaRights,
     pub catalog: SchemaRights,
 }
@@ -67,6 +68,7 @@ impl Facts {
     /// Those of PostgreSQL; a database that cannot be a warehouse: not UTF8, read only, too old.
     pub async fn read(session: &Session, wish: &Wish) -> Result<Facts> {
         let version = session.server_version();
+        let schemas = session.schemas();
         let row = session
             .query_one(
                 "SELECT current_user::text, current_database()::text, pg_encoding_to_char(d.encoding)::text, \
@@ -120,8 +122,9 @@ impl Facts {
             login_grants_schemas: rights.get(3),
             reader_connects: rights.get(4),
             login_grants_connect: rights.get(5),
-            public: schema_rights(session, "public", &o, &r).await?,
-            catalog: schema_rights(session, catalog_schema(), &o, &r).await?,
+            schemas: schemas.clone(),
+            public: schema_rights(session, &schemas.public, &o, &r).await?,
+            catalog: schema_rights(session, &schemas.catalog, &o, &r).await?,
         })
     }
 }

@@ -1,7 +1,6 @@
 //! Which statements bring about what is missing in a warehouse, and who may run them. Pure.
 
 use super::rights::{Facts, Wish};
-use crate::catalog::SCHEMA;
 use crate::sql::ident;
 
 /// One statement on the way to what is wished.
@@ -29,6 +28,7 @@ pub fn steps(facts: &Facts, wish: &Wish) -> Vec<Step> {
     };
     let (owner, reader) = (ident(&wish.owner), ident(&wish.reader));
     let database = ident(&facts.database);
+    let schemas = &facts.schemas;
     let makes_roles = facts.superuser || facts.creates_roles;
     for (name, role) in [(&wish.owner, &facts.owner), (&wish.reader, &facts.reader)] {
         if role.is_none() {
@@ -76,8 +76,8 @@ pub fn steps(facts: &Facts, wish: &Wish) -> Vec<Step> {
     let mut public = facts.public;
     if !public.exists {
         add(
-            "create schema `public`".into(),
-            "CREATE SCHEMA public".into(),
+            format!("create schema `{}`", schemas.public),
+            format!("CREATE SCHEMA {}", schemas.public),
             facts.login_creates_schemas,
         );
         (public.login_grants_create, public.login_grants_usage) =
@@ -85,23 +85,35 @@ pub fn steps(facts: &Facts, wish: &Wish) -> Vec<Step> {
     }
     if !(public.owner_creates && public.owner_uses) {
         add(
-            format!("let `{}` create views in schema `public`", wish.owner),
-            format!("GRANT USAGE, CREATE ON SCHEMA public TO {owner}"),
+            format!(
+                "let `{}` create views in schema `{}`",
+                wish.owner, schemas.public
+            ),
+            format!(
+                "GRANT USAGE, CREATE ON SCHEMA {} TO {owner}",
+                schemas.public
+            ),
             public.login_grants_create && public.login_grants_usage,
         );
     }
     if !public.reader_uses {
         add(
-            format!("let `{}` use schema `public`", wish.reader),
-            format!("GRANT USAGE ON SCHEMA public TO {reader}"),
+            format!("let `{}` use schema `{}`", wish.reader, schemas.public),
+            format!("GRANT USAGE ON SCHEMA {} TO {reader}", schemas.public),
             public.login_grants_usage,
         );
     }
     let catalog = facts.catalog;
     if catalog.exists && !(catalog.owner_creates && catalog.owner_uses) {
         add(
-            format!("let `{}` create tables in schema `{SCHEMA}`", wish.owner),
-            format!("GRANT USAGE, CREATE ON SCHEMA {SCHEMA} TO {owner}"),
+            format!(
+                "let `{}` create tables in schema `{}`",
+                wish.owner, schemas.catalog
+            ),
+            format!(
+                "GRANT USAGE, CREATE ON SCHEMA {} TO {owner}",
+                schemas.catalog
+            ),
             catalog.login_grants_create && catalog.login_grants_usage,
         );
     }
@@ -171,6 +183,7 @@ mod tests {
             login_grants_schemas: false,
             reader_connects: true,
             login_grants_connect: false,
+            schemas: crate::config::Schemas::default(),
             public: SchemaRights {
                 exists: true,
                 owner_uses: true,

@@ -5,6 +5,7 @@ use crate::catalog::Tenant;
 use crate::catalog::registry::tenants::{self, Selection};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
+use crate::sql::literal;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
 use chrono::NaiveDate;
 
@@ -67,6 +68,7 @@ async fn adopt_tenant(session: &Session, kept: &KeptTenant) -> Result<()> {
 /// # Errors
 /// Its schema belongs to another, or it has another schema here; the warehouse's.
 pub async fn restore_tenant(session: &Session, tenant: &Tenant) -> Result<()> {
+    let wh = session.catalog();
     for there in tenants::list(session).await? {
         let (same_name, same_schema) = (there.name == tenant.name, there.schema == tenant.schema);
         if same_name != same_schema {
@@ -81,10 +83,10 @@ pub async fn restore_tenant(session: &Session, tenant: &Tenant) -> Result<()> {
         .map_err(|e| Error::new(Kind::Bug, "variables cannot be written").with_source(e))?;
     session
         .execute(
-            "INSERT INTO _wh.tenant AS t (name, schema_name, url, password_ref, vars, enabled) \
+            &format!("INSERT INTO {wh}.tenant AS t (name, schema_name, url, password_ref, vars, enabled) \
              VALUES ($1, $2, $3, $4, $5::text::jsonb, $6) ON CONFLICT (name) DO UPDATE \
              SET url = excluded.url, password_ref = excluded.password_ref, vars = excluded.vars \
-             WHERE t.url IS NULL AND excluded.url IS NOT NULL",
+             WHERE t.url IS NULL AND excluded.url IS NOT NULL"),
             &[
                 &tenant.name.as_str(),
                 &tenant.schema.as_str(),
@@ -99,18 +101,21 @@ pub async fn restore_tenant(session: &Session, tenant: &Tenant) -> Result<()> {
 }
 
 async fn adopt_template(session: &Session, kept: &KeptTemplate) -> Result<()> {
+    let wh = session.catalog();
     TemplateName::parse(&kept.name).at(|| format!("template `{}` of the snapshot", kept.name))?;
     session
         .execute(
-            "INSERT INTO _wh.template (name, version, source) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            &format!("INSERT INTO {wh}.template (name, version, source) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"),
             &[&kept.name, &kept.version, &kept.source],
         )
         .await?;
     for version in &kept.versions {
         session
             .execute(
-                "INSERT INTO _wh.template_version (template, version, source, loaded_at) \
-                 VALUES ($1, $2, $3, $4::text::timestamptz) ON CONFLICT DO NOTHING",
+                &format!(
+                    "INSERT INTO {wh}.template_version (template, version, source, loaded_at) \
+                 VALUES ($1, $2, $3, $4::text::timestamptz) ON CONFLICT DO NOTHING"
+                ),
                 &[
                     &kept.name,
                     &version.version,
@@ -124,6 +129,7 @@ async fn adopt_template(session: &Session, kept: &KeptTemplate) -> Result<()> {
 }
 
 async fn adopt_pair(session: &Session, kept: &KeptPair, first_day: bool) -> Result<()> {
+    let wh = session.catalog();
     let date = |text: &Option<String>| -> Result<Option<NaiveDate>> {
         let day: Option<Day> = text.as_deref().map(str::parse).transpose()?;
         Ok(day.map(Day::date))
@@ -135,9 +141,9 @@ async fn adopt_pair(session: &Session, kept: &KeptPair, first_day: bool) -> Resu
     };
     session
         .execute(
-            "INSERT INTO _wh.pair AS p (tenant, template, enabled, first_day, fold_line) VALUES ($1, $2, $3, $4, $5) \
+            &format!("INSERT INTO {wh}.pair AS p (tenant, template, enabled, first_day, fold_line) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (tenant, template) DO UPDATE SET first_day = least(p.first_day, excluded.first_day), \
-               fold_line = coalesce(p.fold_line, excluded.fold_line)",
+               fold_line = coalesce(p.fold_line, excluded.fold_line)"),
             &[
                 &kept.tenant,
                 &kept.template,
@@ -155,11 +161,13 @@ async fn adopt_pair(session: &Session, kept: &KeptPair, first_day: bool) -> Resu
 /// # Errors
 /// The warehouse's.
 pub async fn go_on_after(session: &Session, last: i64) -> Result<()> {
+    let wh = session.catalog();
+    let name = literal(&session.schemas().catalog);
     session
         .query(
-            "SELECT setval(s::regclass, $1) FROM pg_get_serial_sequence('_wh.run', 'id') AS s \
+            &format!("SELECT setval(s::regclass, $1) FROM pg_get_serial_sequence('{wh}.run', 'id') AS s \
              WHERE $1 > 0 AND $1 > (SELECT last_value FROM pg_sequences \
-                 WHERE schemaname = '_wh' AND format('%I.%I', schemaname, sequencename) = s) IS NOT FALSE",
+                 WHERE schemaname = {name} AND format('%I.%I', schemaname, sequencename) = s) IS NOT FALSE"),
             &[&last],
         )
         .await?;

@@ -132,6 +132,7 @@ pub async fn take(session: &Session) -> Result<Snapshot> {
 }
 
 async fn read(session: &Session) -> Result<Snapshot> {
+    let wh = session.catalog();
     let pairs = pairs(session).await?;
     let mut content = Content::default();
     for pair in &pairs {
@@ -141,7 +142,7 @@ async fn read(session: &Session) -> Result<Snapshot> {
         }
     }
     let last_run = session
-        .query_one("SELECT coalesce(max(id), 0) FROM _wh.run", &[])
+        .query_one(&format!("SELECT coalesce(max(id), 0) FROM {wh}.run"), &[])
         .await?
         .get(0);
     let tenants = tenants::list(session).await?;
@@ -168,9 +169,10 @@ async fn read(session: &Session) -> Result<Snapshot> {
 }
 
 async fn templates(session: &Session) -> Result<Vec<KeptTemplate>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT name, version, source FROM _wh.template ORDER BY name COLLATE \"C\"",
+            &format!("SELECT name, version, source FROM {wh}.template ORDER BY name COLLATE \"C\""),
             &[],
         )
         .await?;
@@ -185,7 +187,7 @@ async fn templates(session: &Session) -> Result<Vec<KeptTemplate>> {
         .collect();
     let rows = session
         .query(
-            "SELECT template, version, source, loaded_at FROM _wh.template_version ORDER BY loaded_at, version",
+            &format!("SELECT template, version, source, loaded_at FROM {wh}.template_version ORDER BY loaded_at, version"),
             &[],
         )
         .await?;
@@ -203,10 +205,13 @@ async fn templates(session: &Session) -> Result<Vec<KeptTemplate>> {
 }
 
 async fn pairs(session: &Session) -> Result<Vec<KeptPair>> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT tenant, template, enabled, first_day, fold_line FROM _wh.pair \
-             ORDER BY tenant COLLATE \"C\", template COLLATE \"C\"",
+            &format!(
+                "SELECT tenant, template, enabled, first_day, fold_line FROM {wh}.pair \
+             ORDER BY tenant COLLATE \"C\", template COLLATE \"C\""
+            ),
             &[],
         )
         .await?;
@@ -219,7 +224,12 @@ async fn pairs(session: &Session) -> Result<Vec<KeptPair>> {
         let (tenant, template): (String, String) = (row.get(0), row.get(1));
         let units = session
             .query(
-                &format!("{UNITS} AND tenant = $1 AND template = $2 ORDER BY day"),
+                &format!(
+                    "SELECT day, rows, bytes, digest, version, state = 'loaded', \
+                            CASE WHEN object_digest = digest THEN object END FROM {wh}.unit \
+                     WHERE state IN ('loaded', 'landed') AND digest IS NOT NULL \
+                       AND tenant = $1 AND template = $2 ORDER BY day"
+                ),
                 &[&tenant, &template],
             )
             .await?;
@@ -234,11 +244,6 @@ async fn pairs(session: &Session) -> Result<Vec<KeptPair>> {
     }
     Ok(pairs)
 }
-
-/// Units that have rows somewhere, be they none.
-const UNITS: &str = "SELECT day, rows, bytes, digest, version, state = 'loaded', \
-     CASE WHEN object_digest = digest THEN object END FROM _wh.unit \
-     WHERE state IN ('loaded', 'landed') AND digest IS NOT NULL";
 
 fn unit(row: &Row) -> KeptUnit {
     let unsigned = |i| u64::try_from(row.get::<_, i64>(i)).unwrap_or(0);

@@ -31,10 +31,11 @@ pub async fn add(
     days: Option<Window>,
     afresh: bool,
 ) -> Result<i64> {
+    let wh = session.catalog();
     let row = session
         .query_one(
-            "INSERT INTO _wh.restored (sources, snapshot_id, snapshot_at, from_day, to_day, afresh) \
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+            &format!("INSERT INTO {wh}.restored (sources, snapshot_id, snapshot_at, from_day, to_day, afresh) \
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id"),
             &[
                 &sources,
                 &snapshot.map(|(id, _)| id),
@@ -53,9 +54,10 @@ pub async fn add(
 /// # Errors
 /// The warehouse's.
 pub async fn begun(session: &Session, id: i64, run: i64) -> Result<()> {
+    let wh = session.catalog();
     session
         .execute(
-            "UPDATE _wh.restored SET run = $2 WHERE id = $1",
+            &format!("UPDATE {wh}.restored SET run = $2 WHERE id = $1"),
             &[&id, &run],
         )
         .await?;
@@ -67,11 +69,12 @@ pub async fn begun(session: &Session, id: i64, run: i64) -> Result<()> {
 /// # Errors
 /// The warehouse's.
 pub async fn latest(session: &Session) -> Result<Option<Restored>> {
+    let wh = session.catalog();
     let row = session
         .query_opt(
-            "SELECT s.run, r.outcome, s.sources, s.snapshot_id, s.snapshot_at, s.from_day, s.to_day, s.restored_at \
-             FROM _wh.restored s LEFT JOIN _wh.run r ON r.id = s.run \
-             WHERE EXISTS (SELECT FROM _wh.restored WHERE afresh) ORDER BY s.id DESC LIMIT 1",
+            &format!("SELECT s.run, r.outcome, s.sources, s.snapshot_id, s.snapshot_at, s.from_day, s.to_day, s.restored_at \
+             FROM {wh}.restored s LEFT JOIN {wh}.run r ON r.id = s.run \
+             WHERE EXISTS (SELECT FROM {wh}.restored WHERE afresh) ORDER BY s.id DESC LIMIT 1"),
             &[],
         )
         .await?;

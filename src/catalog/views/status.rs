@@ -67,6 +67,7 @@ pub async fn standing(
     selection: &Selection,
     days: Option<Window>,
 ) -> Result<Vec<PairStanding>> {
+    let wh = session.catalog();
     check_selection(session, selection).await?;
     let names = |names: &[&str]| {
         names
@@ -85,9 +86,9 @@ pub async fn standing(
             &format!(
                 "SELECT p.tenant, p.template, p.enabled AND t.enabled, p.first_day, p.fold_line, \
                         r.id, r.command, {}, coalesce(r.ended_at, r.heartbeat_at) \
-                 FROM _wh.pair p JOIN _wh.tenant t ON t.name = p.tenant \
-                 LEFT JOIN _wh.lease l ON l.tenant = p.tenant AND l.template = p.template \
-                 LEFT JOIN _wh.run r ON r.id = l.run \
+                 FROM {wh}.pair p JOIN {wh}.tenant t ON t.name = p.tenant \
+                 LEFT JOIN {wh}.lease l ON l.tenant = p.tenant AND l.template = p.template \
+                 LEFT JOIN {wh}.run r ON r.id = l.run \
                  WHERE (cardinality($1::text[]) = 0 OR p.tenant = ANY ($1)) \
                    AND (cardinality($2::text[]) = 0 OR p.template = ANY ($2)) \
                  ORDER BY p.tenant COLLATE \"C\", p.template COLLATE \"C\"",
@@ -128,11 +129,12 @@ fn pair_of(row: &Row) -> Result<PairStanding> {
 }
 
 async fn add_days(session: &Session, pair: &mut PairStanding, days: Option<Window>) -> Result<()> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT day, state, coalesce(object IS NOT NULL AND object_digest = digest, false), rows FROM _wh.unit \
+            &format!("SELECT day, state, coalesce(object IS NOT NULL AND object_digest = digest, false), rows FROM {wh}.unit \
              WHERE tenant = $1 AND template = $2 \
-               AND day >= coalesce($3::date, '-infinity') AND day < coalesce($4::date, 'infinity')",
+               AND day >= coalesce($3::date, '-infinity') AND day < coalesce($4::date, 'infinity')"),
             &[
                 &pair.tenant.as_str(),
                 &pair.template.as_str(),
@@ -166,11 +168,14 @@ async fn add_days(session: &Session, pair: &mut PairStanding, days: Option<Windo
 /// # Errors
 /// The warehouse's.
 pub async fn content(session: &Session) -> Result<String> {
+    let wh = session.catalog();
     let rows = session
         .query(
-            "SELECT tenant, template, day, rows, digest FROM _wh.unit \
+            &format!(
+                "SELECT tenant, template, day, rows, digest FROM {wh}.unit \
              WHERE state IN ('loaded', 'landed') AND digest IS NOT NULL \
-             ORDER BY tenant COLLATE \"C\", template COLLATE \"C\", day",
+             ORDER BY tenant COLLATE \"C\", template COLLATE \"C\", day"
+            ),
             &[],
         )
         .await?;

@@ -139,9 +139,10 @@ pub async fn read(
 }
 
 async fn pair(session: &Session, unit: &Unit) -> Result<Option<PairFacts>> {
+    let wh = session.catalog();
     let row = session
         .query_opt(
-            "SELECT enabled, first_day, fold_line FROM _wh.pair WHERE tenant = $1 AND template = $2",
+            &format!("SELECT enabled, first_day, fold_line FROM {wh}.pair WHERE tenant = $1 AND template = $2"),
             &[&unit.tenant.as_str(), &unit.template.as_str()],
         )
         .await?;
@@ -153,6 +154,7 @@ async fn pair(session: &Session, unit: &Unit) -> Result<Option<PairFacts>> {
 }
 
 async fn now(session: &Session, unit: &Unit) -> Result<(Now, Option<(Object, bool)>)> {
+    let wh = session.catalog();
     let key: [&(dyn ToSql + Sync); 3] = [
         &unit.tenant.as_str(),
         &unit.template.as_str(),
@@ -160,16 +162,18 @@ async fn now(session: &Session, unit: &Unit) -> Result<(Now, Option<(Object, boo
     ];
     let ledger = session
         .query_opt(
-            "SELECT rows, bytes, digest, version, relation, state, loaded_at, checked_at, error, tries, \
+            &format!("SELECT rows, bytes, digest, version, relation, state, loaded_at, checked_at, error, tries, \
                     object, object_digest, object_bytes, object_digest IS NOT DISTINCT FROM digest \
-             FROM _wh.unit WHERE tenant = $1 AND template = $2 AND day = $3",
+             FROM {wh}.unit WHERE tenant = $1 AND template = $2 AND day = $3"),
             &key,
         )
         .await?;
     let staged = session
         .query_opt(
-            "SELECT rows, bytes, digest, version, relation \
-             FROM _wh.staged WHERE tenant = $1 AND template = $2 AND day = $3",
+            &format!(
+                "SELECT rows, bytes, digest, version, relation \
+             FROM {wh}.staged WHERE tenant = $1 AND template = $2 AND day = $3"
+            ),
             &key,
         )
         .await?;

@@ -9,6 +9,7 @@ use super::conninfo::resolved::{Host, SessionAttrs, Target, process_env};
 use super::conninfo::secret::{SecretRef, Trust};
 use super::net::socket::addresses;
 use super::session::Session;
+use crate::config::Schemas;
 use crate::error::{At, Error, Kind, Result, Side};
 use attempt::{Attempt, unreachable_error};
 use secrecy::SecretString;
@@ -19,19 +20,35 @@ use std::sync::Arc;
 pub struct Access {
     pub url: Url,
     pub password: Option<SecretString>,
+    /// Those of the warehouse.
+    pub schemas: Schemas,
 }
 
 impl Access {
+    pub fn new(url: Url, password: Option<SecretString>) -> Access {
+        Access {
+            url,
+            password,
+            schemas: Schemas::default(),
+        }
+    }
+
+    /// In place of the default schemas.
+    #[must_use]
+    pub fn with_schemas(self, schemas: Schemas) -> Access {
+        Access { schemas, ..self }
+    }
+
     /// Reads the password where the reference says.
     ///
     /// # Errors
     /// As [`SecretRef::parse`] and [`SecretRef::resolve`].
-    pub async fn new(url: Url, reference: Option<&str>, trust: Trust<'_>) -> Result<Access> {
+    pub async fn resolve(url: Url, reference: Option<&str>, trust: Trust<'_>) -> Result<Access> {
         let password = match reference {
             Some(text) => SecretRef::parse(text)?.resolve(trust).await?,
             None => None,
         };
-        Ok(Access { url, password })
+        Ok(Access::new(url, password))
     }
 }
 
@@ -76,7 +93,7 @@ async fn open(access: &Access, purpose: Purpose) -> Result<Session> {
     let password = explicit_password(access);
     let mut session = open_any(&target, password.as_ref()).await?;
     if purpose == Purpose::Warehouse {
-        return for_warehouse(session, &target).await;
+        return for_warehouse(session, &target, &access.schemas).await;
     }
     if purpose == Purpose::Source {
         session.set_side(Side::Source);
@@ -89,8 +106,13 @@ async fn open(access: &Access, purpose: Purpose) -> Result<Session> {
 ///
 /// # Errors
 /// As [`connect`].
-pub async fn for_warehouse(mut session: Session, target: &Target) -> Result<Session> {
+async fn for_warehouse(
+    mut session: Session,
+    target: &Target,
+    schemas: &Schemas,
+) -> Result<Session> {
     session.set_side(Side::Warehouse);
+    session.set_schemas(schemas.clone());
     let place = || format!("`{}`", session.endpoint());
     check_version(&session, "warehouse", OLDEST_WAREHOUSE).at(place)?;
     limited(target, prepare_warehouse(&session))

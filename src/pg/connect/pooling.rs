@@ -41,7 +41,8 @@ async fn open_unpooled(access: &Access) -> Result<Session> {
             .at(place()));
         }
     }
-    for_warehouse(a, &Target::resolve(&access.url, &process_env)?).await
+    let target = Target::resolve(&access.url, &process_env)?;
+    for_warehouse(a, &target, &access.schemas).await
 }
 
 /// One round: `a` marks its server process, and both look where the mark is.

@@ -6,15 +6,15 @@ pub mod copy;
 mod ending;
 pub mod route;
 
-use super::elsewhere;
 use super::net::server_errors::Heard;
+use crate::config::Schemas;
 use crate::error::{Error, Kind, Result, Side};
+use crate::sql::ident;
 use cancel::Canceller;
 use copy::{CopyIn, CopyOut};
 use ending::Ending;
 use postgres_types::ToSql;
 use route::Route;
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,8 +35,9 @@ pub struct Session {
     endpoint: String,
     version: u32,
     parameters: HashMap<&'static str, String>,
-    /// Its statements are about the warehouse.
-    warehouse: bool,
+    schemas: Schemas,
+    /// The catalog's schema, quoted.
+    catalog: String,
 }
 
 /// What a simple query returned: text values of the last statement that returned rows.
@@ -68,6 +69,7 @@ impl Session {
             .into_iter()
             .filter_map(|name| Some((name, connection.parameter(name)?.to_owned())))
             .collect();
+        let schemas = Schemas::default();
         let (sender, ended) = watch::channel(None);
         let task = tokio::spawn(async move {
             let end = connection.await.err().map(Arc::new);
@@ -83,14 +85,30 @@ impl Session {
             version: parameters.get("server_version").map_or(0, |v| version(v)),
             route: Arc::new(route),
             parameters,
-            warehouse: false,
+            catalog: ident(&schemas.catalog),
+            schemas,
         }
     }
 
     /// Sets the side that its errors name.
     pub fn set_side(&mut self, side: Side) {
-        self.warehouse = side == Side::Warehouse;
         self.ending.set_side(side);
+    }
+
+    /// Sets the schemas that the statements of the catalog's and the warehouse's functions name.
+    pub fn set_schemas(&mut self, schemas: Schemas) {
+        self.catalog = ident(&schemas.catalog);
+        self.schemas = schemas;
+    }
+
+    /// The schemas of the catalog and of the public views.
+    pub fn schemas(&self) -> &Schemas {
+        &self.schemas
+    }
+
+    /// The catalog's schema as statements name it, quoted.
+    pub fn catalog(&self) -> &str {
+        &self.catalog
     }
 
     /// An error that this session's answers caused, with its side.
@@ -98,21 +116,12 @@ impl Session {
         self.ending.on_side(error)
     }
 
-    /// A statement as it is to be sent.
-    fn text<'a>(&self, sql: &'a str) -> Cow<'a, str> {
-        match self.warehouse {
-            true => elsewhere::moved(sql),
-            false => Cow::Borrowed(sql),
-        }
-    }
-
     /// Runs statements separated by `;` (simple protocol).
     ///
     /// # Errors
     /// The server's, in the first statement that fails.
     pub async fn batch(&self, sql: &str) -> Result<()> {
-        self.told(self.client.batch_execute(&self.text(sql)).await)
-            .await
+        self.told(self.client.batch_execute(sql).await).await
     }
 
     /// Runs statements (simple protocol) and returns what the last one that returns rows returned.
@@ -126,7 +135,7 @@ impl Session {
     /// As [`Session::simple`], with the driver's error, which knows the position in the text.
     pub async fn simple_raw(&self, sql: &str) -> Result<SimpleRows, tokio_postgres::Error> {
         let mut found = SimpleRows::default();
-        for message in self.client.simple_query(&self.text(sql)).await? {
+        for message in self.client.simple_query(sql).await? {
             match message {
                 SimpleQueryMessage::RowDescription(columns) => {
                     found.columns = columns.iter().map(|c| c.name().to_owned()).collect();
@@ -147,8 +156,7 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
-        self.told(self.client.query(self.text(sql).as_ref(), params).await)
-            .await
+        self.told(self.client.query(sql, params).await).await
     }
 
     /// As [`Session::query`], for exactly one row.
@@ -183,14 +191,12 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64> {
-        self.told(self.client.execute(self.text(sql).as_ref(), params).await)
-            .await
+        self.told(self.client.execute(sql, params).await).await
     }
 
     /// As [`Session::query`] without parameters, through the unnamed statement: nothing to lose behind a pooler.
     pub async fn query_unnamed(&self, sql: &str) -> Result<Vec<Row>> {
-        self.told(self.client.query_typed(&self.text(sql), &[]).await)
-            .await
+        self.told(self.client.query_typed(sql, &[]).await).await
     }
 
     /// Starts `COPY … TO STDOUT`. The driver prepares a statement under a name and closes it as soon as the COPY has
@@ -199,9 +205,7 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn copy_out(&self, sql: &str) -> Result<CopyOut> {
-        let stream = self
-            .told(self.client.copy_out(self.text(sql).as_ref()).await)
-            .await?;
+        let stream = self.told(self.client.copy_out(sql).await).await?;
         Ok(CopyOut::new(
             stream,
             self.ending.clone(),
@@ -214,9 +218,7 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn copy_in(&self, sql: &str) -> Result<CopyIn> {
-        let sink = self
-            .told(self.client.copy_in(self.text(sql).as_ref()).await)
-            .await?;
+        let sink = self.told(self.client.copy_in(sql).await).await?;
         Ok(CopyIn::new(sink, self.ending.clone()))
     }
 

@@ -9,7 +9,6 @@
 use super::transaction::open_session;
 use crate::error::{Error, Result};
 use crate::pg::{Access, Session};
-use crate::sql::qualified;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 
@@ -23,9 +22,6 @@ pub enum Barrier {
     /// The caller's token was cancelled.
     Interrupted,
 }
-
-/// The schema and name of the table that never holds a row.
-const TABLE: (&str, &str) = (crate::catalog::SCHEMA, "barrier");
 
 /// One barrier at a time: two builds of an index on one table wait for each other. The key is `barrier!` in ASCII.
 const LOCK: i64 = 0x6261_7272_6965_7221;
@@ -77,7 +73,7 @@ async fn wait(session: &Session, deadline: Instant, stop: &CancellationToken) ->
     session
         .batch(&format!(
             "CREATE TABLE IF NOT EXISTS {} (nothing integer)",
-            table()
+            table(session)
         ))
         .await?;
     drop_indexes(session).await?;
@@ -91,8 +87,9 @@ async fn wait(session: &Session, deadline: Instant, stop: &CancellationToken) ->
     }
 }
 
-fn table() -> String {
-    qualified(TABLE.0, TABLE.1)
+/// The table that never holds a row.
+fn table(session: &Session) -> String {
+    format!("{}.barrier", session.catalog())
 }
 
 async fn try_lock(session: &Session) -> Result<bool> {
@@ -117,7 +114,7 @@ async fn build_index(session: &Session, timeout: Duration) -> Result<()> {
     let built = session
         .batch(&format!(
             "CREATE INDEX CONCURRENTLY barrier_{name} ON {} (nothing)",
-            table()
+            table(session)
         ))
         .await;
     if !session.is_closed() {
@@ -135,7 +132,7 @@ async fn drop_indexes(session: &Session) -> Result<()> {
     let indexes = session
         .query(
             "SELECT i.indexrelid::regclass::text FROM pg_index i WHERE i.indrelid = to_regclass($1)",
-            &[&table()],
+            &[&table(session)],
         )
         .await?;
     session.batch("SET lock_timeout = '100ms'").await?;

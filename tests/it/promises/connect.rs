@@ -306,10 +306,7 @@ fn a_wrong_login_says_what_to_mend_and_hides_the_password() {
             "postgres://u:hunter2@127.0.0.1:{port}/x?sslmode=disable"
         ))
         .unwrap();
-        let access = Access {
-            url,
-            password: Some("hunter3".to_owned().into()),
-        };
+        let access = Access::new(url, Some("hunter3".to_owned().into()));
         let error = pg::connect(&access, Purpose::Source).await.unwrap_err();
         let all = format!("{access:?} {} {}", access.url.redacted(), shown(&error));
         assert!(

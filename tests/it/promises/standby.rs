@@ -226,10 +226,7 @@ fn a_day_that_recovery_cancels_is_tried_again() {
 fn a_session_that_recovery_ends_may_be_opened_again() {
     let pair = Pair::start();
     let world = pair.world("standby_session", events::TEMPLATE);
-    let access = Access {
-        url: Url::parse(&world.tenants[0].url()).unwrap(),
-        password: None,
-    };
+    let access = Access::new(Url::parse(&world.tenants[0].url()).unwrap(), None);
     let error = block_on(async {
         let session = pg::connect(&access, Purpose::Source).await.unwrap();
         session

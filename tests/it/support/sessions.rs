@@ -5,10 +5,7 @@ use dayhaul::pg::{self, Access, Purpose, Session, Url};
 use std::time::Duration;
 
 pub fn access(url: &str) -> Access {
-    Access {
-        url: Url::parse(url).expect("a connection string"),
-        password: None,
-    }
+    Access::new(Url::parse(url).expect("a connection string"), None)
 }
 
 pub async fn source(url: &str) -> Result<Session> {

@@ -1,6 +1,6 @@
 -- The catalog: what is hauled (tenant, template, pair), what was done (run, unit, staged), what is ours (relation, lease).
 
-CREATE TABLE _wh.tenant (
+CREATE TABLE {wh}.tenant (
     name         text PRIMARY KEY,
     schema_name  text NOT NULL UNIQUE,
     url          text NOT NULL,                              -- without a password
@@ -10,14 +10,14 @@ CREATE TABLE _wh.tenant (
     added_at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
-CREATE TABLE _wh.template (
+CREATE TABLE {wh}.template (
     name      text PRIMARY KEY,
     version   text NOT NULL,                                 -- hash of query, columns, types and time column
     source    text NOT NULL,                                 -- the template file as it was loaded
     loaded_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
-CREATE TABLE _wh.template_version (
+CREATE TABLE {wh}.template_version (
     template  text NOT NULL,
     version   text NOT NULL,
     source    text NOT NULL,
@@ -25,16 +25,16 @@ CREATE TABLE _wh.template_version (
     PRIMARY KEY (template, version)
 );
 
-CREATE TABLE _wh.pair (
-    tenant    text NOT NULL REFERENCES _wh.tenant ON UPDATE CASCADE,
-    template  text NOT NULL REFERENCES _wh.template,
+CREATE TABLE {wh}.pair (
+    tenant    text NOT NULL REFERENCES {wh}.tenant ON UPDATE CASCADE,
+    template  text NOT NULL REFERENCES {wh}.template,
     enabled   boolean NOT NULL DEFAULT true,
     first_day date,                                          -- the earliest day ever asked for
     fold_line date,                                          -- days before it live in year tables
     PRIMARY KEY (tenant, template)
 );
 
-CREATE TABLE _wh.run (
+CREATE TABLE {wh}.run (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     command      text NOT NULL,
     arguments    text[] NOT NULL,
@@ -49,7 +49,7 @@ CREATE TABLE _wh.run (
 );
 
 -- Which run may publish into a pair. Publishing transactions read it FOR SHARE; taking over updates it.
-CREATE TABLE _wh.lease (
+CREATE TABLE {wh}.lease (
     tenant   text NOT NULL,
     template text NOT NULL,
     run      bigint NOT NULL,
@@ -58,7 +58,7 @@ CREATE TABLE _wh.lease (
 );
 
 -- The ledger. A unit that is not here was never tried.
-CREATE TABLE _wh.unit (
+CREATE TABLE {wh}.unit (
     tenant     text NOT NULL,
     template   text NOT NULL,
     day        date NOT NULL,
@@ -78,7 +78,7 @@ CREATE TABLE _wh.unit (
 );
 
 -- The ledger of days that are in a staging table, which no view shows yet.
-CREATE TABLE _wh.staged (
+CREATE TABLE {wh}.staged (
     tenant   text NOT NULL,
     template text NOT NULL,
     day      date NOT NULL,
@@ -92,7 +92,7 @@ CREATE TABLE _wh.staged (
 );
 
 -- Every table and view that is ours: no other is ever dropped, renamed or replaced.
-CREATE TABLE _wh.relation (
+CREATE TABLE {wh}.relation (
     schema_name text NOT NULL,
     name        text NOT NULL,
     kind        text NOT NULL CHECK (kind IN ('day', 'year', 'staging', 'tenant view', 'public view')),

@@ -1,6 +1,6 @@
 -- History: what a run was asked for and why it failed, what each run did to each unit, and a way to end a run from anywhere.
 
-ALTER TABLE _wh.run
+ALTER TABLE {wh}.run
     ADD COLUMN selection           jsonb,                    -- [{"tenant", "template", "days": [[first, last], …]}], resolved once
     ADD COLUMN failures            jsonb,                    -- [{"tenant", "template", "days", "not_tried", "error", "hint"}], at its end
     ADD COLUMN cancel_requested_at timestamptz,
@@ -8,8 +8,8 @@ ALTER TABLE _wh.run
 
 -- One row for each unit that a run tried; nothing ever reads it to decide what to do. A unit that was found unchanged has
 -- none, so a nightly refresh adds as many rows as it writes days. It may be thinned out at any time: what is loaded is
--- known from _wh.unit alone.
-CREATE TABLE _wh.attempt (
+-- known from {wh}.unit alone.
+CREATE TABLE {wh}.attempt (
     tenant   text NOT NULL,
     template text NOT NULL,
     day      date NOT NULL,
@@ -23,16 +23,16 @@ CREATE TABLE _wh.attempt (
     at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (tenant, template, day, run)
 );
-CREATE INDEX ON _wh.attempt (run);
+CREATE INDEX ON {wh}.attempt (run);
 
 -- Of what was done before, the last run of each unit is known.
-INSERT INTO _wh.attempt (tenant, template, day, run, outcome, rows, digest, version, tries, error, at)
+INSERT INTO {wh}.attempt (tenant, template, day, run, outcome, rows, digest, version, tries, error, at)
 SELECT u.tenant, u.template, u.day, u.run, u.state, CASE u.state WHEN 'loaded' THEN u.rows END,
        u.digest, u.version, u.tries, u.error, coalesce(u.loaded_at, r.heartbeat_at, clock_timestamp())
-FROM _wh.unit u LEFT JOIN _wh.run r ON r.id = u.run;
+FROM {wh}.unit u LEFT JOIN {wh}.run r ON r.id = u.run;
 
-INSERT INTO _wh.attempt (tenant, template, day, run, outcome, rows, digest, version, tries, at)
+INSERT INTO {wh}.attempt (tenant, template, day, run, outcome, rows, digest, version, tries, at)
 SELECT s.tenant, s.template, s.day, s.run, 'staged', s.rows, s.digest, s.version, 1,
        coalesce(r.heartbeat_at, clock_timestamp())
-FROM _wh.staged s LEFT JOIN _wh.run r ON r.id = s.run
+FROM {wh}.staged s LEFT JOIN {wh}.run r ON r.id = s.run
 ON CONFLICT (tenant, template, day, run) DO NOTHING;

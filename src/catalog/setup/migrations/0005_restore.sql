@@ -1,9 +1,9 @@
 -- Restore: a warehouse that came back from files, and what it came from.
 
 -- Null: the tenant was restored from files, which do not know its source.
-ALTER TABLE _wh.tenant ALTER COLUMN url DROP NOT NULL;
+ALTER TABLE {wh}.tenant ALTER COLUMN url DROP NOT NULL;
 
-CREATE TABLE _wh.restored (
+CREATE TABLE {wh}.restored (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run         bigint,                                      -- null: it never began to load
     sources     text[] NOT NULL,                             -- URLs, without secrets

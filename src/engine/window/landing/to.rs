@@ -2,7 +2,7 @@
 
 use crate::config::Settings;
 use crate::error::{Error, Result};
-use crate::landing::{Landing, Options};
+use crate::landing::{Landing, WriterOptions};
 
 /// Where the rows of a run go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,5 +43,5 @@ pub fn open(settings: &Settings) -> Result<Landing> {
             "add `[landing]` with `url = \"file:///srv/lake\"` to dayhaul.toml, or set DAYHAUL_LANDING_URL",
         ));
     };
-    Landing::open(url, Options::default())
+    Landing::open(url, WriterOptions::default())
 }
