@@ -134,9 +134,9 @@ pub async fn warehouse_session(settings: &Settings) -> Result<Session> {
         .await
         .map_err(|e| match e.sqlstate() {
             Some("42501") => {
-                Error::refused(format!("the login may not become the owner role `{owner}`"))
+                Error::refused(format!("the login cannot switch to the owner role `{owner}`"))
                     .with_hint(
-                        "run `dayhaul init`: it grants the role to the login, or says who can",
+                        "run `dayhaul init`: it grants the role to the login, or prints what an administrator must run",
                     )
                     .with_source(e)
             }
@@ -181,10 +181,10 @@ pub async fn access(tenant: &Tenant, settings: &Settings) -> Result<Access> {
     let place = |e: Error| e.at(format!("tenant `{}`", tenant.name));
     let text = tenant.url.as_deref().ok_or_else(|| {
         place(Error::refused(
-            "it was restored from files, which do not know its source",
+            "its source is unknown, because it was restored from files",
         ))
         .with_hint(format!(
-            "say where its rows come from: `dayhaul tenant add {} --url URL`",
+            "set it: `dayhaul tenant add {} --url URL`",
             tenant.name
         ))
     })?;

@@ -52,7 +52,7 @@ async fn names(session: &Session, query: &str) -> Result<Vec<String>> {
     };
     if names.is_empty() {
         return Err(Error::new(Kind::Drift, "the query returns no columns")
-            .with_hint("write the template's columns behind SELECT, the time column among them"));
+            .with_hint("list the template's columns after SELECT, including the time column"));
     }
     let mut seen = BTreeSet::new();
     let twice: BTreeSet<&String> = names.iter().filter(|n| !seen.insert(*n)).collect();
@@ -65,7 +65,7 @@ async fn names(session: &Session, query: &str) -> Result<Vec<String>> {
                 twice.join(", ")
             ),
         )
-        .with_hint("give each column a name of its own (`… AS name`)"));
+        .with_hint("give each column a unique name (`… AS name`)"));
     }
     Ok(names)
 }
@@ -122,7 +122,7 @@ async fn oids(session: &Session, query: &str, names: &[String]) -> Result<Vec<u3
         .ok_or_else(|| {
             Error::new(
                 Kind::Protocol,
-                "the server does not say what types the query has",
+                "the server did not report the query's column types",
             )
         })
 }

@@ -51,7 +51,7 @@ fn hint(code: &str, message: &str) -> Option<&'static str> {
             "check the password reference (`env:`, `file:`, `cmd:`, `pgpass`), or `PGPASSWORD` and `~/.pgpass`"
         }
         "28000" => {
-            "the server's `pg_hba.conf` has no line that lets this user in from here, or wants TLS (`sslmode`)"
+            "`pg_hba.conf` of the server has no line for this user and host, or it requires TLS (`sslmode`)"
         }
         "3D000" => "check the database's name in the connection URL",
         "42501" => "grant the right to the role in the connection URL",
@@ -61,21 +61,21 @@ fn hint(code: &str, message: &str) -> Option<&'static str> {
             "the query may wait for a lock, or take longer than `statement_timeout` in [load]"
         }
         "22003" => {
-            "declare a greater precision or a wider type in the template, or mend the value at the source"
+            "declare a higher precision or a wider type in the template, or fix the value at the source"
         }
-        "22012" => "guard the division in the template's query: `… / nullif(divisor, 0)`",
+        "22012" => "avoid dividing by zero in the template's query: `… / nullif(divisor, 0)`",
         "22021" | "22P05" => {
-            "a text's bytes are not valid in its encoding: mend them at the source, or convert them in the query"
+            "a text is not valid in its encoding: fix it at the source, or convert it in the query"
         }
         "23505" => {
-            "rows share the values of the template's `unique` columns: mend the source or the query, or declare others"
+            "several rows have the same values in the template's `unique` columns: fix the source or the query, or declare other columns"
         }
         "23514" => {
-            "a row breaks a CHECK of the table: mend the rows, or drop a CHECK that was added by hand"
+            "a row violates a CHECK of the table: fix the rows, or drop a CHECK that was added by hand"
         }
-        "42601" | "42703" | "42883" => "mend the template's query and load it again",
+        "42601" | "42703" | "42883" => "fix the template's query, then run `dayhaul template load FILE`",
         "42P01" => {
-            "check the name in the template's query; a table outside of schema `public` is written `schema.table`"
+            "check the name in the template's query; a table outside schema `public` is written `schema.table`"
         }
         _ => return None,
     })

@@ -28,6 +28,7 @@ pub use tables::shape::{DAYS_AHEAD, Destination, Shape};
 pub use tables::transaction::open_session;
 pub use views::show;
 
+use crate::sql::qualified;
 use crate::template::Template;
 use crate::unit::{SchemaName, TenantName};
 
@@ -37,4 +38,11 @@ pub struct Place<'a> {
     pub tenant: &'a TenantName,
     pub schema: &'a SchemaName,
     pub template: &'a Template,
+}
+
+impl Place<'_> {
+    /// A relation of the tenant's schema, as statements name it.
+    pub fn qualified(&self, relation: &str) -> String {
+        qualified(self.schema.as_str(), relation)
+    }
 }

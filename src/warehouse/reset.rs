@@ -112,7 +112,7 @@ async fn drop_some(session: &Session) -> Result<bool> {
             .await
             .map_err(|e| match e.sqlstate() {
                 Some("2BP01") => e.with_hint(
-                    "something that is not Dayhaul's is built on it: `--show-values` names it",
+                    "another object depends on it: `--show-values` names it",
                 ),
                 _ => e,
             })

@@ -8,7 +8,6 @@ use crate::copy::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Row, Session};
 use crate::unit::{Day, TemplateName, TenantName};
-use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
 /// A unit's Parquet object.
@@ -83,7 +82,7 @@ pub async fn units(
         .query(
             &format!("SELECT day, state = 'loaded', version, digest, object, object_digest, object_bytes FROM {wh}.unit \
              WHERE tenant = $1 AND template = $2 AND state IN ('loaded', 'landed')"),
-            &[&tenant.as_str(), &template.as_str()],
+            &[&tenant, &template],
         )
         .await?;
     Ok(rows
@@ -95,7 +94,7 @@ pub async fn units(
                 digest: row.get::<_, Option<&str>>(3).and_then(|d| d.parse().ok()),
                 object: object(row, 4),
             };
-            (Day::from(row.get::<_, NaiveDate>(0)), standing)
+            (row.get::<_, Day>(0), standing)
         })
         .collect())
 }
@@ -116,12 +115,12 @@ pub async fn staged(
                 "SELECT day, object, object_digest, object_bytes FROM {wh}.staged \
              WHERE tenant = $1 AND template = $2 AND object_digest = digest"
             ),
-            &[&tenant.as_str(), &template.as_str()],
+            &[&tenant, &template],
         )
         .await?;
     Ok(rows
         .iter()
-        .filter_map(|row| Some((Day::from(row.get::<_, NaiveDate>(0)), object(row, 1)?)))
+        .filter_map(|row| Some((row.get::<_, Day>(0), object(row, 1)?)))
         .collect())
 }
 
@@ -142,11 +141,7 @@ pub async fn withdraw(
                 "UPDATE {wh}.unit SET object_digest = NULL \
              WHERE tenant = $1 AND template = $2 AND day = ANY ($3) AND object_digest IS NOT NULL"
             ),
-            &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
-                &dates(days),
-            ],
+            &[&entry.tenant, &entry.template, &dates(days)],
         )
         .await?;
     Ok(())
@@ -173,7 +168,7 @@ pub async fn withdraw_staged(
                 "UPDATE {wh}.staged SET object_digest = NULL \
              WHERE tenant = $1 AND template = $2 AND day <> ALL ($3) AND object_digest IS NOT NULL"
             ),
-            &[&tenant.as_str(), &template.as_str(), &dates(except)],
+            &[&tenant, &template, &dates(except)],
         )
         .await;
     crate::catalog::finish(session, withdrawn.map(drop)).await
@@ -196,18 +191,14 @@ pub async fn hold(
                  ORDER BY day FOR UPDATE",
                 ledger.table(session)
             ),
-            &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
-                &dates(days),
-            ],
+            &[&entry.tenant, &entry.template, &dates(days)],
         )
         .await?;
     Ok(rows
         .iter()
         .map(|row| {
             let digest = row.get::<_, Option<&str>>(1).and_then(|d| d.parse().ok());
-            (Day::from(row.get::<_, NaiveDate>(0)), digest)
+            (row.get::<_, Day>(0), digest)
         })
         .collect())
 }
@@ -231,8 +222,8 @@ pub async fn record(
                 ledger.table(session)
             ),
             &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
+                &entry.tenant,
+                &entry.template,
                 &dates(objects.iter().map(|(day, _)| *day)),
                 &urls(objects),
                 &digests(objects),
@@ -246,7 +237,7 @@ pub async fn record(
         Err(Error::new(
             Kind::Bug,
             format!(
-                "{updated} of {} landed days were in the ledger",
+                "found {updated} of {} landed days in the ledger",
                 objects.len()
             ),
         ))
@@ -282,8 +273,8 @@ pub async fn keep_attempts(
              WHERE tenant = $1 AND template = $2 AND day = ANY ($5) \
              ON CONFLICT (tenant, template, day, run) DO NOTHING"),
             &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
+                &entry.tenant,
+                &entry.template,
                 &entry.run,
                 &entry.tries,
                 &dates(days),
@@ -326,8 +317,8 @@ pub async fn record_alone(
                 insert_attempts(wh)
             ),
             &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
+                &entry.tenant,
+                &entry.template,
                 &entry.version,
                 &entry.run,
                 &entry.tries,
@@ -360,12 +351,7 @@ pub async fn checked(
                 "UPDATE {wh}.unit SET checked_at = clock_timestamp(), version = $3 \
              WHERE tenant = $1 AND template = $2 AND day = ANY ($4) AND state = 'landed'"
             ),
-            &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
-                &entry.version,
-                &dates(days),
-            ],
+            &[&entry.tenant, &entry.template, &entry.version, &dates(days)],
         )
         .await?;
     Ok(())

@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::pg::Session;
 use crate::template::Template;
 use crate::unit::{Day, TemplateName, TenantName, Window};
-use chrono::NaiveDate;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Begins to load `days` into a staging table in this transaction. Its duplicate-key error means that they are there:
@@ -30,8 +29,8 @@ pub async fn stage(
              SELECT $1, $2, day, $3, $4, $5 FROM unnest($6::date[]) AS day"
             ),
             &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
+                &entry.tenant,
+                &entry.template,
                 &relation,
                 &entry.version,
                 &entry.run,
@@ -59,8 +58,8 @@ pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) ->
                  RETURNING s.day, s.rows, s.digest, NULL::text AS error, 'staged' AS outcome"),
             ),
             &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
+                &entry.tenant,
+                &entry.template,
                 &entry.version,
                 &entry.run,
                 &entry.tries,
@@ -87,12 +86,12 @@ pub async fn days(
     let rows = session
         .query(
             &format!("SELECT relation, day, rows, digest, bytes FROM {wh}.staged WHERE tenant = $1 AND template = $2"),
-            &[&tenant.as_str(), &template.as_str()],
+            &[&tenant, &template],
         )
         .await?;
     let mut staged: BTreeMap<String, BTreeMap<Day, Tally>> = BTreeMap::new();
     for row in rows {
-        let day = Day::from(row.get::<_, NaiveDate>(1));
+        let day = row.get::<_, Day>(1);
         let tally = tally(day, row.get(2), row.get(3), row.get(4))?;
         staged.entry(row.get(0)).or_default().insert(day, tally);
     }
@@ -127,7 +126,7 @@ pub async fn reveal(
                  object_digest = CASE WHEN excluded.object IS NULL THEN u.object_digest ELSE excluded.object_digest END, \
                  object_bytes = CASE WHEN excluded.object IS NULL THEN u.object_bytes ELSE excluded.object_bytes END, \
                  loaded_at = excluded.loaded_at, checked_at = excluded.checked_at, run = excluded.run, error = NULL"),
-            &[&tenant.as_str(), &template.as_str(), &from, &to],
+            &[&tenant, &template, &from, &to],
         )
         .await?;
     session
@@ -136,7 +135,7 @@ pub async fn reveal(
              SELECT tenant, template, day, $4, 'loaded', rows, digest, version, 1 \
              FROM {wh}.staged WHERE tenant = $1 AND template = $2 AND relation = $3 \
              ON CONFLICT (tenant, template, day, run) DO UPDATE SET outcome = 'loaded', at = clock_timestamp()"),
-            &[&tenant.as_str(), &template.as_str(), &from, &run],
+            &[&tenant, &template, &from, &run],
         )
         .await?;
     session
@@ -144,7 +143,7 @@ pub async fn reveal(
             &format!(
                 "DELETE FROM {wh}.staged WHERE tenant = $1 AND template = $2 AND relation = $3"
             ),
-            &[&tenant.as_str(), &template.as_str(), &from],
+            &[&tenant, &template, &from],
         )
         .await?;
     Ok(())
@@ -166,7 +165,7 @@ pub async fn forget(
             &format!(
                 "DELETE FROM {wh}.staged WHERE tenant = $1 AND template = $2 AND day = ANY ($3)"
             ),
-            &[&tenant.as_str(), &template.as_str(), &dates(days)],
+            &[&tenant, &template, &dates(days)],
         )
         .await?;
     Ok(())
@@ -184,12 +183,7 @@ pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Resu
                 "SELECT day, rows, digest, bytes, relation FROM {wh}.staged \
              WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 ORDER BY day"
             ),
-            &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
-                &window.from.date(),
-                &window.to.date(),
-            ],
+            &[&entry.tenant, &entry.template, &window.from, &window.to],
         )
         .await?;
     rows.iter().map(loaded_day).collect()
@@ -213,7 +207,7 @@ pub async fn stale(
              WHERE s.tenant = $1 AND s.template = $2 \
              AND (s.version <> $3 OR u.state = 'loaded' AND u.checked_at > s.staged_at \
                   AND (u.rows, u.digest) IS DISTINCT FROM (s.rows, s.digest))"),
-            &[&tenant.as_str(), &template.as_str(), &version],
+            &[&tenant, &template, &version],
         )
         .await?;
     Ok(units::days_of(&rows))
@@ -234,11 +228,7 @@ pub async fn of_version(
             &format!(
                 "SELECT day FROM {wh}.staged WHERE tenant = $1 AND template = $2 AND version = $3"
             ),
-            &[
-                &tenant.as_str(),
-                &template.name.as_str(),
-                &template.version(),
-            ],
+            &[&tenant, &template.name, &template.version()],
         )
         .await?;
     Ok(units::days_of(&rows))

@@ -6,7 +6,6 @@ use crate::copy::Tally;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Row, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
-use chrono::NaiveDate;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a load writes into the ledger beside each day's tally.
@@ -30,13 +29,11 @@ pub struct LoadedDay {
 
 /// Days that stand in the first column.
 pub fn days_of(rows: &[Row]) -> BTreeSet<Day> {
-    rows.iter()
-        .map(|row| Day::from(row.get::<_, NaiveDate>(0)))
-        .collect()
+    rows.iter().map(|row| row.get::<_, Day>(0)).collect()
 }
 
-pub fn dates(days: impl IntoIterator<Item = Day>) -> Vec<NaiveDate> {
-    days.into_iter().map(Day::date).collect()
+pub fn dates(days: impl IntoIterator<Item = Day>) -> Vec<Day> {
+    days.into_iter().collect()
 }
 
 /// Keeps the days of `done` (day, rows, digest, error, outcome) as attempts. `$1` to `$5` are an [`Entry`]'s tenant,
@@ -62,7 +59,7 @@ pub fn count(n: u64) -> i64 {
 
 /// The tallies of days as arrays, one for each column: what `unnest` makes rows of again.
 pub struct Columns {
-    pub days: Vec<NaiveDate>,
+    pub days: Vec<Day>,
     pub rows: Vec<i64>,
     /// 32 hex digits each.
     pub digests: Vec<String>,
@@ -93,12 +90,12 @@ pub async fn loaded_versions(
     let rows = session
         .query(
             &format!("SELECT day, version FROM {wh}.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded'"),
-            &[&tenant.as_str(), &template.as_str()],
+            &[&tenant, &template],
         )
         .await?;
     Ok(rows
         .iter()
-        .map(|row| (Day::from(row.get::<_, NaiveDate>(0)), row.get(1)))
+        .map(|row| (row.get::<_, Day>(0), row.get(1)))
         .collect())
 }
 
@@ -116,7 +113,7 @@ pub async fn bytes_per_day(
         .query_one(
             &format!("SELECT avg(bytes)::bigint FROM (SELECT bytes FROM {wh}.unit WHERE tenant = $1 AND template = $2 \
              AND state IN ('loaded', 'landed') AND rows > 0 ORDER BY day DESC LIMIT 30) AS latest"),
-            &[&tenant.as_str(), &template.as_str()],
+            &[&tenant, &template],
         )
         .await?;
     Ok(row
@@ -145,8 +142,8 @@ pub async fn claim(
              SET state = 'loaded', version = excluded.version, run = excluded.run, tries = excluded.tries, error = NULL \
              WHERE u.state <> 'loaded' OR $7 RETURNING day"),
             &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
+                &entry.tenant,
+                &entry.template,
                 &entry.version,
                 &entry.run,
                 &entry.tries,
@@ -179,8 +176,8 @@ pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) ->
                      WHEN (was.rows, was.digest) = (d.rows, d.digest) THEN 'reloaded' ELSE 'changed' END AS outcome"),
             ),
             &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
+                &entry.tenant,
+                &entry.template,
                 &entry.version,
                 &entry.run,
                 &entry.tries,
@@ -212,12 +209,7 @@ pub async fn checked(
                 "UPDATE {wh}.unit SET checked_at = clock_timestamp(), version = $3 \
              WHERE tenant = $1 AND template = $2 AND day = ANY ($4)"
             ),
-            &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
-                &entry.version,
-                &dates(days),
-            ],
+            &[&entry.tenant, &entry.template, &entry.version, &dates(days)],
         )
         .await?;
     Ok(())
@@ -248,8 +240,8 @@ pub async fn fail(
                 insert_attempts(wh)
             ),
             &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
+                &entry.tenant,
+                &entry.template,
                 &entry.version,
                 &entry.run,
                 &entry.tries,
@@ -267,7 +259,7 @@ pub fn all_touched(updated: u64, days: usize) -> Result<()> {
     } else {
         Err(Error::new(
             Kind::Bug,
-            format!("{updated} of {days} ledger rows were there to be completed"),
+            format!("found {updated} of {days} ledger rows to complete"),
         ))
     }
 }
@@ -283,10 +275,10 @@ pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Resu
             &format!("SELECT day, rows, digest, bytes, relation FROM {wh}.unit \
              WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 AND state = 'loaded' ORDER BY day"),
             &[
-                &entry.tenant.as_str(),
-                &entry.template.as_str(),
-                &window.from.date(),
-                &window.to.date(),
+                &entry.tenant,
+                &entry.template,
+                &window.from,
+                &window.to,
             ],
         )
         .await?;
@@ -295,7 +287,7 @@ pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Resu
 
 /// A row of day, rows, digest, bytes and relation.
 pub fn loaded_day(row: &Row) -> Result<LoadedDay> {
-    let day = Day::from(row.get::<_, NaiveDate>(0));
+    let day = row.get::<_, Day>(0);
     Ok(LoadedDay {
         day,
         tally: tally(day, row.get(1), row.get(2), row.get(3))?,
@@ -339,16 +331,16 @@ pub async fn recorded(
              WHERE u.tenant = $1 AND u.template = $2 AND u.state IN ('loaded', 'landed') \
                AND u.day >= coalesce($3::date, '-infinity') AND u.day < coalesce($4::date, 'infinity')"),
             &[
-                &tenant.as_str(),
-                &template.as_str(),
-                &window.map(|w| w.from.date()),
-                &window.map(|w| w.to.date()),
+                &tenant,
+                &template,
+                &window.map(|w| w.from),
+                &window.map(|w| w.to),
             ],
         )
         .await?;
     rows.iter()
         .map(|row| {
-            let day = Day::from(row.get::<_, NaiveDate>(0));
+            let day = row.get::<_, Day>(0);
             let recorded = Recorded {
                 tally: tally(day, row.get(1), row.get(2), row.get(3))?,
                 version: row.get(4),

@@ -3,7 +3,6 @@
 use crate::error::Result;
 use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName};
-use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
 /// Where the days of a pair part into those of years and those of their own.
@@ -33,15 +32,15 @@ pub async fn settle(
             &format!("UPDATE {wh}.pair SET first_day = least(first_day, $3), fold_line = coalesce(fold_line, $4) \
              WHERE tenant = $1 AND template = $2 RETURNING fold_line, hides"),
             &[
-                &tenant.as_str(),
-                &template.as_str(),
-                &from.map(Day::date),
-                &first_fold_line.date(),
+                &tenant,
+                &template,
+                &from,
+                &first_fold_line,
             ],
         )
         .await?;
     Ok(FoldLine {
-        day: Day::from(row.get::<_, NaiveDate>(0)),
+        day: row.get(0),
         hides: row.get(1),
     })
 }
@@ -60,7 +59,7 @@ pub async fn remember_first(
     session
         .execute(
             &format!("UPDATE {wh}.pair SET first_day = least(first_day, $3) WHERE tenant = $1 AND template = $2"),
-            &[&tenant.as_str(), &template.as_str(), &from.date()],
+            &[&tenant, &template, &from],
         )
         .await?;
     Ok(())
@@ -83,13 +82,13 @@ pub async fn rows_per_day(
                 "SELECT day, rows FROM {wh}.unit \
              WHERE tenant = $1 AND template = $2 AND day >= $3 AND state = 'loaded'"
             ),
-            &[&tenant.as_str(), &template.as_str(), &from.date()],
+            &[&tenant, &template, &from],
         )
         .await?;
     Ok(rows
         .iter()
         .map(|row| {
-            let day = Day::from(row.get::<_, NaiveDate>(0));
+            let day = row.get::<_, Day>(0);
             (day, u64::try_from(row.get::<_, i64>(1)).unwrap_or(0))
         })
         .collect())
@@ -112,14 +111,14 @@ pub async fn put(
         .execute(
             &format!("UPDATE {wh}.pair SET fold_line = $3, hides = $4 WHERE tenant = $1 AND template = $2"),
             &[
-                &tenant.as_str(),
-                &template.as_str(),
-                &line.day.date(),
+                &tenant,
+                &template,
+                &line.day,
                 &line.hides,
             ],
         )
         .await?;
-    let days: Vec<NaiveDate> = moved.iter().map(|(day, _)| day.date()).collect();
+    let days: Vec<Day> = moved.iter().map(|(day, _)| *day).collect();
     let relations: Vec<&str> = moved.iter().map(|(_, r)| r.as_str()).collect();
     session
         .execute(
@@ -128,7 +127,7 @@ pub async fn put(
              FROM unnest($3::date[], $4::text[]) AS m (day, relation) \
              WHERE u.tenant = $1 AND u.template = $2 AND u.day = m.day AND u.state = 'loaded'"
             ),
-            &[&tenant.as_str(), &template.as_str(), &days, &relations],
+            &[&tenant, &template, &days, &relations],
         )
         .await?;
     Ok(())
@@ -151,14 +150,14 @@ pub async fn day_in(
             &format!("SELECT day, relation FROM {wh}.unit WHERE tenant = $1 AND template = $2 AND state = 'loaded' \
              AND relation = ANY ($3) AND day >= coalesce($4, '-infinity'::date) ORDER BY day LIMIT 1"),
             &[
-                &tenant.as_str(),
-                &template.as_str(),
+                &tenant,
+                &template,
                 &relations,
-                &from.map(Day::date),
+                &from,
             ],
         )
         .await?;
-    Ok(row.map(|row| (Day::from(row.get::<_, NaiveDate>(0)), row.get(1))))
+    Ok(row.map(|row| (row.get::<_, Day>(0), row.get(1))))
 }
 
 /// The fold line of a pair; `None` when it was never loaded.
@@ -174,11 +173,11 @@ pub async fn get(
     let row = session
         .query_opt(
             &format!("SELECT fold_line, hides FROM {wh}.pair WHERE tenant = $1 AND template = $2"),
-            &[&tenant.as_str(), &template.as_str()],
+            &[&tenant, &template],
         )
         .await?;
     Ok(row.and_then(|row| {
-        let day = row.get::<_, Option<NaiveDate>>(0).map(Day::from)?;
+        let day = row.get::<_, Option<Day>>(0)?;
         let hides = row.get(1);
         Some(FoldLine { day, hides })
     }))

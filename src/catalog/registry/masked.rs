@@ -39,17 +39,17 @@ pub async fn check(session: &Session, masks: Option<&Salt>) -> Result<()> {
     match (wanted, configured) {
         (wanted, configured) if wanted == configured => Ok(()),
         (Some(_), None) => Err(Error::refused(
-            "this database is a laptop's, which holds masked values only, and the configuration masks none",
+            "this is a laptop database, which holds only masked values, and the configuration does not mask",
         )
-        .with_hint("use its own: `--config DIR/dayhaul.toml`")),
+        .with_hint("use its own configuration: `--config DIR/dayhaul.toml`")),
         (Some(_), Some(_)) => Err(Error::refused(
-            "this laptop was masked with another salt than that of `laptop.salt_file`",
+            "this laptop was masked with a different salt than the one in `laptop.salt_file`",
         )
-        .with_hint("put its salt back, or make it anew: `dayhaul laptop DIR --keep --reset`")),
+        .with_hint("restore its salt, or rebuild it: `dayhaul laptop DIR --keep --reset`")),
         (None, _) => Err(Error::refused(
-            "the configuration is a laptop's (`laptop.salt_file`), and the warehouse it points at is none: masked values \
-             would come into it",
+            "the configuration is for a laptop (`laptop.salt_file`), but its warehouse is not a laptop database: masked \
+             values would be loaded into it",
         )
-        .with_hint("take care that no `DAYHAUL_WAREHOUSE_URL` is set, or use the warehouse's own configuration")),
+        .with_hint("unset `DAYHAUL_WAREHOUSE_URL`, or use the warehouse's own configuration")),
     }
 }

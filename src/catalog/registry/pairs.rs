@@ -6,7 +6,6 @@ use crate::error::{At, Error, Result};
 use crate::pg::Session;
 use crate::template::Template;
 use crate::unit::{Day, TemplateName};
-use chrono::NaiveDate;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -77,8 +76,8 @@ async fn select(session: &Session, selection: &Selection, enabled_only: bool) ->
             tenant,
             template,
             enabled: row.get(6),
-            first_day: row.get::<_, Option<NaiveDate>>(7).map(Day::from),
-            fold_line: row.get::<_, Option<NaiveDate>>(8).map(Day::from),
+            first_day: row.get(7),
+            fold_line: row.get(8),
         });
     }
     Ok(pairs)
@@ -96,7 +95,7 @@ fn refuse_nothing_to_do(selection: &Selection, pairs: &[Pair]) -> Result<()> {
         .find(|t| !pairs.iter().any(|p| p.tenant.name == **t))
     {
         return Err(Error::refused(format!(
-            "nothing of this selection is enabled for tenant `{tenant}`"
+            "no template of this selection is enabled for tenant `{tenant}`"
         ))
         .with_hint(format!(
             "enable it with `dayhaul tenant enable {tenant} --template X`"
@@ -108,7 +107,7 @@ fn refuse_nothing_to_do(selection: &Selection, pairs: &[Pair]) -> Result<()> {
         .find(|t| !pairs.iter().any(|p| p.template.name == **t))
     {
         Some(template) => Err(Error::refused(format!(
-            "template `{template}` is enabled for no tenant of this selection"
+            "template `{template}` is not enabled for any tenant of this selection"
         ))
         .with_hint(format!(
             "enable it with `dayhaul tenant enable T --template {template}`"

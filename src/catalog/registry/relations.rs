@@ -3,7 +3,6 @@
 use crate::error::{Error, Result};
 use crate::pg::{Row, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
-use chrono::NaiveDate;
 use std::collections::BTreeSet;
 
 /// What a relation is for.
@@ -65,7 +64,7 @@ pub async fn of_pair(
              LEFT JOIN pg_namespace n ON n.nspname = r.schema_name \
              LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = r.name \
              WHERE r.tenant = $1 AND r.template = $2 ORDER BY r.name"),
-            &[&tenant.as_str(), &template.as_str()],
+            &[&tenant, &template],
         )
         .await?;
     let mut relations = Vec::with_capacity(rows.len());
@@ -79,11 +78,11 @@ pub async fn of_pair(
                 "the catalog holds {} `{schema}.{name}`, but the database does not",
                 kind.as_str()
             ))
-            .with_hint("somebody dropped it outside Dayhaul: restore it from a backup, or bring its days back with `dayhaul verify --repair` or `dayhaul rebuild`"));
+            .with_hint("it was dropped outside Dayhaul: restore it from a backup, or reload its days with `dayhaul verify --repair` or `dayhaul rebuild`"));
         }
         let window = row
-            .get::<_, Option<NaiveDate>>(3)
-            .zip(row.get::<_, Option<NaiveDate>>(4))
+            .get::<_, Option<Day>>(3)
+            .zip(row.get::<_, Option<Day>>(4))
             .map(|(from, to)| Window::new(from.into(), to.into()));
         relations.push(Relation {
             schema,
@@ -113,7 +112,7 @@ pub async fn tables_there(
              JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = r.name \
              WHERE r.tenant = $1 AND r.template = $2 AND r.kind IN ('day', 'year') ORDER BY r.name"
             ),
-            &[&tenant.as_str(), &template.as_str()],
+            &[&tenant, &template],
         )
         .await?;
     Ok(rows.iter().filter_map(table).collect())
@@ -135,7 +134,7 @@ pub async fn tables_of_template(
              WHERE r.template = $1 AND r.kind IN ('day', 'year') \
              ORDER BY r.kind DESC, r.schema_name COLLATE \"C\", r.name COLLATE \"C\""
             ),
-            &[&template.as_str()],
+            &[&template],
         )
         .await?;
     Ok(rows.iter().filter_map(table).collect())
@@ -147,10 +146,7 @@ fn table(row: &Row) -> Option<Relation> {
         schema: row.get(0),
         name: row.get(1),
         kind: RelationKind::parse(row.get(2))?,
-        window: Some(Window::new(
-            row.get::<_, NaiveDate>(3).into(),
-            row.get::<_, NaiveDate>(4).into(),
-        )),
+        window: Some(Window::new(row.get(3), row.get(4))),
     })
 }
 
@@ -192,8 +188,8 @@ pub async fn add(
     let wh = session.catalog();
     let text = |of: fn(&Relation) -> &str| relations.iter().map(of).collect::<Vec<&str>>();
     let date = |of: fn(Window) -> Day| {
-        let dates = relations.iter().map(|r| r.window.map(|w| of(w).date()));
-        dates.collect::<Vec<Option<NaiveDate>>>()
+        let dates = relations.iter().map(|r| r.window.map(|w| of(w)));
+        dates.collect::<Vec<Option<Day>>>()
     };
     session
         .execute(
@@ -207,7 +203,7 @@ pub async fn add(
                 &text(|r| &r.schema),
                 &text(|r| &r.name),
                 &text(|r| r.kind.as_str()),
-                &template.as_str(),
+                &template,
                 &tenant.map(TenantName::as_str),
                 &date(|w| w.from),
                 &date(|w| w.to),
@@ -246,7 +242,7 @@ pub async fn tenant_views(session: &Session, template: &TemplateName) -> Result<
     let rows = session
         .query(
             &format!("SELECT schema_name FROM {wh}.relation WHERE template = $1 AND kind = 'tenant view' ORDER BY schema_name"),
-            &[&template.as_str()],
+            &[&template],
         )
         .await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
@@ -322,10 +318,10 @@ pub async fn forget_lost(
                       WHERE u.tenant = $1 AND u.template = $2 AND u.state = 'loaded' \
                       AND NOT EXISTS (SELECT FROM there WHERE there.relation = u.relation) RETURNING u.day) \
              SELECT ARRAY(SELECT relation FROM gone ORDER BY 1), ARRAY(SELECT day FROM lost)"),
-            &[&tenant.as_str(), &template.as_str()],
+            &[&tenant, &template],
         )
         .await?;
-    let days: Vec<NaiveDate> = row.get(1);
+    let days: Vec<Day> = row.get(1);
     Ok(Lost {
         relations: row.get(0),
         days: days.into_iter().map(Day::from).collect(),

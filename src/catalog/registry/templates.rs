@@ -106,7 +106,7 @@ pub async fn find(session: &Session, name: &TemplateName) -> Result<Option<Regis
     let row = session
         .query_opt(
             &format!("{} WHERE x.name = $1", select_registered(session)),
-            &[&name.as_str()],
+            &[&name],
         )
         .await?;
     row.as_ref().map(registered).transpose()
@@ -159,7 +159,7 @@ pub async fn versions(session: &Session, name: &TemplateName) -> Result<Vec<Vers
                     (SELECT count(*) FROM {wh}.unit u \
                      WHERE u.template = v.template AND u.version = v.version AND u.state = 'loaded') \
              FROM {wh}.template_version v WHERE v.template = $1 ORDER BY v.loaded_at DESC, v.version"),
-            &[&name.as_str()],
+            &[&name],
         )
         .await?;
     let version = |row: &Row| Version {
@@ -209,7 +209,7 @@ pub async fn is_there(session: &Session, name: &TemplateName) -> Result<bool> {
     let row = session
         .query_opt(
             &format!("SELECT FROM {wh}.template WHERE name = $1"),
-            &[&name.as_str()],
+            &[&name],
         )
         .await?;
     Ok(row.is_some())
@@ -226,7 +226,7 @@ pub async fn know_version(session: &Session, template: &Template) -> Result<()> 
             &format!("INSERT INTO {wh}.template_version (template, version, source, loaded_at) \
              SELECT $1, $2, $3, coalesce((SELECT min(loaded_at) FROM {wh}.template_version WHERE template = $1) \
                                           - interval '1 second', clock_timestamp()) ON CONFLICT DO NOTHING"),
-            &[&template.name.as_str(), &template.version(), &template.source],
+            &[&template.name, &template.version(), &template.source],
         )
         .await?;
     Ok(())
@@ -290,7 +290,7 @@ async fn refuse_new_shape(session: &Session, template: &Template, old_source: &s
     let tables: i64 = session
         .query_one(
             &format!("SELECT count(*) FROM {wh}.relation WHERE template = $1 AND kind IN ('day', 'year', 'staging')"),
-            &[&name.as_str()],
+            &[&name],
         )
         .await?
         .get(0);
@@ -339,7 +339,7 @@ pub async fn belongings(session: &Session, name: &TemplateName) -> Result<Belong
                     (SELECT count(*) FROM {wh}.template_version WHERE template = x.name) \
              FROM {wh}.template x WHERE x.name = $1"
             ),
-            &[&name.as_str()],
+            &[&name],
         )
         .await?;
     let Some(counts) = counts else {
@@ -350,7 +350,7 @@ pub async fn belongings(session: &Session, name: &TemplateName) -> Result<Belong
             &format!("SELECT schema_name, name, kind LIKE '%view' FROM {wh}.relation WHERE template = $1 \
              ORDER BY array_position(ARRAY['public view', 'tenant view', 'year', 'day', 'staging'], kind), \
                       schema_name COLLATE \"C\", name COLLATE \"C\""),
-            &[&name.as_str()],
+            &[&name],
         )
         .await?;
     let (views, tables): (Vec<&Row>, Vec<&Row>) =
@@ -390,7 +390,7 @@ pub async fn drop(
     session
         .query(
             &format!("SELECT FROM {wh}.template WHERE name = $1 FOR UPDATE"),
-            &[&name.as_str()],
+            &[&name],
         )
         .await?;
     let belongings = belongings(session, name).await?;
@@ -401,7 +401,7 @@ pub async fn drop(
                 .await
                 .map_err(|e| match e.sqlstate() {
                     Some("2BP01") => e.with_hint(
-                        "something that is not Dayhaul's is built on it: `--show-values` names it",
+                        "another object depends on it: `--show-values` names it",
                     ),
                     _ => e,
                 })
@@ -420,14 +420,14 @@ pub async fn drop(
         session
             .execute(
                 &format!("DELETE FROM {wh}.{table} WHERE template = $1"),
-                &[&name.as_str()],
+                &[&name],
             )
             .await?;
     }
     session
         .execute(
             &format!("DELETE FROM {wh}.template WHERE name = $1"),
-            &[&name.as_str()],
+            &[&name],
         )
         .await?;
     Ok(belongings)

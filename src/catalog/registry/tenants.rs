@@ -4,7 +4,6 @@ use crate::error::{Error, Kind, Result};
 use crate::nearest::nearest;
 use crate::pg::{Row, Session};
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
-use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
 /// One customer, as the catalog holds it.
@@ -54,8 +53,8 @@ pub async fn add(session: &Session, tenant: &Tenant) -> Result<()> {
              WHERE t.url IS NULL AND t.schema_name = excluded.schema_name"
             ),
             &[
-                &tenant.name.as_str(),
-                &tenant.schema.as_str(),
+                &tenant.name,
+                &tenant.schema,
                 &tenant.url,
                 &tenant.password,
                 &vars,
@@ -93,7 +92,7 @@ pub async fn put(session: &Session, tenant: &Tenant) -> Result<()> {
         .execute(
             &format!("UPDATE {wh}.tenant SET url = $2, password_ref = $3, vars = $4::text::jsonb, enabled = $5 WHERE name = $1"),
             &[
-                &tenant.name.as_str(),
+                &tenant.name,
                 &tenant.url,
                 &tenant.password,
                 &vars,
@@ -115,7 +114,7 @@ pub async fn refuse_taken(session: &Session, tenant: &Tenant) -> Result<()> {
         }
         if there.name == tenant.name {
             return Err(
-                Error::refused(format!("tenant `{}` is there already", tenant.name))
+                Error::refused(format!("tenant `{}` already exists", tenant.name))
                     .with_hint(format!("see it with `dayhaul tenant show {}`", tenant.name)),
             );
         }
@@ -154,7 +153,7 @@ pub async fn get(session: &Session, name: &TenantName) -> Result<Tenant> {
     let row = session
         .query_opt(
             &format!("SELECT {COLUMNS} FROM {wh}.tenant WHERE name = $1"),
-            &[&name.as_str()],
+            &[&name],
         )
         .await?;
     match row {
@@ -202,7 +201,7 @@ pub async fn templates_of(session: &Session, tenant: &TenantName) -> Result<Vec<
     let rows = session
         .query(
             &format!("SELECT template, enabled, first_day FROM {wh}.pair WHERE tenant = $1 ORDER BY template COLLATE \"C\""),
-            &[&tenant.as_str()],
+            &[&tenant],
         )
         .await?;
     rows.iter()
@@ -210,7 +209,7 @@ pub async fn templates_of(session: &Session, tenant: &TenantName) -> Result<Vec<
             Ok(Enabled {
                 template: TemplateName::parse(row.get(0))?,
                 enabled: row.get(1),
-                first_day: row.get::<_, Option<NaiveDate>>(2).map(Day::from),
+                first_day: row.get(2),
             })
         })
         .collect()
@@ -245,11 +244,7 @@ pub async fn enable(
                  ON CONFLICT (tenant, template) \
                  DO UPDATE SET enabled = true, first_day = least(p.first_day, excluded.first_day)"
                 ),
-                &[
-                    &tenant.as_str(),
-                    &template.as_str(),
-                    &first_day.map(Day::date),
-                ],
+                &[&tenant, &template, &first_day],
             )
             .await?;
     }
@@ -284,7 +279,7 @@ pub async fn disable(
         let changed = session
             .execute(
                 &format!("UPDATE {wh}.pair SET enabled = false WHERE tenant = $1 AND template = $2 AND enabled"),
-                &[&tenant.as_str(), &template.as_str()],
+                &[&tenant, &template],
             )
             .await?;
         if changed == 1 {
@@ -304,7 +299,7 @@ pub async fn set_enabled(session: &Session, tenant: &TenantName, enabled: bool) 
     let changed = session
         .execute(
             &format!("UPDATE {wh}.tenant SET enabled = $2 WHERE name = $1 AND enabled <> $2"),
-            &[&tenant.as_str(), &enabled],
+            &[&tenant, &enabled],
         )
         .await?;
     Ok(changed == 1)

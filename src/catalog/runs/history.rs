@@ -5,7 +5,7 @@ use crate::catalog::registry::tenants::{Selection, check_selection};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Row, Session};
 use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -213,7 +213,7 @@ struct Said {
 
 fn said(kept: &str) -> Result<Vec<FailedDays>> {
     let kept: Vec<Said> = serde_json::from_str(kept).map_err(|e| {
-        Error::new(Kind::Config, "the failures of the run cannot be read").with_source(e)
+        Error::new(Kind::Config, "failed to read the run's failures").with_source(e)
     })?;
     let mut by_cause: Vec<FailedDays> = Vec::new();
     for one in kept {
@@ -257,7 +257,7 @@ async fn attempted(session: &Session, run: i64) -> Result<Vec<FailedDays>> {
         .await?;
     let mut causes: BTreeMap<(String, String, String), Vec<Window>> = BTreeMap::new();
     for row in rows {
-        let day = Day::from(row.get::<_, NaiveDate>(3));
+        let day = row.get::<_, Day>(3);
         causes
             .entry((row.get(0), row.get(1), row.get(2)))
             .or_default()
@@ -309,9 +309,9 @@ pub async fn attempts(session: &Session, unit: &Unit) -> Result<Vec<Attempt>> {
              FROM {wh}.attempt a LEFT JOIN {wh}.run r ON r.id = a.run \
              WHERE a.tenant = $1 AND a.template = $2 AND a.day = $3 ORDER BY a.at, a.run"),
             &[
-                &unit.tenant.as_str(),
-                &unit.template.as_str(),
-                &unit.day.date(),
+                &unit.tenant,
+                &unit.template,
+                &unit.day,
             ],
         )
         .await?;

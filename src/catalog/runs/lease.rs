@@ -53,12 +53,7 @@ pub async fn try_take_back(
                 "SELECT pg_try_advisory_lock($1) AND EXISTS \
                (SELECT FROM {wh}.lease WHERE tenant = $2 AND template = $3 AND run = $4)"
             ),
-            &[
-                &key(tenant, template),
-                &tenant.as_str(),
-                &template.as_str(),
-                &run,
-            ],
+            &[&key(tenant, template), &tenant, &template, &run],
         )
         .await?;
     Ok(row.get(0))
@@ -102,7 +97,7 @@ async fn own(
                  ON CONFLICT (tenant, template) DO UPDATE SET run = excluded.run, taken_at = clock_timestamp()",
                 run::holds_its_lock()
             ),
-            &[&tenant.as_str(), &template.as_str(), &run],
+            &[&tenant, &template, &run],
         )
         .await?;
     Ok(())
@@ -122,14 +117,14 @@ pub async fn check(
     let row = session
         .query_opt(
             &format!("SELECT run FROM {wh}.lease WHERE tenant = $1 AND template = $2 FOR SHARE"),
-            &[&tenant.as_str(), &template.as_str()],
+            &[&tenant, &template],
         )
         .await?;
     match row.map(|row| row.get::<_, i64>(0)) {
         Some(owner) if owner == run => Ok(()),
         Some(other) => Err(Error::new(
             Kind::Locked,
-            format!("run {other} has taken the pair over from run {run}"),
+            format!("run {other} took the pair over from run {run}"),
         )),
         None => Err(Error::new(
             Kind::Locked,
@@ -158,7 +153,7 @@ pub async fn holder(
                  AND r.ended_at IS NULL",
                 run::outcome()
             ),
-            &[&tenant.as_str(), &template.as_str()],
+            &[&tenant, &template],
         )
         .await?;
     // Who has the lock writes the lease right after; until then it is the former owner's.

@@ -46,7 +46,7 @@ pub fn this_person() -> String {
     let known = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
     match known("USER").or_else(|| known("LOGNAME")) {
         Some(user) => format!("{user} on {}", host_name()),
-        None => format!("somebody on {}", host_name()),
+        None => format!("unknown user on {}", host_name()),
     }
 }
 
@@ -244,14 +244,14 @@ pub async fn request_cancel(session: &Session, run: i64, by: &str) -> Result<Sta
         "running" => {}
         "died" => {
             return Err(Error::refused(format!(
-                "{name} died; it was last heard of at {}",
+                "{name} died; its last heartbeat was at {}",
                 standing.at
             ))
-            .with_hint("there is nothing to cancel: run its command again to go on"));
+            .with_hint("there is nothing to cancel: run its command again to continue"));
         }
         outcome => {
             return Err(Error::refused(format!(
-                "{name} has ended already, as {outcome} at {}",
+                "{name} already ended as {outcome} at {}",
                 standing.at
             )));
         }

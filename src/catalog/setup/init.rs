@@ -214,7 +214,7 @@ async fn applied(
                 facts.schemas.catalog, table.name, table.owner, wish.owner
             ))
             .with_hint(format!(
-                "if Dayhaul made it, set `owner_role = \"{}\"` under `[warehouse]`; if not, it is in the way: use another database",
+                "if Dayhaul created it, set `owner_role = \"{}\"` under `[warehouse]`; if not, use another database",
                 table.owner
             )),
         );
@@ -244,10 +244,10 @@ fn refuse_collisions(facts: &Facts, there: &[There], pending: &[&'static Migrati
 fn in_the_way(facts: &Facts, name: &str) -> Error {
     let schema = &facts.schemas.catalog;
     Error::refused(format!(
-        "`{schema}.{name}` is there already and is not Dayhaul's"
+        "`{schema}.{name}` already exists and was not created by Dayhaul"
     ))
     .with_hint(format!(
-        "nothing was done; rename it (`ALTER TABLE {schema}.{name} RENAME TO …`) or use another database"
+        "nothing was changed; rename it (`ALTER TABLE {schema}.{name} RENAME TO …`) or use another database"
     ))
 }
 
@@ -256,7 +256,7 @@ fn notes(facts: &Facts, wish: &Wish) -> Vec<String> {
     let schema = &facts.schemas.catalog;
     if facts.catalog.reader_uses {
         notes.push(format!(
-            "role `{}` may use schema `{schema}` by a grant that is not ours; take it back with `REVOKE USAGE ON SCHEMA {schema} FROM {}, PUBLIC`",
+            "role `{}` has a grant on schema `{schema}` that Dayhaul did not make; revoke it with `REVOKE USAGE ON SCHEMA {schema} FROM {}, PUBLIC`",
             wish.reader,
             ident(&wish.reader)
         ));

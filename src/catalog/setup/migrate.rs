@@ -78,7 +78,7 @@ pub async fn check(session: &Session) -> Result<()> {
         0 => Err(not_initialised()),
         v if v > newest() => Err(too_new(v)),
         v if v < newest() => Err(Error::refused(format!(
-            "the catalog in the warehouse has version {v}, this dayhaul needs {}",
+            "the warehouse's catalog has version {v}, this dayhaul needs {}",
             newest()
         ))
         .with_hint("run `dayhaul init`")),
@@ -103,16 +103,16 @@ pub async fn is_there(session: &Session) -> Result<bool> {
 
 /// There is no catalog yet.
 pub fn not_initialised() -> Error {
-    Error::refused("the warehouse holds no catalog of Dayhaul").with_hint("run `dayhaul init`")
+    Error::refused("the warehouse has no Dayhaul catalog").with_hint("run `dayhaul init`")
 }
 
 /// A newer program was here.
 pub fn too_new(version: i32) -> Error {
     Error::refused(format!(
-        "the catalog in the warehouse has version {version}, this dayhaul knows {}",
+        "the warehouse's catalog has version {version}, this dayhaul knows up to {}",
         newest()
     ))
-    .with_hint("install the newer dayhaul here, too")
+    .with_hint("install a newer dayhaul on this host")
 }
 
 /// Versions that were applied, in order.

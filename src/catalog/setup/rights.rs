@@ -139,7 +139,7 @@ fn refuse_unfit(database: &str, encoding: &str, standby: bool, version: u32) -> 
     if encoding != "UTF8" {
         return refuse(
             format!("its encoding is {encoding}"),
-            "make one with `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`",
+            "create one with `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`",
         );
     }
     if standby {

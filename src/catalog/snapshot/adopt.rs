@@ -7,7 +7,6 @@ use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
 use crate::sql::literal;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
-use chrono::NaiveDate;
 
 /// Brings what a snapshot knows of a selection into the catalog, in the caller's transaction: the pairs that `takes` (tenant,
 /// template) agrees to. What is there already stays as it is. The pairs' first days are taken over with `first_days`, when
@@ -73,14 +72,14 @@ pub async fn restore_tenant(session: &Session, tenant: &Tenant) -> Result<()> {
         let (same_name, same_schema) = (there.name == tenant.name, there.schema == tenant.schema);
         if same_name != same_schema {
             return Err(Error::refused(format!(
-                "tenant `{}` with schema `{}` is to be restored, but here schema `{}` is of tenant `{}`",
+                "cannot restore tenant `{}` into schema `{}`: schema `{}` belongs to tenant `{}`",
                 tenant.name, tenant.schema, there.schema, there.name
             ))
             .with_hint("restore into another database (`--into URL`), or leave this tenant out"));
         }
     }
     let vars = serde_json::to_string(&tenant.vars)
-        .map_err(|e| Error::new(Kind::Bug, "variables cannot be written").with_source(e))?;
+        .map_err(|e| Error::new(Kind::Bug, "failed to write variables as JSON").with_source(e))?;
     session
         .execute(
             &format!("INSERT INTO {wh}.tenant AS t (name, schema_name, url, password_ref, vars, enabled) \
@@ -88,8 +87,8 @@ pub async fn restore_tenant(session: &Session, tenant: &Tenant) -> Result<()> {
              SET url = excluded.url, password_ref = excluded.password_ref, vars = excluded.vars \
              WHERE t.url IS NULL AND excluded.url IS NOT NULL"),
             &[
-                &tenant.name.as_str(),
-                &tenant.schema.as_str(),
+                &tenant.name,
+                &tenant.schema,
                 &tenant.url,
                 &tenant.password,
                 &vars,
@@ -130,9 +129,9 @@ async fn adopt_template(session: &Session, kept: &KeptTemplate) -> Result<()> {
 
 async fn adopt_pair(session: &Session, kept: &KeptPair, first_day: bool) -> Result<()> {
     let wh = session.catalog();
-    let date = |text: &Option<String>| -> Result<Option<NaiveDate>> {
+    let date = |text: &Option<String>| -> Result<Option<Day>> {
         let day: Option<Day> = text.as_deref().map(str::parse).transpose()?;
-        Ok(day.map(Day::date))
+        Ok(day)
     };
     let first = if first_day {
         date(&kept.first_day)?

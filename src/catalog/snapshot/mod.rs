@@ -13,7 +13,7 @@ use super::registry::tenants;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Row, Session};
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::Xxh3;
@@ -216,7 +216,7 @@ async fn pairs(session: &Session) -> Result<Vec<KeptPair>> {
         )
         .await?;
     let day = |row: &Row, i: usize| {
-        row.get::<_, Option<NaiveDate>>(i)
+        row.get::<_, Option<Day>>(i)
             .map(|d| Day::from(d).to_string())
     };
     let mut pairs = Vec::with_capacity(rows.len());
@@ -248,7 +248,7 @@ async fn pairs(session: &Session) -> Result<Vec<KeptPair>> {
 fn unit(row: &Row) -> KeptUnit {
     let unsigned = |i| u64::try_from(row.get::<_, i64>(i)).unwrap_or(0);
     KeptUnit {
-        day: Day::from(row.get::<_, NaiveDate>(0)).to_string(),
+        day: row.get::<_, Day>(0).to_string(),
         rows: unsigned(1),
         bytes: unsigned(2),
         digest: row.get(3),
@@ -269,12 +269,12 @@ impl Snapshot {
             schema: String,
         }
         let broken = |e: serde_json::Error| {
-            Error::new(Kind::Io, "no snapshot of Dayhaul, or not a whole one").with_source(e)
+            Error::new(Kind::Io, "not a Dayhaul snapshot, or incomplete").with_source(e)
         };
         let head: Head = serde_json::from_slice(bytes).map_err(broken)?;
         if head.schema != SCHEMA {
             return Err(Error::refused(format!(
-                "its shape is `{}`; this dayhaul reads `{SCHEMA}`",
+                "its format is `{}`; this dayhaul reads `{SCHEMA}`",
                 head.schema
             )));
         }
@@ -287,7 +287,7 @@ impl Snapshot {
     /// [`Kind::Bug`].
     pub fn render(&self) -> Result<Vec<u8>> {
         let mut text = serde_json::to_vec_pretty(self)
-            .map_err(|e| Error::new(Kind::Bug, "a snapshot cannot be written").with_source(e))?;
+            .map_err(|e| Error::new(Kind::Bug, "failed to write a snapshot as JSON").with_source(e))?;
         text.push(b'\n');
         Ok(text)
     }

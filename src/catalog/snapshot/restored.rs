@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::pg::Session;
-use crate::unit::Window;
-use chrono::{DateTime, NaiveDate, Utc};
+use crate::unit::{Day, Window};
+use chrono::{DateTime, Utc};
 
 /// One restore, or the beginning of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +40,8 @@ pub async fn add(
                 &sources,
                 &snapshot.map(|(id, _)| id),
                 &snapshot.map(|(_, at)| at),
-                &days.map(|d| d.from.date()),
-                &days.map(|d| d.to.date()),
+                &days.map(|d| d.from),
+                &days.map(|d| d.to),
                 &afresh,
             ],
         )
@@ -84,9 +84,9 @@ pub async fn latest(session: &Session) -> Result<Option<Restored>> {
         sources: row.get(2),
         snapshot: row.get::<_, Option<String>>(3).zip(row.get(4)),
         days: row
-            .get::<_, Option<NaiveDate>>(5)
-            .zip(row.get::<_, Option<NaiveDate>>(6))
-            .map(|(from, to)| Window::new(from.into(), to.into())),
+            .get::<_, Option<Day>>(5)
+            .zip(row.get::<_, Option<Day>>(6))
+            .map(|(from, to)| Window::new(from, to)),
         at: row.get(7),
     }))
 }

@@ -5,7 +5,7 @@ use crate::catalog::snapshot::Content;
 use crate::error::Result;
 use crate::pg::{Row, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 
 /// What the ledger says of one pair.
@@ -107,7 +107,7 @@ pub async fn standing(
 }
 
 fn pair_of(row: &Row) -> Result<PairStanding> {
-    let day = |i: usize| row.get::<_, Option<NaiveDate>>(i).map(Day::from);
+    let day = |i: usize| row.get::<_, Option<Day>>(i);
     let last_run = row.get::<_, Option<i64>>(5).map(|id| LastRun {
         id,
         command: row.get(6),
@@ -136,15 +136,15 @@ async fn add_days(session: &Session, pair: &mut PairStanding, days: Option<Windo
              WHERE tenant = $1 AND template = $2 \
                AND day >= coalesce($3::date, '-infinity') AND day < coalesce($4::date, 'infinity')"),
             &[
-                &pair.tenant.as_str(),
-                &pair.template.as_str(),
-                &days.map(|w| w.from.date()),
-                &days.map(|w| w.to.date()),
+                &pair.tenant,
+                &pair.template,
+                &days.map(|w| w.from),
+                &days.map(|w| w.to),
             ],
         )
         .await?;
     for row in &rows {
-        let day = Day::from(row.get::<_, NaiveDate>(0));
+        let day = row.get::<_, Day>(0);
         let (state, landed): (&str, bool) = (row.get(1), row.get(2));
         if landed {
             pair.landed.insert(day);
@@ -181,7 +181,7 @@ pub async fn content(session: &Session) -> Result<String> {
         .await?;
     let mut content = Content::default();
     for row in &rows {
-        let day = Day::from(row.get::<_, NaiveDate>(2)).to_string();
+        let day = row.get::<_, Day>(2).to_string();
         let rows = u64::try_from(row.get::<_, i64>(3)).unwrap_or(0);
         content.add(row.get(0), row.get(1), &day, rows, row.get(4));
     }

@@ -10,7 +10,7 @@ use crate::pg::{Row, Session, ToSql};
 use crate::sql::{ident, qualified, within};
 use crate::template::Template;
 use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 
 /// What is known of a unit.
 #[derive(Debug, Clone)]
@@ -143,23 +143,19 @@ async fn pair(session: &Session, unit: &Unit) -> Result<Option<PairFacts>> {
     let row = session
         .query_opt(
             &format!("SELECT enabled, first_day, fold_line FROM {wh}.pair WHERE tenant = $1 AND template = $2"),
-            &[&unit.tenant.as_str(), &unit.template.as_str()],
+            &[&unit.tenant, &unit.template],
         )
         .await?;
     Ok(row.map(|row| PairFacts {
         enabled: row.get(0),
-        first_day: row.get::<_, Option<NaiveDate>>(1).map(Day::from),
-        fold_line: row.get::<_, Option<NaiveDate>>(2).map(Day::from),
+        first_day: row.get(1),
+        fold_line: row.get(2),
     }))
 }
 
 async fn now(session: &Session, unit: &Unit) -> Result<(Now, Option<(Object, bool)>)> {
     let wh = session.catalog();
-    let key: [&(dyn ToSql + Sync); 3] = [
-        &unit.tenant.as_str(),
-        &unit.template.as_str(),
-        &unit.day.date(),
-    ];
+    let key: [&(dyn ToSql + Sync); 3] = [&unit.tenant, &unit.template, &unit.day];
     let ledger = session
         .query_opt(
             &format!("SELECT rows, bytes, digest, version, relation, state, loaded_at, checked_at, error, tries, \

@@ -166,7 +166,7 @@ impl Attempt<'_> {
     }
 
     fn no_password(&self) -> Error {
-        Error::new(Kind::Connect, "the server wants a password, and there is none").with_hint(format!(
+        Error::new(Kind::Connect, "the server requires a password, and none is set").with_hint(format!(
             "give a reference (`env:NAME`, `file:PATH`, `cmd:COMMAND`), set `PGPASSWORD`, or add a line to `{}`",
             passfile::shown_path(self.target)
         ))
@@ -178,6 +178,6 @@ pub fn unreachable_error(e: &std::io::Error) -> Error {
     Error::new(Kind::Connect, format!("cannot reach the server: {e}"))
         .with_transient(true)
         .with_hint(
-            "check host and port in the connection URL, and that the server takes connections from here",
+            "check host and port in the connection URL, and that the server accepts connections from this host",
         )
 }

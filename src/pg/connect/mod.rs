@@ -216,7 +216,7 @@ async fn limited<T>(target: &Target, work: impl Future<Output = Result<T>>) -> R
             format!("no answer within {} s", limit.as_secs()),
         )
         .with_transient(true)
-        .with_hint("raise `connect_timeout` in the connection URL if the server is only slow"))
+        .with_hint("if the server is only slow, raise `connect_timeout` in the connection URL"))
     })
 }
 
@@ -243,7 +243,7 @@ async fn check_attributes(session: &Session, wanted: SessionAttrs) -> Result<()>
     }
     Err(Error::new(
         Kind::Connect,
-        format!("the server does not {what}, as `target_session_attrs` demands"),
+        format!("the server does not {what}, which `target_session_attrs` requires"),
     )
     .with_transient(true))
 }

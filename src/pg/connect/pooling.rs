@@ -32,8 +32,8 @@ async fn open_unpooled(access: &Access) -> Result<Session> {
     for _ in 0..ROUNDS {
         if shares_a_process(&a, &b).await.at(place)? {
             return Err(Error::refused(
-                "a pooler stands before the warehouse that hands each transaction to another server process; \
-                 Dayhaul's locks need a session of their own",
+                "the warehouse is behind a pooler in transaction or statement mode; \
+                 Dayhaul's locks need a server session that stays the same",
             )
             .with_hint(
                 "connect to PostgreSQL directly, or to a pool in session mode (PgBouncer: `pool_mode = session`)",

@@ -173,8 +173,8 @@ impl Url {
         };
         // libpq would take these; far more often it is a password with `@` or `/` in it, on its way into a message.
         if dbname.contains('@') || authority.matches('@').count() > 1 {
-            return Err(wrong("an `@` stands where none belongs").with_hint(
-                "inside a user name or password write `%40` for `@` and `%2F` for `/`",
+            return Err(wrong("unexpected `@`").with_hint(
+                "in a user name or password, write `%40` for `@` and `%2F` for `/`",
             ));
         }
         let hosts = match authority.split_once('@') {
@@ -201,7 +201,7 @@ impl Url {
         for pair in query.split('&').filter(|p| !p.is_empty()) {
             let (key, value) = pair
                 .split_once('=')
-                .ok_or_else(|| wrong("a parameter behind the `?` has no `=`"))?;
+                .ok_or_else(|| wrong("a parameter after the `?` has no `=`"))?;
             let key = decode(key)?;
             self.set(&key, decode(value)?, before.as_deref())?;
             before = Some(key);
@@ -256,7 +256,7 @@ impl Url {
             while chars.next_if(|c| c.is_whitespace()).is_some() {}
             if chars.next_if_eq(&'=').is_none() {
                 return Err(
-                    wrong("a word has no `=`").with_hint("values with spaces stand in `'quotes'`")
+                    wrong("a word has no `=`").with_hint("put a value with spaces in quotes: `'…'`")
                 );
             }
             while chars.next_if(|c| c.is_whitespace()).is_some() {}

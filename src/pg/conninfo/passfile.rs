@@ -36,7 +36,7 @@ pub fn find(target: &Target, host: &Host) -> Result<Option<SecretString>> {
     let found = search(&text, &wanted(target, host));
     if found.is_some() && metadata.permissions().mode() & 0o077 != 0 {
         return Err(
-            Error::refused(format!("the password file `{shown}` can be read by others"))
+            Error::refused(format!("the password file `{shown}` is readable by others"))
                 .with_hint(format!("run `chmod 0600 {shown}`")),
         );
     }

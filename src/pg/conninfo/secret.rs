@@ -145,7 +145,7 @@ async fn run(command: &str, limit: Duration) -> Result<SecretString> {
         .map_err(|e| fail(format!("cannot be read: {}", e.kind())))?;
     if !output.status.success() {
         return Err(fail(format!("ended with {}", output.status))
-            .with_hint("run it in a shell to see what it says"));
+            .with_hint("run it in a shell to see its output"));
     }
     let first = output
         .stdout

@@ -45,7 +45,7 @@ pub fn connector(target: &Target) -> Result<MakeRustlsConnect> {
     let mut config = match client_certificate(target)? {
         Some((chain, key)) => builder
             .with_client_auth_cert(chain, key)
-            .map_err(|e| Error::config(format!("client certificate and key do not fit: {e}")))?,
+            .map_err(|e| Error::config(format!("client certificate and key do not match: {e}")))?,
         None => builder.with_no_client_auth(),
     };
     if target.ssl_direct {
@@ -69,7 +69,7 @@ fn roots(target: &Target) -> Result<Option<Roots>> {
         store.add_parsable_certificates(found.certs);
         if store.is_empty() {
             return Err(
-                Error::config("the system has no store of root certificates")
+                Error::config("this system has no root certificates")
                     .with_hint("install its `ca-certificates`, or name a file: `sslrootcert=…`"),
             );
         }
@@ -84,7 +84,7 @@ fn roots(target: &Target) -> Result<Option<Roots>> {
             Some(path) => path,
             None if target.sslmode < SslMode::VerifyCa => return Ok(None),
             None => {
-                return Err(Error::config("there is no root certificate to verify the server with")
+                return Err(Error::config("no root certificate is available to verify the server")
                     .with_hint(
                         "name the file with `sslrootcert=…`, or use the system's store: `sslrootcert=system`",
                     ));
@@ -142,7 +142,7 @@ fn check_key_file(path: &Path) -> Result<()> {
     let open = if metadata.uid() == 0 { 0o037 } else { 0o077 };
     if metadata.mode() & open != 0 {
         return Err(
-            Error::refused(format!("client key `{shown}` can be read by others"))
+            Error::refused(format!("client key `{shown}` is readable by others"))
                 .with_hint(format!("run `chmod 0600 {shown}`")),
         );
     }
@@ -255,8 +255,8 @@ pub fn no_tls(target: &Target) -> Error {
         SslMode::VerifyCa => "verify-ca",
         _ => "require",
     };
-    Error::new(Kind::Connect, format!("the server has no TLS, and `sslmode={mode}` demands it"))
-        .with_hint("turn it on at the server (`ssl = on`), or, inside a network you trust, write `sslmode=disable`")
+    Error::new(Kind::Connect, format!("the server does not support TLS, and `sslmode={mode}` requires it"))
+        .with_hint("turn it on at the server (`ssl = on`), or, in a trusted network, write `sslmode=disable`")
 }
 
 /// Turns a failed handshake into an error that names the setting that mends it. `None` if it was no handshake.
@@ -296,7 +296,7 @@ fn explain(e: &rustls::Error, host: &Host) -> Error {
             )
         }
         InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => (
-            "the server's certificate is signed by nobody we trust".to_owned(),
+            "the server's certificate is not signed by a trusted authority".to_owned(),
             "name the file of the server's root certificate: `sslrootcert=…` (`sslrootcert=system` for a public one)",
         ),
         InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {

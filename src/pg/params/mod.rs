@@ -1,4 +1,5 @@
 //! Parameter types that the driver does not have.
 
 pub mod array;
+mod names;
 pub mod raw;

@@ -5,7 +5,6 @@ use crate::catalog::ledger::units::{self, Entry, LoadedDay};
 use crate::catalog::runs::lease;
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
-use crate::sql::qualified;
 use crate::unit::{Day, Window};
 use crate::warehouse::tables::definitions::TableCopy;
 use crate::warehouse::tables::indexes::create_indexes;
@@ -79,7 +78,7 @@ async fn claim_published(
         return Err(Error::new(
             Kind::Bug,
             format!(
-                "{} of the {} days of {window} are loaded already",
+                "{} of the {} days of {window} are already loaded",
                 window.len() - claimed.len(),
                 window.len()
             ),
@@ -105,7 +104,7 @@ async fn delete_days(
         session
             .batch(&format!(
                 "DELETE FROM {} WHERE {}",
-                qualified(place.schema.as_str(), &table),
+                place.qualified(&table),
                 in_window(place.template, window),
             ))
             .await?;

@@ -6,7 +6,7 @@ use crate::catalog::runs::lease;
 use crate::copy::{LocatedRows, Tid, fields};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{RawArray, Session, ToSql};
-use crate::sql::{bound, ident, qualified};
+use crate::sql::{bound, ident};
 use crate::unit::{Day, Window};
 use crate::warehouse::tables::definitions::column_list;
 use crate::warehouse::views::shown_tables;
@@ -79,7 +79,7 @@ pub async fn begin_difference(session: &Session, entry: &Entry<'_>) -> Result<()
 
 fn table(place: Place<'_>, destination: Destination, day: Day) -> String {
     let table = Shape::table(&place.template.name, destination, day);
-    qualified(place.schema.as_str(), &table)
+    place.qualified(&table)
 }
 
 /// Reads a day back. Within the transaction, in which nobody can move its rows: its lock keeps VACUUM FULL and the like
@@ -134,13 +134,13 @@ pub async fn delete_rows(
             return Err(Error::new(
                 Kind::Data,
                 format!(
-                    "{deleted} of {} rows of {day} were there to be deleted",
+                    "found {deleted} of {} rows of {day} to delete",
                     batch.len()
                 ),
             )
             // Another window of this run may have refreshed the day meanwhile: the next try compares anew.
             .with_transient(true)
-            .with_hint("somebody else writes into the table: only Dayhaul may"));
+            .with_hint("another program writes to the table: only Dayhaul may"));
         }
     }
     Ok(())
@@ -238,7 +238,7 @@ pub async fn days_of_keys(
             format!(
                 "SELECT {} FROM {rows} JOIN {} AS v ON {equal} AND {shown}",
                 utc_day(template, "v."),
-                qualified(place.schema.as_str(), &table),
+                place.qualified(&table),
             )
         })
         .collect();

@@ -18,8 +18,7 @@ use crate::warehouse::tables::shape::Shape;
 use crate::warehouse::tables::transaction::{ahead_of_autovacuum, open_session, short_transaction};
 use crate::warehouse::views::replace_tenant_view;
 use crate::warehouse::{Place, count_by_day_sql};
-use chrono::NaiveDate;
-use futures::StreamExt;
+use futures_util::StreamExt;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -64,7 +63,7 @@ pub async fn build_year(
         shape.lock().await.staging.remove(&year);
         return Ok(expected);
     }
-    let table = qualified(place.schema.as_str(), &staging);
+    let table = place.qualified(&staging);
     stage("vacuuming");
     // Before the indexes, so that it need not look at them, and what reads the table after it is spared the commit log.
     session.batch_or_cancel(&format!("VACUUM {table}")).await?;
@@ -108,7 +107,7 @@ async fn pass_barrier(build: YearBuild<'_>) -> Result<()> {
                 build.barrier_timeout.as_secs_f64()
             ),
         )
-        .with_hint("nothing changed for them; run the same command again, or raise `barrier_timeout` in [load]")),
+        .with_hint("nothing changed; run the same command again, or raise `barrier_timeout` in [load]")),
         Barrier::Interrupted => Err(Error::new(Kind::Interrupted, "the run was interrupted")),
     }
 }
@@ -133,13 +132,13 @@ async fn check_counts(
     staging: &str,
     expected: &BTreeMap<Day, Tally>,
 ) -> Result<()> {
-    let table = qualified(place.schema.as_str(), staging);
+    let table = place.qualified(staging);
     let rows = session
         .query(&count_by_day_sql(place.template, &table, "true"), &[])
         .await?;
     let mut found: BTreeMap<Day, i64> = rows
         .iter()
-        .map(|row| (Day::from(row.get::<_, NaiveDate>(0)), row.get(1)))
+        .map(|row| (row.get::<_, Day>(0), row.get(1)))
         .collect();
     for (day, tally) in expected {
         let stored = found.remove(day).unwrap_or(0);
@@ -214,7 +213,7 @@ fn differs(day: Day, found: &str, wanted: &str) -> Error {
         Kind::Data,
         format!("{day} holds {found}, but {wanted} were loaded"),
     )
-    .with_hint("nothing was published; somebody else wrote into the table, or a disk lies")
+    .with_hint("nothing was published; another program wrote to the table, or a disk is faulty")
 }
 
 async fn reveal(
@@ -278,7 +277,7 @@ pub fn becomes_year(place: Place<'_>, year: i32, reader: &str) -> Vec<String> {
     let mut statements = rename(place, &staging, &table);
     statements.push(format!(
         "GRANT SELECT ON {} TO {}",
-        qualified(place.schema.as_str(), &table),
+        place.qualified(&table),
         ident(reader)
     ));
     statements

@@ -244,7 +244,7 @@ pub fn copied(rows: u64, expected: u64) -> Result<()> {
     }
     Err(Error::new(
         Kind::Data,
-        format!("{rows} rows, but the ledger says {expected}"),
+        format!("{rows} rows, but the ledger has {expected}"),
     )
     .with_hint(
         "nothing was moved; load the day again with `dayhaul backfill --reload --from D --to D`",
@@ -280,7 +280,7 @@ pub async fn analyze_grown(place: Place<'_>, moved: &[Moved], folding: Folding<'
     let analyses = many.map(|moved| async move {
         let session = open_session(folding.access, folding.owner).await?;
         let table = year_table(&place.template.name, moved.year);
-        let name = qualified(place.schema.as_str(), &table);
+        let name = place.qualified(&table);
         let row = session
             .query_one(
                 "SELECT reltuples::float8 FROM pg_class WHERE oid = to_regclass($1)",
@@ -343,7 +343,7 @@ async fn show(
     };
     let changes = shown.fold_line != shape.fold_line
         || shown_tables(place.template, &shown) != shown_tables(place.template, shape);
-    let view = qualified(place.schema.as_str(), template.as_str());
+    let view = place.qualified(template.as_str());
     patient_transaction(
         session,
         folding.lock_timeout,

@@ -78,7 +78,7 @@ pub async fn unstage(
             .into_iter()
             .map(|window| in_window(template, window))
             .collect();
-        let table = qualified(place.schema.as_str(), &staging_table(&template.name, year));
+        let table = place.qualified(&staging_table(&template.name, year));
         short_transaction(session, lock_timeout, async || {
             lease::check(session, run, place.tenant, &template.name).await?;
             staged::forget(

@@ -169,7 +169,7 @@ async fn delete_beyond(
 ) -> Result<()> {
     let beyond = format!(
         "FROM {} WHERE {} >= {}",
-        qualified(place.schema.as_str(), table),
+        place.qualified(table),
         ident(&place.template.time_column),
         bound(line, place.template.time_type()),
     );
@@ -203,8 +203,8 @@ async fn refuse_if_needed(
         None => Ok(()),
         Some((day, relation)) => Err(Error::new(
             Kind::Data,
-            format!("the ledger says that `{relation}` holds {day}, which is on the other side of the fold line"),
+            format!("according to the ledger, `{relation}` holds {day}, which is on the other side of the fold line"),
         )
-        .with_hint("nothing was deleted; somebody changed the fold line or the ledger by hand")),
+        .with_hint("nothing was deleted; the fold line or the ledger was changed by hand")),
     }
 }

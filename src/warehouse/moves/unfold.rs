@@ -101,7 +101,7 @@ async fn all_known(
         .query_one(
             &format!(
                 "SELECT count(*) FROM {} {}",
-                qualified(place.schema.as_str(), &table),
+                place.qualified(&table),
                 format_args!("WHERE {}", in_window(place.template, window))
             ),
             &[],
@@ -113,8 +113,8 @@ async fn all_known(
     }
     Err(Error::new(
         Kind::Data,
-        format!("{window} holds {rows} rows, but the ledger says {known}"),
+        format!("{window} holds {rows} rows, but the ledger has {known}"),
     )
-    .with_hint("nothing was moved; somebody else wrote into the table: load these days again with `dayhaul backfill --reload`")
+    .with_hint("nothing was moved; another program wrote to the table: load these days again with `dayhaul backfill --reload`")
     .at(format!("table `{}.{table}`", place.schema)))
 }

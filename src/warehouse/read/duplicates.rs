@@ -153,10 +153,7 @@ fn known(template: &Template) -> String {
 
 /// Deletes and gives the days. The session's time zone is UTC, so a cast to date names the UTC day.
 fn days_with_duplicates(place: Place<'_>, year: i32) -> String {
-    let table = qualified(
-        place.schema.as_str(),
-        &staging_table(&place.template.name, year),
-    );
+    let table = place.qualified(&staging_table(&place.template.name, year));
     let time = ident(&place.template.time_column);
     let unique: Vec<String> = place.template.unique.iter().map(|c| ident(c)).collect();
     let keys = unique.join(", ");

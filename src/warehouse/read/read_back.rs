@@ -9,7 +9,6 @@ use crate::sql::qualified;
 use crate::template::{Template, copy_out_sql};
 use crate::unit::{Day, Window};
 use crate::warehouse::{Place, count_by_day_sql, in_window, views};
-use chrono::NaiveDate;
 use std::collections::BTreeMap;
 
 /// Begins a transaction that sees ledger and tables as they were at one moment, whoever writes meanwhile, and writes
@@ -127,7 +126,7 @@ async fn count_by_day(
         .iter()
         .map(|row| {
             let count = u64::try_from(row.get::<_, i64>(1)).unwrap_or(0);
-            (Day::from(row.get::<_, NaiveDate>(0)), count)
+            (row.get::<_, Day>(0), count)
         })
         .collect())
 }

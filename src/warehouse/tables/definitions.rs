@@ -116,7 +116,7 @@ impl TableCopy {
         let mut copy = session
             .copy_in(&format!(
                 "COPY {} ({}) FROM STDIN (FORMAT binary)",
-                qualified(place.schema.as_str(), table),
+                place.qualified(table),
                 column_list(place.template),
             ))
             .await?;

@@ -158,7 +158,7 @@ fn cancel_ends_a_run_within_seconds_with_nothing_half_done() {
     world.is_clean();
     let again = world.dayhaul(&["cancel", "1"]).exits(2);
     assert!(
-        again.stderr.contains("has ended already, as cancelled"),
+        again.stderr.contains("already ended as cancelled"),
         "{}",
         again.stderr
     );

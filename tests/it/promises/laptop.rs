@@ -294,7 +294,7 @@ fn a_laptop_and_a_warehouse_are_never_taken_for_each_other() {
         .env("DAYHAUL_WAREHOUSE_OWNER_ROLE", "wh_admin");
     let plain = Output::of(&mut plain).exits(2);
     assert!(
-        plain.stderr.contains("masked values only"),
+        plain.stderr.contains("only masked values"),
         "{}",
         plain.stderr
     );

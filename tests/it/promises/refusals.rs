@@ -530,7 +530,7 @@ fn a_row_that_stands_on_two_days_of_a_new_year_fails_both_and_they_come_when_it_
         &run,
         "acme",
         ("2023-03-13", "2023-03-17"),
-        &["unique", "mend the source"],
+        &["unique", "fix the source"],
     );
     assert_eq!(
         (&run["totals"]["loaded"], &run["totals"]["failed"]),

@@ -101,7 +101,7 @@ fn a_tenant_added_twice_and_a_schema_used_twice_are_refused() {
     add(&world, "acme", &[]).ok();
     let out = add(&world, "acme", &[]).exits(2);
     assert!(
-        out.stderr.contains("tenant `acme` is there already"),
+        out.stderr.contains("tenant `acme` already exists"),
         "{}",
         out.stderr
     );
