@@ -3,13 +3,16 @@
 //! A day is a table of its own while it may still change; once closed it lives in its year's table. The *fold line* of
 //! a (tenant, template) pair parts the two. Plain tables, indexes and union views, nothing else.
 
+mod context;
 pub mod load;
 mod moves;
+mod place;
 mod read;
 mod reset;
 mod tables;
 mod views;
 
+pub use context::{WarehouseContext, open_session};
 pub use load::copy_in::{Claim, begin_load, copy_into, finish_load};
 pub use load::staging::{YearBuild, build_year};
 pub use moves::fold::{Folding, analyze_grown, fold_days, hide, reveal};
@@ -17,32 +20,12 @@ pub use moves::moving::{Moved, Moving};
 pub use moves::rebuild::{drop_retired, drop_stale_days};
 pub use moves::sweep::{Left, sweep};
 pub use moves::unfold::unfold_days;
+pub use place::Place;
 pub use read::duplicates::{days_with_shared_keys, set_duplicates_aside};
 pub use read::read_back::{Extra, begin_reading, extra_rows, read_back_sql};
 pub use reset::{Holdings, holdings, reset};
 pub use tables::barrier::{Barrier, barrier};
 pub use tables::definitions::{TableCopy, analyze, day_table, staging_table, year_table};
-use tables::definitions::{count_by_day_sql, in_window, utc_day};
-pub use tables::prepare::{Preparing, prepare};
+pub use tables::prepare::prepare;
 pub use tables::shape::{DAYS_AHEAD, Destination, Shape};
-pub use tables::transaction::open_session;
 pub use views::show;
-
-use crate::sql::qualified;
-use crate::template::Template;
-use crate::unit::{SchemaName, TenantName};
-
-/// The pair that a warehouse operation is about.
-#[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
-    pub tenant: &'a TenantName,
-    pub schema: &'a SchemaName,
-    pub template: &'a Template,
-}
-
-impl Place<'_> {
-    /// A relation of the tenant's schema, as statements name it.
-    pub fn qualified(&self, relation: &str) -> String {
-        qualified(self.schema.as_str(), relation)
-    }
-}

@@ -1,9 +1,11 @@
 //! Tenant views over year and day tables, public views over tenant views.
 
+use super::context::WarehouseContext;
+use super::place::Place;
 use super::tables::definitions::{day_table, year_table};
+use super::tables::shape::Shape;
 use super::tables::shape::year_window;
 use super::tables::transaction::{about_locks, patient_transaction, short_transaction};
-use super::{Place, Shape};
 use crate::catalog::registry::relations::{self, Relation, RelationKind};
 use crate::error::{At, Result};
 use crate::pg::Session;
@@ -198,10 +200,15 @@ pub async fn show(
     session: &Session,
     place: Place<'_>,
     shape: &Shape,
-    (today, days): (Day, &BTreeSet<Day>),
-    reader: &str,
-    lock_timeout: Duration,
+    today: Day,
+    days: &BTreeSet<Day>,
+    context: WarehouseContext<'_>,
 ) -> Result<()> {
+    let WarehouseContext {
+        reader,
+        lock_timeout,
+        ..
+    } = context;
     let (schema, name) = (place.schema.as_str(), place.template.name.as_str());
     let expected: BTreeSet<_> = shown_tables(place.template, shape)
         .into_iter()

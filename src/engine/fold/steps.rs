@@ -10,7 +10,7 @@ use crate::engine::report::fold::{PairFold, Standing};
 use crate::error::{Error, Result};
 use crate::pg::{Access, Session};
 use crate::unit::Day;
-use crate::warehouse::{self, Barrier, Folding, Left, Moved, Moving, Shape};
+use crate::warehouse::{self, Barrier, Folding, Left, Moved, Moving, Shape, WarehouseContext};
 use futures::StreamExt;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -293,15 +293,12 @@ impl<'a> PairsFold<'a> {
     }
 
     fn folding(&self) -> Folding<'a> {
-        let load = &self.steps.settings.load;
+        let settings = self.steps.settings;
         Folding {
-            access: self.steps.access,
-            owner: &self.steps.settings.warehouse.owner_role,
+            warehouse: WarehouseContext::new(self.steps.access, settings),
             run: self.steps.run,
             jobs: self.jobs_per_pair,
-            reader: &self.steps.settings.warehouse.reader_role,
-            lock_timeout: load.lock_timeout,
-            patience: load.barrier_timeout,
+            patience: settings.load.barrier_timeout,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::pg::Session;
 use crate::schema::arrow::arrow_schema;
 use crate::unit::{Day, TemplateName, TenantName};
-use crate::warehouse::{self, Destination, Place, Preparing, Shape};
+use crate::warehouse::{self, Destination, Place, Shape, WarehouseContext};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A locked pair, and what to do with its days.
@@ -148,20 +148,11 @@ impl Preparation<'_> {
 
     /// Creates the tables that the days to load or refresh need, and the views that show them.
     async fn create_tables(self, planned: &PlannedPair, shape: &mut Shape) -> Result<()> {
-        let settings = &self.context.settings;
         let (today, place) = (self.context.options.today, planned.place());
-        let reader = &settings.warehouse.reader_role;
-        let lock_timeout = settings.load.lock_timeout;
         let todo = &planned.days.load | &planned.days.refresh;
-        let with = Preparing {
-            access: &self.context.warehouse,
-            owner: &settings.warehouse.owner_role,
-            reader,
-            lock_timeout,
-        };
-        warehouse::prepare(self.session, place, shape, &todo, today, with).await?;
-        let days = (today, &todo);
-        warehouse::show(self.session, place, shape, days, reader, lock_timeout).await
+        let context = WarehouseContext::new(&self.context.warehouse, &self.context.settings);
+        warehouse::prepare(self.session, place, shape, &todo, today, context).await?;
+        warehouse::show(self.session, place, shape, today, &todo, context).await
     }
 
     /// Forgets tables that no longer exist, if this run creates them again: their days count as not loaded.

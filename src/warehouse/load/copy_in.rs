@@ -6,9 +6,12 @@ use crate::catalog::runs::lease;
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
 use crate::unit::{Day, Window};
+use crate::warehouse::place::Place;
 use crate::warehouse::tables::definitions::TableCopy;
+use crate::warehouse::tables::definitions::in_window;
 use crate::warehouse::tables::indexes::create_indexes;
-use crate::warehouse::{Destination, Place, Shape, in_window};
+use crate::warehouse::tables::shape::Destination;
+use crate::warehouse::tables::shape::Shape;
 use std::collections::BTreeSet;
 
 /// Whether a window's rows are still to be loaded.

@@ -8,10 +8,14 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::{RawArray, Session, ToSql};
 use crate::sql::{bound, ident};
 use crate::unit::{Day, Window};
+use crate::warehouse::place::Place;
 use crate::warehouse::tables::definitions::column_list;
+use crate::warehouse::tables::definitions::in_window;
+use crate::warehouse::tables::definitions::utc_day;
+use crate::warehouse::tables::shape::Destination;
+use crate::warehouse::tables::shape::Shape;
 use crate::warehouse::views::shown_tables;
-use crate::warehouse::{Destination, Place, Shape, in_window, utc_day};
-use futures::StreamExt;
+use futures_util::StreamExt;
 use std::collections::BTreeSet;
 
 /// Bytes that matching takes per row that stands in the warehouse.
@@ -133,10 +137,7 @@ pub async fn delete_rows(
         if deleted != batch.len() as u64 {
             return Err(Error::new(
                 Kind::Data,
-                format!(
-                    "found {deleted} of {} rows of {day} to delete",
-                    batch.len()
-                ),
+                format!("found {deleted} of {} rows of {day} to delete", batch.len()),
             )
             // Another window of this run may have refreshed the day meanwhile: the next try compares anew.
             .with_transient(true)

@@ -6,18 +6,20 @@ use crate::catalog::registry::relations;
 use crate::catalog::runs::lease;
 use crate::copy::{Intake, Tally};
 use crate::error::{At, Error, Kind, Result};
-use crate::pg::{Access, Session};
+use crate::pg::Session;
 use crate::sql::{ident, qualified};
 use crate::unit::{Day, Window};
+use crate::warehouse::context::WarehouseContext;
 use crate::warehouse::moves::rebuild::drop_staging;
+use crate::warehouse::place::Place;
 use crate::warehouse::read::read_back::read_back_sql;
 use crate::warehouse::tables::barrier::{Barrier, barrier};
+use crate::warehouse::tables::definitions::count_by_day_sql;
 use crate::warehouse::tables::definitions::{retired_table, staging_table, year_table};
 use crate::warehouse::tables::indexes::{build_indexes, rename};
 use crate::warehouse::tables::shape::Shape;
-use crate::warehouse::tables::transaction::{ahead_of_autovacuum, open_session, short_transaction};
+use crate::warehouse::tables::transaction::{ahead_of_autovacuum, short_transaction};
 use crate::warehouse::views::replace_tenant_view;
-use crate::warehouse::{Place, count_by_day_sql};
 use futures_util::StreamExt;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,13 +29,10 @@ use tokio_util::sync::CancellationToken;
 /// What the build of a year needs beside its pair.
 #[derive(Clone, Copy)]
 pub struct YearBuild<'a> {
-    pub access: &'a Access,
-    pub owner: &'a str,
-    pub reader: &'a str,
+    pub warehouse: WarehouseContext<'a>,
     pub run: i64,
     /// Indexes that may be built side by side.
     pub jobs: usize,
-    pub lock_timeout: Duration,
     /// How long to wait for older snapshots before a year takes another's place.
     pub barrier_timeout: Duration,
     pub stop: &'a CancellationToken,
@@ -68,8 +67,7 @@ pub async fn build_year(
     // Before the indexes, so that it need not look at them, and what reads the table after it is spared the commit log.
     session.batch_or_cancel(&format!("VACUUM {table}")).await?;
     stage("building indexes");
-    let login = (build.access, build.owner);
-    build_indexes(session, place, &staging, login, build.jobs).await?;
+    build_indexes(session, place, &staging, build.warehouse, build.jobs).await?;
     stage("checking rows");
     let current = staged::of_version(session, place.tenant, place.template).await?;
     let readable = |(day, _): &(&Day, &Tally)| current.contains(day);
@@ -98,7 +96,8 @@ pub async fn build_year(
 
 /// A reader with a snapshot older than the new rows would find neither them nor the old table in the view.
 async fn pass_barrier(build: YearBuild<'_>) -> Result<()> {
-    match barrier(build.access, build.owner, build.barrier_timeout, build.stop).await? {
+    let WarehouseContext { access, owner, .. } = build.warehouse;
+    match barrier(access, owner, build.barrier_timeout, build.stop).await? {
         Barrier::Passed => Ok(()),
         Barrier::NotYet => Err(Error::new(
             Kind::Locked,
@@ -107,7 +106,9 @@ async fn pass_barrier(build: YearBuild<'_>) -> Result<()> {
                 build.barrier_timeout.as_secs_f64()
             ),
         )
-        .with_hint("nothing changed; run the same command again, or raise `barrier_timeout` in [load]")),
+        .with_hint(
+            "nothing changed; run the same command again, or raise `barrier_timeout` in [load]",
+        )),
         Barrier::Interrupted => Err(Error::new(Kind::Interrupted, "the run was interrupted")),
     }
 }
@@ -120,7 +121,7 @@ async fn check(
     expected: &BTreeMap<Day, Tally>,
     sampled: &BTreeMap<Day, Tally>,
 ) -> Result<()> {
-    let session = open_session(build.access, build.owner).await?;
+    let session = build.warehouse.open_session().await?;
     check_counts(&session, place, staging, expected).await?;
     check_digests(&session, place, staging, sampled).await
 }
@@ -239,17 +240,23 @@ async fn reveal(
         statements.push(format!(
             "ALTER VIEW {} OWNER TO {}",
             qualified(schema, template.as_str()),
-            ident(build.owner)
+            ident(build.warehouse.owner)
         ));
         statements.extend(rename(place, &table, retired));
     }
-    statements.extend(becomes_year(place, year, build.reader));
+    statements.extend(becomes_year(place, year, build.warehouse.reader));
     let replaced = retired.is_some().then(|| qualified(schema, &table));
     let staged = qualified(schema, &staging);
-    short_transaction(session, build.lock_timeout, async || {
+    short_transaction(session, build.warehouse.lock_timeout, async || {
         lease::check(session, build.run, place.tenant, template).await?;
         relations::refuse_foreign(session, schema, std::slice::from_ref(&table)).await?;
-        ahead_of_autovacuum(session, &staged, replaced.as_deref(), build.lock_timeout).await?;
+        ahead_of_autovacuum(
+            session,
+            &staged,
+            replaced.as_deref(),
+            build.warehouse.lock_timeout,
+        )
+        .await?;
         session.batch(&statements.join(";")).await?;
         if let Some(retired) = &retired {
             relations::year_retired(session, schema, &table, retired).await?;
@@ -264,7 +271,7 @@ async fn reveal(
             &format!("{schema}.{table}"),
         )
         .await?;
-        replace_tenant_view(session, place, &shown, build.reader).await
+        replace_tenant_view(session, place, &shown, build.warehouse.reader).await
     })
     .await?;
     Ok(shown)

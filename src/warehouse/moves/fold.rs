@@ -13,17 +13,18 @@ use crate::catalog::registry::fold_line::{self, FoldLine};
 use crate::catalog::registry::relations;
 use crate::catalog::runs::lease;
 use crate::error::{At, Error, Kind, Result};
-use crate::pg::{Access, Session};
+use crate::pg::Session;
 use crate::sql::{ident, qualified};
 use crate::unit::Day;
-use crate::warehouse::Place;
+use crate::warehouse::context::WarehouseContext;
 use crate::warehouse::load::staging::becomes_year;
+use crate::warehouse::place::Place;
 use crate::warehouse::tables::definitions::{column_list, day_table, staging_table, year_table};
 use crate::warehouse::tables::indexes::build_indexes;
 use crate::warehouse::tables::prepare::{NewTable, make_tables};
 use crate::warehouse::tables::shape::Shape;
 use crate::warehouse::tables::transaction::{
-    AUTOVACUUM_GIVES_WAY, open_session, patient_transaction, short_transaction,
+    AUTOVACUUM_GIVES_WAY, patient_transaction, short_transaction,
 };
 use crate::warehouse::views::{replace_tenant_view, shown_tables, shows_nothing};
 use futures::future::try_join_all;
@@ -33,13 +34,10 @@ use std::time::{Duration, Instant};
 /// What a fold needs beside its pair.
 #[derive(Debug, Clone, Copy)]
 pub struct Folding<'a> {
-    pub access: &'a Access,
-    pub owner: &'a str,
+    pub warehouse: WarehouseContext<'a>,
     pub run: i64,
     /// Sessions that copy side by side.
     pub jobs: usize,
-    pub reader: &'a str,
-    pub lock_timeout: Duration,
     /// How long the reveal is tried against readers that hold the view.
     pub patience: Duration,
 }
@@ -119,18 +117,17 @@ async fn copy_into_new_year(
 ) -> Result<()> {
     let (schema, template) = (place.schema.as_str(), &place.template.name);
     let (staging, table) = (staging_table(template, year), year_table(template, year));
-    short_transaction(session, folding.lock_timeout, async || {
+    short_transaction(session, folding.warehouse.lock_timeout, async || {
         lease::check(session, folding.run, place.tenant, template).await?;
         let staging = NewTable::staging(place, year, false);
-        make_tables(session, place, &[staging], folding.reader).await
+        make_tables(session, place, &[staging], folding.warehouse.reader).await
     })
     .await
     .at(|| format!("table `{schema}.{table}`"))?;
     let sessions = session.side_by_side(folding.jobs);
     copy_side_by_side(session, place, &staging, days, sessions, folding).await?;
-    let login = (folding.access, folding.owner);
-    build_indexes(session, place, &staging, login, folding.jobs).await?;
-    let statements = becomes_year(place, year, folding.reader);
+    build_indexes(session, place, &staging, folding.warehouse, folding.jobs).await?;
+    let statements = becomes_year(place, year, folding.warehouse.reader);
     short_transaction(session, AUTOVACUUM_GIVES_WAY, async || {
         lease::check(session, folding.run, place.tenant, template).await?;
         relations::refuse_foreign(session, schema, std::slice::from_ref(&table)).await?;
@@ -183,7 +180,7 @@ async fn copy_side_by_side(
         if i == 0 {
             return copy_shares(session).await;
         }
-        let session = open_session(folding.access, folding.owner).await?;
+        let session = folding.warehouse.open_session().await?;
         copy_shares(&session).await
     });
     try_join_all(copies).await.map(drop)
@@ -211,7 +208,7 @@ async fn copy_days(
     days: &[(Day, u64)],
     folding: Folding<'_>,
 ) -> Result<()> {
-    short_transaction(session, folding.lock_timeout, async || {
+    short_transaction(session, folding.warehouse.lock_timeout, async || {
         lease::check(session, folding.run, place.tenant, &place.template.name).await?;
         for (day, rows) in days {
             let table = day_table(&place.template.name, *day);
@@ -278,7 +275,7 @@ pub async fn analyze_grown(place: Place<'_>, moved: &[Moved], folding: Folding<'
         .iter()
         .filter(|moved| moved.rows >= ROWS_WORTH_AN_ANALYZE);
     let analyses = many.map(|moved| async move {
-        let session = open_session(folding.access, folding.owner).await?;
+        let session = folding.warehouse.open_session().await?;
         let table = year_table(&place.template.name, moved.year);
         let name = place.qualified(&table);
         let row = session
@@ -346,7 +343,7 @@ async fn show(
     let view = place.qualified(template.as_str());
     patient_transaction(
         session,
-        folding.lock_timeout,
+        folding.warehouse.lock_timeout,
         folding.patience,
         Some(&view),
         async || {
@@ -354,7 +351,7 @@ async fn show(
             // Before the view, so that readers wait for as little as possible.
             fold_line::put(session, tenant, template, line, moved).await?;
             if changes {
-                replace_tenant_view(session, place, &shown, folding.reader).await?;
+                replace_tenant_view(session, place, &shown, folding.warehouse.reader).await?;
             }
             Ok(())
         },

@@ -1,7 +1,7 @@
 //! The days that change sides when the fold line moves.
 
 use crate::unit::Day;
-use crate::warehouse::Place;
+use crate::warehouse::place::Place;
 use crate::warehouse::tables::definitions::{day_table, year_table};
 use crate::warehouse::tables::shape::Shape;
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,11 +8,13 @@ use crate::error::Result;
 use crate::pg::Session;
 use crate::sql::qualified;
 use crate::unit::{Day, Window};
+use crate::warehouse::place::Place;
+use crate::warehouse::tables::definitions::in_window;
 use crate::warehouse::tables::definitions::staging_table;
+use crate::warehouse::tables::shape::Shape;
 use crate::warehouse::tables::transaction::{
     AUTOVACUUM_GIVES_WAY, about_locks, patient_transaction, short_transaction,
 };
-use crate::warehouse::{Place, Shape, in_window};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

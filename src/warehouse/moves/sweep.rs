@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
 use crate::sql::{bound, ident, qualified};
 use crate::unit::Day;
-use crate::warehouse::Place;
+use crate::warehouse::place::Place;
 use crate::warehouse::tables::definitions::{day_table, staging_table, year_table};
 use crate::warehouse::tables::shape::{Shape, year_window};
 use crate::warehouse::tables::transaction::{
@@ -95,8 +95,15 @@ pub async fn sweep(
     }
     if !shape.staging.is_empty() {
         let beyond = beyond_the_line(session, place, shape).await?;
-        unstage(session, place, &beyond, folding.run, folding.lock_timeout).await?;
-        sweep.folding.lock_timeout = AUTOVACUUM_GIVES_WAY;
+        unstage(
+            session,
+            place,
+            &beyond,
+            folding.run,
+            folding.warehouse.lock_timeout,
+        )
+        .await?;
+        sweep.folding.warehouse.lock_timeout = AUTOVACUUM_GIVES_WAY;
         for year in empty_staging(session, place, shape).await? {
             if sweep.dropped(staging_table(template, year)).await? {
                 shape.staging.remove(&year);
@@ -149,14 +156,20 @@ async fn drop_tables(
 ) -> Result<()> {
     let schema = place.schema.as_str();
     let names: Vec<String> = tables.iter().map(|t| qualified(schema, t)).collect();
-    patient_transaction(session, folding.lock_timeout, patience, None, async || {
-        lease::check(session, folding.run, place.tenant, &place.template.name).await?;
-        refuse_if_needed(session, place, tables, None).await?;
-        relations::remove(session, schema, tables).await?;
-        session
-            .batch(&format!("DROP TABLE {}", names.join(", ")))
-            .await
-    })
+    patient_transaction(
+        session,
+        folding.warehouse.lock_timeout,
+        patience,
+        None,
+        async || {
+            lease::check(session, folding.run, place.tenant, &place.template.name).await?;
+            refuse_if_needed(session, place, tables, None).await?;
+            relations::remove(session, schema, tables).await?;
+            session
+                .batch(&format!("DROP TABLE {}", names.join(", ")))
+                .await
+        },
+    )
     .await
 }
 
@@ -180,7 +193,7 @@ async fn delete_beyond(
     if !found.get::<_, bool>(0) {
         return Ok(());
     }
-    short_transaction(session, folding.lock_timeout, async || {
+    short_transaction(session, folding.warehouse.lock_timeout, async || {
         lease::check(session, folding.run, place.tenant, &place.template.name).await?;
         refuse_if_needed(session, place, &[table.to_owned()], Some(line)).await?;
         session.batch(&format!("DELETE {beyond}")).await

@@ -7,12 +7,13 @@ use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
 use crate::sql::qualified;
 use crate::unit::{Day, Window};
+use crate::warehouse::place::Place;
+use crate::warehouse::tables::definitions::in_window;
 use crate::warehouse::tables::definitions::{day_table, year_table};
 use crate::warehouse::tables::indexes::create_indexes;
 use crate::warehouse::tables::prepare::{NewTable, make_tables};
 use crate::warehouse::tables::shape::Shape;
 use crate::warehouse::tables::transaction::short_transaction;
-use crate::warehouse::{Place, in_window};
 use std::time::Instant;
 
 /// Copies the days of `moving` into day tables that no view shows yet, and adds these to `shape`: each day in a
@@ -70,10 +71,10 @@ async fn unfold_day(
         &table,
         &format!("WHERE {}", in_window(place.template, window)),
     );
-    short_transaction(session, folding.lock_timeout, async || {
+    short_transaction(session, folding.warehouse.lock_timeout, async || {
         lease::check(session, folding.run, place.tenant, template).await?;
         let table_of_day = NewTable::day(place, day);
-        make_tables(session, place, &[table_of_day], folding.reader).await?;
+        make_tables(session, place, &[table_of_day], folding.warehouse.reader).await?;
         copied(session.execute(&copy, &[]).await?, rows)?;
         create_indexes(session, place, &table).await
     })

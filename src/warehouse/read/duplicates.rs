@@ -10,9 +10,9 @@ use crate::schema::Column;
 use crate::sql::{ident, literal, qualified};
 use crate::template::Template;
 use crate::unit::Day;
-use crate::warehouse::Place;
 use crate::warehouse::load::difference::shown_now;
 use crate::warehouse::load::staging::YearBuild;
+use crate::warehouse::place::Place;
 use crate::warehouse::tables::definitions::{staging_table, utc_day};
 use std::collections::BTreeSet;
 

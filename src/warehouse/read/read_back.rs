@@ -8,7 +8,10 @@ use crate::pg::Session;
 use crate::sql::qualified;
 use crate::template::{Template, copy_out_sql};
 use crate::unit::{Day, Window};
-use crate::warehouse::{Place, count_by_day_sql, in_window, views};
+use crate::warehouse::place::Place;
+use crate::warehouse::tables::definitions::count_by_day_sql;
+use crate::warehouse::tables::definitions::in_window;
+use crate::warehouse::views;
 use std::collections::BTreeMap;
 
 /// Begins a transaction that sees ledger and tables as they were at one moment, whoever writes meanwhile, and writes

@@ -6,9 +6,9 @@
 //! CONCURRENTLY waits for exactly these, takes no lock that a reader could feel, and needs no right to look into other
 //! sessions; reading `backend_xmin` again and again can starve.
 
-use super::transaction::open_session;
 use crate::error::{Error, Result};
 use crate::pg::{Access, Session};
+use crate::warehouse::context::open_session;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 

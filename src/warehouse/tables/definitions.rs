@@ -1,6 +1,5 @@
 //! Names and SQL text of day, year and staging tables.
 
-use super::transaction::open_session;
 use crate::copy::{HEADER, TRAILER};
 use crate::error::Result;
 use crate::pg::{Access, CopyIn, Session};
@@ -8,7 +7,8 @@ use crate::schema::Scalar;
 use crate::sql::{ident, qualified, within};
 use crate::template::Template;
 use crate::unit::{Day, TemplateName, Window};
-use crate::warehouse::Place;
+use crate::warehouse::context::open_session;
+use crate::warehouse::place::Place;
 use bytes::Bytes;
 
 /// `<template>_YYYY_MM_DD`.

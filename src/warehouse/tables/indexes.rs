@@ -1,13 +1,13 @@
 //! The indexes of a template's tables: names, statements, builds.
 
-use super::transaction::open_session;
 use crate::error::{At, Result};
-use crate::pg::{Access, Session};
+use crate::pg::Session;
 use crate::schema::Scalar;
 use crate::sql::{ident, qualified};
 use crate::template::Template;
-use crate::warehouse::Place;
-use futures::{StreamExt, TryStreamExt};
+use crate::warehouse::context::WarehouseContext;
+use crate::warehouse::place::Place;
+use futures_util::{StreamExt, TryStreamExt};
 
 /// The name of a table's index, counted from 1.
 pub fn index_name(table: &str, index: usize) -> String {
@@ -68,7 +68,7 @@ pub async fn build_indexes(
     session: &Session,
     place: Place<'_>,
     table: &str,
-    (access, owner): (&Access, &str),
+    warehouse: WarehouseContext<'_>,
     jobs: usize,
 ) -> Result<()> {
     let statements = index_statements(place.schema.as_str(), table, place.template);
@@ -77,7 +77,7 @@ pub async fn build_indexes(
     let one_each = statements.len() >= lanes;
     futures::stream::iter(statements)
         .map(|statement| async move {
-            let session = open_session(access, owner).await?;
+            let session = warehouse.open_session().await?;
             if one_each {
                 session
                     .batch("SET max_parallel_maintenance_workers = 0")

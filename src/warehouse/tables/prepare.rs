@@ -4,14 +4,15 @@
 use super::definitions::{create_table, day_table, staging_table, year_table};
 use super::indexes::{index_count, index_name};
 use super::shape::{Destination, Shape, year_window};
-use super::transaction::{open_session, short_transaction};
+use super::transaction::short_transaction;
 use crate::catalog::registry::relations::{self, Relation, RelationKind};
 use crate::error::Result;
-use crate::pg::{Access, Session};
+use crate::pg::Session;
 use crate::sql::{ident, qualified};
 use crate::unit::{Day, Window};
-use crate::warehouse::Place;
-use futures::{StreamExt, TryStreamExt};
+use crate::warehouse::context::WarehouseContext;
+use crate::warehouse::place::Place;
+use futures_util::{StreamExt, TryStreamExt};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -51,15 +52,6 @@ impl NewTable {
     }
 }
 
-/// What tables are made with.
-#[derive(Clone, Copy)]
-pub struct Preparing<'a> {
-    pub access: &'a Access,
-    pub owner: &'a str,
-    pub reader: &'a str,
-    pub lock_timeout: Duration,
-}
-
 /// Makes the tenant's schema, and the tables that `days` and the coming days need; adds them to `shape`.
 ///
 /// # Errors
@@ -70,15 +62,14 @@ pub async fn prepare(
     shape: &mut Shape,
     days: &BTreeSet<Day>,
     today: Day,
-    with: Preparing<'_>,
+    context: WarehouseContext<'_>,
 ) -> Result<()> {
     let schema = place.schema.as_str();
-    let Preparing {
-        access,
-        owner,
+    let WarehouseContext {
         reader,
         lock_timeout,
-    } = with;
+        ..
+    } = context;
     make_schema(session, schema, reader, lock_timeout).await?;
     let missing = missing_tables(place, shape, days, today);
     let (first, others) = missing.split_at(missing.len().min(TABLES_A_TRANSACTION));
@@ -93,7 +84,7 @@ pub async fn prepare(
     }
     // Hundreds of day tables: not by one session alone.
     let others = others.chunks(TABLES_A_TRANSACTION).map(async |tables| {
-        let session = open_session(access, owner).await?;
+        let session = context.open_session().await?;
         make(&session, tables).await
     });
     futures::stream::iter(others)
@@ -168,7 +159,7 @@ fn missing_tables(
     missing
 }
 
-const DAYS_AHEAD_AND_TODAY: i32 = crate::warehouse::DAYS_AHEAD + 1;
+const DAYS_AHEAD_AND_TODAY: i32 = super::shape::DAYS_AHEAD + 1;
 
 /// Every name that a table needs now or later: its own, its indexes', and those of the year it may become. What stands
 /// in the way is found before a row is loaded.

@@ -1,8 +1,7 @@
-//! Sessions and transactions of the warehouse.
+//! Transactions of the warehouse, and how they wait for locks.
 
 use crate::error::{Error, Result};
-use crate::pg::{self, Access, Purpose, Session};
-use crate::sql::ident;
+use crate::pg::Session;
 use std::time::{Duration, Instant};
 
 /// How long a short DDL transaction is tried against readers that hold a lock: longer than a BI tool's long query.
@@ -13,22 +12,6 @@ const DDL_PATIENCE: Duration = Duration::from_secs(600);
 pub const AUTOVACUUM_GIVES_WAY: Duration = Duration::from_secs(5);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-
-/// A session that does everything as the owner role, and commits without waiting for the disk: rows are safe, because
-/// their ledger row commits with them, and the run ends with a synchronous commit.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn open_session(access: &Access, owner: &str) -> Result<Session> {
-    let session = pg::connect(access, Purpose::Warehouse).await?;
-    session
-        .batch(&format!(
-            "SET ROLE {}; SET synchronous_commit = off; SET client_min_messages = warning",
-            ident(owner)
-        ))
-        .await?;
-    Ok(session)
-}
 
 /// Runs `work` in a short transaction under a small lock timeout, again and again with pauses for [`DDL_PATIENCE`]: readers queue behind a waiting request for a strong lock, so none may wait long.
 ///
