@@ -55,15 +55,12 @@ async fn lost_days(session: &Session, outcomes: &Outcomes) -> Result<DaysByPair>
             continue;
         }
         let found = objects::units(session, &tenant, &template).await?;
-        let collected = outcomes.lock();
-        let missing: BTreeSet<Day> = collected
-            .units
-            .iter()
-            .filter(reported)
-            .filter(|unit| !is_as_reported(unit, found.get(&unit.unit.day)))
-            .map(|unit| unit.unit.day)
-            .collect();
-        drop(collected);
+        let missing: BTreeSet<Day> = {
+            let collected = outcomes.lock();
+            let reported = collected.units.iter().filter(reported);
+            let lost = reported.filter(|unit| !is_as_reported(unit, found.get(&unit.unit.day)));
+            lost.map(|unit| unit.unit.day).collect()
+        };
         if !missing.is_empty() {
             lost.insert((tenant, template), missing);
         }

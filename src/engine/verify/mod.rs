@@ -308,10 +308,10 @@ impl VerifyRun<'_> {
     }
 }
 
-/// How to reach a source, tried once when anything is to be read there.
-async fn contact(subject: &Subject, settings: &Settings) -> Result<Access> {
-    let access = pair::access(&subject.pair.tenant, settings).await?;
-    if !subject.days.is_empty() {
+/// How to reach a source. Connects once if anything is to be read there.
+async fn contact(pair: &VerifyPair, settings: &Settings) -> Result<Access> {
+    let access = catalog::access(&pair.pair.tenant, settings).await?;
+    if !pair.days.is_empty() {
         retry::a_few_times(async || pg::connect(&access, Purpose::Source).await).await?;
     }
     Ok(access)
