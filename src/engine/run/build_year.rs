@@ -139,8 +139,13 @@ impl LoadWorker {
                 relation: relation.clone(),
             })
             .collect();
-        let left =
-            warehouse::drop_retired(session, place, run.context.run, build.lock_timeout).await?;
+        let left = warehouse::drop_retired(
+            session,
+            place,
+            run.context.run,
+            build.warehouse.lock_timeout,
+        )
+        .await?;
         for table in left {
             run.outcomes.event(&Event::Warning(format!(
                 "`{}.{table}` is still being read; the next run drops it",

@@ -6,6 +6,7 @@ use crate::engine::report::event::Observer;
 use crate::error::{Error, Kind};
 use crate::landing::Landing;
 use crate::pg::Access;
+use crate::warehouse::WarehouseContext;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,11 @@ pub struct RunContext {
 }
 
 impl RunContext {
+    /// What every piece of work in the warehouse needs.
+    pub fn warehouse_context(&self) -> WarehouseContext<'_> {
+        WarehouseContext::new(&self.warehouse, &self.settings)
+    }
+
     /// Whether many days are loaded for the first time: their day tables are left to autovacuum.
     pub fn loads_new_days(&self) -> bool {
         matches!(self.request, Request::Backfill { .. } | Request::Restore(_))

@@ -38,8 +38,7 @@ async fn days_with_duplicates(
     pair: &PreparedPair,
     loaded: &BTreeSet<String>,
 ) -> Result<BTreeSet<Day>> {
-    let owner = &context.settings.warehouse.owner_role;
-    let open = warehouse::open_session(&context.warehouse, owner);
+    let open = context.warehouse_context().open_session();
     let session = tokio::select! {
         session = open => session?,
         () = context.cancel.cancelled() => return Ok(BTreeSet::new()),

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::pg::Session;
 use crate::schema::arrow::arrow_schema;
 use crate::unit::{Day, TemplateName, TenantName};
-use crate::warehouse::{self, Destination, Place, Shape, WarehouseContext};
+use crate::warehouse::{self, Destination, Place, Shape};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A locked pair, and what to do with its days.
@@ -150,7 +150,7 @@ impl Preparation<'_> {
     async fn create_tables(self, planned: &PlannedPair, shape: &mut Shape) -> Result<()> {
         let (today, place) = (self.context.options.today, planned.place());
         let todo = &planned.days.load | &planned.days.refresh;
-        let context = WarehouseContext::new(&self.context.warehouse, &self.context.settings);
+        let context = self.context.warehouse_context();
         warehouse::prepare(self.session, place, shape, &todo, today, context).await?;
         warehouse::show(self.session, place, shape, today, &todo, context).await
     }

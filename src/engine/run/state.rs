@@ -75,15 +75,12 @@ impl RunState {
     }
 
     pub fn year_build(&self) -> YearBuild<'_> {
-        let settings = &self.context.settings;
+        let load = &self.context.settings.load;
         YearBuild {
-            access: &self.context.warehouse,
-            owner: &settings.warehouse.owner_role,
-            reader: &settings.warehouse.reader_role,
+            warehouse: self.context.warehouse_context(),
             run: self.context.run,
-            jobs: settings.load.jobs,
-            lock_timeout: settings.load.lock_timeout,
-            barrier_timeout: settings.load.barrier_timeout,
+            jobs: load.jobs,
+            barrier_timeout: load.barrier_timeout,
             stop: self.pool.stopped(),
         }
     }
