@@ -7,7 +7,7 @@ use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
 use crate::template::{SOURCE_SETTINGS, Template, copy_out_sql};
 use crate::unit::Window;
-use futures_util::StreamExt;
+use futures::StreamExt;
 
 /// What identifies a set of rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

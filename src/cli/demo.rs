@@ -8,7 +8,7 @@ use crate::pg::{self, Access, Purpose, Session, Url};
 use crate::report::numbers::count;
 use crate::report::table::Sheet;
 use crate::unit::{Day, Window};
-use futures_util::future::LocalBoxFuture;
+use futures::future::LocalBoxFuture;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -33,7 +33,7 @@ mod why;
 use crate::error::{Error, Kind, Result, exit};
 use clap::{Parser, Subcommand};
 use context::Context;
-use futures_util::future::LocalBoxFuture;
+use futures::future::LocalBoxFuture;
 use global::GlobalArgs;
 use signals::Interrupt;
 use std::ffi::OsString;

@@ -6,7 +6,7 @@ use crate::cluster::Programs;
 use crate::error::Result;
 use crate::pg::Session;
 use crate::unit::{Day, SchemaName};
-use futures_util::future::BoxFuture;
+use futures::future::BoxFuture;
 use std::path::PathBuf;
 
 /// The future of a trait method.

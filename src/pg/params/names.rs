@@ -6,7 +6,7 @@ use crate::copy::Digest;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
 use bytes::{BufMut, BytesMut};
 use std::error::Error;
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
+use postgres_types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
 impl ToSql for Day {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {

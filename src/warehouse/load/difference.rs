@@ -15,7 +15,7 @@ use crate::warehouse::tables::definitions::utc_day;
 use crate::warehouse::tables::shape::Destination;
 use crate::warehouse::tables::shape::Shape;
 use crate::warehouse::views::shown_tables;
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::collections::BTreeSet;
 
 /// Bytes that matching takes per row that stands in the warehouse.

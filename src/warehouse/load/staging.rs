@@ -20,7 +20,7 @@ use crate::warehouse::tables::indexes::{build_indexes, rename};
 use crate::warehouse::tables::shape::Shape;
 use crate::warehouse::tables::transaction::{ahead_of_autovacuum, short_transaction};
 use crate::warehouse::views::replace_tenant_view;
-use futures_util::StreamExt;
+use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Mutex;

@@ -7,7 +7,7 @@ use crate::sql::{ident, qualified};
 use crate::template::Template;
 use crate::warehouse::context::WarehouseContext;
 use crate::warehouse::place::Place;
-use futures_util::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 
 /// The name of a table's index, counted from 1.
 pub fn index_name(table: &str, index: usize) -> String {

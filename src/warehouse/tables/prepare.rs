@@ -12,7 +12,7 @@ use crate::sql::{ident, qualified};
 use crate::unit::{Day, Window};
 use crate::warehouse::context::WarehouseContext;
 use crate::warehouse::place::Place;
-use futures_util::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
