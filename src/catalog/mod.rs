@@ -1,4 +1,4 @@
-//! The catalog: the `_wh` schema in the warehouse. What is hauled, what was done, what is ours.
+//! The catalog: the `_wh` schema in the warehouse. Which tenants and templates there are, what was done, and which relations are Dayhaul's.
 //!
 //! Functions take a [`Session`] of the warehouse; who calls them owns the transaction. A session that
 //! [`warehouse_session`] made acts as the owner role from its first statement, so it never matters who ran a command.
@@ -32,7 +32,7 @@ impl Catalog {
     /// Connects to the warehouse and checks its catalog.
     ///
     /// # Errors
-    /// The warehouse cannot be reached, stands behind a transaction pooler, or its catalog is missing, older or newer.
+    /// The warehouse cannot be reached, is behind a transaction pooler, or its catalog is missing, older or newer.
     pub async fn open(settings: &Settings) -> Result<Catalog> {
         let session = warehouse_session(settings).await?;
         migrate::check(&session).await?;
@@ -61,7 +61,7 @@ impl Catalog {
     /// Begins a transaction as the owner role.
     ///
     /// # Errors
-    /// The login is no member of the owner role any more, or the connection is gone.
+    /// The login is no longer a member of the owner role, or the connection is lost.
     pub async fn begin(&self) -> Result<()> {
         begin(&self.session, &self.owner).await
     }
@@ -79,7 +79,7 @@ impl Catalog {
 /// Begins a transaction as the owner role.
 ///
 /// # Errors
-/// The login is no member of the owner role, or the connection is gone.
+/// The login is not a member of the owner role, or the connection is lost.
 pub async fn begin(session: &Session, owner: &str) -> Result<()> {
     session
         .batch(&format!("BEGIN; SET LOCAL ROLE {}", ident(owner)))
@@ -97,7 +97,7 @@ pub async fn finish<T>(session: &Session, result: Result<T>) -> Result<T> {
             Ok(value)
         }
         Err(error) => {
-            // When even this fails the connection is gone, and the transaction with it: the first error says more.
+            // If this fails, too, the connection and its transaction are lost: the first error is more useful.
             let _ = session.batch("ROLLBACK").await;
             Err(error)
         }
@@ -148,7 +148,7 @@ pub async fn warehouse_session(settings: &Settings) -> Result<Session> {
 /// How to reach the warehouse.
 ///
 /// # Errors
-/// A URL that makes no sense, or that stands in a file and holds a password; a password reference that leads nowhere.
+/// An invalid URL, or one in a file that holds a password; a password reference that cannot be resolved.
 pub async fn warehouse_access(settings: &Settings) -> Result<Access> {
     let warehouse = &settings.warehouse;
     let url = Url::parse(&warehouse.url).map_err(|e| e.at(warehouse.url_place.to_string()))?;
@@ -176,7 +176,7 @@ pub async fn warehouse_access(settings: &Settings) -> Result<Access> {
 /// How to reach a tenant's source.
 ///
 /// # Errors
-/// A URL that makes no sense; a password reference that leads nowhere, or that this host is not allowed to follow.
+/// An invalid URL; a password reference that cannot be resolved, or that is not allowed on this host.
 pub async fn access(tenant: &Tenant, settings: &Settings) -> Result<Access> {
     let place = |e: Error| e.at(format!("tenant `{}`", tenant.name));
     let text = tenant.url.as_deref().ok_or_else(|| {

@@ -1,6 +1,6 @@
 //! The shape in the warehouse: day tables, year tables, union views; and how rows get there without a reader noticing.
 //!
-//! A day is a table of its own while it may still change; once closed it lives in its year's table. The *fold line* of
+//! A day has its own table while it may still change; once closed it lives in its year's table. The *fold line* of
 //! a (tenant, template) pair parts the two. Plain tables, indexes and union views, nothing else.
 
 mod context;

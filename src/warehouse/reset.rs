@@ -1,4 +1,4 @@
-//! A development warehouse afresh: everything that the catalog owns is dropped, and nothing else.
+//! Resets a development warehouse: drops everything that the catalog owns, and nothing else.
 
 use super::tables::transaction::short_transaction;
 use crate::catalog::Selection;
@@ -9,7 +9,7 @@ use crate::pg::Session;
 use crate::sql::qualified;
 use std::time::Duration;
 
-/// Relations dropped in one transaction: each takes locks of its own until the commit.
+/// Relations dropped in one transaction: each takes locks until the commit.
 const RELATIONS_A_TRANSACTION: i64 = 50;
 
 /// What a reset would take away.

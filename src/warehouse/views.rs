@@ -36,7 +36,7 @@ fn view_columns(template: &Template) -> String {
 /// The tables that the tenant view shows, by level: years, then days; with each, whether the view must hide what it
 /// holds from the fold line on.
 ///
-/// Only the fold line decides, so that a table on its way in or out of the view needs no mark of its own: years that
+/// Only the fold line decides, so that a table on its way in or out of the view needs no mark: years that
 /// begin at or after the line, and days before it, are hidden whole. The year that holds the line hides what it may hold
 /// beyond; where that is nothing, the view has no condition, in front of which the planner would read the year whole for
 /// `max(time)` and for the latest rows.
@@ -186,7 +186,7 @@ async fn made(
     .await
 }
 
-/// How long a reader is waited for when the view lacks nothing but days that nobody needs yet: the next run tries again,
+/// How long a reader is waited for when the view only lacks days that are not needed yet: the next run tries again,
 /// and tables are made days ahead.
 const AHEAD_PATIENCE: Duration = Duration::from_secs(2);
 

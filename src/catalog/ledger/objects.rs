@@ -3,42 +3,37 @@
 //! A unit is *landed* when the digest of its object's rows is the digest of its rows. A unit whose rows were written and
 //! whose object was not yet (or not any more) is not, and the next run that lands puts that right from the warehouse.
 
-use super::units::{Columns, Entry, LoadedDay, count, dates, insert_attempts};
+use super::rows::{
+    Columns, Entry, LoadedDay, all_rows_found, count, dates, digest, insert_attempts,
+};
+pub use super::rows::{Object, object};
 use crate::copy::Digest;
-use crate::error::{Error, Kind, Result};
-use crate::pg::{Row, Session};
+use crate::error::Result;
+use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName};
 use std::collections::BTreeMap;
 
-/// A unit's Parquet object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
-    pub url: String,
-    /// Of the object, not of the tuples in it.
-    pub bytes: u64,
-    /// Of the rows in it.
-    pub digest: Digest,
-}
-
 /// A unit that has rows somewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct StoredUnit {
     /// Whether the warehouse holds its rows; otherwise its object alone does.
     pub loaded: bool,
     /// Of the template.
     pub version: String,
     pub digest: Option<Digest>,
-    /// `None` when it never had one, or is not known to hold what the ledger says.
+    /// `None` when it never had one, or is not known to hold what the ledger records.
     pub object: Option<Object>,
 }
 
-impl Standing {
+impl StoredUnit {
     /// Whether its object holds its rows.
     pub fn is_landed(&self) -> bool {
         let object = self.object.as_ref().map(|object| object.digest);
         object.is_some() && object == self.digest
     }
 }
+
+pub use StoredUnit as Standing;
 
 /// Which ledger a day's object is written into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,16 +53,6 @@ impl Ledger {
     }
 }
 
-/// The three columns of an object, from `first` on.
-pub fn object(row: &Row, first: usize) -> Option<Object> {
-    let digest = row.get::<_, Option<&str>>(first + 1)?.parse().ok()?;
-    Some(Object {
-        url: row.get::<_, Option<String>>(first)?,
-        bytes: u64::try_from(row.get::<_, Option<i64>>(first + 2)?).unwrap_or(0),
-        digest,
-    })
-}
-
 /// The units of a pair that are loaded or landed.
 ///
 /// # Errors
@@ -76,7 +61,7 @@ pub async fn units(
     session: &Session,
     tenant: &TenantName,
     template: &TemplateName,
-) -> Result<BTreeMap<Day, Standing>> {
+) -> Result<BTreeMap<Day, StoredUnit>> {
     let wh = session.catalog();
     let rows = session
         .query(
@@ -88,10 +73,10 @@ pub async fn units(
     Ok(rows
         .iter()
         .map(|row| {
-            let standing = Standing {
+            let standing = StoredUnit {
                 loaded: row.get(1),
                 version: row.get(2),
-                digest: row.get::<_, Option<&str>>(3).and_then(|d| d.parse().ok()),
+                digest: digest(row, 3),
                 object: object(row, 4),
             };
             (row.get::<_, Day>(0), standing)
@@ -124,7 +109,7 @@ pub async fn staged(
         .collect())
 }
 
-/// Says, before the objects of days are replaced, that nobody knows what they hold. To be committed before the first of
+/// Marks objects as unknown before they are replaced. To be committed before the first of
 /// them is published: whatever breaks then, the ledger does not lie.
 ///
 /// # Errors
@@ -147,7 +132,7 @@ pub async fn withdraw(
     Ok(())
 }
 
-/// Says of a pair's staged days, but for those of `except`, that nobody knows what their objects hold: files of what the
+/// Marks the objects of a pair's staged days, except those of `except`, as unknown: files of what the
 /// warehouse shows are about to take their places. Reaches the disk.
 ///
 /// # Errors
@@ -174,7 +159,7 @@ pub async fn withdraw_staged(
     crate::catalog::finish(session, withdrawn.map(drop)).await
 }
 
-/// The digests of days, which nobody else can change until this transaction ends.
+/// The digests of days, which no other session can change until this transaction ends.
 ///
 /// # Errors
 /// The warehouse's.
@@ -197,7 +182,7 @@ pub async fn hold(
     Ok(rows
         .iter()
         .map(|row| {
-            let digest = row.get::<_, Option<&str>>(1).and_then(|d| d.parse().ok());
+            let digest = digest(row, 1);
             (row.get::<_, Day>(0), digest)
         })
         .collect())
@@ -231,25 +216,15 @@ pub async fn record(
             ],
         )
         .await?;
-    if updated == objects.len() as u64 {
-        Ok(())
-    } else {
-        Err(Error::new(
-            Kind::Bug,
-            format!(
-                "found {updated} of {} landed days in the ledger",
-                objects.len()
-            ),
-        ))
-    }
+    all_rows_found(updated, objects.len())
 }
 
 fn urls(objects: &[(Day, Object)]) -> Vec<&str> {
     objects.iter().map(|(_, o)| o.url.as_str()).collect()
 }
 
-fn digests(objects: &[(Day, Object)]) -> Vec<String> {
-    objects.iter().map(|(_, o)| o.digest.to_string()).collect()
+fn digests(objects: &[(Day, Object)]) -> Vec<Digest> {
+    objects.iter().map(|(_, o)| o.digest).collect()
 }
 
 fn sizes(objects: &[(Day, Object)]) -> Vec<i64> {
@@ -357,7 +332,7 @@ pub async fn checked(
     Ok(())
 }
 
-/// What the ledger says of a unit's rows, as long as the warehouse does not hold them.
+/// What the ledger records about a unit's rows, as long as the warehouse does not hold them.
 const UNLESS_LOADED: [&str; 10] = [
     "state",
     "rows",

@@ -1,7 +1,7 @@
 //! The ledger of staged days: those whose rows are in a hidden table, which no view shows yet.
 
-use super::units::{
-    self, Columns, Entry, LoadedDay, all_touched, dates, loaded_day, tally, with_attempts,
+use super::rows::{
+    Columns, Entry, LoadedDay, all_rows_found, dates, days_of, loaded_day, tally, with_attempts,
 };
 use crate::copy::Tally;
 use crate::error::Result;
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// a commit whose answer was lost.
 ///
 /// # Errors
-/// SQLSTATE 23505, as said; the warehouse's.
+/// SQLSTATE 23505, see above; the warehouse's.
 pub async fn stage(
     session: &Session,
     entry: &Entry<'_>,
@@ -70,7 +70,7 @@ pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) ->
             ],
         )
         .await?;
-    all_touched(updated, days.len())
+    all_rows_found(updated, days.len())
 }
 
 /// The staged days of a pair, with their tallies, by staging table (`schema.table`).
@@ -92,7 +92,7 @@ pub async fn days(
     let mut staged: BTreeMap<String, BTreeMap<Day, Tally>> = BTreeMap::new();
     for row in rows {
         let day = row.get::<_, Day>(1);
-        let tally = tally(day, row.get(2), row.get(3), row.get(4))?;
+        let tally = tally(&row, day, 2)?;
         staged.entry(row.get(0)).or_default().insert(day, tally);
     }
     Ok(staged)
@@ -210,7 +210,7 @@ pub async fn stale(
             &[&tenant, &template, &version],
         )
         .await?;
-    Ok(units::days_of(&rows))
+    Ok(days_of(&rows))
 }
 
 /// The staged days of a pair that have the digest of the template's own version.
@@ -231,5 +231,5 @@ pub async fn of_version(
             &[&tenant, &template.name, &template.version()],
         )
         .await?;
-    Ok(units::days_of(&rows))
+    Ok(days_of(&rows))
 }

@@ -1,81 +1,15 @@
 //! The ledger: per unit its state, rows, digest, and where they are. A unit that is not in it was never tried. Days on
 //! their way are in [`staged`](super::staged).
 
-use super::objects::{Object, object};
+use super::rows::{
+    Columns, all_rows_found, dates, insert_attempts, loaded_day, object, tally, with_attempts,
+};
+pub use super::rows::{Entry, LoadedDay, Object, days_of};
 use crate::copy::Tally;
-use crate::error::{Error, Kind, Result};
-use crate::pg::{Row, Session};
+use crate::error::Result;
+use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What a load writes into the ledger beside each day's tally.
-#[derive(Debug, Clone, Copy)]
-pub struct Entry<'a> {
-    pub tenant: &'a TenantName,
-    pub template: &'a TemplateName,
-    /// Of the template.
-    pub version: &'a str,
-    pub run: i64,
-    pub tries: i32,
-}
-
-/// One loaded day with its tally, and the `schema.table` that holds its rows.
-#[derive(Debug, Clone)]
-pub struct LoadedDay {
-    pub day: Day,
-    pub tally: Tally,
-    pub relation: String,
-}
-
-/// Days that stand in the first column.
-pub fn days_of(rows: &[Row]) -> BTreeSet<Day> {
-    rows.iter().map(|row| row.get::<_, Day>(0)).collect()
-}
-
-pub fn dates(days: impl IntoIterator<Item = Day>) -> Vec<Day> {
-    days.into_iter().collect()
-}
-
-/// Keeps the days of `done` (day, rows, digest, error, outcome) as attempts. `$1` to `$5` are an [`Entry`]'s tenant,
-/// template, version, run and tries.
-pub fn insert_attempts(wh: &str) -> String {
-    format!(
-        "INSERT INTO {wh}.attempt AS a (tenant, template, version, run, tries, day, rows, digest, error, outcome) \
-     SELECT $1, $2, $3, $4, $5, day, rows, digest, error, outcome FROM done \
-     ON CONFLICT (tenant, template, day, run) DO UPDATE \
-     SET version = excluded.version, tries = excluded.tries, rows = excluded.rows, digest = excluded.digest, \
-         error = excluded.error, outcome = excluded.outcome, at = clock_timestamp()"
-    )
-}
-
-/// A change of ledger rows and its attempts as one statement: history costs no round trip.
-pub fn with_attempts(wh: &str, change: &str) -> String {
-    format!("WITH done AS ({change}) {}", insert_attempts(wh))
-}
-
-pub fn count(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// The tallies of days as arrays, one for each column: what `unnest` makes rows of again.
-pub struct Columns {
-    pub days: Vec<Day>,
-    pub rows: Vec<i64>,
-    /// 32 hex digits each.
-    pub digests: Vec<String>,
-    pub bytes: Vec<i64>,
-}
-
-impl Columns {
-    pub fn of(days: &[LoadedDay]) -> Columns {
-        Columns {
-            days: dates(days.iter().map(|d| d.day)),
-            rows: days.iter().map(|d| count(d.tally.rows)).collect(),
-            digests: days.iter().map(|d| d.tally.digest.to_string()).collect(),
-            bytes: days.iter().map(|d| count(d.tally.bytes)).collect(),
-        }
-    }
-}
 
 /// Days of a pair whose state is loaded, with the template version that each was loaded with.
 ///
@@ -189,7 +123,7 @@ pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) ->
             ],
         )
         .await?;
-    all_touched(updated, days.len())
+    all_rows_found(updated, days.len())
 }
 
 /// Notes that days were compared with their source and found unchanged. Their template version becomes the entry's: it
@@ -253,17 +187,6 @@ pub async fn fail(
     Ok(())
 }
 
-pub fn all_touched(updated: u64, days: usize) -> Result<()> {
-    if updated == days as u64 {
-        Ok(())
-    } else {
-        Err(Error::new(
-            Kind::Bug,
-            format!("found {updated} of {days} ledger rows to complete"),
-        ))
-    }
-}
-
 /// Days of a window that are loaded, with their tallies.
 ///
 /// # Errors
@@ -285,17 +208,7 @@ pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Resu
     rows.iter().map(loaded_day).collect()
 }
 
-/// A row of day, rows, digest, bytes and relation.
-pub fn loaded_day(row: &Row) -> Result<LoadedDay> {
-    let day = row.get::<_, Day>(0);
-    Ok(LoadedDay {
-        day,
-        tally: tally(day, row.get(1), row.get(2), row.get(3))?,
-        relation: row.get::<_, Option<String>>(4).unwrap_or_default(),
-    })
-}
-
-/// What the ledger says of a day that is loaded or landed.
+/// What the ledger records about a day that is loaded or landed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     /// Whether the warehouse holds its rows; otherwise its object alone does.
@@ -342,7 +255,7 @@ pub async fn recorded(
         .map(|row| {
             let day = row.get::<_, Day>(0);
             let recorded = Recorded {
-                tally: tally(day, row.get(1), row.get(2), row.get(3))?,
+                tally: tally(row, day, 1)?,
                 version: row.get(4),
                 relation: row.get(5),
                 there: row.get(6),
@@ -352,15 +265,4 @@ pub async fn recorded(
             Ok((day, recorded))
         })
         .collect()
-}
-
-pub fn tally(day: Day, rows: i64, digest: Option<&str>, bytes: i64) -> Result<Tally> {
-    let digest = digest
-        .and_then(|d| d.parse().ok())
-        .ok_or_else(|| Error::new(Kind::Bug, format!("day {day} has no digest in the ledger")))?;
-    Ok(Tally {
-        rows: u64::try_from(rows).unwrap_or(0),
-        bytes: u64::try_from(bytes).unwrap_or(0),
-        digest,
-    })
 }

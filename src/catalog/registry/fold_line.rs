@@ -5,7 +5,7 @@ use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName};
 use std::collections::BTreeMap;
 
-/// Where the days of a pair part into those of years and those of their own.
+/// Where the days of a pair divide: year tables before it, day tables from it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoldLine {
     /// Days before it live in year tables, days from it on in day tables.
@@ -65,7 +65,7 @@ pub async fn remember_first(
     Ok(())
 }
 
-/// Rows that the ledger says each loaded day of a pair holds, from `from` on.
+/// The rows of each loaded day of a pair according to the ledger, from `from` on.
 ///
 /// # Errors
 /// The warehouse's.
@@ -94,7 +94,7 @@ pub async fn rows_per_day(
         .collect())
 }
 
-/// Puts the fold line where it is to stand, and says of the loaded days among `moved` which `schema.table` holds them now.
+/// Sets the fold line, and records for the loaded days among `moved` which `schema.table` holds them now.
 /// Within the transaction that replaces the tenant view.
 ///
 /// # Errors

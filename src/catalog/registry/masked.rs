@@ -1,4 +1,4 @@
-//! A warehouse that holds masked values only says so itself: a setting of its database names the salt. A configuration
+//! A warehouse that holds only masked values is marked: a setting of its database names the salt. A configuration
 //! without that salt cannot bring true values into it, nor one with a salt masked values into a true warehouse.
 
 use crate::error::{Error, Result};

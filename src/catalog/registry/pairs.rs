@@ -9,7 +9,7 @@ use crate::unit::{Day, TemplateName};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A template that is hauled for a tenant.
+/// A template that is loaded for a tenant.
 #[derive(Debug, Clone)]
 pub struct Pair {
     pub tenant: Tenant,

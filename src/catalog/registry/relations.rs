@@ -50,7 +50,7 @@ pub struct Relation {
 /// The relations of a pair, by name.
 ///
 /// # Errors
-/// [`Kind::Refused`](crate::error::Kind::Refused) when one of them is gone from the database; the warehouse's.
+/// [`Kind::Refused`](crate::error::Kind::Refused) when one of them no longer exists in the database; the warehouse's.
 pub async fn of_pair(
     session: &Session,
     tenant: &TenantName,
@@ -83,7 +83,7 @@ pub async fn of_pair(
         let window = row
             .get::<_, Option<Day>>(3)
             .zip(row.get::<_, Option<Day>>(4))
-            .map(|(from, to)| Window::new(from.into(), to.into()));
+            .map(|(from, to)| Window::new(from, to));
         relations.push(Relation {
             schema,
             name,
@@ -175,7 +175,7 @@ pub async fn refuse_foreign(session: &Session, schema: &str, names: &[String]) -
     }
 }
 
-/// Writes down that relations are ours, in the transaction that makes them. One that was ours and is gone is made anew.
+/// Writes down that relations are ours, in the transaction that makes them. One that was ours and no longer exists is created again.
 ///
 /// # Errors
 /// The warehouse's.
@@ -188,7 +188,7 @@ pub async fn add(
     let wh = session.catalog();
     let text = |of: fn(&Relation) -> &str| relations.iter().map(of).collect::<Vec<&str>>();
     let date = |of: fn(Window) -> Day| {
-        let dates = relations.iter().map(|r| r.window.map(|w| of(w)));
+        let dates = relations.iter().map(|r| r.window.map(&of));
         dates.collect::<Vec<Option<Day>>>()
     };
     session
@@ -283,7 +283,7 @@ pub async fn year_retired(
     Ok(())
 }
 
-/// Relations that are gone from the database, and the days that were in them.
+/// Relations that no longer exist in the database, and the days that were in them.
 #[derive(Debug, Default)]
 pub struct Lost {
     /// `schema.name`.
@@ -291,7 +291,7 @@ pub struct Lost {
     pub days: BTreeSet<Day>,
 }
 
-/// Forgets relations of a pair that are gone from the database, so that they are made anew; the days that they held are
+/// Forgets relations of a pair that no longer exist in the database, so that they are created again; the days that they held are
 /// not loaded any more, nor staged. Some may still be landed.
 ///
 /// # Errors
@@ -324,6 +324,6 @@ pub async fn forget_lost(
     let days: Vec<Day> = row.get(1);
     Ok(Lost {
         relations: row.get(0),
-        days: days.into_iter().map(Day::from).collect(),
+        days: days.into_iter().collect(),
     })
 }

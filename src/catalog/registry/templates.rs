@@ -53,18 +53,18 @@ pub struct Belongings {
     pub units: i64,
     pub versions: i64,
     /// Top down, as readers take their locks.
-    pub views: Vec<Relation>,
-    pub tables: Vec<Relation>,
+    pub views: Vec<OwnedRelation>,
+    pub tables: Vec<OwnedRelation>,
 }
 
 /// A relation that the catalog owns.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Relation {
+pub struct OwnedRelation {
     pub schema: String,
     pub name: String,
 }
 
-impl Relation {
+impl OwnedRelation {
     fn qualified(&self) -> String {
         qualified(&self.schema, &self.name)
     }
@@ -355,7 +355,7 @@ pub async fn belongings(session: &Session, name: &TemplateName) -> Result<Belong
         .await?;
     let (views, tables): (Vec<&Row>, Vec<&Row>) =
         relations.iter().partition(|row| row.get::<_, bool>(2));
-    let relation = |row: &Row| Relation {
+    let relation = |row: &Row| OwnedRelation {
         schema: row.get(0),
         name: row.get(1),
     };
@@ -400,9 +400,9 @@ pub async fn drop(
                 .batch(&format!("DROP {what} IF EXISTS {}", relation.qualified()))
                 .await
                 .map_err(|e| match e.sqlstate() {
-                    Some("2BP01") => e.with_hint(
-                        "another object depends on it: `--show-values` names it",
-                    ),
+                    Some("2BP01") => {
+                        e.with_hint("another object depends on it: `--show-values` names it")
+                    }
                     _ => e,
                 })
                 .at(|| format!("`{}.{}`", relation.schema, relation.name))?;

@@ -1,4 +1,4 @@
-//! Tenants, and which templates are hauled for them.
+//! Tenants, and which templates are loaded for them.
 
 use crate::error::{Error, Kind, Result};
 use crate::nearest::nearest;
@@ -27,7 +27,7 @@ pub struct Selection {
     pub templates: Vec<TemplateName>,
 }
 
-/// A template as it stands with one tenant.
+/// A template's state for one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enabled {
     pub template: TemplateName,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// One run.
 #[derive(Debug, Clone)]
-pub struct Run {
+pub struct RunRecord {
     pub id: i64,
     pub command: String,
     /// The command line without the program's name.
@@ -25,7 +25,7 @@ pub struct Run {
     pub started_at: DateTime<Utc>,
     pub heartbeat_at: DateTime<Utc>,
     pub ended_at: Option<DateTime<Utc>>,
-    /// To its end, to now, or to when it was last heard of.
+    /// To its end, to now, or to its last heartbeat.
     pub seconds: f64,
     pub counts: Counts,
     /// Units that took more than one try.
@@ -34,7 +34,7 @@ pub struct Run {
     pub cancel_requested: Option<(String, DateTime<Utc>)>,
 }
 
-/// Units by how they ended, and their rows. Of a run that has not said how it ended: what it did to units so far.
+/// Units by how they ended, and their rows. For a run that has not recorded its end: what it did to units so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     pub loaded: u64,
@@ -61,6 +61,8 @@ pub struct FailedDays {
     pub error: String,
     pub hint: Option<String>,
 }
+
+pub use {RunRecord as Run, UnitAttempt as Attempt};
 
 /// Which runs are meant.
 #[derive(Debug, Clone, Default)]
@@ -100,14 +102,14 @@ fn select_runs(session: &Session) -> String {
 ///
 /// # Errors
 /// The filter names a tenant or template that is unknown; the warehouse's.
-pub async fn list(session: &Session, filter: &Filter) -> Result<Vec<Run>> {
+pub async fn list(session: &Session, filter: &Filter) -> Result<Vec<RunRecord>> {
     let wh = session.catalog();
     check_selection(session, &filter.selection).await?;
     let tenants: Vec<&str> = names(&filter.selection.tenants);
     let templates: Vec<&str> = names(&filter.selection.templates);
     let rows = session
         .query(
-            // A run of the catalog's first version did not keep its selection: what it did to units stands for it.
+            // A run of the catalog's first version did not keep its selection: what it did to units is used instead.
             &format!(
                 "{} WHERE (NOT $3 OR o.outcome IN ('failed', 'died')) AND (cardinality($1::text[]) + cardinality($2::text[]) = 0 \
                      OR EXISTS (SELECT FROM jsonb_array_elements(r.selection) s \
@@ -138,7 +140,7 @@ fn names<N: AsRef<str>>(names: &[N]) -> Vec<&str> {
 ///
 /// # Errors
 /// There is no such run; the warehouse's.
-pub async fn get(session: &Session, id: i64) -> Result<Run> {
+pub async fn get(session: &Session, id: i64) -> Result<RunRecord> {
     session
         .query_opt(&format!("{} WHERE r.id = $1", select_runs(session)), &[&id])
         .await?
@@ -151,9 +153,9 @@ pub fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
 
-fn run_of(row: &Row) -> Run {
+fn run_of(row: &Row) -> RunRecord {
     let known = |column| row.get::<_, Option<i64>>(column).map(unsigned);
-    Run {
+    RunRecord {
         id: row.get(0),
         command: row.get(1),
         arguments: row.get(2),
@@ -181,7 +183,7 @@ fn run_of(row: &Row) -> Run {
     }
 }
 
-/// Why units of a run failed or were not tried, each cause once: as the run said at its end or, when it could not, as its
+/// Why units of a run failed or were not tried, each cause once: as the run recorded at its end or, when it could not, as its
 /// attempts say.
 ///
 /// # Errors
@@ -195,14 +197,14 @@ pub async fn failures(session: &Session, run: i64) -> Result<Vec<FailedDays>> {
         )
         .await?;
     match row.and_then(|row| row.get::<_, Option<String>>(0)) {
-        Some(kept) => said(&kept),
+        Some(kept) => kept_failures(&kept),
         None => attempted(session, run).await,
     }
 }
 
 /// One of `_wh.run.failures`.
 #[derive(Deserialize)]
-struct Said {
+struct KeptFailure {
     tenant: String,
     template: Option<String>,
     days: Vec<[String; 2]>,
@@ -211,8 +213,8 @@ struct Said {
     hint: Option<String>,
 }
 
-fn said(kept: &str) -> Result<Vec<FailedDays>> {
-    let kept: Vec<Said> = serde_json::from_str(kept).map_err(|e| {
+fn kept_failures(kept: &str) -> Result<Vec<FailedDays>> {
+    let kept: Vec<KeptFailure> = serde_json::from_str(kept).map_err(|e| {
         Error::new(Kind::Config, "failed to read the run's failures").with_source(e)
     })?;
     let mut by_cause: Vec<FailedDays> = Vec::new();
@@ -280,7 +282,7 @@ async fn attempted(session: &Session, run: i64) -> Result<Vec<FailedDays>> {
 
 /// What one run did to a unit.
 #[derive(Debug, Clone)]
-pub struct Attempt {
+pub struct UnitAttempt {
     pub run: i64,
     /// Of the run; `None` when the catalog does not know the run any more.
     pub command: Option<String>,
@@ -301,7 +303,7 @@ pub struct Attempt {
 ///
 /// # Errors
 /// The warehouse's.
-pub async fn attempts(session: &Session, unit: &Unit) -> Result<Vec<Attempt>> {
+pub async fn attempts(session: &Session, unit: &Unit) -> Result<Vec<UnitAttempt>> {
     let wh = session.catalog();
     let rows = session
         .query(
@@ -317,7 +319,7 @@ pub async fn attempts(session: &Session, unit: &Unit) -> Result<Vec<Attempt>> {
         .await?;
     Ok(rows
         .iter()
-        .map(|row| Attempt {
+        .map(|row| UnitAttempt {
             run: row.get(0),
             command: row.get(1),
             host: row.get(2),
@@ -343,7 +345,7 @@ mod tests {
             {"tenant": "acme", "template": "event", "days": [["2024-01-03", "2024-01-03"]], "not_tried": false, "error": "no", "hint": null},
             {"tenant": "acme", "template": null, "days": [], "not_tried": true, "error": "no", "hint": "do"}
         ]"#;
-        let failures = said(kept).unwrap();
+        let failures = kept_failures(kept).unwrap();
         assert_eq!(failures.len(), 2);
         assert_eq!(failures[0].days.len(), 2);
         assert_eq!(failures[0].days[1].to_string(), "2024-01-03");

@@ -1,6 +1,6 @@
 //! One writer per (tenant, template): a session advisory lock, and the lease row that fences it.
 //!
-//! The lock tells a second run to keep away. It is no fence: its connection can die while workers live. So every
+//! The lock keeps a second run away. It is no fence: its connection can die while workers live. So every
 //! publishing transaction reads the pair's lease row FOR SHARE and fails when another run owns it; taking a pair over
 //! updates that row, and so waits for publishing transactions of the former owner.
 
@@ -79,7 +79,7 @@ pub async fn wait_and_take(
     Ok(())
 }
 
-/// The former owner's lock is gone, or we would not have it. If its run did not say how it ended, it died.
+/// The former owner's lock was released, or we would not have it. If its run has no recorded end, it died.
 async fn own(
     session: &Session,
     run: i64,
@@ -178,8 +178,9 @@ pub async fn holder_now(
         )
         .await?
         .get::<_, bool>(0);
-    match held {
-        true => holder(session, tenant, template).await.map(Some),
-        false => Ok(None),
+    if held {
+        holder(session, tenant, template).await.map(Some)
+    } else {
+        Ok(None)
     }
 }

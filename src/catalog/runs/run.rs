@@ -1,7 +1,7 @@
 //! Runs: one row an invocation that loads units; how it begins, lives, is asked to end, and ends.
 //!
-//! A run that is alive says so every few seconds, and its session holds an advisory lock of its own. Either is proof of
-//! life: the lock outlasts a host that is slow, the heartbeat a connection that is being made anew. A run without an end
+//! A running command writes a heartbeat every few seconds, and its session holds an advisory lock. Either is proof of
+//! life: the lock outlasts a host that is slow, the heartbeat a connection that is being reopened. A run without an end
 //! that has neither has died.
 
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::unit::{TemplateName, TenantName, Window};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How often a run says that it is alive, and looks whether it is asked to end.
+/// How often a run writes its heartbeat, and checks for a cancel request.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// A run that was silent for so many heartbeats, and holds no lock, has died.
@@ -66,7 +66,7 @@ pub fn holds_its_lock() -> String {
     )
 }
 
-/// SQL: the outcome of run `r`, with `running` and `died` for those that have not said how they ended.
+/// SQL: the outcome of run `r`, with `running` and `died` for those without a recorded end.
 pub fn outcome() -> String {
     let silence = HEARTBEAT.as_secs() * SILENT_HEARTBEATS;
     format!(
@@ -190,22 +190,22 @@ pub async fn end(session: &Session, run: i64, end: End<'_>) -> Result<()> {
 
 /// A run as one phrase needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct RunStatus {
     /// "run 12 (`backfill`, host a, pid 77)".
     pub name: String,
     /// `running`, `died`, or how it ended.
     pub outcome: String,
-    /// When it ended, or was last heard of: "2024-01-15 03:00:00 UTC".
+    /// When it ended, or its last heartbeat: "2024-01-15 03:00:00 UTC".
     pub at: String,
     /// Who asked it to end.
     pub asked_by: Option<String>,
 }
 
-/// How a run stands now.
+/// A run's current state.
 ///
 /// # Errors
 /// There is no such run; the warehouse's.
-pub async fn standing(session: &Session, run: i64) -> Result<Standing> {
+pub async fn standing(session: &Session, run: i64) -> Result<RunStatus> {
     let wh = session.catalog();
     let row = session
         .query_opt(
@@ -219,7 +219,7 @@ pub async fn standing(session: &Session, run: i64) -> Result<Standing> {
         )
         .await?
         .ok_or_else(|| unknown(run))?;
-    Ok(Standing {
+    Ok(RunStatus {
         name: row.get(0),
         outcome: row.get(1),
         at: row.get(2),
@@ -236,7 +236,7 @@ pub fn unknown(run: i64) -> Error {
 ///
 /// # Errors
 /// There is no such run, it has ended, or it died; the warehouse's.
-pub async fn request_cancel(session: &Session, run: i64, by: &str) -> Result<Standing> {
+pub async fn request_cancel(session: &Session, run: i64, by: &str) -> Result<RunStatus> {
     let wh = session.catalog();
     let standing = standing(session, run).await?;
     let name = &standing.name;

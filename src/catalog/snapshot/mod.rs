@@ -1,5 +1,5 @@
-//! A snapshot: what the catalog knows, as one JSON document to lie beside the Parquet files. With both a lost warehouse
-//! comes back without asking a tenant.
+//! A snapshot: what the catalog knows, as one JSON document stored next to the Parquet files. Both together restore a lost
+//! warehouse without contacting a tenant.
 //!
 //! It holds tenants with the *references* to their passwords, templates with every version there was, pairs, and the
 //! ledger of what is loaded or landed. It holds no secret, no row, and no history of runs.
@@ -24,7 +24,7 @@ pub const SCHEMA: &str = "dayhaul.snapshot/1";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     pub schema: String,
-    /// As [`Content`] has it: two snapshots of the same days with the same rows have the same.
+    /// As [`Fingerprint`] has it: two snapshots of the same days with the same rows have the same.
     pub id: String,
     /// RFC 3339, UTC.
     pub taken_at: String,
@@ -94,7 +94,7 @@ pub struct KeptUnit {
 
 /// What a unit of a snapshot was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct SnapshotUnit {
     pub rows: u64,
     pub digest: String,
     /// A file held it.
@@ -105,9 +105,9 @@ pub struct Known {
 ///
 /// The first 12 hex digits of XXH3-128 over one line a unit, in order: `tenant template day rows digest`.
 #[derive(Default)]
-pub struct Content(Xxh3);
+pub struct Fingerprint(Xxh3);
 
-impl Content {
+impl Fingerprint {
     pub fn add(&mut self, tenant: &str, template: &str, day: &str, rows: u64, digest: &str) {
         self.0
             .update(format!("{tenant} {template} {day} {rows} {digest}\n").as_bytes());
@@ -134,7 +134,7 @@ pub async fn take(session: &Session) -> Result<Snapshot> {
 async fn read(session: &Session) -> Result<Snapshot> {
     let wh = session.catalog();
     let pairs = pairs(session).await?;
-    let mut content = Content::default();
+    let mut content = Fingerprint::default();
     for pair in &pairs {
         for unit in &pair.units {
             let (rows, digest) = (unit.rows, &unit.digest);
@@ -215,10 +215,7 @@ async fn pairs(session: &Session) -> Result<Vec<KeptPair>> {
             &[],
         )
         .await?;
-    let day = |row: &Row, i: usize| {
-        row.get::<_, Option<Day>>(i)
-            .map(|d| Day::from(d).to_string())
-    };
+    let day = |row: &Row, i: usize| row.get::<_, Option<Day>>(i).map(|day| day.to_string());
     let mut pairs = Vec::with_capacity(rows.len());
     for row in &rows {
         let (tenant, template): (String, String) = (row.get(0), row.get(1));
@@ -286,8 +283,9 @@ impl Snapshot {
     /// # Errors
     /// [`Kind::Bug`].
     pub fn render(&self) -> Result<Vec<u8>> {
-        let mut text = serde_json::to_vec_pretty(self)
-            .map_err(|e| Error::new(Kind::Bug, "failed to write a snapshot as JSON").with_source(e))?;
+        let mut text = serde_json::to_vec_pretty(self).map_err(|e| {
+            Error::new(Kind::Bug, "failed to write a snapshot as JSON").with_source(e)
+        })?;
         text.push(b'\n');
         Ok(text)
     }
@@ -305,7 +303,7 @@ impl Snapshot {
         &self,
         tenant: &TenantName,
         template: &TemplateName,
-    ) -> Result<BTreeMap<Day, Known>> {
+    ) -> Result<BTreeMap<Day, SnapshotUnit>> {
         let of = |p: &&KeptPair| p.tenant == tenant.as_str() && p.template == template.as_str();
         let units = self
             .pairs
@@ -314,7 +312,7 @@ impl Snapshot {
             .flat_map(|pair| pair.units.iter());
         units
             .map(|unit| {
-                let known = Known {
+                let known = SnapshotUnit {
                     rows: unit.rows,
                     digest: unit.digest.clone(),
                     landed: unit.object.is_some(),
@@ -338,7 +336,7 @@ mod tests {
     #[test]
     fn the_same_rows_of_the_same_days_have_the_same_id() {
         let id = |units: &[(&str, u64, &str)]| {
-            let mut content = Content::default();
+            let mut content = Fingerprint::default();
             for (day, rows, digest) in units {
                 content.add("acme", "event", day, *rows, digest);
             }

@@ -1,14 +1,14 @@
-//! How the pairs stand: how much of each is in the warehouse, how much lies as files, what failed.
+//! The state of the pairs: how much of each is in the warehouse, how much is in files, what failed.
 
 use crate::catalog::registry::tenants::{Selection, check_selection};
-use crate::catalog::snapshot::Content;
+use crate::catalog::snapshot::Fingerprint;
 use crate::error::Result;
 use crate::pg::{Row, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 
-/// What the ledger says of one pair.
+/// What the ledger records about one pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairStanding {
     pub tenant: TenantName,
@@ -179,7 +179,7 @@ pub async fn content(session: &Session) -> Result<String> {
             &[],
         )
         .await?;
-    let mut content = Content::default();
+    let mut content = Fingerprint::default();
     for row in &rows {
         let day = row.get::<_, Day>(2).to_string();
         let rows = u64::try_from(row.get::<_, i64>(3)).unwrap_or(0);

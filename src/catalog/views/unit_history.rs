@@ -3,7 +3,7 @@
 use crate::catalog::Tenant;
 use crate::catalog::ledger::objects::{self, Object};
 use crate::catalog::registry::{templates, tenants};
-use crate::catalog::runs::history::{self, Attempt, unsigned};
+use crate::catalog::runs::history::{self, UnitAttempt, unsigned};
 use crate::catalog::runs::lease;
 use crate::error::Result;
 use crate::pg::{Row, Session, ToSql};
@@ -12,21 +12,23 @@ use crate::template::Template;
 use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
 use chrono::{DateTime, Utc};
 
+pub use {LedgerRows as Rows, UnitHistory as Life, UnitState as Now};
+
 /// What is known of a unit.
 #[derive(Debug, Clone)]
-pub struct Life {
+pub struct UnitHistory {
     pub tenant: Tenant,
     pub template: Template,
     pub day: Day,
     /// `None` when the template was never enabled for the tenant.
     pub pair: Option<PairFacts>,
-    pub now: Now,
+    pub now: UnitState,
     /// Its Parquet file, and whether that holds just its rows.
     pub object: Option<(Object, bool)>,
     /// Where its rows are; `None` when it has none to be found.
-    pub place: Option<Found>,
+    pub place: Option<RowsFound>,
     /// What runs did to it, in order.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<UnitAttempt>,
     /// The run that holds the pair now.
     pub held_by: Option<String>,
 }
@@ -38,25 +40,25 @@ pub struct PairFacts {
     pub fold_line: Option<Day>,
 }
 
-/// How the unit stands.
+/// The unit's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Now {
+pub enum UnitState {
     NeverTried,
     Failed {
         error: String,
         tries: i32,
     },
     /// In a staging table, which no view shows yet.
-    Staged(Rows),
+    Staged(LedgerRows),
     Loaded {
-        rows: Rows,
+        rows: LedgerRows,
         loaded_at: Option<DateTime<Utc>>,
         /// When it was last compared with its source.
         checked_at: Option<DateTime<Utc>>,
     },
     /// In its file alone.
     Landed {
-        rows: Rows,
+        rows: LedgerRows,
         landed_at: Option<DateTime<Utc>>,
         checked_at: Option<DateTime<Utc>>,
     },
@@ -64,7 +66,7 @@ pub enum Now {
 
 /// The rows of a unit, as the ledger knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rows {
+pub struct LedgerRows {
     pub rows: u64,
     pub bytes: u64,
     pub digest: Option<String>,
@@ -76,29 +78,31 @@ pub struct Rows {
 
 /// A relation, and how many rows of the day it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct RowsFound {
     pub relation: String,
     /// `None` when the relation is not there.
     pub rows: Option<u64>,
 }
 
-impl Now {
+impl UnitState {
     /// Its rows, shown or not.
-    pub fn rows(&self) -> Option<&Rows> {
+    pub fn rows(&self) -> Option<&LedgerRows> {
         match self {
-            Now::Staged(rows) | Now::Loaded { rows, .. } | Now::Landed { rows, .. } => Some(rows),
-            Now::NeverTried | Now::Failed { .. } => None,
+            UnitState::Staged(rows)
+            | UnitState::Loaded { rows, .. }
+            | UnitState::Landed { rows, .. } => Some(rows),
+            UnitState::NeverTried | UnitState::Failed { .. } => None,
         }
     }
 
     /// In one word.
     pub fn word(&self) -> &'static str {
         match self {
-            Now::NeverTried => "never_tried",
-            Now::Failed { .. } => "failed",
-            Now::Staged(_) => "staged",
-            Now::Loaded { .. } => "loaded",
-            Now::Landed { .. } => "landed",
+            UnitState::NeverTried => "never_tried",
+            UnitState::Failed { .. } => "failed",
+            UnitState::Staged(_) => "staged",
+            UnitState::Loaded { .. } => "loaded",
+            UnitState::Landed { .. } => "landed",
         }
     }
 }
@@ -112,7 +116,7 @@ pub async fn read(
     tenant: &TenantName,
     template: &TemplateName,
     day: Day,
-) -> Result<Life> {
+) -> Result<UnitHistory> {
     let tenant = tenants::get(session, tenant).await?;
     let template = templates::get(session, template).await?.template;
     let unit = Unit {
@@ -125,7 +129,7 @@ pub async fn read(
         Some(relation) => Some(find(session, relation, &template, day).await?),
         None => None,
     };
-    Ok(Life {
+    Ok(UnitHistory {
         pair: pair(session, &unit).await?,
         attempts: history::attempts(session, &unit).await?,
         held_by: lease::holder_now(session, &unit.tenant, &unit.template).await?,
@@ -153,7 +157,7 @@ async fn pair(session: &Session, unit: &Unit) -> Result<Option<PairFacts>> {
     }))
 }
 
-async fn now(session: &Session, unit: &Unit) -> Result<(Now, Option<(Object, bool)>)> {
+async fn now(session: &Session, unit: &Unit) -> Result<(UnitState, Option<(Object, bool)>)> {
     let wh = session.catalog();
     let key: [&(dyn ToSql + Sync); 3] = [&unit.tenant, &unit.template, &unit.day];
     let ledger = session
@@ -176,7 +180,7 @@ async fn now(session: &Session, unit: &Unit) -> Result<(Now, Option<(Object, boo
     let object = ledger
         .as_ref()
         .and_then(|row| Some((objects::object(row, 10)?, row.get(13))));
-    let rows = |row: &Row| Rows {
+    let rows = |row: &Row| LedgerRows {
         rows: unsigned(row.get(0)),
         bytes: unsigned(row.get(1)),
         digest: row.get(2),
@@ -184,27 +188,32 @@ async fn now(session: &Session, unit: &Unit) -> Result<(Now, Option<(Object, boo
         relation: row.get(4),
     };
     let now = match (ledger, staged) {
-        (Some(row), _) if row.get::<_, &str>(5) == "loaded" => Now::Loaded {
+        (Some(row), _) if row.get::<_, &str>(5) == "loaded" => UnitState::Loaded {
             rows: rows(&row),
             loaded_at: row.get(6),
             checked_at: row.get(7),
         },
-        (_, Some(row)) => Now::Staged(rows(&row)),
-        (Some(row), None) if row.get::<_, &str>(5) == "landed" => Now::Landed {
+        (_, Some(row)) => UnitState::Staged(rows(&row)),
+        (Some(row), None) if row.get::<_, &str>(5) == "landed" => UnitState::Landed {
             rows: rows(&row),
             landed_at: row.get(6),
             checked_at: row.get(7),
         },
-        (Some(row), None) => Now::Failed {
+        (Some(row), None) => UnitState::Failed {
             error: row.get::<_, Option<String>>(8).unwrap_or_default(),
             tries: row.get(9),
         },
-        (None, None) => Now::NeverTried,
+        (None, None) => UnitState::NeverTried,
     };
     Ok((now, object))
 }
 
-async fn find(session: &Session, relation: &str, template: &Template, day: Day) -> Result<Found> {
+async fn find(
+    session: &Session,
+    relation: &str,
+    template: &Template,
+    day: Day,
+) -> Result<RowsFound> {
     let (schema, name) = relation.split_once('.').unwrap_or(("", relation));
     let (time, ty) = (ident(&template.time_column), template.time_type());
     let counted = session
@@ -222,7 +231,7 @@ async fn find(session: &Session, relation: &str, template: &Template, day: Day) 
         Err(error) if matches!(error.sqlstate(), Some("42P01" | "3F000")) => None,
         Err(error) => return Err(error),
     };
-    Ok(Found {
+    Ok(RowsFound {
         relation: relation.to_owned(),
         rows,
     })

@@ -4,7 +4,7 @@ use super::column_mapping::ColumnMapping;
 use super::day_file::DayFile;
 use super::plan::{RestoreDays, Restoring};
 use crate::catalog::Pair;
-use crate::catalog::snapshot::Known;
+use crate::catalog::snapshot::SnapshotUnit as Known;
 use crate::error::{At, Error, Kind, Result};
 use crate::landing::{Footer, Landing, ObjectPath};
 use crate::template::Template;

@@ -104,8 +104,8 @@ impl WindowLoad<'_> {
     ) -> Result<Vanished> {
         let mut vanished = Vanished::like(keys);
         for m in matched.iter().filter(|m| !m.gone.is_empty()) {
-            let at = (m.day.destination, m.day.day);
-            let added = vanished.add(to, self.place, at, &m.gone, keys);
+            let (destination, day) = (m.day.destination, m.day.day);
+            let added = vanished.add(to, self.place, destination, day, &m.gone, keys);
             added.await?;
         }
         Ok(vanished)

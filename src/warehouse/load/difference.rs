@@ -1,4 +1,4 @@
-//! Bringing a day up by its difference: which rows stand there, which are gone, which are new.
+//! Bringing a day up by its difference: which rows are in the warehouse, which of them were deleted at the source, which are new.
 
 use crate::catalog::ledger::units::{self, Entry, LoadedDay};
 use crate::catalog::registry::{fold_line, relations};
@@ -18,7 +18,7 @@ use crate::warehouse::views::shown_tables;
 use futures::StreamExt;
 use std::collections::BTreeSet;
 
-/// Bytes that matching takes per row that stands in the warehouse.
+/// Bytes that matching takes per row in the warehouse.
 pub const MATCH_BYTES_PER_ROW: u64 = 40;
 
 /// `pg_type.oid` of `tid`.
@@ -33,17 +33,19 @@ const BATCH: usize = 10_000;
 ///
 /// [`MATCH_BYTES_PER_ROW`].
 #[derive(Debug, Default)]
-pub struct Standing {
+pub struct StoredRows {
     /// By hash.
     rows: Vec<(u128, Tid)>,
     taken: Vec<bool>,
 }
 
-impl Standing {
-    fn new(mut rows: Vec<(u128, Tid)>) -> Standing {
+pub use StoredRows as Standing;
+
+impl StoredRows {
+    fn new(mut rows: Vec<(u128, Tid)>) -> StoredRows {
         rows.sort_unstable();
         let taken = vec![false; rows.len()];
-        Standing { rows, taken }
+        StoredRows { rows, taken }
     }
 
     /// Takes out one row of this hash; `false` when none is left.
@@ -61,7 +63,7 @@ impl Standing {
         false
     }
 
-    /// The places of the rows that nobody took: they are gone from the source.
+    /// The places of the rows that were not matched: they no longer exist at the source.
     pub fn gone(&self) -> Vec<Tid> {
         self.rows
             .iter()
@@ -86,7 +88,7 @@ fn table(place: Place<'_>, destination: Destination, day: Day) -> String {
     place.qualified(&table)
 }
 
-/// Reads a day back. Within the transaction, in which nobody can move its rows: its lock keeps VACUUM FULL and the like
+/// Reads a day back. Within the transaction, in which no one can move its rows: its lock keeps VACUUM FULL and the like
 /// away, and the pair's lock every other writer of ours.
 ///
 /// # Errors
@@ -96,7 +98,7 @@ pub async fn standing(
     place: Place<'_>,
     destination: Destination,
     day: Day,
-) -> Result<Standing> {
+) -> Result<StoredRows> {
     let mut stream = session
         .copy_out(&format!(
             "COPY (SELECT {}, ctid FROM {} WHERE {}) TO STDOUT (FORMAT binary)",
@@ -111,7 +113,7 @@ pub async fn standing(
         located.push(&chunk?, |hash, tid| rows.push((hash, tid)))?;
     }
     located.finish()?;
-    Ok(Standing::new(rows))
+    Ok(StoredRows::new(rows))
 }
 
 /// Deletes just these rows of a day.
@@ -139,7 +141,7 @@ pub async fn delete_rows(
                 Kind::Data,
                 format!("found {deleted} of {} rows of {day} to delete", batch.len()),
             )
-            // Another window of this run may have refreshed the day meanwhile: the next try compares anew.
+            // Another window of this run may have refreshed the day meanwhile: the next try compares again.
             .with_transient(true)
             .with_hint("another program writes to the table: only Dayhaul may"));
         }
@@ -154,7 +156,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// `None` when the template declares no unique columns: then nobody can say that a row moved.
+    /// `None` when the template declares no unique columns: then a moved row cannot be recognized.
     pub fn new(place: Place<'_>) -> Option<Keys> {
         let template = place.template;
         let columns: Vec<(usize, RawArray)> = template
@@ -250,7 +252,7 @@ pub async fn days_of_keys(
     Ok(units::days_of(&rows))
 }
 
-/// Keys of rows that are gone from their days, and did not come into others that are at hand.
+/// Keys of rows that left their days and did not appear in other days of this window.
 #[derive(Debug)]
 pub struct Vanished {
     /// How many.
@@ -293,7 +295,8 @@ impl Vanished {
         &mut self,
         session: &Session,
         place: Place<'_>,
-        (destination, day): (Destination, Day),
+        destination: Destination,
+        day: Day,
         gone: &[Tid],
         keys: &Keys,
     ) -> Result<()> {
@@ -365,7 +368,8 @@ mod tests {
     #[test]
     fn equal_rows_are_taken_one_by_one_and_the_rest_is_gone() {
         let tid = |n| [0, 0, 0, 0, 0, n];
-        let mut standing = Standing::new(vec![(7, tid(1)), (5, tid(2)), (7, tid(3)), (9, tid(4))]);
+        let mut standing =
+            StoredRows::new(vec![(7, tid(1)), (5, tid(2)), (7, tid(3)), (9, tid(4))]);
         assert!(standing.take(7) && standing.take(7) && !standing.take(7));
         assert!(!standing.take(6) && standing.take(9));
         assert_eq!(standing.gone(), [tid(2)]);

@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// What the build of a year needs beside its pair.
+/// What building a year needs in addition to its pair.
 #[derive(Clone, Copy)]
 pub struct YearBuild<'a> {
     pub warehouse: WarehouseContext<'a>,
@@ -42,7 +42,7 @@ pub struct YearBuild<'a> {
 /// Gives the days that became visible.
 ///
 /// # Errors
-/// [`Kind::Data`] when the table does not hold what the ledger says; the warehouse's.
+/// [`Kind::Data`] when the table does not hold what the ledger records; the warehouse's.
 pub async fn build_year(
     session: &Session,
     place: Place<'_>,

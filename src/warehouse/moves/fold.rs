@@ -4,7 +4,7 @@
 //! sweep ─▶ hide ─▶ copy, where no view shows it ─▶ barrier ─▶ reveal: view, fold line, ledger ─▶ sweep
 //! ```
 //!
-//! Only the fold line, which the reveal moves, says what the tenant view shows of which table (`views.rs`); the year that
+//! Only the fold line, which the reveal moves, decides what the tenant view shows of which table (`views.rs`); the year that
 //! holds it gets a condition before anything is copied beyond it, and loses it with the reveal. So whatever a run that was
 //! killed left on the wrong side of the line is hidden, and [`sweep`](super::sweep()) takes it away.
 
@@ -31,7 +31,7 @@ use futures::future::try_join_all;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// What a fold needs beside its pair.
+/// What a fold needs in addition to its pair.
 #[derive(Debug, Clone, Copy)]
 pub struct Folding<'a> {
     pub warehouse: WarehouseContext<'a>,
@@ -63,11 +63,11 @@ pub async fn hide(
 }
 
 /// Copies the days of `moving` into their year tables, where no view shows them yet: in transactions that
-/// fail unless as many rows of each day came as the ledger says. Year tables that are missing are made, and added to
+/// fail unless as many rows of each day came as the ledger records. Year tables that are missing are made, and added to
 /// `shape`. A [`sweep`](super::sweep()) and then [`hide`] must have gone before.
 ///
 /// # Errors
-/// [`Kind::Data`] when a day table does not hold what the ledger says; refused when a relation that is not ours has the
+/// [`Kind::Data`] when a day table does not hold what the ledger records; refused when a relation that is not ours has the
 /// name of a year table; the warehouse's.
 pub async fn fold_days(
     session: &Session,
@@ -152,7 +152,7 @@ const ROWS_A_TRANSACTION: u64 = 20_000;
 const SHARES_A_SESSION: u64 = 4;
 
 /// Copies days into the table of a year, in up to `sessions` sessions. Each takes some days that follow each other, and then
-/// the next that nobody has taken, so that a day's rows still lie together, and so do its neighbours'.
+/// the next free share, so that a day's rows stay together, and so do its neighbours'.
 async fn copy_side_by_side(
     session: &Session,
     place: Place<'_>,
@@ -261,12 +261,12 @@ pub async fn size(session: &Session, schema: &str, tables: &[String]) -> Result<
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }
 
-/// Rows from which on the planner is told at once. With fewer it does not err much until autovacuum comes: it knows the
+/// Rows from which on statistics are updated at once. With fewer it does not err much until autovacuum comes: it knows the
 /// table's true size, and looks the ends of the time column up in the index.
 const ROWS_WORTH_AN_ANALYZE: u64 = 50_000;
 
 /// Tells the planner of the days that came into year tables, where they are many and a good part of what is there;
-/// autovacuum may come minutes later. In sessions of its own, beside the sweep.
+/// autovacuum may come minutes later. In separate sessions, at the same time as the sweep.
 ///
 /// # Errors
 /// The warehouse's.
@@ -314,7 +314,7 @@ pub async fn reveal(
 ) -> Result<()> {
     let mut shown = shape.clone();
     shown.fold_line = moving.to_line;
-    // A fold copied what lies before the new line, and nothing else; what an unfold copied still stands in its year.
+    // A fold copied what lies before the new line, and nothing else; what an unfold copied is still in its year.
     shown.hides = moving.is_unfold();
     if shows_nothing(place.template, &shown) {
         return Err(Error::new(Kind::Bug, "the view would show no table"));

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Moving {
     pub from_line: Day,
     pub to_line: Day,
-    /// With the rows that the ledger says each of them holds.
+    /// With the rows of each according to the ledger.
     pub days: BTreeMap<Day, u64>,
 }
 
@@ -22,7 +22,7 @@ pub struct Moved {
     pub days: u64,
     pub rows: u64,
     pub seconds: f64,
-    /// What the rows took in the tables that they leave, with indexes; for days that leave a year table nobody knows.
+    /// What the rows took in the tables that they leave, with indexes; unknown for days that leave a year table.
     pub bytes_before: Option<u64>,
     /// What they take in the tables that they come into.
     pub bytes_after: u64,
@@ -30,7 +30,7 @@ pub struct Moved {
 
 impl Moving {
     /// The days of `shape` that a fold up to `line` takes into year tables; `None` when there are none. `rows` is what
-    /// the ledger says; a day that it does not know was never loaded, and its table is empty.
+    /// the ledger records; a day that it does not know was never loaded, and its table is empty.
     pub fn fold(shape: &Shape, line: Day, rows: &BTreeMap<Day, u64>) -> Option<Moving> {
         let from_line = shape.fold_line;
         if line <= from_line {
@@ -48,7 +48,7 @@ impl Moving {
         })
     }
 
-    /// The loaded days that come back into day tables when the line moves back to `line`; `None` when it stands there,
+    /// The loaded days that return to day tables when the line moves back to `line`; `None` when it is there,
     /// or when there are none.
     pub fn unfold(shape: &Shape, line: Day, rows: &BTreeMap<Day, u64>) -> Option<Moving> {
         let from_line = shape.fold_line;

@@ -22,7 +22,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Takes out of the staging tables what must not be revealed any more: days from the fold line on, which live in day
-/// tables; and of `years`, which are to be built anew, days whose published rows are newer, or that were staged with
+/// tables; and of `years`, which are to be rebuilt, days whose published rows are newer, or that were staged with
 /// another version of the template. Tables that hold no day then are dropped, and leave `shape`.
 ///
 /// # Errors

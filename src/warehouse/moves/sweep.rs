@@ -1,4 +1,4 @@
-//! Takes away what stands on the wrong side of the fold line: what a fold or unfold left behind when it moved the line,
+//! Removes what is on the wrong side of the fold line: what a fold or unfold left behind when it moved the line,
 //! or when it was killed before it could.
 //!
 //! No view shows any of it, so that it does not matter to readers when it goes; and it is found by the fold line and the
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// of its buffers, and syncs the log.
 const TABLES_AT_ONCE: usize = 50;
 
-/// How long a sweep tries to drop tables that readers still hold. The next sweep goes on.
+/// How long a sweep tries to drop tables that readers still hold. The next sweep continues.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A hidden table that could not be dropped now; the next run tries again.
@@ -46,7 +46,7 @@ impl Left {
 /// holds the line holds beyond it. What was dropped leaves `shape`.
 ///
 /// A year table that an unfold emptied goes, too, when its whole year lies beyond the line: nothing can be written to
-/// it, and the next fold would make it anew. One that begins before the line stays, with or without rows: that is where
+/// it, and the next fold would create it again. One that begins before the line stays, with or without rows: that is where
 /// the days before the line belong. Of a staging table the days beyond the line go, and the table when no day is left.
 ///
 /// # Errors
@@ -201,8 +201,8 @@ async fn delete_beyond(
     .await
 }
 
-/// The last guard: what the ledger says holds a day's rows (from `line` on) is never taken away, whatever the fold line
-/// says.
+/// The last guard: a table that holds a day's rows according to the ledger (from `line` on) is never removed, wherever the
+/// fold line is.
 async fn refuse_if_needed(
     session: &Session,
     place: Place<'_>,

@@ -1,4 +1,4 @@
-//! The unfold: days come back from their year tables into day tables of their own. The fold's steps, backwards.
+//! The unfold: days return from their year tables to day tables. The fold's steps, backwards.
 
 use super::fold::{Folding, copied, copy_statement, size};
 use super::moving::{Moved, Moving};
@@ -17,11 +17,11 @@ use crate::warehouse::tables::transaction::short_transaction;
 use std::time::Instant;
 
 /// Copies the days of `moving` into day tables that no view shows yet, and adds these to `shape`: each day in a
-/// transaction of its own, which fails unless as many rows came as the ledger says. A [`sweep`](super::sweep()) must have
+/// separate transaction, which fails unless as many rows came as the ledger records. A [`sweep`](super::sweep()) must have
 /// gone before.
 ///
 /// # Errors
-/// [`Kind::Data`] when a year table does not hold what the ledger says; refused when a relation that is not ours has the
+/// [`Kind::Data`] when a year table does not hold what the ledger records; refused when a relation that is not ours has the
 /// name of a day table; the warehouse's.
 pub async fn unfold_days(
     session: &Session,

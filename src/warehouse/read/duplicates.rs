@@ -1,6 +1,6 @@
 //! Rows that stand twice, by the template's unique columns, because their time moved while a load fetched one day after the
 //! other. A year that is being built would not get its unique index: such days leave it, and a later run fetches them again.
-//! Across tables no index says so.
+//! No index covers several tables.
 
 use crate::catalog::ledger::{staged, units};
 use crate::catalog::runs::lease;
@@ -46,7 +46,7 @@ pub async fn set_duplicates_aside(
     Ok(days)
 }
 
-/// Days of a pair that hold a row whose key stands in another of its tables, too, when one of the two tables is `fresh`.
+/// Days of a pair that hold a row whose key is duplicated in another of its tables, when one of the two tables is `fresh`.
 ///
 /// Only where the tables' keys overlap are rows read: as a rule keys grow with time, and tables of different days have
 /// few in common. The ends of each table's first unique column come from its index.

@@ -1,4 +1,4 @@
-//! The snapshot barrier: waits until every snapshot that is older than now is gone.
+//! The snapshot barrier: waits until every snapshot older than now has ended.
 //!
 //! A fold copies rows into a place that no view shows, and then replaces the view. A reader whose snapshot is older than
 //! the copy would see neither the old place (the view names it no more) nor the new rows (they are not in its snapshot):

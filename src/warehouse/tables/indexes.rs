@@ -60,7 +60,7 @@ pub async fn create_indexes(session: &Session, place: Place<'_>, table: &str) ->
         .await
 }
 
-/// As [`create_indexes`], in sessions of their own: of up to `jobs` indexes side by side.
+/// As [`create_indexes`], in separate sessions: up to `jobs` indexes at once.
 ///
 /// # Errors
 /// The warehouse's.
@@ -73,7 +73,7 @@ pub async fn build_indexes(
 ) -> Result<()> {
     let statements = index_statements(place.schema.as_str(), table, place.template);
     let lanes = session.side_by_side(jobs);
-    // Parallel workers cost more than they bring where every lane has an index of its own: measured, a seventh of the CPU.
+    // Parallel workers cost more than they bring where every session has its own index: measured, a seventh of the CPU.
     let one_each = statements.len() >= lanes;
     futures::stream::iter(statements)
         .map(|statement| async move {
@@ -99,7 +99,7 @@ pub fn rename(place: Place<'_>, from: &str, to: &str) -> Vec<String> {
         qualified(schema, from),
         ident(to)
     );
-    // Who drops an index by hand has said that it is not needed.
+    // An index that was dropped by hand is not needed.
     let index = |i| {
         format!(
             "ALTER INDEX IF EXISTS {} RENAME TO {}",

@@ -30,7 +30,7 @@ pub struct Shape {
     pub years: BTreeSet<i32>,
     pub staging: BTreeSet<i32>,
     pub days: BTreeSet<Day>,
-    /// Years that are being built anew beside their tables, which readers see meanwhile.
+    /// Years that are being rebuilt next to their tables, which readers see meanwhile.
     pub rebuilding: BTreeSet<i32>,
 }
 

@@ -1,6 +1,6 @@
 //! Transactions of the warehouse, and how they wait for locks.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Side};
 use crate::pg::Session;
 use std::time::{Duration, Instant};
 
@@ -25,8 +25,8 @@ pub async fn short_transaction<T>(
     patient_transaction(session, lock_timeout, DDL_PATIENCE, None, work).await
 }
 
-/// As [`short_transaction`], with a patience of its own. `wanted` is the relation (quoted) that readers hold nearly all the
-/// time: a pause ends early when nobody does. Tries at fixed times hardly ever meet such a moment, and each makes readers
+/// As [`short_transaction`], with its own patience. `wanted` is the relation (quoted) that readers hold nearly all the
+/// time: a pause ends early when none does. Tries at fixed times hardly ever meet such a moment, and each makes readers
 /// wait.
 ///
 /// # Errors
@@ -52,7 +52,8 @@ pub async fn patient_transaction<T>(
                 }
                 pause = (pause * 2).min(longest_pause);
             }
-            other => return other,
+            // Also a refusal of ours within the transaction is about the warehouse.
+            other => return other.map_err(|error| error.on(Side::Warehouse)),
         }
     }
 }
@@ -60,7 +61,7 @@ pub async fn patient_transaction<T>(
 /// How often a relation's locks are looked at: shorter than the moments between two queries of a busy reader.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Waits until nobody holds a lock on `relation`, or for `longest`.
+/// Waits until no session holds a lock on `relation`, or for `longest`.
 async fn until_free(session: &Session, relation: &str, longest: Duration) -> Result<()> {
     let deadline = Instant::now() + longest;
     while Instant::now() < deadline {

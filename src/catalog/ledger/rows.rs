@@ -1,0 +1,139 @@
+//! What units, staged days and objects share: the columns of a day, how they are read, and how they are written back.
+
+use crate::copy::{Digest, Tally};
+use crate::error::{Error, Kind, Result};
+use crate::pg::Row;
+use crate::unit::{Day, TemplateName, TenantName};
+use std::collections::BTreeSet;
+
+/// What a load writes into the ledger next to each day's tally.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    pub tenant: &'a TenantName,
+    pub template: &'a TemplateName,
+    /// Of the template.
+    pub version: &'a str,
+    pub run: i64,
+    pub tries: i32,
+}
+
+/// One loaded day with its tally, and the `schema.table` that holds its rows.
+#[derive(Debug, Clone)]
+pub struct LoadedDay {
+    pub day: Day,
+    pub tally: Tally,
+    pub relation: String,
+}
+
+/// Days that stand in the first column.
+pub fn days_of(rows: &[Row]) -> BTreeSet<Day> {
+    rows.iter().map(|row| row.get::<_, Day>(0)).collect()
+}
+
+pub fn dates(days: impl IntoIterator<Item = Day>) -> Vec<Day> {
+    days.into_iter().collect()
+}
+
+/// Keeps the days of `done` (day, rows, digest, error, outcome) as attempts. `$1` to `$5` are an [`Entry`]'s tenant,
+/// template, version, run and tries.
+pub fn insert_attempts(wh: &str) -> String {
+    format!(
+        "INSERT INTO {wh}.attempt AS a (tenant, template, version, run, tries, day, rows, digest, error, outcome) \
+     SELECT $1, $2, $3, $4, $5, day, rows, digest, error, outcome FROM done \
+     ON CONFLICT (tenant, template, day, run) DO UPDATE \
+     SET version = excluded.version, tries = excluded.tries, rows = excluded.rows, digest = excluded.digest, \
+         error = excluded.error, outcome = excluded.outcome, at = clock_timestamp()"
+    )
+}
+
+/// A change of ledger rows and its attempts as one statement: history costs no round trip.
+pub fn with_attempts(wh: &str, change: &str) -> String {
+    format!("WITH done AS ({change}) {}", insert_attempts(wh))
+}
+
+pub fn count(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// The tallies of days as arrays, one for each column: what `unnest` makes rows of again.
+pub struct Columns {
+    pub days: Vec<Day>,
+    pub rows: Vec<i64>,
+    pub digests: Vec<Digest>,
+    pub bytes: Vec<i64>,
+}
+
+impl Columns {
+    pub fn of(days: &[LoadedDay]) -> Columns {
+        Columns {
+            days: dates(days.iter().map(|d| d.day)),
+            rows: days.iter().map(|d| count(d.tally.rows)).collect(),
+            digests: days.iter().map(|d| d.tally.digest).collect(),
+            bytes: days.iter().map(|d| count(d.tally.bytes)).collect(),
+        }
+    }
+}
+
+/// A unit's Parquet object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    pub url: String,
+    /// Of the object, not of the tuples in it.
+    pub bytes: u64,
+    /// Of the rows in it.
+    pub digest: Digest,
+}
+
+/// The three columns of an object, from `first` on.
+pub fn object(row: &Row, first: usize) -> Option<Object> {
+    let digest = digest(row, first + 1)?;
+    Some(Object {
+        url: row.get::<_, Option<String>>(first)?,
+        bytes: u64::try_from(row.get::<_, Option<i64>>(first + 2)?).unwrap_or(0),
+        digest,
+    })
+}
+
+/// A digest's column; `None` also for a text that is not a digest.
+pub fn digest(row: &Row, column: usize) -> Option<Digest> {
+    row.get::<_, Option<&str>>(column)?.parse().ok()
+}
+
+/// A row of day, rows, digest, bytes and relation.
+pub fn loaded_day(row: &Row) -> Result<LoadedDay> {
+    let day = row.get::<_, Day>(0);
+    Ok(LoadedDay {
+        day,
+        tally: tally(row, day, 1)?,
+        relation: row.get::<_, Option<String>>(4).unwrap_or_default(),
+    })
+}
+
+/// The rows, digest and bytes of a day, from column `first` on.
+///
+/// # Errors
+/// [`Kind::Bug`] when the digest cannot be read.
+pub fn tally(row: &Row, day: Day, first: usize) -> Result<Tally> {
+    let digest = digest(row, first + 1)
+        .ok_or_else(|| Error::new(Kind::Bug, format!("day {day} has no digest in the ledger")))?;
+    Ok(Tally {
+        rows: u64::try_from(row.get::<_, i64>(first)).unwrap_or(0),
+        bytes: u64::try_from(row.get::<_, i64>(first + 2)).unwrap_or(0),
+        digest,
+    })
+}
+
+/// Checks that a change met every one of the days that it was for.
+///
+/// # Errors
+/// [`Kind::Bug`] when it did not.
+pub fn all_rows_found(updated: u64, days: usize) -> Result<()> {
+    if updated == days as u64 {
+        Ok(())
+    } else {
+        Err(Error::new(
+            Kind::Bug,
+            format!("found {updated} of {days} ledger rows to complete"),
+        ))
+    }
+}
