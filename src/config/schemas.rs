@@ -38,3 +38,22 @@ impl Schemas {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_that_would_need_quotes_is_refused() {
+        let mut schemas = Schemas::default();
+        schemas.take("catalog_schema", "scratch_wh".into()).unwrap();
+        assert_eq!(schemas.catalog, "scratch_wh");
+        assert_eq!(schemas.public, "public");
+        for wrong in ["", "1a", "A", "a b", "a\"b", "a'b", "a.b"] {
+            assert!(
+                schemas.take("public_schema", wrong.into()).is_err(),
+                "{wrong}"
+            );
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What columns a query has, found without running it and without leaving anything prepared.
 //!
-//! The query is asked for its names with `LIMIT 0`, then stands on the empty side of `LEFT JOIN … ON false`, where the
+//! The query is asked for its names with `LIMIT 0`, then goes on the empty side of `LEFT JOIN … ON false`, where the
 //! server types it and never reads a row. Every statement is a simple query or the unnamed statement, so a pooler may
 //! stand between.
 
@@ -88,7 +88,7 @@ async fn explain(session: &Session, e: tokio_postgres::Error, query: &str) -> Er
     }
 }
 
-/// Where in the query the server's position lies; it counts characters of the whole statement from 1.
+/// Where in the query the server's position is; it counts characters of the whole statement from 1.
 fn place(query: &str, position: u32) -> Option<String> {
     let inside = usize::try_from(position)
         .ok()?

@@ -5,15 +5,15 @@
 //!                     secret, pgpass ─▶ password ────────┘
 //! ```
 //!
-//! Every error of the driver and of the server becomes a [`crate::error::Error`] in [`sqlstate`], the one table that says
-//! what a retry may mend.
+//! Every error of the driver and of the server becomes a [`crate::error::Error`] in [`sqlstate`], the one table that decides
+//! what a retry may fix.
 //!
 //! # Poolers
 //!
 //! A tenant may stand behind a pooler that hands each transaction to another server process. On a
 //! [`Purpose::Source`] session nothing is set for the session, and [`Session::batch`], [`Session::simple`],
 //! [`Session::copy_out`] and [`describe`] leave nothing behind once their transaction ends. The warehouse needs a
-//! session of its own; [`connect_unpooled`] makes sure of it.
+//! server session that stays the same; [`connect_unpooled`] makes sure of it.
 
 mod connect;
 pub mod conninfo;

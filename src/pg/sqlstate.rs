@@ -1,4 +1,4 @@
-//! The one table that says what an SQLSTATE means for a unit, and the one place where the driver's errors become ours.
+//! The one table of what an SQLSTATE means for a unit, and the one place where the driver's errors become ours.
 //!
 //! Messages are the server's primary message, with the names of column, constraint and table when it leaves them out.
 //! DETAIL and CONTEXT may quote rows and go to [`Error::detail`]. So do the primary messages of class 22 (data
@@ -29,14 +29,14 @@ fn is_transient(code: &str, message: &str, schema: Option<&str>) -> bool {
                 || message.contains("tuple concurrently deleted")
         }
         "23505" => schema == Some("pg_catalog"),
-        // A pooler that refuses a login says 08P01, too: only the other connection exceptions pass by themselves.
+        // A pooler that rejects a login also reports 08P01: only the other connection exceptions pass by themselves.
         "08P01" => false,
         // Out of connections, memory, disk.
         _ => code.starts_with("08") || code.starts_with("53"),
     }
 }
 
-/// Whose fault it is.
+/// The kind of an error.
 fn kind(code: &str, otherwise: Kind) -> Kind {
     match code {
         "3D000" | "57P01" | "57P02" | "57P03" | "53300" => Kind::Connect,
@@ -73,7 +73,9 @@ fn hint(code: &str, message: &str) -> Option<&'static str> {
         "23514" => {
             "a row violates a CHECK of the table: fix the rows, or drop a CHECK that was added by hand"
         }
-        "42601" | "42703" | "42883" => "fix the template's query, then run `dayhaul template load FILE`",
+        "42601" | "42703" | "42883" => {
+            "fix the template's query, then run `dayhaul template load FILE`"
+        }
         "42P01" => {
             "check the name in the template's query; a table outside schema `public` is written `schema.table`"
         }
@@ -86,7 +88,7 @@ pub fn is_recovery_conflict(error: &Error) -> bool {
     error.message().contains("conflict with recovery")
 }
 
-/// What went wrong while a connection stands.
+/// What went wrong on an open connection.
 pub fn error(e: &tokio_postgres::Error) -> Error {
     match e.as_db_error() {
         Some(db) => server_error(&db.into(), Kind::Sql),
@@ -94,7 +96,7 @@ pub fn error(e: &tokio_postgres::Error) -> Error {
     }
 }
 
-/// What went wrong before a connection stood: whatever the server says, it did not let us in.
+/// What went wrong before the connection was open: whatever the server reports, it rejected the login.
 pub fn login_error(e: &tokio_postgres::Error) -> Error {
     match e.as_db_error() {
         Some(db) => server_error(&db.into(), Kind::Connect),
@@ -141,7 +143,7 @@ pub fn server_error(said: &ServerError, otherwise: Kind) -> Error {
     }
 }
 
-/// An error that no server worded: the connection is gone, or what came over it makes no sense.
+/// An error that is not the server's: the connection is lost, or what was received makes no sense.
 fn driver_error(e: &tokio_postgres::Error) -> Error {
     let cause = std::error::Error::source(e);
     let io = cause.and_then(|c| c.downcast_ref::<std::io::Error>());

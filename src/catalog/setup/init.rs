@@ -36,7 +36,7 @@ pub struct Passwords {
 /// Takes the lock (other inits wait for it; it goes with the session) and looks at what is there.
 ///
 /// # Errors
-/// The database cannot be a warehouse; a table that is not ours stands where one of ours must go; the catalog is newer.
+/// The database cannot be a warehouse; a table that is not ours has the name of one of ours; the catalog is newer.
 pub async fn plan(session: &Session, wish: &Wish) -> Result<Plan> {
     session
         .query("SELECT pg_advisory_lock($1)", &[&LOCK])

@@ -68,7 +68,7 @@ pub fn tables(migration: &Migration) -> impl Iterator<Item = &'static str> {
 /// It is missing, older or newer.
 pub async fn check(session: &Session) -> Result<()> {
     let applied = match applied(session).await {
-        // Something else of that name, or a right that is missing: `init` says more.
+        // Another table of that name, or a missing right: `init` explains which.
         Err(e) if matches!(e.sqlstate(), Some("42P01" | "42501" | "42703")) => {
             return Err(not_initialised().with_source(e));
         }

@@ -10,14 +10,14 @@ use crate::sql::literal;
 pub struct Wish {
     pub owner: String,
     pub reader: String,
-    /// The owner role is to log in with a password that is at hand.
+    /// The owner role is to log in with a password that is available.
     pub owner_password: bool,
     pub reader_password: bool,
 }
 
 /// A role that is there.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Role {
+pub struct RoleRights {
     pub superuser: bool,
     /// The login may grant membership in it.
     pub granted: bool,
@@ -38,7 +38,7 @@ pub struct SchemaRights {
     pub login_grants_usage: bool,
 }
 
-/// How the warehouse stands to the login, the owner and the reader.
+/// What the login, the owner and the reader may do in the warehouse.
 #[derive(Debug, Clone)]
 pub struct Facts {
     pub login: String,
@@ -47,8 +47,8 @@ pub struct Facts {
     pub server_version: u32,
     pub superuser: bool,
     pub creates_roles: bool,
-    pub owner: Option<Role>,
-    pub reader: Option<Role>,
+    pub owner: Option<RoleRights>,
+    pub reader: Option<RoleRights>,
     /// The login may become the owner role.
     pub login_is_owner: bool,
     pub owner_creates_schemas: bool,
@@ -83,8 +83,9 @@ impl Facts {
         let owner = role(session, &wish.owner, version, superuser, creates_roles).await?;
         let reader = role(session, &wish.reader, version, superuser, creates_roles).await?;
         // A role that is not there yet will have what everyone has: the pseudo-role `public`.
-        let or_public =
-            |name: &str, role: &Option<Role>| literal(if role.is_some() { name } else { "public" });
+        let or_public = |name: &str, role: &Option<RoleRights>| {
+            literal(if role.is_some() { name } else { "public" })
+        };
         let (o, r) = (
             or_public(&wish.owner, &owner),
             or_public(&wish.reader, &reader),
@@ -163,7 +164,7 @@ async fn role(
     version: u32,
     superuser: bool,
     creates_roles: bool,
-) -> Result<Option<Role>> {
+) -> Result<Option<RoleRights>> {
     let row = session
         .query_opt(
             "SELECT rolsuper, pg_has_role(oid, 'MEMBER WITH ADMIN OPTION') FROM pg_roles WHERE rolname = $1",
@@ -174,7 +175,7 @@ async fn role(
         let (of_superuser, has_admin): (bool, bool) = (row.get(0), row.get(1));
         // CREATEROLE never reached superusers; since 16 it reaches only roles it holds ADMIN on.
         let reached = creates_roles && !of_superuser && (version < 160_000 || has_admin);
-        Role {
+        RoleRights {
             superuser: of_superuser,
             granted: superuser || has_admin || reached,
             altered: superuser || reached,

@@ -17,26 +17,38 @@ pub struct Step {
 
 /// The statements that are missing, in the order they are run.
 pub fn steps(facts: &Facts, wish: &Wish) -> Vec<Step> {
+    let mut steps = role_steps(facts, wish);
+    steps.extend(database_steps(facts, wish));
+    steps.extend(public_schema_steps(facts, wish));
+    steps.extend(catalog_schema_step(facts, wish));
+    steps.extend(password_steps(facts, wish));
+    steps
+}
+
+fn step(what: String, sql: String, able: bool) -> Step {
+    Step {
+        what,
+        sql,
+        able,
+        password_of: None,
+    }
+}
+
+/// The login may create roles.
+fn makes_roles(facts: &Facts) -> bool {
+    facts.superuser || facts.creates_roles
+}
+
+/// The roles, and the login's membership in the owner role.
+fn role_steps(facts: &Facts, wish: &Wish) -> Vec<Step> {
     let mut steps = Vec::new();
-    let mut add = |what: String, sql: String, able: bool| {
-        steps.push(Step {
-            what,
-            sql,
-            able,
-            password_of: None,
-        });
-    };
-    let (owner, reader) = (ident(&wish.owner), ident(&wish.reader));
-    let database = ident(&facts.database);
-    let schemas = &facts.schemas;
-    let makes_roles = facts.superuser || facts.creates_roles;
     for (name, role) in [(&wish.owner, &facts.owner), (&wish.reader, &facts.reader)] {
         if role.is_none() {
-            add(
+            steps.push(step(
                 format!("create role `{name}`"),
                 format!("CREATE ROLE {} NOLOGIN", ident(name)),
-                makes_roles,
-            );
+                makes_roles(facts),
+            ));
         }
     }
     // A superuser may become any role.
@@ -46,91 +58,109 @@ pub fn steps(facts: &Facts, wish: &Wish) -> Vec<Step> {
         } else {
             ""
         };
-        add(
+        let (owner, login) = (ident(&wish.owner), ident(&facts.login));
+        steps.push(step(
             format!("grant role `{}` to `{}`", wish.owner, facts.login),
-            format!("GRANT {owner} TO {}{options}", ident(&facts.login)),
-            // Whoever makes a role may grant it.
-            facts.owner.map_or(makes_roles, |r| r.granted),
-        );
+            format!("GRANT {owner} TO {login}{options}"),
+            // Whoever creates a role may grant it.
+            facts.owner.map_or(makes_roles(facts), |r| r.granted),
+        ));
     }
+    steps
+}
+
+/// What the roles may do in the database.
+fn database_steps(facts: &Facts, wish: &Wish) -> Vec<Step> {
+    let (owner, reader) = (ident(&wish.owner), ident(&wish.reader));
+    let database = ident(&facts.database);
+    let mut steps = Vec::new();
     if !facts.owner_creates_schemas {
-        add(
+        steps.push(step(
             format!(
                 "let `{}` create schemas in database `{}`",
                 wish.owner, facts.database
             ),
             format!("GRANT CREATE ON DATABASE {database} TO {owner}"),
             facts.login_grants_schemas,
-        );
+        ));
     }
     if !facts.reader_connects {
-        add(
+        steps.push(step(
             format!(
                 "let `{}` connect to database `{}`",
                 wish.reader, facts.database
             ),
             format!("GRANT CONNECT ON DATABASE {database} TO {reader}"),
             facts.login_grants_connect,
-        );
+        ));
     }
+    steps
+}
+
+/// The schema of the public views.
+fn public_schema_steps(facts: &Facts, wish: &Wish) -> Vec<Step> {
+    let (owner, reader) = (ident(&wish.owner), ident(&wish.reader));
+    let schema = &facts.schemas.public;
     let mut public = facts.public;
+    let mut steps = Vec::new();
     if !public.exists {
-        add(
-            format!("create schema `{}`", schemas.public),
-            format!("CREATE SCHEMA {}", schemas.public),
+        steps.push(step(
+            format!("create schema `{schema}`"),
+            format!("CREATE SCHEMA {schema}"),
             facts.login_creates_schemas,
-        );
+        ));
         (public.login_grants_create, public.login_grants_usage) =
             (facts.login_creates_schemas, facts.login_creates_schemas);
     }
     if !(public.owner_creates && public.owner_uses) {
-        add(
-            format!(
-                "let `{}` create views in schema `{}`",
-                wish.owner, schemas.public
-            ),
-            format!(
-                "GRANT USAGE, CREATE ON SCHEMA {} TO {owner}",
-                schemas.public
-            ),
+        steps.push(step(
+            format!("let `{}` create views in schema `{schema}`", wish.owner),
+            format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {owner}"),
             public.login_grants_create && public.login_grants_usage,
-        );
+        ));
     }
     if !public.reader_uses {
-        add(
-            format!("let `{}` use schema `{}`", wish.reader, schemas.public),
-            format!("GRANT USAGE ON SCHEMA {} TO {reader}", schemas.public),
+        steps.push(step(
+            format!("let `{}` use schema `{schema}`", wish.reader),
+            format!("GRANT USAGE ON SCHEMA {schema} TO {reader}"),
             public.login_grants_usage,
-        );
-    }
-    let catalog = facts.catalog;
-    if catalog.exists && !(catalog.owner_creates && catalog.owner_uses) {
-        add(
-            format!(
-                "let `{}` create tables in schema `{}`",
-                wish.owner, schemas.catalog
-            ),
-            format!(
-                "GRANT USAGE, CREATE ON SCHEMA {} TO {owner}",
-                schemas.catalog
-            ),
-            catalog.login_grants_create && catalog.login_grants_usage,
-        );
-    }
-    for (name, role, given) in [
-        (&wish.owner, &facts.owner, wish.owner_password),
-        (&wish.reader, &facts.reader, wish.reader_password),
-    ] {
-        if given {
-            steps.push(Step {
-                what: format!("let role `{name}` log in with its password"),
-                sql: format!("ALTER ROLE {} LOGIN", ident(name)),
-                able: role.map_or(makes_roles, |r| r.altered),
-                password_of: Some(name.clone()),
-            });
-        }
+        ));
     }
     steps
+}
+
+/// A catalog's schema that exists and is not the owner role's.
+fn catalog_schema_step(facts: &Facts, wish: &Wish) -> Option<Step> {
+    let (catalog, schema) = (facts.catalog, &facts.schemas.catalog);
+    let lacks = catalog.exists && !(catalog.owner_creates && catalog.owner_uses);
+    lacks.then(|| {
+        step(
+            format!("let `{}` create tables in schema `{schema}`", wish.owner),
+            format!(
+                "GRANT USAGE, CREATE ON SCHEMA {schema} TO {}",
+                ident(&wish.owner)
+            ),
+            catalog.login_grants_create && catalog.login_grants_usage,
+        )
+    })
+}
+
+/// The roles that are to log in with a password.
+fn password_steps(facts: &Facts, wish: &Wish) -> Vec<Step> {
+    let roles = [
+        (&wish.owner, &facts.owner, wish.owner_password),
+        (&wish.reader, &facts.reader, wish.reader_password),
+    ];
+    roles
+        .into_iter()
+        .filter(|(_, _, given)| *given)
+        .map(|(name, role, _)| Step {
+            what: format!("let role `{name}` log in with its password"),
+            sql: format!("ALTER ROLE {} LOGIN", ident(name)),
+            able: role.map_or(makes_roles(facts), |r| r.altered),
+            password_of: Some(name.clone()),
+        })
+        .collect()
 }
 
 /// What an administrator runs where the login may not: all of it, in order, runnable as it is. Steps that the login
@@ -156,7 +186,7 @@ pub fn administrator_sql(facts: &Facts, steps: &[Step]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::setup::rights::{Role, SchemaRights};
+    use crate::catalog::setup::rights::{RoleRights, SchemaRights};
 
     fn wish() -> Wish {
         Wish {
@@ -228,7 +258,7 @@ mod tests {
 
     #[test]
     fn where_everything_stands_there_is_nothing_to_do() {
-        let role = Some(Role::default());
+        let role = Some(RoleRights::default());
         let facts = Facts {
             owner: role,
             reader: role,

@@ -1,4 +1,4 @@
-//! One attempt to log in at one address: plain, encrypted, or one after the other, as `sslmode` says.
+//! One attempt to log in at one address: plain, encrypted, or one after the other, depending on `sslmode`.
 
 use crate::error::{Error, Kind, Result};
 use crate::pg::conninfo::passfile;
@@ -160,7 +160,7 @@ impl Attempt<'_> {
         let code = e.code().map_or("", |c| c.code());
         Failure {
             error: sqlstate::login_error(e),
-            // `pg_hba.conf` may let us in the other way; PgBouncer says "SSL required" with 08P01.
+            // `pg_hba.conf` may accept the other way; PgBouncer reports "SSL required" with 08P01.
             other_way: code.starts_with("28") || code == "08P01",
         }
     }

@@ -39,7 +39,7 @@ impl Access {
         Access { schemas, ..self }
     }
 
-    /// Reads the password where the reference says.
+    /// Reads the password that the reference points to.
     ///
     /// # Errors
     /// As [`SecretRef::parse`] and [`SecretRef::resolve`].
@@ -129,7 +129,7 @@ fn explicit_password(access: &Access) -> Option<SecretString> {
         .or_else(|| process_env("PGPASSWORD").map(SecretString::from))
 }
 
-/// Tries the hosts in turn. A host that answers and says no ends the search, as for libpq.
+/// Tries the hosts in turn. A host that answers and rejects the login ends the search, as in libpq.
 async fn open_any(target: &Arc<Target>, password: Option<&SecretString>) -> Result<Session> {
     let mut hosts = target.hosts.clone();
     if target.shuffle {
@@ -201,11 +201,11 @@ async fn open_host(
             Err(e) => return Err(e),
         }
     }
-    // One address more or less is nothing a person cares for: the last reason stands for all.
+    // One reason is enough for all addresses of a host: the last one.
     Err(failures.pop().unwrap_or_else(|| all_failed(Vec::new())))
 }
 
-/// Bounds everything up to the usable session, so that a server which accepts and says nothing does not hold us.
+/// Bounds everything up to the usable session, so that a server that accepts and never answers does not block us.
 async fn limited<T>(target: &Target, work: impl Future<Output = Result<T>>) -> Result<T> {
     let Some(limit) = target.connect_timeout else {
         return work.await;

@@ -1,4 +1,4 @@
-//! Whether a pooler stands before the warehouse that hands each transaction to another server process.
+//! Detects a pooler in front of the warehouse that hands each transaction to another server process.
 //!
 //! Our advisory locks belong to a server process. Behind such a pooler they would be taken in one process and released,
 //! or not, in another, and a stranger would inherit them.
@@ -13,7 +13,7 @@ use std::hash::{BuildHasher, RandomState};
 /// A busy pool may hand back the same process by luck; not so often in a row.
 const ROUNDS: u32 = 3;
 
-/// Opens the first session of [`Purpose::Warehouse`], unless a pooler in transaction or statement mode stands before it.
+/// Opens the first session of [`Purpose::Warehouse`], unless it is behind a pooler in transaction or statement mode.
 /// Until that is known two sessions are plain ones, in which nothing is set but `dayhaul.probe`.
 ///
 /// # Errors

@@ -4,3 +4,4 @@ pub mod parse;
 pub mod passfile;
 pub mod resolved;
 pub mod secret;
+mod url;

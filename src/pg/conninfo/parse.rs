@@ -5,7 +5,6 @@
 //!
 //! Source: "Connection Strings" in PostgreSQL's libpq chapter.
 
-use super::resolved;
 use crate::error::{Error, Result};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -45,11 +44,11 @@ pub struct Url {
 }
 
 impl Url {
-    /// Reads `postgres://…`, `postgresql://…` or `key=value` words.
+    /// Reads `postgres://…`, `postgresql://…` or `key=value` words, without checking the values.
     ///
     /// # Errors
-    /// An unknown key, a value that is not one of its key's, a string that does not parse. No error repeats a value.
-    pub fn parse(text: &str) -> Result<Url> {
+    /// An unknown key, a string that does not parse. No error repeats a value.
+    pub(super) fn read(text: &str) -> Result<Url> {
         let text = text.trim();
         let mut url = Url::default();
         let rest = ["postgres://", "postgresql://"]
@@ -62,22 +61,12 @@ impl Url {
             }
             None => url.read_words(text)?,
         }
-        // The values are checked now, with no environment, so that a mistake is found where it was made.
-        resolved::Target::resolve(&url, &|_| None)?;
         Ok(url)
     }
 
     /// Whether the string itself holds a password.
     pub fn has_password(&self) -> bool {
         self.password.is_some()
-    }
-
-    /// `host:port` of the first host: what the limit per server counts by, and what messages name.
-    pub fn endpoint(&self) -> String {
-        resolved::hosts(self, &resolved::process_env)
-            .ok()
-            .and_then(|hosts| hosts.first().map(ToString::to_string))
-            .unwrap_or_else(|| "localhost:5432".to_owned())
     }
 
     /// The same connection as a URL without its password: for people, and for the catalog.
@@ -173,9 +162,8 @@ impl Url {
         };
         // libpq would take these; far more often it is a password with `@` or `/` in it, on its way into a message.
         if dbname.contains('@') || authority.matches('@').count() > 1 {
-            return Err(wrong("unexpected `@`").with_hint(
-                "in a user name or password, write `%40` for `@` and `%2F` for `/`",
-            ));
+            return Err(wrong("unexpected `@`")
+                .with_hint("in a user name or password, write `%40` for `@` and `%2F` for `/`"));
         }
         let hosts = match authority.split_once('@') {
             Some((user, hosts)) => {
@@ -255,9 +243,8 @@ impl Url {
             }
             while chars.next_if(|c| c.is_whitespace()).is_some() {}
             if chars.next_if_eq(&'=').is_none() {
-                return Err(
-                    wrong("a word has no `=`").with_hint("put a value with spaces in quotes: `'…'`")
-                );
+                return Err(wrong("a word has no `=`")
+                    .with_hint("put a value with spaces in quotes: `'…'`"));
             }
             while chars.next_if(|c| c.is_whitespace()).is_some() {}
             let value = read_value(&mut chars)?;

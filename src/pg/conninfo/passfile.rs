@@ -1,8 +1,8 @@
 //! The password file, `~/.pgpass`: lines of `host:port:database:user:password`.
 //!
 //! `*` matches anything, `\:` and `\\` stand for the character, the first line that matches wins, lines that begin with
-//! `#` are comments. Unlike libpq, which goes on without a password, we stop at a file that others can read: a login
-//! that fails for a reason nobody sees is worse.
+//! `#` are comments. Unlike libpq, which continues without a password, we stop at a file that others can read: a login
+//! that fails for a hidden reason is worse.
 //!
 //! Source: "The Password File" in PostgreSQL's libpq chapter.
 

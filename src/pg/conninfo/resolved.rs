@@ -1,7 +1,7 @@
 //! A connection string with everything filled in: what was written, then `PG*` variables, then defaults.
 
+use super::parse::Url;
 use crate::error::{Error, Result};
-use crate::pg::Url;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ const VARIABLES: [(&str, &str); 15] = [
     ("sslnegotiation", "PGSSLNEGOTIATION"),
 ];
 
-/// libpq waits for ever; a loader that hangs at one dead tenant serves nobody.
+/// libpq waits forever; a loader must not hang at one dead tenant.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A vanished peer is noticed after 30 s + 3 × 10 s, not after two hours.
 const KEEPALIVES: Keepalives = Keepalives {
@@ -42,7 +42,7 @@ const KEEPALIVES: Keepalives = Keepalives {
     interval: Some(Duration::from_secs(10)),
     count: Some(3),
 };
-/// Data that nobody acknowledges for a minute: the peer is gone.
+/// Data that is not acknowledged for a minute: the peer is dead.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// `sslmode`, from weak to strong.

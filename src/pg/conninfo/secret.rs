@@ -134,7 +134,7 @@ async fn run(command: &str, limit: Duration) -> Result<SecretString> {
         .args(["-c", command])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        // What the command says about its failure may quote the secret.
+        // The command's error output may quote the secret.
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()

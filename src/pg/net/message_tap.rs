@@ -1,7 +1,7 @@
 //! The stream under a connection, listening for the server's errors.
 //!
-//! The driver hands an error to whoever waits for it. In a COPY IN nobody does until the end, and when the server ends
-//! the connection nobody ever gets to; so the stream itself remembers the last error that passed.
+//! The driver hands an error to whoever waits for it. In a COPY IN no one waits until the end, and when the server ends
+//! the connection the error is never read; so the stream itself remembers the last error that passed.
 //!
 //! And of a COPY OUT it reads much at once, and joins the data, of which the server makes a message a row, to few messages: the
 //! driver reads 8 KiB at a time, and its work is by the message.
@@ -20,7 +20,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
-/// Where the listener stands in the stream of messages.
+/// The listener's position in the stream of messages.
 #[derive(Debug)]
 enum At {
     /// In the five bytes before a body; those seen so far.

@@ -2,7 +2,7 @@
 //!
 //! The server sends 8 KiB at a time. Where rows come as fast as they are taken, each such piece would wake us, and be taken
 //! alone: measured, two thirds of all our context switches. So while a COPY runs the socket counts as readable only when
-//! [`ENOUGH`] is there (`SO_RCVLOWAT`, socket(7)), or, since nothing says when the last byte comes, after [`PATIENCE`].
+//! [`ENOUGH`] is there (`SO_RCVLOWAT`, socket(7)), or, since the last byte is not announced, after [`PATIENCE`].
 
 use super::server_errors::Heard;
 use crate::os::set_receive_low_water;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep};
 /// Bytes worth waking up for.
 const ENOUGH: i32 = 64 * 1024;
 
-/// Whether a change of `SO_RCVLOWAT` tells at once of what is there (`tcp_set_rcvlowat` of Linux).
+/// Whether a change of `SO_RCVLOWAT` takes effect at once for data already received (`tcp_set_rcvlowat` of Linux).
 const CAN: bool = cfg!(target_os = "linux");
 
 /// How long less than [`ENOUGH`] may lie.

@@ -1,4 +1,4 @@
-//! What was heard on a connection beside what its statements were answered.
+//! What the server sent on a connection apart from the answers to statements.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -68,7 +68,7 @@ impl From<&DbError> for ServerError {
     }
 }
 
-/// What was heard on a connection.
+/// What the server sent on a connection.
 #[derive(Debug, Default)]
 pub struct Heard {
     /// Read on each slice of a COPY IN: no lock until there is something.

@@ -6,7 +6,7 @@
 //! | `verify-ca` | yes | no |
 //! | `verify-full` | yes | yes |
 //!
-//! Compatibility: a root file that is named but missing is always an error, where libpq would go on unverified below
+//! Compatibility: a root file that is named but missing is always an error, where libpq would continue unverified below
 //! `verify-ca`. The name must stand in the certificate's `subjectAltName`; libpq also takes the common name. There are no
 //! revocation lists and no encrypted keys.
 
@@ -68,10 +68,8 @@ fn roots(target: &Target) -> Result<Option<Roots>> {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(found.certs);
         if store.is_empty() {
-            return Err(
-                Error::config("this system has no root certificates")
-                    .with_hint("install its `ca-certificates`, or name a file: `sslrootcert=…`"),
-            );
+            return Err(Error::config("this system has no root certificates")
+                .with_hint("install its `ca-certificates`, or name a file: `sslrootcert=…`"));
         }
         return Ok(Some(Roots {
             store,
@@ -132,7 +130,7 @@ fn client_certificate(target: &Target) -> Result<Option<Identity>> {
     Ok(Some((chain, private)))
 }
 
-/// As libpq: nobody else may read the key, except that root may share its own with a group.
+/// As in libpq: no one else may read the key, except that root may share its own with a group.
 fn check_key_file(path: &Path) -> Result<()> {
     let shown = path.display();
     let metadata = std::fs::metadata(path).map_err(|e| {
@@ -173,7 +171,7 @@ fn default_file(name: &str) -> Option<PathBuf> {
     std::env::home_dir().map(|home| home.join(".postgresql").join(name))
 }
 
-/// Checks as much as the mode asks for. The handshake's signature is always checked: channel binding stands on it.
+/// Checks as much as the mode asks for. The handshake's signature is always checked: channel binding depends on it.
 #[derive(Debug)]
 struct Verifier {
     roots: Option<Roots>,
@@ -255,11 +253,16 @@ pub fn no_tls(target: &Target) -> Error {
         SslMode::VerifyCa => "verify-ca",
         _ => "require",
     };
-    Error::new(Kind::Connect, format!("the server does not support TLS, and `sslmode={mode}` requires it"))
-        .with_hint("turn it on at the server (`ssl = on`), or, in a trusted network, write `sslmode=disable`")
+    Error::new(
+        Kind::Connect,
+        format!("the server does not support TLS, and `sslmode={mode}` requires it"),
+    )
+    .with_hint(
+        "turn it on at the server (`ssl = on`), or, in a trusted network, write `sslmode=disable`",
+    )
 }
 
-/// Turns a failed handshake into an error that names the setting that mends it. `None` if it was no handshake.
+/// Turns a failed handshake into an error that names the setting that fixes it. `None` if it was no handshake.
 pub fn handshake_error(e: &tokio_postgres::Error, host: &Host) -> Option<Error> {
     if e.to_string() != "error performing TLS handshake" {
         return None;

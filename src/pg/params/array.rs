@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 use postgres_types::{IsNull, ToSql, Type, to_sql_checked};
 use std::error::Error;
 
-/// A one-dimensional array of binary values, as they stood in a COPY stream. The statement's cast (`$1::bigint[]`) says of
+/// A one-dimensional array of binary values, as they came in a COPY stream. The statement's cast (`$1::bigint[]`) sets
 /// which type they are.
 #[derive(Debug, Clone, Default)]
 pub struct RawArray {

@@ -1,6 +1,6 @@
 //! Days, names and digests as parameters; days as results.
 //!
-//! A name or digest that comes back as text is read by its own `parse`, which says what is wrong with it.
+//! A name or digest that comes back as text is read by its own `parse`, whose errors explain what is wrong.
 
 use crate::copy::Digest;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};

@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use postgres_types::{IsNull, ToSql, Type, to_sql_checked};
 
-/// A parameter in PostgreSQL's binary form, of whatever type the statement says. Null is `None`.
+/// A parameter in PostgreSQL's binary form, of whatever type the statement expects. Null is `None`.
 pub struct Raw<'a>(pub Option<&'a [u8]>);
 
 impl ToSql for Raw<'_> {

@@ -1,4 +1,4 @@
-//! Cancelling a statement: a request on a connection of its own.
+//! Cancelling a statement: a request on a separate connection.
 //!
 //! Source: PostgreSQL's protocol chapter, "Canceling Requests in Progress".
 
@@ -25,7 +25,7 @@ pub struct Canceller {
 impl Canceller {
     /// Sends the cancel request, encrypted if the session is, and waits until the server has done what it does about
     /// it: a statement that is sent afterwards is not cancelled. The one that was running, if one was, fails with
-    /// SQLSTATE 57014; nothing says whether one was.
+    /// SQLSTATE 57014; the server does not report whether one was.
     ///
     /// # Errors
     /// The server cannot be reached.

@@ -5,7 +5,7 @@ use super::cancel::Canceller;
 use crate::error::Result;
 use tokio::runtime::Handle;
 
-/// Sends a cancel request when it is dropped armed. Otherwise the server would go on computing for a client that is
+/// Sends a cancel request when it is dropped armed. Otherwise the server would keep computing for a client that is
 /// gone, with all its locks, until it looks for it (`client_connection_check_interval`).
 struct CancelOnDrop(Option<Canceller>);
 

@@ -19,7 +19,7 @@ type Reason = Pin<Box<dyn Future<Output = crate::error::Error> + Send>>;
 /// The data of `COPY … TO STDOUT`, split anywhere (PostgreSQL sends a message per row).
 ///
 /// Ends after the server's CopyDone; an error ends it, too. Dropped before its end, it marks the session, which then
-/// cuts the connection when it is dropped itself; whoever wants to go on with the session cancels first.
+/// cuts the connection when it is dropped itself; to keep using the session, cancel first.
 pub struct CopyOut {
     stream: Pin<Box<CopyOutStream>>,
     ending: Ending,
@@ -95,12 +95,12 @@ impl CopyIn {
     /// Sends bytes, in slices of at most 256 KiB; waits while the network is slower than we are.
     ///
     /// # Errors
-    /// The server's, as soon as it was heard; the rest comes from [`CopyIn::finish`]. The connection is lost. After an
+    /// The server's, as soon as it was received; the rest comes from [`CopyIn::finish`]. The connection is lost. After an
     /// error the COPY is over.
     pub async fn send(&mut self, mut bytes: Bytes) -> Result<()> {
         while !bytes.is_empty() {
             if self.ending.heard().last().is_some() {
-                // The server throws away whatever comes now. Ending the COPY brings out what it said.
+                // The server throws away whatever comes now. Ending the COPY returns its error.
                 return self.end().await.map(drop);
             }
             let slice = bytes.split_to(bytes.len().min(SLICE));

@@ -59,7 +59,7 @@ impl Ending {
         sqlstate::error(&e)
     }
 
-    /// What the server said against what is being sent to it.
+    /// The server's errors about what is being sent to it.
     pub fn heard(&self) -> &Heard {
         &self.heard
     }

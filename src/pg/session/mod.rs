@@ -73,7 +73,7 @@ impl Session {
         let (sender, ended) = watch::channel(None);
         let task = tokio::spawn(async move {
             let end = connection.await.err().map(Arc::new);
-            // Nobody may listen any more; then nobody cares.
+            // The receiver may be gone; then the result does not matter.
             let _ = sender.send(Some(end));
         });
         Session {
@@ -200,7 +200,7 @@ impl Session {
     }
 
     /// Starts `COPY … TO STDOUT`. The driver prepares a statement under a name and closes it as soon as the COPY has
-    /// begun, so its Close lies on the wire before whatever comes next: within a transaction, a pooler sees none of it.
+    /// begun, so its Close is sent before whatever comes next: within a transaction, a pooler sees none of it.
     ///
     /// # Errors
     /// The server's.
@@ -236,7 +236,7 @@ impl Session {
         if self.is_closed() {
             return;
         }
-        // Either fails when the connection is gone, and the server lets go by itself.
+        // Either fails when the connection is lost; the server then rolls back by itself.
         if self.canceller().cancel().await.is_ok() && !self.abandoned.load(Ordering::Relaxed) {
             let _ = self.batch("ROLLBACK").await;
         }
@@ -252,7 +252,7 @@ impl Session {
         self.version
     }
 
-    /// `host:port`, as the connection string says it.
+    /// `host:port`, as in the connection string.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -260,9 +260,10 @@ impl Session {
     /// How many of `jobs` statements that compute are worth sending at once: a server on this machine has its cores.
     pub fn side_by_side(&self, jobs: usize) -> usize {
         let cores = || std::thread::available_parallelism().map_or(jobs, usize::from);
-        match self.route.address.is_local() {
-            true => jobs.min(cores()).max(1),
-            false => jobs.max(1),
+        if self.route.address.is_local() {
+            jobs.min(cores()).max(1)
+        } else {
+            jobs.max(1)
         }
     }
 
