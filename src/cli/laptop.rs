@@ -4,7 +4,7 @@ use super::context::Context;
 use super::selection::{SelectionArgs, enabled_pairs};
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result, exit};
-use crate::laptop::fill::{self, Loaded, Ready, Wanted};
+use crate::laptop::fill::{self, FilledLaptop, PreparedLaptop, Wanted};
 use crate::laptop::home::{FolderContent, Home, InheritedSettings, blocking};
 use crate::laptop::summary;
 use crate::report::{RunOutcome, run_table};
@@ -85,7 +85,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     Ok(outcome.exit_code())
 }
 
-fn show(home: &Home, loaded: &Loaded, context: &Context) {
+fn show(home: &Home, loaded: &FilledLaptop, context: &Context) {
     if let Some(masked) = summary::masked(&loaded.pairs) {
         context.print(masked);
     }
@@ -104,7 +104,7 @@ async fn fill_home(
     wanted: &Wanted,
     cancel: &CancellationToken,
     context: &Context,
-) -> Result<Loaded> {
+) -> Result<FilledLaptop> {
     let ready = tokio::select! {
         ready = fill::prepare(home, wanted) => ready?,
         () = cancel.cancelled() => return Err(interrupted()),
@@ -126,7 +126,7 @@ async fn fill_home(
 }
 
 /// Folds what has closed. When that fails, the next refresh does it.
-async fn fold(ready: &Ready, cancel: &CancellationToken, context: &Context) {
+async fn fold(ready: &PreparedLaptop, cancel: &CancellationToken, context: &Context) {
     let folded = context
         .with_progress("fold", |progress| ready.fold(progress, cancel.clone()))
         .await;
@@ -192,7 +192,7 @@ async fn start_or_stop(dir: PathBuf, start: bool, context: &Context) -> Result<u
     } else {
         "it was not running".to_owned()
     });
-    context.print_json(&summary::Switched::new(&home, start));
+    context.print_json(&summary::ServerStateJson::new(&home, start));
     Ok(exit::OK)
 }
 

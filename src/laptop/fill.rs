@@ -36,7 +36,7 @@ pub struct Wanted {
 }
 
 /// A laptop whose catalog is ready for its days.
-pub struct Ready {
+pub struct PreparedLaptop {
     settings: Settings,
     /// As the laptop's catalog has them.
     pairs: Vec<Pair>,
@@ -47,7 +47,7 @@ pub struct Ready {
 }
 
 /// A laptop with its days.
-pub struct Loaded {
+pub struct FilledLaptop {
     /// The command that loaded them: `backfill` or `refresh`.
     pub command: &'static str,
     pub pairs: Vec<Pair>,
@@ -58,7 +58,7 @@ pub struct Loaded {
 ///
 /// # Errors
 /// A template has other columns or masks than the days already loaded; the laptop's server.
-pub async fn prepare(home: &Home, wanted: &Wanted) -> Result<Ready> {
+pub async fn prepare(home: &Home, wanted: &Wanted) -> Result<PreparedLaptop> {
     let place = |e: Error| e.at("laptop");
     let mut settings = home.settings()?;
     settings.load = wanted.settings.load.clone();
@@ -85,7 +85,7 @@ pub async fn prepare(home: &Home, wanted: &Wanted) -> Result<Ready> {
             units::loaded_versions(catalog.session(), &pair.tenant.name, &pair.template.name);
         has_days |= !days.await.map_err(place)?.is_empty();
     }
-    Ok(Ready {
+    Ok(PreparedLaptop {
         settings,
         pairs,
         has_days,
@@ -102,7 +102,7 @@ impl Wanted {
     }
 }
 
-impl Ready {
+impl PreparedLaptop {
     /// The run that brings it up to date.
     fn ask(&self) -> Ask {
         let days = self.days;
@@ -129,7 +129,7 @@ impl Ready {
         &self,
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
-    ) -> Result<Loaded> {
+    ) -> Result<FilledLaptop> {
         let ask = self.ask();
         let command = ask.command();
         let options = Options {
@@ -139,7 +139,7 @@ impl Ready {
         };
         let pairs = self.pairs.clone();
         let report = run(&self.settings, pairs, ask, options, observer, cancel).await?;
-        Ok(Loaded {
+        Ok(FilledLaptop {
             command,
             pairs: self.pairs.clone(),
             report,

@@ -1,6 +1,6 @@
 //! A laptop for people and programs: what is masked, how to connect, how to stop it.
 
-use super::fill::Loaded;
+use super::fill::FilledLaptop;
 use super::home::Home;
 use crate::catalog::Pair;
 use crate::report::table::Sheet;
@@ -19,7 +19,7 @@ fn templates(pairs: &[Pair]) -> impl Iterator<Item = &Template> {
 
 /// A masked column.
 #[derive(Debug, Serialize)]
-pub struct Masked<'a> {
+pub struct MaskedColumn<'a> {
     template: &'a str,
     column: &'a str,
     #[serde(rename = "type")]
@@ -27,13 +27,13 @@ pub struct Masked<'a> {
     mask: &'static str,
 }
 
-fn masks(pairs: &[Pair]) -> Vec<Masked<'_>> {
+fn masks(pairs: &[Pair]) -> Vec<MaskedColumn<'_>> {
     templates(pairs).flat_map(masks_of).collect()
 }
 
-fn masks_of(template: &Template) -> impl Iterator<Item = Masked<'_>> {
+fn masks_of(template: &Template) -> impl Iterator<Item = MaskedColumn<'_>> {
     template.columns.iter().filter_map(|c| {
-        Some(Masked {
+        Some(MaskedColumn {
             template: template.name.as_str(),
             column: &c.name,
             ty: c.ty.to_string(),
@@ -97,14 +97,14 @@ pub struct LaptopJson<'a> {
     schema: &'static str,
     #[serde(flatten)]
     access: Access,
-    masked: Vec<Masked<'a>>,
+    masked: Vec<MaskedColumn<'a>>,
     /// As in the JSON of `backfill` and `refresh`.
     run: run_json::RunJson<'a>,
 }
 
 /// `dayhaul.laptop/1` of `--start` and `--stop`.
 #[derive(Debug, Serialize)]
-pub struct Switched {
+pub struct ServerStateJson {
     schema: &'static str,
     running: bool,
     #[serde(flatten)]
@@ -135,7 +135,7 @@ impl Access {
 }
 
 impl<'a> LaptopJson<'a> {
-    pub fn new(home: &Home, loaded: &'a Loaded) -> LaptopJson<'a> {
+    pub fn new(home: &Home, loaded: &'a FilledLaptop) -> LaptopJson<'a> {
         LaptopJson {
             schema: "dayhaul.laptop/1",
             access: Access::of(home, true),
@@ -149,9 +149,9 @@ impl<'a> LaptopJson<'a> {
     }
 }
 
-impl Switched {
-    pub fn new(home: &Home, running: bool) -> Switched {
-        Switched {
+impl ServerStateJson {
+    pub fn new(home: &Home, running: bool) -> ServerStateJson {
+        ServerStateJson {
             schema: "dayhaul.laptop/1",
             running,
             access: Access::of(home, running),

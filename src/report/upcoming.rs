@@ -1,6 +1,6 @@
 //! What happens to a unit next, and which command does it.
 
-use crate::catalog::views::unit_history::{Life, Now};
+use crate::catalog::views::unit_history::{Life, Now, Rows};
 use crate::unit::Day;
 
 /// One sentence each, the nearest first.
@@ -46,27 +46,24 @@ pub fn next_steps(life: &Life, today: Day) -> Vec<String> {
         Now::Landed { .. } => vec![format!(
             "nothing automatically in the warehouse: {load} there; `refresh --to parquet` compares its file with the source"
         )],
-        Now::Loaded { rows, .. } => {
-            let mut steps = Vec::new();
-            if life.object.as_ref().is_some_and(|(_, holds)| !holds) {
-                steps.push(
-                    "the next run that lands writes its file again, from the warehouse".to_owned(),
-                );
-            }
-            if rows.version != life.template.version() {
-                steps.push(
-                    "`refresh --outdated` loads it with the template's current version".to_owned(),
-                );
-            }
-            let closed = pair.fold_line.is_some_and(|line| day < line);
-            steps.extend(if closed {
-                vec![closed_day()]
-            } else {
-                open_day(life, today)
-            });
-            steps
-        }
+        Now::Loaded { rows, .. } => loaded_day(life, rows, pair.fold_line, today),
     }
+}
+
+fn loaded_day(life: &Life, rows: &Rows, fold_line: Option<Day>, today: Day) -> Vec<String> {
+    let mut steps = Vec::new();
+    if life.object.as_ref().is_some_and(|(_, current)| !current) {
+        steps.push("the next run that lands writes its file again, from the warehouse".to_owned());
+    }
+    if rows.version != life.template.version() {
+        steps.push("`refresh --outdated` loads it with the template's current version".to_owned());
+    }
+    if fold_line.is_some_and(|line| life.day < line) {
+        steps.push(closed_day());
+    } else {
+        steps.extend(open_day(life, today));
+    }
+    steps
 }
 
 fn closed_day() -> String {
@@ -94,7 +91,7 @@ fn open_day(life: &Life, today: Day) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::catalog::Tenant;
-    use crate::catalog::views::unit_history::{PairFacts, Rows};
+    use crate::catalog::views::unit_history::PairFacts;
     use crate::template::Template;
     use crate::unit::{SchemaName, TemplateName, TenantName};
     use std::collections::BTreeMap;

@@ -296,7 +296,7 @@ fn why_tells_a_days_life() {
         never["next"][0]
             .as_str()
             .unwrap()
-            .contains("no day was ever asked for")
+            .contains("no day was ever requested")
     );
 
     world.tenants[0].run("ALTER TABLE event RENAME COLUMN amount TO amounts; \
