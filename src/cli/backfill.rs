@@ -4,7 +4,7 @@ use super::context::Context;
 use super::destination::DestinationArgs;
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::SelectionArgs;
-use crate::engine::run::request::Ask;
+use crate::engine::run::request::Request;
 use crate::error::Result;
 
 const EXAMPLES: &str = "\
@@ -39,7 +39,7 @@ pub async fn run(mut args: Args, context: &Context) -> Result<u8> {
         .choose(args.selection.take_destination()?)?;
     let (resolved, days) = args.selection.resolve_with_days()?;
     let command = RunCommand {
-        ask: Ask::Backfill {
+        ask: Request::Backfill {
             days,
             reload: args.reload,
         },

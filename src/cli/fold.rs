@@ -4,7 +4,7 @@ use super::context::Context;
 use super::run_command::{IfLocked, LockArgs};
 use super::selection::{PairArgs, enabled_pairs};
 use crate::catalog::{Catalog, Selection};
-use crate::engine::fold::{Fold, FoldReport, Target, dry_run, fold};
+use crate::engine::fold::{Fold, FoldReport, FoldTarget, dry_run, fold};
 use crate::error::Result;
 use crate::report::fold as report;
 use crate::unit::Day;

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::SelectionArgs;
-use crate::engine::run::request::Ask;
+use crate::engine::run::request::Request;
 use crate::engine::window::landing::To;
 use crate::error::Result;
 
@@ -31,7 +31,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let resolved = args.selection.resolve()?;
     let command = RunCommand {
-        ask: Ask::Land {
+        ask: Request::Land {
             days: resolved.days,
             rewrite: args.rewrite,
         },

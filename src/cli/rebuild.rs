@@ -4,7 +4,7 @@ use super::context::Context;
 use super::destination::DestinationArgs;
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::SelectionArgs;
-use crate::engine::run::request::Ask;
+use crate::engine::run::request::Request;
 use crate::error::Result;
 
 const EXAMPLES: &str = "\
@@ -28,7 +28,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let (resolved, days) = args.selection.resolve_with_days()?;
     let command = RunCommand {
-        ask: Ask::Rebuild { days },
+        ask: Request::Rebuild { days },
         resolved,
         to: args.destination.choose(None)?,
         args: args.run,

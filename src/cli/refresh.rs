@@ -4,7 +4,7 @@ use super::context::Context;
 use super::destination::DestinationArgs;
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::SelectionArgs;
-use crate::engine::run::request::Ask;
+use crate::engine::run::request::Request;
 use crate::error::Result;
 
 const EXAMPLES: &str = "\
@@ -40,7 +40,7 @@ pub async fn run(mut args: Args, context: &Context) -> Result<u8> {
     let (ask, resolved) = if args.outdated {
         let resolved = args.selection.resolve()?;
         let days = resolved.days;
-        (Ask::Outdated { days }, resolved)
+        (Request::Outdated { days }, resolved)
     } else {
         let (resolved, days) = args.selection.resolve_with_days()?;
         (Request::Refresh { days }, resolved)

@@ -11,7 +11,7 @@ use crate::catalog::{Catalog, Pair, Selection, warehouse_access};
 use crate::config::Settings;
 use crate::engine::restore::adopt::{Adoption, adopt};
 use crate::engine::restore::{Restoring, check_readable, find, snapshots};
-use crate::engine::run::request::Ask;
+use crate::engine::run::request::Request;
 use crate::engine::window::landing::To;
 use crate::error::{At, Error, Kind, Result, exit};
 use crate::landing::Landing;
@@ -128,7 +128,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let pairs = concerned(&catalog, &resolved.selection, &restoring).await?;
     drop(catalog);
     let command = RunCommand {
-        ask: Ask::Restore(Arc::new(restoring)),
+        ask: Request::Restore(Arc::new(restoring)),
         resolved,
         to: None,
         args: args.run,

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::selection::{Resolved, enabled_pairs};
 use crate::catalog::{Catalog, Pair};
 use crate::config::Settings;
-use crate::engine::run::request::Ask;
+use crate::engine::run::request::Request;
 use crate::engine::run::{Options, run};
 use crate::engine::window::landing::To;
 use crate::error::Result;
@@ -54,7 +54,7 @@ impl RunArgs {
 
 /// A command that loads, as its arguments describe it.
 pub(super) struct RunCommand {
-    pub(super) ask: Ask,
+    pub(super) ask: Request,
     pub(super) resolved: Resolved,
     /// Where rows go; `None` leaves it to the configuration.
     pub(super) to: Option<To>,

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::destination::{Destination, DestinationArgs};
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::{PairArgs, Resolved};
-use crate::engine::run::request::Ask;
+use crate::engine::run::request::Request;
 use crate::error::Result;
 use crate::unit::Day;
 
@@ -39,7 +39,7 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let command = RunCommand {
-        ask: Ask::Sync {
+        ask: Request::Sync {
             lookback: args.lookback,
         },
         resolved: Resolved {

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::fold::FoldArgs;
-use crate::engine::fold::Target;
+use crate::engine::fold::FoldTarget;
 use crate::error::{Error, Result};
 use crate::unit::Day;
 

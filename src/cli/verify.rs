@@ -98,13 +98,13 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         context,
     };
     let request = Verify {
-        days: resolved.days.map_or(Days::Loaded, Days::Window),
+        days: resolved.days.map_or(VerifyDays::Loaded, VerifyDays::Window),
         against,
         diff: args.diff,
         values: context.show_values,
     };
     let found = verifier.verify(&pairs, &request).await?;
-    let to_repair = args.repair && found.units.iter().any(Checked::is_mendable);
+    let to_repair = args.repair && found.units.iter().any(Checked::is_repairable);
     if !to_repair || found.interrupted {
         context.print_json(&VerifyJson::new(&found));
         return Ok(VerifyOutcome::of(&found).exit_code());
@@ -165,7 +165,7 @@ impl Verifier<'_> {
         let pairs: Vec<Pair> = pairs.iter().filter(concerned).cloned().collect();
         let run = self.load(&pairs, &days, resolved).await?;
         let request = Verify {
-            days: Days::These(days),
+            days: VerifyDays::These(days),
             ..request.clone()
         };
         self.context.print("\nafter the repair:");

@@ -6,9 +6,10 @@ use crate::catalog::registry::{masked, templates, tenants};
 use crate::catalog::setup::init::{Passwords, Wish, plan};
 use crate::catalog::{self, Catalog, Pair, Selection, warehouse_access};
 use crate::config::Settings;
-use crate::engine::fold::{Fold, FoldReport, Target, fold};
-use crate::engine::report::event::{Observer, RunReport};
-use crate::engine::run::request::Ask;
+use crate::engine::fold::{Fold, FoldReport, FoldTarget, fold};
+use crate::engine::report::event::Observer;
+use crate::engine::report::run::RunReport;
+use crate::engine::run::request::Request;
 use crate::engine::run::{Options, run};
 use crate::engine::window::landing::To;
 use crate::error::{Error, Kind, Result};
@@ -104,12 +105,12 @@ impl Wanted {
 
 impl PreparedLaptop {
     /// The run that brings it up to date.
-    fn ask(&self) -> Ask {
+    fn ask(&self) -> Request {
         let days = self.days;
         if self.has_days {
-            Ask::Refresh { days }
+            Request::Refresh { days }
         } else {
-            Ask::Backfill {
+            Request::Backfill {
                 days,
                 reload: false,
             }
@@ -161,7 +162,7 @@ impl PreparedLaptop {
         cancel: CancellationToken,
     ) -> Result<FoldReport> {
         let request = Fold {
-            target: Target::OpenDays,
+            target: FoldTarget::OpenDays,
             today: self.today,
             wait: false,
         };

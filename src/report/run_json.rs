@@ -3,7 +3,8 @@
 //! Days are `YYYY-MM-DD`, windows inclusive pairs of them, sizes bytes, times seconds, digests 32 hex digits. It never
 //! contains values of rows.
 
-use crate::engine::report::event::{Change, Failure, LandedIn, Outcome, RunReport, UnitReport};
+use crate::engine::report::event::{Change, Failure, LandedIn, Outcome, UnitReport};
+use crate::engine::report::run::RunReport;
 use crate::report::failure::{merged, why};
 use crate::report::fold::{PairFoldJson, pairs_json};
 use crate::report::outcome::RunOutcome;

@@ -328,10 +328,10 @@ fn differing(diff: &Diff) -> String {
     parts.join(", ")
 }
 
-fn shown(row: &Row) -> String {
+fn shown(row: &DiffRow) -> String {
     // As literals, to distinguish null, an empty text and the text `null`.
-    let value = |value: &Value| value.text.as_deref().map_or("null".into(), literal);
-    let named = |of: &Value| format!("{} {}", of.column, value(of));
+    let value = |value: &ColumnValue| value.text.as_deref().map_or("null".into(), literal);
+    let named = |of: &ColumnValue| format!("{} {}", of.column, value(of));
     let key: Vec<String> = row.key.iter().map(named).collect();
     let what = match row.change {
         RowChange::Added => "added",

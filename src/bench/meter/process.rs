@@ -148,9 +148,8 @@ impl ProcessGroup {
 
     /// Waits until the process exits; its status and usage, as wait4(2) reports them.
     fn wait(&self, child: &Child) -> Result<(ExitStatus, ProcessUsage)> {
-        let failed = |e: std::io::Error| {
-            Error::new(Kind::Io, "failed to wait for a process").with_source(e)
-        };
+        let failed =
+            |e: std::io::Error| Error::new(Kind::Io, "failed to wait for a process").with_source(e);
         let pid = Pid::from_child(child);
         // NOWAIT does not reap the process: its id stays its own until it is taken off the list below.
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;

@@ -49,8 +49,7 @@ fn parse(line: &str) -> Option<Stat> {
 }
 
 fn ticks_per_second() -> Option<f64> {
-    // SAFETY: sysconf takes a plain number and has no preconditions.
-    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    let ticks = rustix::param::clock_ticks_per_second();
     // 100 or 1000.
     #[allow(clippy::cast_precision_loss)]
     (ticks > 0).then_some(ticks as f64)

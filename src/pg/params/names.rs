@@ -5,8 +5,8 @@
 use crate::copy::Digest;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
 use bytes::{BufMut, BytesMut};
-use std::error::Error;
 use postgres_types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
+use std::error::Error;
 
 impl ToSql for Day {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {

@@ -94,7 +94,7 @@ struct Differing<'a> {
 
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
-    change: Change,
+    change: RowChange,
     key: BTreeMap<&'a str, Option<&'a str>>,
     columns: BTreeMap<&'a str, Values<'a>>,
 }
@@ -258,15 +258,15 @@ struct CoveredPair<'a> {
 
 impl<'a> CoverageJson<'a> {
     pub fn new(found: &'a [Coverage]) -> CoverageJson<'a> {
-        let whole = found.iter().all(Coverage::is_whole);
+        let complete = found.iter().all(Coverage::is_complete);
         CoverageJson {
             schema: "dayhaul.verify.coverage/1",
-            outcome: if whole {
+            outcome: if complete {
                 VerifyOutcome::Ok
             } else {
                 VerifyOutcome::NotOk
             },
-            exit_code: if whole { exit::OK } else { exit::FAILED },
+            exit_code: if complete { exit::OK } else { exit::FAILED },
             pairs: found.iter().map(covered).collect(),
         }
     }
