@@ -4,7 +4,7 @@ use crate::engine::fold::{FoldReport, PairFold, Standing};
 use crate::report::RunOutcome;
 use crate::report::numbers::{bytes, count, counted};
 use crate::report::outcome::are_locked;
-use crate::report::run_json::{FailureJson, failure};
+use crate::report::failure_json::{FailureJson, failure};
 use crate::report::table::Sheet;
 use crate::unit::Day;
 use crate::warehouse::Moved;

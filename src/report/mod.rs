@@ -1,6 +1,7 @@
 //! Output for people and programs: engine events become progress, reports become tables and JSON.
 
 pub mod failure;
+mod failure_json;
 pub mod fold;
 pub mod numbers;
 pub mod outcome;

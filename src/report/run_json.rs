@@ -3,13 +3,12 @@
 //! Days are `YYYY-MM-DD`, windows inclusive pairs of them, sizes bytes, times seconds, digests 32 hex digits. It never
 //! contains values of rows.
 
-use crate::engine::report::event::{Change, Failure, LandedIn, Outcome, UnitReport};
+use crate::engine::report::event::{Change, LandedIn, Outcome, UnitReport};
 use crate::engine::report::run::RunReport;
-use crate::report::failure::{merged, why};
+use crate::report::failure_json::{FailureJson, failure};
 use crate::report::fold::{PairFoldJson, pairs_json};
 use crate::report::outcome::RunOutcome;
 use crate::report::run_table::{RunTotals, totals};
-use crate::unit::Window;
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
@@ -52,18 +51,6 @@ struct UnitJson<'a> {
     object: Option<&'a LandedIn>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct FailureJson<'a> {
-    tenant: &'a str,
-    template: Option<&'a str>,
-    /// Inclusive runs of days.
-    days: Vec<[String; 2]>,
-    not_tried: bool,
-    error: String,
-    sqlstate: Option<&'a str>,
-    hint: Option<&'a str>,
-}
-
 impl<'a> RunJson<'a> {
     /// `command` is the command's name, as in the schema.
     pub fn new(command: &str, report: &'a RunReport, exit_code: u8) -> RunJson<'a> {
@@ -96,26 +83,6 @@ fn unit(unit: &UnitReport) -> UnitJson<'_> {
         tries: unit.tries,
         change: unit.change,
         object: unit.object.as_ref(),
-    }
-}
-
-/// First and last days.
-pub(super) fn inclusive(windows: &[Window]) -> Vec<[String; 2]> {
-    windows
-        .iter()
-        .map(|w| [w.from.to_string(), w.to.plus(-1).to_string()])
-        .collect()
-}
-
-pub(super) fn failure(failure: &Failure) -> FailureJson<'_> {
-    FailureJson {
-        tenant: failure.tenant.as_str(),
-        template: failure.template.as_ref().map(AsRef::as_ref),
-        days: inclusive(&merged(&failure.windows)),
-        not_tried: failure.not_tried,
-        error: why(&failure.error),
-        sqlstate: failure.error.sqlstate(),
-        hint: failure.error.hint(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::engine::verify::coverage::Coverage;
 use crate::engine::verify::row_diff::{ColumnValue, Diff, DiffRow, RowChange, RowDiff};
 use crate::engine::verify::{Against, Checked, Odd, Verdict, Verification};
 use crate::error::exit;
-use crate::report::run_json::{FailureJson, failure, inclusive};
+use crate::report::failure_json::{FailureJson, failure, inclusive};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

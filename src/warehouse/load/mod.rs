@@ -2,4 +2,6 @@
 
 pub mod copy_in;
 pub mod difference;
+pub mod duplicates;
+pub mod rebuild;
 pub mod staging;

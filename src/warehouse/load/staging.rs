@@ -10,7 +10,7 @@ use crate::pg::Session;
 use crate::sql::{ident, qualified};
 use crate::unit::{Day, Window};
 use crate::warehouse::context::WarehouseContext;
-use crate::warehouse::moves::rebuild::drop_staging;
+use crate::warehouse::load::rebuild::drop_staging;
 use crate::warehouse::place::Place;
 use crate::warehouse::read::read_back::read_back_sql;
 use crate::warehouse::tables::barrier::{Barrier, barrier};

@@ -2,6 +2,5 @@
 
 pub mod fold;
 pub mod moving;
-pub mod rebuild;
 pub mod sweep;
 pub mod unfold;

@@ -5,7 +5,7 @@
 //! catalog's relations alone, so that nothing of ours is lost sight of.
 
 use super::fold::Folding;
-use super::rebuild::{beyond_the_line, empty_staging, unstage};
+use crate::warehouse::load::rebuild::{beyond_the_line, empty_staging, unstage};
 use crate::catalog::registry::{fold_line, relations};
 use crate::catalog::runs::lease;
 use crate::error::{Error, Kind, Result};

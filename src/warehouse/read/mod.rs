@@ -1,4 +1,3 @@
 //! Reading the warehouse back: days, rows outside the ledger, duplicates.
 
-pub mod duplicates;
 pub mod read_back;

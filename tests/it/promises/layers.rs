@@ -1,125 +1,144 @@
-//! Modules import downwards only: the arrows of the crate's page, checked against the `crate::` paths of the sources.
+//! Data falls one way, and so do imports: the floors drawn in ARCHITECTURE.md, checked against every path in `src/`.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use crate::support::imports::{Module, Uses, circles, of_texts, uses};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-/// Who may be seen by whom: a room sees the rooms of lower rank. Rooms of one rank are siblings that do not see each
-/// other.
-const RANKS: [(&str, u8); 22] = [
-    ("day", 0),
-    ("os", 0),
-    ("error", 1),
-    ("nearest", 1),
-    ("unit", 2),
-    ("schema", 3),
-    ("sql", 4),
-    ("copy", 5),
-    ("config", 6),
-    ("template", 6),
-    ("cluster", 6),
-    ("pg", 7),
-    ("catalog", 8),
-    ("warehouse", 9),
-    ("landing", 9),
-    ("probe", 9),
-    ("engine", 10),
-    ("report", 11),
-    ("demo", 11),
-    ("bench", 12),
-    ("laptop", 12),
-    ("cli", 13),
-    ("lib", u8::MAX),
-];
+/// Folders whose inside must be drawn, too.
+const DRAWN: [&str; 5] = ["src", "engine", "pg", "catalog", "warehouse"];
 
 #[test]
 fn no_module_imports_upwards_or_sideways() {
-    let ranks: BTreeMap<&str, u8> = RANKS.into();
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut wrong = Vec::new();
-    for file in sources(&src) {
-        let room = room(&src, &file);
-        if room == "main" {
-            continue;
-        }
-        let text = std::fs::read_to_string(&file).unwrap();
-        let from = *ranks
-            .get(room.as_str())
-            .unwrap_or_else(|| panic!("`{room}` has no rank"));
-        for seen in rooms_seen(&text) {
-            let to = *ranks.get(seen.as_str()).unwrap_or(&u8::MAX);
-            if seen != room && to >= from {
-                wrong.push(format!("{} sees `{seen}`", file.display()));
-            }
-        }
-    }
+    let floors = floors(&architecture());
+    let wrong = against(&floors, &sources());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn every_spelling_of_an_import_is_read() {
-    let text = "use crate::pg::{self, Session};\nuse crate::{cli, engine::event};\nlet x = crate::unit::Day::today();\n\
-                /// [`crate::report`] is only named.\n";
-    assert_eq!(rooms_seen(text), ["pg", "cli", "engine", "unit"]);
+fn no_two_files_import_each_other() {
+    let uses = sources();
+    let name = |module: &Module| module.join("::");
+    let circles: Vec<String> = circles(&uses)
+        .iter()
+        .map(|circle| circle.iter().map(name).collect::<Vec<_>>().join(", "))
+        .collect();
+    assert!(circles.is_empty(), "\n{}", circles.join("\n"));
 }
 
-fn sources(dir: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(sources(&path));
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            files.push(path);
+#[test]
+fn every_room_has_its_floor() {
+    let floors = floors(&architecture());
+    let uses = sources();
+    for folder in DRAWN {
+        let drawn: BTreeSet<&String> = floors[folder].keys().collect();
+        let inside = prefix(folder);
+        let there: BTreeSet<&String> = uses
+            .keys()
+            .filter(|module| module.starts_with(&inside))
+            .filter_map(|module| module.get(inside.len()))
+            .filter(|name| *name != "main")
+            .collect();
+        assert_eq!(drawn, there, "the rooms of {folder}");
+    }
+}
+
+#[test]
+fn every_spelling_of_an_import_is_read() {
+    let text = "use crate::b::{self as bee, deep::{Deep, deeper::Deeper}};\n\
+        use super::c;\nuse b::Shown;\npub use super::d::Passed;\n\
+        /// [`crate::e`] is only named, and so is \"crate::e\".\nfn f() { c::call(); crate::f::x::<u8>(\"crate::e\", 'e'); bee::g::h() }\n\
+        mod tests { use super::super::i::*; }\n";
+    let mut texts: BTreeMap<Module, String> = ["b", "c", "d", "e", "f", "i"]
+        .map(|name| (vec![name.to_owned()], String::new()))
+        .into();
+    for (module, text) in [("b::deep", "pub struct Deep;"), ("b::g", ""), ("a", text)] {
+        texts.insert(path(module), text.to_owned());
+    }
+    texts.insert(path("b"), "pub use crate::d::Shown;".to_owned());
+    let seen: Vec<String> = of_texts(&texts)[&path("a")]
+        .iter()
+        .map(|module| module.join("::"))
+        .collect();
+    assert_eq!(seen, ["b", "b::deep", "b::g", "c", "f", "i"]);
+}
+
+#[test]
+fn an_arrow_upwards_and_a_circle_are_found() {
+    let drawn = floors("```layers\nsrc\n  upper\n  lower\nlower\n  x\n  y\n```\n");
+    let texts = [
+        ("upper", "use crate::lower::x::X;"),
+        ("lower", ""),
+        ("lower::x", "use super::y::Y;"),
+        ("lower::y", "use crate::upper; fn f() { super::x::f() }"),
+    ];
+    let texts = texts.map(|(module, text)| (path(module), text.to_owned()));
+    let uses = of_texts(&texts.into());
+    assert_eq!(
+        against(&drawn, &uses),
+        ["lower::y uses lower::x", "lower::y uses upper"]
+    );
+    assert_eq!(circles(&uses).len(), 1);
+}
+
+fn architecture() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md");
+    std::fs::read_to_string(file).unwrap()
+}
+
+fn sources() -> Uses {
+    uses(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+}
+
+fn path(text: &str) -> Module {
+    text.split("::").map(str::to_owned).collect()
+}
+
+/// The path of a drawn folder's rooms.
+fn prefix(folder: &str) -> Module {
+    if folder == "src" {
+        Module::new()
+    } else {
+        vec![folder.to_owned()]
+    }
+}
+
+/// Per folder the floor of each room, counted from the top, as the blocks marked `layers` draw them.
+fn floors(text: &str) -> BTreeMap<String, BTreeMap<String, usize>> {
+    let mut floors: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+    for block in text.split("```layers\n").skip(1) {
+        let mut folder = String::new();
+        for (floor, line) in block.split("```").next().unwrap().lines().enumerate() {
+            let (rooms, _) = line.split_once('#').unwrap_or((line, ""));
+            if !line.starts_with(' ') {
+                folder = rooms.trim().to_owned();
+                continue;
+            }
+            let rooms = rooms.split_whitespace().map(|room| (room.to_owned(), floor));
+            floors.entry(folder.clone()).or_default().extend(rooms);
         }
     }
-    files
+    floors
 }
 
-/// The top-level module that a file belongs to.
-fn room(src: &Path, file: &Path) -> String {
-    let inside = file.strip_prefix(src).unwrap();
-    let first = inside.components().next().unwrap();
-    let name = first.as_os_str().to_str().unwrap();
-    name.trim_end_matches(".rs").to_owned()
-}
-
-/// The modules that a text names by a `crate::` path, comments left out.
-fn rooms_seen(text: &str) -> Vec<String> {
-    let code: Vec<&str> = text
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or(""))
-        .collect();
-    let code = code.join("\n");
-    let word = |s: &str| -> String {
-        s.trim_start()
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .collect()
-    };
-    let mut seen = Vec::new();
-    for (at, found) in code.match_indices("crate::") {
-        let rest = &code[at + found.len()..];
-        match rest.strip_prefix('{') {
-            // The names at the first level of the braces.
-            Some(list) => {
-                let mut depth = 0;
-                let mut start = true;
-                for (i, c) in list.char_indices() {
-                    match c {
-                        '}' if depth == 0 => break,
-                        '{' => depth += 1,
-                        '}' => depth -= 1,
-                        ',' if depth == 0 => start = true,
-                        c if start && !c.is_whitespace() => {
-                            start = false;
-                            seen.push(word(&list[i..]));
-                        }
-                        _ => {}
-                    }
+/// The uses that the drawing forbids: of a room on the same floor, or on one above.
+fn against(floors: &BTreeMap<String, BTreeMap<String, usize>>, uses: &Uses) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (folder, floors) in floors {
+        let inside = prefix(folder);
+        let room = |module: &Module| {
+            let name = module.strip_prefix(inside.as_slice())?.first()?;
+            floors.get(name).map(|floor| (name.clone(), *floor))
+        };
+        for (from, seen) in uses {
+            for to in seen {
+                if let (Some(upper), Some(lower)) = (room(from), room(to))
+                    && upper.0 != lower.0
+                    && upper.1 >= lower.1
+                {
+                    wrong.push(format!("{} uses {}", from.join("::"), to.join("::")));
                 }
             }
-            None => seen.push(word(rest)),
         }
     }
-    seen
+    wrong
 }

@@ -2,6 +2,7 @@
 
 pub mod digests;
 pub mod events;
+pub mod imports;
 pub mod killer;
 pub mod lake;
 pub mod landed_files;
