@@ -18,5 +18,5 @@ mod to;
 
 pub use day_files::{DayFiles, Lake};
 pub use from_warehouse::FromWarehouse;
-pub use landed::{Landed, LandedObject};
+pub use landed::{Landed, UnitFile};
 pub use to::{To, open};
