@@ -2,7 +2,7 @@
 
 use super::machine::{Machine, ServerInfo};
 use super::meter::Measurement;
-use super::scenario::{Comparison, EntrantRole, ExtraMetric};
+use super::scenario::{EntrantRole, ExtraMetric, RatioBasis};
 use crate::error::exit;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -144,17 +144,17 @@ impl EntrantResult {
         seconds / units
     }
 
-    fn figure(&self, compare: Comparison) -> Option<f64> {
+    fn figure(&self, compare: RatioBasis) -> Option<f64> {
         match compare {
-            Comparison::Seconds => self.median,
-            Comparison::SecondsPerUnit => self.median.map(|median| self.per_unit(median)),
+            RatioBasis::Seconds => self.median,
+            RatioBasis::SecondsPerUnit => self.median.map(|median| self.per_unit(median)),
         }
     }
 }
 
 impl ScenarioResult {
     /// Computes the ratios within each group.
-    pub fn compare(&mut self, compare: Comparison, also: &[ExtraMetric], roles: &[EntrantRole]) {
+    pub fn compare(&mut self, compare: RatioBasis, also: &[ExtraMetric], roles: &[EntrantRole]) {
         for (entrant, role) in self.entrants.iter_mut().zip(roles) {
             entrant.summarize();
             entrant.baseline = *role == EntrantRole::Baseline;
@@ -277,7 +277,7 @@ pub mod tests {
             error: None,
             entrants,
         };
-        results.compare(Comparison::Seconds, &[], roles);
+        results.compare(RatioBasis::Seconds, &[], roles);
         results
     }
 

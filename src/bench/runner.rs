@@ -5,7 +5,7 @@ use super::fingerprint::{Fingerprint, compare, source_fingerprint};
 use super::meter::{Measurement, ServerMeter};
 use super::result::{EntrantResult, EntrantState, ScenarioResult};
 use super::sandbox::Sandbox;
-use super::scenario::{Comparison, Entrant, EntrantRole, ExpectedRows, Scenario};
+use super::scenario::{Entrant, EntrantRole, ExpectedRows, RatioBasis, Scenario};
 use crate::error::{At, Error, Kind, Result};
 use crate::report::failure::why;
 use std::collections::{BTreeMap, HashMap};
@@ -64,7 +64,7 @@ pub async fn run_scenario(
         name: scenario.name.to_owned(),
         title: scenario.title.clone(),
         question: scenario.question.clone(),
-        per_unit: scenario.compare == Comparison::SecondsPerUnit,
+        per_unit: scenario.compare == RatioBasis::SecondsPerUnit,
         error,
         entrants: run.results,
     };

@@ -20,7 +20,7 @@ pub struct Scenario {
     pub title: String,
     /// What is measured, and which state the warehouse is in.
     pub question: String,
-    pub compare: Comparison,
+    pub compare: RatioBasis,
     /// What is compared in addition to wall time.
     pub also: &'static [ExtraMetric],
     /// Rows that are added at the source after the entrants are prepared.
@@ -33,7 +33,7 @@ pub struct Scenario {
 
 /// The figure that ratios are computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
+pub enum RatioBasis {
     /// Wall time.
     Seconds,
     /// Wall time per unit of work, for entrants with different amounts of work.

@@ -2,7 +2,7 @@
 
 use super::blob::BLOBS;
 use super::cloud::{Cloud, Store};
-use super::failure::{Subject, io_error, store_error};
+use super::failure::{RequestScope, io_error, store_error};
 use super::folder::unique_suffix;
 use super::request_thread::RequestThread;
 use super::store_response::{code, is_bucket_missing, is_transport};
@@ -115,13 +115,13 @@ impl Bucket {
         work: impl Future<Output = StoreResult<T>> + Send + 'static,
     ) -> Result<T> {
         let answer = self.requests.spawn(work).await?;
-        answer.map_err(|e| store_error(self.cloud, Subject::Root, verb, &self.url, &e))
+        answer.map_err(|e| store_error(self.cloud, RequestScope::Root, verb, &self.url, &e))
     }
 
     pub fn failed(&self, verb: &str, relative: &str, cause: &object_store::Error) -> Error {
         store_error(
             self.cloud,
-            Subject::Object,
+            RequestScope::Object,
             verb,
             &self.url_of(relative),
             cause,
@@ -159,7 +159,7 @@ impl Bucket {
         let answer = self.requests.spawn(with_retries(work)).await?;
         let found: Vec<ObjectMeta> = answer.map_err(|e| {
             let url = self.url_of(relative);
-            store_error(self.cloud, Subject::Root, "list", &url, &e)
+            store_error(self.cloud, RequestScope::Root, "list", &url, &e)
         })?;
         Ok(found
             .into_iter()

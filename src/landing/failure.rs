@@ -55,9 +55,9 @@ pub(super) fn parquet_error(verb: &str, object: &str, cause: ParquetError) -> Er
     }
 }
 
-/// The subject of a request to an object store.
+/// The scope of a request to an object store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Subject {
+pub(super) enum RequestScope {
     /// The root: without access to it, no request can succeed.
     Root,
     /// One object: other objects may be accessible.
@@ -67,7 +67,7 @@ pub(super) enum Subject {
 /// An error of an object store. Only the code of its response is quoted, as the rest may repeat key ids and signatures.
 pub(super) fn store_error(
     cloud: Cloud,
-    subject: Subject,
+    scope: RequestScope,
     verb: &str,
     object: &str,
     cause: &object_store::Error,
@@ -86,7 +86,7 @@ pub(super) fn store_error(
     match cause {
         _ if is_transport(cause) => unreachable(cloud, verb, object, cause),
         _ if rejected_login || is_refusal(cause) => {
-            let kind = if rejected_login || subject == Subject::Root {
+            let kind = if rejected_login || scope == RequestScope::Root {
                 Kind::Connect
             } else {
                 Kind::Io

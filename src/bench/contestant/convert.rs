@@ -5,7 +5,7 @@ use super::dblink::DayViews;
 use super::statements::{commented, loaded_rows, run_batch, script};
 use crate::bench::environment::Work;
 use crate::bench::fingerprint::Fingerprint;
-use crate::bench::meter::Usage;
+use crate::bench::meter::ContestantUsage;
 use crate::bench::sandbox::Sandbox;
 use crate::error::Result;
 use crate::unit::{Day, Window};
@@ -108,7 +108,7 @@ impl Contestant for Convert {
         })
     }
 
-    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ContestantUsage> {
         Box::pin(async move {
             if self.load {
                 LOADER.load(sandbox).await?;
@@ -116,7 +116,7 @@ impl Contestant for Convert {
             for (year, days) in years(sandbox.window) {
                 run_batch(sandbox, &conversion(sandbox, year, days)).await?;
             }
-            Ok(Usage::default())
+            Ok(ContestantUsage::default())
         })
     }
 

@@ -4,7 +4,7 @@ use super::Contestant;
 use super::statements::{commented, loaded_rows};
 use crate::bench::environment::Work;
 use crate::bench::fingerprint::Fingerprint;
-use crate::bench::meter::Usage;
+use crate::bench::meter::ContestantUsage;
 use crate::bench::meter::process::{ProcessResult, with_processes};
 use crate::bench::sandbox::Sandbox;
 use crate::error::{Error, Kind, Result};
@@ -282,7 +282,7 @@ impl Contestant for Dayhaul {
         })
     }
 
-    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ContestantUsage> {
         Box::pin(async move {
             Ok(run_program(sandbox, &self.command(sandbox))
                 .await?

@@ -6,7 +6,7 @@ use super::statements::{
 };
 use crate::bench::environment::Work;
 use crate::bench::fingerprint::Fingerprint;
-use crate::bench::meter::Usage;
+use crate::bench::meter::ContestantUsage;
 use crate::bench::sandbox::Sandbox;
 use crate::error::Result;
 use crate::unit::Day;
@@ -100,10 +100,10 @@ impl Contestant for DayViews {
         Some("dblink")
     }
 
-    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ContestantUsage> {
         Box::pin(async move {
             self.load(sandbox).await?;
-            Ok(Usage::default())
+            Ok(ContestantUsage::default())
         })
     }
 
@@ -150,10 +150,10 @@ impl Contestant for Best {
         Some("dblink")
     }
 
-    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ContestantUsage> {
         Box::pin(async move {
             run_batch(sandbox, &Best::statements(sandbox, Password::Included)?).await?;
-            Ok(Usage::default())
+            Ok(ContestantUsage::default())
         })
     }
 

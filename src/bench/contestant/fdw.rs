@@ -4,7 +4,7 @@ use super::Contestant;
 use super::statements::{commented, loaded_rows, run_batch, script};
 use crate::bench::environment::Work;
 use crate::bench::fingerprint::Fingerprint;
-use crate::bench::meter::Usage;
+use crate::bench::meter::ContestantUsage;
 use crate::bench::sandbox::Sandbox;
 use crate::error::Result;
 use crate::pg::Url;
@@ -124,10 +124,10 @@ impl Contestant for ForeignTable {
         })
     }
 
-    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ContestantUsage> {
         Box::pin(async move {
             run_batch(sandbox, &ForeignTable::statements(sandbox)).await?;
-            Ok(Usage::default())
+            Ok(ContestantUsage::default())
         })
     }
 

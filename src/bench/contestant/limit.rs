@@ -8,7 +8,7 @@ use super::Contestant;
 use super::statements::{commented, loaded_rows, run_batch, script};
 use crate::bench::environment::Work;
 use crate::bench::fingerprint::Fingerprint;
-use crate::bench::meter::Usage;
+use crate::bench::meter::ContestantUsage;
 use crate::bench::sandbox::Sandbox;
 use crate::error::{Error, Kind, Result};
 use crate::sql::{ident, within};
@@ -242,7 +242,7 @@ impl Contestant for Limit {
         })
     }
 
-    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ContestantUsage> {
         Box::pin(async move {
             let mut more = BTreeMap::new();
             let started = Instant::now();
@@ -254,9 +254,9 @@ impl Contestant for Limit {
             let started = Instant::now();
             index(sandbox).await?;
             more.insert("index_seconds", started.elapsed().as_secs_f64());
-            Ok(Usage {
+            Ok(ContestantUsage {
                 more,
-                ..Usage::default()
+                ..ContestantUsage::default()
             })
         })
     }

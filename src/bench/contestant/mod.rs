@@ -13,7 +13,7 @@ mod statements;
 
 use super::environment::Work;
 use super::fingerprint::Fingerprint;
-use super::meter::Usage;
+use super::meter::ContestantUsage;
 use super::sandbox::Sandbox;
 use crate::error::Result;
 
@@ -50,7 +50,7 @@ pub trait Contestant: Send + Sync {
     }
 
     /// The timed part.
-    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage>;
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ContestantUsage>;
 
     /// The rows that it loaded, or the answer that it gave. Read after the timed part.
     fn output<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Fingerprint>;

@@ -6,7 +6,7 @@ use crate::bench::endpoint::Endpoint;
 use crate::bench::environment::Work;
 use crate::bench::fingerprint::Fingerprint;
 use crate::bench::meter::process::{ProcessGroup, with_processes};
-use crate::bench::meter::{ProcessUsage, Usage};
+use crate::bench::meter::{ContestantUsage, ProcessUsage};
 use crate::bench::sandbox::Sandbox;
 use crate::error::{At, Result};
 use crate::template::copy_out_sql;
@@ -132,7 +132,7 @@ impl Contestant for Pipe {
         Box::pin(async move { run_batch(sandbox, &[sandbox.create_table()]).await })
     }
 
-    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ContestantUsage> {
         Box::pin(async move {
             let own = Pipe::load(sandbox).await?;
             run_batch(sandbox, &sandbox.indexes(&sandbox.relation(""))).await?;

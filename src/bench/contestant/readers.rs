@@ -6,7 +6,7 @@ use super::statements::{commented, loaded_rows, script};
 use crate::bench::endpoint::TenantDatabase;
 use crate::bench::environment::Work;
 use crate::bench::fingerprint::{Fingerprint, compare, source_fingerprint};
-use crate::bench::meter::Usage;
+use crate::bench::meter::ContestantUsage;
 use crate::bench::sandbox::Sandbox;
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
@@ -234,7 +234,7 @@ impl Reader {
     }
 
     /// Runs the query once to warm the session's caches, once timed, once explained, and once to count its locks.
-    async fn measure(&self, sandbox: &Sandbox) -> Result<Usage> {
+    async fn measure(&self, sandbox: &Sandbox) -> Result<ContestantUsage> {
         let session = reading_session(sandbox).await?;
         let sql = self.sql(sandbox);
         session.simple(&sql).await?;
@@ -242,7 +242,7 @@ impl Reader {
         session.simple(&sql).await?;
         let seconds = started.elapsed().as_secs_f64();
         let explained = explain(&session, &sql).await?;
-        Ok(Usage {
+        Ok(ContestantUsage {
             own: None,
             seconds: Some(seconds),
             more: BTreeMap::from([
@@ -344,7 +344,7 @@ impl Contestant for Reader {
         Ok(parts.join("\n"))
     }
 
-    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ContestantUsage> {
         Box::pin(self.measure(sandbox))
     }
 

@@ -5,7 +5,7 @@ use super::dblink::DayViews;
 use super::statements::{commented, loaded_days, script};
 use crate::bench::environment::Work;
 use crate::bench::fingerprint::Fingerprint;
-use crate::bench::meter::Usage;
+use crate::bench::meter::ContestantUsage;
 use crate::bench::sandbox::Sandbox;
 use crate::error::Result;
 
@@ -78,14 +78,14 @@ impl Contestant for RefreshViews {
         Box::pin(async move { LOADER.load(sandbox).await })
     }
 
-    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ContestantUsage> {
         Box::pin(async move {
             // One statement per message: several in one message would be one transaction.
             let session = sandbox.warehouse.connect().await?;
             for statement in self.statements(sandbox) {
                 session.batch(&statement).await?;
             }
-            Ok(Usage::default())
+            Ok(ContestantUsage::default())
         })
     }
 

@@ -49,7 +49,7 @@ impl ProcessUsage {
 
 /// What a contestant measured itself.
 #[derive(Debug, Clone, Default)]
-pub struct Usage {
+pub struct ContestantUsage {
     pub own: Option<ProcessUsage>,
     /// Replaces the measured wall time where only a part of the work is timed. The servers' counters are then left out,
     /// as they cover all of the work.
@@ -57,11 +57,11 @@ pub struct Usage {
     pub more: BTreeMap<&'static str, f64>,
 }
 
-impl From<ProcessUsage> for Usage {
-    fn from(own: ProcessUsage) -> Usage {
-        Usage {
+impl From<ProcessUsage> for ContestantUsage {
+    fn from(own: ProcessUsage) -> ContestantUsage {
+        ContestantUsage {
             own: Some(own),
-            ..Usage::default()
+            ..ContestantUsage::default()
         }
     }
 }
@@ -86,7 +86,10 @@ impl ServerMeter<'_> {
     ///
     /// # Errors
     /// Those of `work`, or a server fails.
-    pub async fn measure(&self, work: impl Future<Output = Result<Usage>>) -> Result<Measurement> {
+    pub async fn measure(
+        &self,
+        work: impl Future<Output = Result<ContestantUsage>>,
+    ) -> Result<Measurement> {
         let before = self.read().await?;
         let started = Instant::now();
         let mut used = work.await?;

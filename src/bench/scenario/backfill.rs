@@ -1,6 +1,6 @@
 //! The first load of a period.
 
-use super::{Comparison, Entrant, EntrantRole, Scenario};
+use super::{Entrant, EntrantRole, RatioBasis, Scenario};
 use crate::bench::contestant::convert::Convert;
 use crate::bench::contestant::dayhaul::{Dayhaul, Variant};
 use crate::bench::contestant::dblink::{Best, DayViews};
@@ -38,7 +38,7 @@ pub fn first(environment: &Environment) -> Scenario {
         title: format!("First backfill of {} past days", days.len()),
         question: "A tenant's past days are loaded into an empty warehouse, with all indexes of the template."
             .into(),
-        compare: Comparison::Seconds,
+        compare: RatioBasis::Seconds,
         also: &[],
         late_rows: None,
         shared: None,
@@ -54,7 +54,7 @@ pub fn years(environment: &Environment) -> Scenario {
         question: "The same, until closed days are in year tables. With dblink, a conversion follows. Dayhaul loads closed \
                    days directly into year tables; the latest days remain day tables."
             .into(),
-        compare: Comparison::Seconds,
+        compare: RatioBasis::Seconds,
         also: &[],
         late_rows: None,
         shared: None,

@@ -1,6 +1,6 @@
 //! Moving day relations into year tables.
 
-use super::{Comparison, Entrant, EntrantRole, Scenario};
+use super::{Entrant, EntrantRole, RatioBasis, Scenario};
 use crate::bench::contestant::convert::Convert;
 use crate::bench::contestant::dayhaul::{Dayhaul, Operation, Variant};
 use crate::bench::environment::Environment;
@@ -17,7 +17,7 @@ pub fn all(environment: &Environment) -> Scenario {
         question: "All days are loaded, each into its own relation. dblink's views are converted, and readers wait at the \
                    end; with Dayhaul's fold, readers see every row all the time."
             .into(),
-        compare: Comparison::Seconds,
+        compare: RatioBasis::Seconds,
         also: &[],
         late_rows: None,
         shared: None,

@@ -1,6 +1,6 @@
 //! How the cost grows with the number of days and tenants.
 
-use super::{Comparison, Entrant, EntrantRole, Scenario};
+use super::{Entrant, EntrantRole, RatioBasis, Scenario};
 use crate::bench::contestant::dayhaul::{Dayhaul, Variant};
 use crate::bench::environment::Environment;
 use crate::report::numbers::counted;
@@ -24,7 +24,7 @@ fn scenario(
         name,
         title: title.into(),
         question: question.into(),
-        compare: Comparison::SecondsPerUnit,
+        compare: RatioBasis::SecondsPerUnit,
         also: &[],
         late_rows: None,
         shared: None,

@@ -1,6 +1,6 @@
 //! How long readers wait.
 
-use super::{Comparison, Entrant, EntrantRole, ExpectedRows, ExtraMetric, Scenario, SharedSandbox};
+use super::{Entrant, EntrantRole, ExpectedRows, ExtraMetric, RatioBasis, Scenario, SharedSandbox};
 use crate::bench::contestant::readers::{Question, ReadFrom, Reader, set_up};
 use crate::bench::environment::Environment;
 
@@ -24,7 +24,7 @@ pub fn all(environment: &Environment) -> Scenario {
         question: "The same rows with the same indexes in one database, all vacuumed and analyzed: once as Dayhaul stores them, \
                    and once as a view over one materialized view per tenant and day."
             .into(),
-        compare: Comparison::Seconds,
+        compare: RatioBasis::Seconds,
         also: &[ExtraMetric::Locks],
         late_rows: None,
         shared: Some(SharedSandbox {

@@ -1,6 +1,6 @@
 //! Refreshing days that are already loaded.
 
-use super::{Comparison, Entrant, EntrantRole, ExtraMetric, Scenario};
+use super::{Entrant, EntrantRole, ExtraMetric, RatioBasis, Scenario};
 use crate::bench::contestant::dayhaul::{Dayhaul, Operation, Variant};
 use crate::bench::contestant::refresh::RefreshViews;
 use crate::bench::environment::{Environment, LateRows};
@@ -19,7 +19,7 @@ fn scenario(name: &'static str, days: Window, title: String, question: &str) -> 
         name,
         title,
         question: question.into(),
-        compare: Comparison::Seconds,
+        compare: RatioBasis::Seconds,
         also: &[],
         late_rows: None,
         shared: None,

@@ -6,7 +6,7 @@ use dayhaul::bench::contestant::Contestant;
 use dayhaul::bench::contestant::dblink::Best;
 use dayhaul::bench::environment::{PrivateServers, PrivateServersSpec, Work, Workload};
 use dayhaul::bench::fingerprint::Fingerprint;
-use dayhaul::bench::meter::Usage;
+use dayhaul::bench::meter::ContestantUsage;
 use dayhaul::bench::result::{EntrantState, ScenarioResult};
 use dayhaul::bench::sandbox::Sandbox;
 use dayhaul::bench::scenario::choices::SCENARIOS;
@@ -206,7 +206,7 @@ impl Contestant for Trickster {
         Best.prepare(sandbox)
     }
 
-    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Usage> {
+    fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ContestantUsage> {
         Box::pin(async move {
             if self.then.is_empty() {
                 return Err(Error::new(Kind::Refused, "it does not feel like it"));
