@@ -325,7 +325,7 @@ fn a_laptop_and_a_warehouse_are_never_taken_for_each_other() {
     let lake = format!("file://{}", world.folder().join("lake").display());
     land.env("DAYHAUL_LANDING_URL", lake);
     let land = Output::of(&mut land).exits(2);
-    assert!(land.stderr.contains("not for files"), "{}", land.stderr);
+    assert!(land.stderr.contains("cannot be landed"), "{}", land.stderr);
     assert!(!world.folder().join("lake").exists());
     // Files hold true values.
     let files = tempfile::tempdir().unwrap();

@@ -175,7 +175,7 @@ fn an_older_copy_of_a_file_is_told_from_the_ledgers_and_a_newer_one_is_taken() {
         "2024-02-01",
         "the ledger of snapshot",
         "2024-03-19",
-        "no file of it",
+        "no file of this day",
     ] {
         assert!(failures.contains(what), "{what}: {failures}");
     }
