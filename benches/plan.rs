@@ -5,7 +5,7 @@ use dayhaul::catalog::{Pair, Tenant};
 use dayhaul::config::Load;
 use dayhaul::demo;
 use dayhaul::engine::run::dry_run::windows;
-use dayhaul::engine::run::request::Ask;
+use dayhaul::engine::run::request::Request;
 use dayhaul::template::Template;
 use dayhaul::unit::{Day, TemplateName, TenantName, Window};
 use std::collections::BTreeMap;

@@ -2,9 +2,9 @@
 
 use crate::engine::fold::{FoldReport, PairFold, Standing};
 use crate::report::RunOutcome;
+use crate::report::failure_json::{FailureJson, failure};
 use crate::report::numbers::{bytes, count, counted};
 use crate::report::outcome::are_locked;
-use crate::report::failure_json::{FailureJson, failure};
 use crate::report::table::Sheet;
 use crate::unit::Day;
 use crate::warehouse::Moved;

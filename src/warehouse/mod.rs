@@ -14,14 +14,14 @@ mod views;
 
 pub use context::{WarehouseContext, open_session};
 pub use load::copy_in::{Claim, begin_load, copy_into, finish_load};
+pub use load::duplicates::{days_with_shared_keys, set_duplicates_aside};
+pub use load::rebuild::{drop_retired, drop_stale_days};
 pub use load::staging::{YearBuild, build_year};
 pub use moves::fold::{Folding, analyze_grown, fold_days, hide, reveal};
 pub use moves::moving::{Moved, Moving};
-pub use load::rebuild::{drop_retired, drop_stale_days};
 pub use moves::sweep::{Left, sweep};
 pub use moves::unfold::unfold_days;
 pub use place::Place;
-pub use load::duplicates::{days_with_shared_keys, set_duplicates_aside};
 pub use read::read_back::{Extra, begin_reading, extra_rows, read_back_sql};
 pub use reset::{Holdings, holdings, reset};
 pub use tables::barrier::{Barrier, barrier};

@@ -5,13 +5,13 @@
 //! catalog's relations alone, so that nothing of ours is lost sight of.
 
 use super::fold::Folding;
-use crate::warehouse::load::rebuild::{beyond_the_line, empty_staging, unstage};
 use crate::catalog::registry::{fold_line, relations};
 use crate::catalog::runs::lease;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
 use crate::sql::{bound, ident, qualified};
 use crate::unit::Day;
+use crate::warehouse::load::rebuild::{beyond_the_line, empty_staging, unstage};
 use crate::warehouse::place::Place;
 use crate::warehouse::tables::definitions::{day_table, staging_table, year_table};
 use crate::warehouse::tables::shape::{Shape, year_window};

@@ -113,7 +113,9 @@ fn floors(text: &str) -> BTreeMap<String, BTreeMap<String, usize>> {
                 folder = rooms.trim().to_owned();
                 continue;
             }
-            let rooms = rooms.split_whitespace().map(|room| (room.to_owned(), floor));
+            let rooms = rooms
+                .split_whitespace()
+                .map(|room| (room.to_owned(), floor));
             floors.entry(folder.clone()).or_default().extend(rooms);
         }
     }

@@ -27,7 +27,10 @@ pub fn of_texts(texts: &BTreeMap<Module, String>) -> Uses {
         .collect();
     let mut uses = Uses::new();
     for (module, file) in &files {
-        let seen = file.paths.iter().filter_map(|path| definer(&files, path, 0));
+        let seen = file
+            .paths
+            .iter()
+            .filter_map(|path| definer(&files, path, 0));
         let seen = seen.filter(|other| other != module && !other.is_empty());
         uses.insert(module.clone(), seen.collect());
     }
@@ -81,7 +84,9 @@ fn read(src: &Path, folder: &Path, texts: &mut BTreeMap<Module, String>) {
 
 /// The module that defines what a path names: through re-exports, `None` for what is not of this crate.
 fn definer(files: &BTreeMap<Module, File>, path: &[String], depth: usize) -> Option<Module> {
-    let length = (0..=path.len()).rev().find(|n| files.contains_key(&path[..*n]))?;
+    let length = (0..=path.len())
+        .rev()
+        .find(|n| files.contains_key(&path[..*n]))?;
     let (module, rest) = path.split_at(length);
     if let Some(name) = rest.first()
         && depth < 8
@@ -287,7 +292,10 @@ fn literal(text: &str) -> Option<usize> {
         let end = raw[hashes + 1..].find(&close)?;
         return Some(prefix + 1 + hashes + 1 + end + close.len());
     }
-    let quote = bare.chars().next().filter(|c| prefix <= 1 && matches!(c, '"' | '\''))?;
+    let quote = bare
+        .chars()
+        .next()
+        .filter(|c| prefix <= 1 && matches!(c, '"' | '\''))?;
     let mut escaped = false;
     for (i, c) in bare.char_indices().skip(1) {
         match c {
