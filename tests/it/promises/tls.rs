@@ -1,5 +1,6 @@
 //! TLS against a real server, with certificates made here: which `sslmode` believes which server.
 
+use crate::support::shared::{keep, shared};
 use crate::support::server::{self, block_on};
 use crate::support::sessions::{access, asleep, cancelled, one, source};
 use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
