@@ -11,8 +11,8 @@ const EXAMPLES: &str = "\
 Days that the ledger already has are skipped. A run that was interrupted
 continues where it stopped: run the same command again.
 
-`--to` takes a last day, a destination, or both: `--to warehouse`, `--to parquet`
-(files only) or `--to both` [default: both with `landing.enabled`].
+`--to` takes a last day, a destination, or both. Destinations are `warehouse`,
+`parquet` (files only) and `both` [default: `both` with `landing.enabled`].
 
 Examples:
   dayhaul backfill --last 30
@@ -25,7 +25,7 @@ pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
     /// Load days again that the ledger already has
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     reload: bool,
     #[command(flatten)]
     destination: DestinationArgs,

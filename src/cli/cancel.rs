@@ -8,7 +8,8 @@ use serde_json::json;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
-Units that are being loaded are finished or rolled back; the next run continues.
+Units that are being loaded are finished or rolled back; the next run
+continues.
 
 Examples:
   dayhaul cancel 17

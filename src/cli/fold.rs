@@ -24,7 +24,7 @@ pub struct Args {
     #[command(flatten)]
     common: FoldArgs,
     /// Close this year: all its past days, even those that `open_days` keeps open
-    #[arg(long, value_name = "Y", value_parser = clap::value_parser!(i32).range(1000..=9998))]
+    #[arg(long, value_name = "Y", value_parser = clap::value_parser!(i32).range(1000..=9998), help_heading = "Options")]
     year: Option<i32>,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct FoldArgs {
     #[command(flatten)]
     pairs: PairArgs,
     /// Show what would move, and change nothing
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     dry_run: bool,
     #[command(flatten)]
     locks: LockArgs,

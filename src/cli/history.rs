@@ -64,7 +64,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
 async fn list(catalog: &Catalog, filter: &Filter, context: &Context) -> Result<u8> {
     let runs = history::list(catalog.session(), filter).await?;
     if runs.is_empty() {
-        context.note("there are no such runs");
+        context.note("no runs found");
     } else {
         context.print(table(&runs));
     }

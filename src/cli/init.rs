@@ -14,8 +14,8 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 const EXAMPLES: &str = "\
-Run it again after an upgrade of Dayhaul. Where the login lacks rights, nothing is
-done and the SQL for an administrator is printed.
+Run it again after an upgrade of Dayhaul. Where the login lacks rights, nothing
+is done and the SQL for an administrator is printed.
 
 Examples:
   dayhaul init --dry-run

@@ -22,7 +22,7 @@ pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
     /// Write files again that already exist
-    #[arg(long, visible_alias = "all")]
+    #[arg(long, visible_alias = "all", help_heading = "Options")]
     rewrite: bool,
     #[command(flatten)]
     run: RunArgs,

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 const DAYS: u32 = 30;
 
 const EXAMPLES: &str = "\
-Columns with `mask = \"hash\" | \"null\" | \"fake\"` in their template are masked by the
-tenants' own servers; true values never reach this machine. Without days, the
-last 30 are loaded.
+Columns with `mask = \"hash\" | \"null\" | \"fake\"` in their template are masked
+by the tenants' own servers; true values never reach this machine. Without
+days, the last 30 are loaded.
 
 Examples:
   dayhaul laptop                             all tenants, until Enter or Ctrl-C
@@ -45,11 +45,11 @@ pub struct Args {
     /// Only stop the server of a kept laptop
     #[arg(long, requires = "dir", conflicts_with_all = ["keep", "reset"])]
     stop: bool,
-    #[command(flatten)]
-    selection: SelectionArgs,
     /// Windows loaded at once [default: `load.jobs`]; `load.per_server` limits those of one source server
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    selection: SelectionArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {

@@ -44,13 +44,14 @@ use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
-  dayhaul demo                                     see the whole way in a minute
-  dayhaul backfill --tenant acme --last 30         load what is missing
-  dayhaul sync                                     the command for cron
-  dayhaul help backfill                            help for one command
+  dayhaul demo                               see the whole way in a minute
+  dayhaul backfill --tenant acme --last 30   load what is missing
+  dayhaul sync                               the command for cron
+  dayhaul help backfill                      help for one command
 
 Exit codes: 0 done; 1 something failed or was found; 2 wrong use, wrong
-configuration or refused; 3 unreachable; 4 locked by other runs; 130 interrupted.";
+configuration or refused; 3 unreachable; 4 locked by other runs;
+130 interrupted.";
 
 /// Loads each tenant's day from its own PostgreSQL database into one PostgreSQL warehouse
 #[derive(Debug, Parser)]

@@ -11,8 +11,8 @@ const EXAMPLES: &str = "\
 Each day is read from its source once. Days whose rows are the same are not
 written; of the others, only rows that differ are.
 
-`--to` takes a last day, a destination, or both: `--to warehouse`, `--to parquet`
-(files only) or `--to both` [default: both with `landing.enabled`].
+`--to` takes a last day, a destination, or both. Destinations are `warehouse`,
+`parquet` (files only) and `both` [default: `both` with `landing.enabled`].
 
 Examples:
   dayhaul refresh --last 7
@@ -25,7 +25,7 @@ pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
     /// Only days loaded with an older version of their template [default days: all of the ledger]
-    #[arg(long)]
+    #[arg(long, help_heading = "Selection")]
     outdated: bool,
     #[command(flatten)]
     destination: DestinationArgs,

@@ -24,9 +24,9 @@ use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Restores the days that the ledger does not have; without days, all that have
-files. A `--from` of the form YYYY-MM-DD is a day; anything with a slash or a scheme
-is a folder or URL (a folder that looks like a day: ./2024-01-02). Each day comes
-from the first of them that has its complete file.
+files. A `--from` of the form YYYY-MM-DD is a day; anything with a slash or a
+scheme is a folder or URL (a folder that looks like a day: ./2024-01-02). Each
+day comes from the first of them that has its complete file.
 
 A warehouse without tenants gets them from the newest snapshot there, otherwise
 from the files, which do not know where the tenants' databases are. A restore
@@ -71,19 +71,24 @@ pub struct Args {
     into_password: Option<String>,
     /// Rebuild the catalog from this snapshot: a file, a URL, or the newest below a folder or URL [default: the newest below
     /// `--from`]
-    #[arg(long, value_name = "FILE|URL", conflicts_with = "no_snapshot")]
+    #[arg(
+        long,
+        value_name = "FILE|URL",
+        conflicts_with = "no_snapshot",
+        help_heading = "Options"
+    )]
     snapshot: Option<String>,
     /// Ignore snapshots; rebuild the catalog from the files' footers
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     no_snapshot: bool,
     /// Load days again that the ledger already has
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     reload: bool,
     /// First drop everything the catalog owns; only in a warehouse that was restored
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     reset: bool,
     /// Do not ask for confirmation of `--reset`
-    #[arg(long, requires = "reset")]
+    #[arg(long, requires = "reset", help_heading = "Options")]
     yes: bool,
     #[command(flatten)]
     run: RunArgs,

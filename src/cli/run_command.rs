@@ -16,7 +16,7 @@ use std::num::NonZeroUsize;
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct RunArgs {
     /// Windows loaded at once [default: `load.jobs`]; `load.per_server` limits those of one source server
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Options")]
     jobs: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(super) locks: LockArgs,

@@ -15,9 +15,9 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 const EXAMPLES: &str = "\
-A snapshot contains the tenants with references to their passwords, the templates
-with all their versions, and the ledger; no secrets and no rows. `dayhaul restore`
-finds the newest by itself.
+A snapshot contains the tenants with references to their passwords, the
+templates with all their versions, and the ledger; no secrets and no rows.
+`dayhaul restore` finds the newest by itself.
 
 Examples:
   dayhaul snapshot

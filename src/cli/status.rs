@@ -15,13 +15,13 @@ use std::fmt::Write as _;
 
 const EXAMPLES: &str = "\
 Without days, each pair is checked from its first day to yesterday. `data` is a
-fingerprint of the ledger: two warehouses with the same fingerprint have the same
-rows of the same days.
+fingerprint of the ledger: two warehouses with the same fingerprint have the
+same rows of the same days.
 
 Examples:
   dayhaul status
   dayhaul status --tenant acme --year 2024
-  dayhaul status --check --quiet        for monitoring: any gap sets exit code 1";
+  dayhaul status --check --quiet     for monitoring: any gap sets exit code 1";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -29,7 +29,7 @@ pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
     /// Exit with 1 when a day failed or is missing
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     check: bool,
 }
 

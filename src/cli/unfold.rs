@@ -7,8 +7,9 @@ use crate::error::{Error, Result};
 use crate::unit::Day;
 
 const EXAMPLES: &str = "\
-All days from `--from` to the fold line move back. The next `fold` or `sync` moves
-them into their years again, unless the template's `open_days` keeps them open.
+All days from `--from` to the fold line move back. The next `fold` or `sync`
+moves them into their years again, unless the template's `open_days` keeps them
+open.
 
 Examples:
   dayhaul unfold --tenant acme --template flights --from 2024-03-01

@@ -32,16 +32,21 @@ pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
     /// What to compare
-    #[arg(long, value_name = "WHAT", default_value = "both")]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "both",
+        help_heading = "Options"
+    )]
     against: AgainstArg,
     /// Load days that differ from their sources, recreate missing tables, then verify these days again
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     repair: bool,
     /// Count the rows of a differing day that were added, removed or changed; `--show-values` lists them
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     diff: bool,
     /// Only check that all days are in the ledger, from a pair's first day on; reads no rows
-    #[arg(long, conflicts_with_all = ["against", "repair", "diff"])]
+    #[arg(long, conflicts_with_all = ["against", "repair", "diff"], help_heading = "Options")]
     coverage: bool,
 }
 

@@ -3,7 +3,7 @@
 use crate::engine::report::event::Failure;
 use crate::error::Error;
 use crate::report::numbers::counted;
-use crate::unit::Window;
+use crate::unit::{TemplateName, TenantName, Window};
 use std::fmt::Write as _;
 
 /// An error and its causes in one line, without causes that repeat the message: `place: message: cause`.
@@ -67,31 +67,70 @@ pub fn days(windows: &[Window]) -> String {
     text
 }
 
-/// All failures for people, equal causes together. DETAIL and CONTEXT only with `show_values`.
-pub fn render(failures: &[Failure], show_values: bool) -> String {
-    let mut groups: Vec<(&Failure, String, Vec<&Failure>)> = Vec::new();
-    for failure in failures {
-        let cause = why(&failure.error);
-        match groups
-            .iter_mut()
-            .find(|(first, c, _)| *c == cause && first.not_tried == failure.not_tried)
-        {
-            Some((_, _, members)) => members.push(failure),
-            None => groups.push((failure, cause, vec![failure])),
+/// Failures with the same cause.
+struct Cause<'a> {
+    /// The first of them.
+    failure: &'a Failure,
+    text: String,
+    pairs: Vec<PairDays<'a>>,
+}
+
+/// The days of a pair, or of a tenant as a whole, that share a cause.
+struct PairDays<'a> {
+    tenant: &'a TenantName,
+    template: Option<&'a TemplateName>,
+    windows: Vec<Window>,
+}
+
+impl<'a> Cause<'a> {
+    fn add(&mut self, failure: &'a Failure) {
+        let (tenant, template) = (&failure.tenant, failure.template.as_ref());
+        let same = |pair: &&mut PairDays| pair.tenant == tenant && pair.template == template;
+        match self.pairs.iter_mut().find(same) {
+            Some(pair) => pair.windows.extend(&failure.windows),
+            None => self.pairs.push(PairDays {
+                tenant,
+                template,
+                windows: failure.windows.clone(),
+            }),
         }
     }
+}
+
+fn by_cause(failures: &[Failure]) -> Vec<Cause<'_>> {
+    let mut causes: Vec<Cause> = Vec::new();
+    for failure in failures {
+        let text = why(&failure.error);
+        let same =
+            |cause: &Cause| cause.text == text && cause.failure.not_tried == failure.not_tried;
+        let at = causes.iter().position(same).unwrap_or_else(|| {
+            causes.push(Cause {
+                failure,
+                text,
+                pairs: Vec::new(),
+            });
+            causes.len() - 1
+        });
+        causes[at].add(failure);
+    }
+    causes
+}
+
+/// All failures for people, equal causes together. DETAIL and CONTEXT only with `show_values`.
+pub fn render(failures: &[Failure], show_values: bool) -> String {
     let mut text = String::new();
-    for (first, cause, members) in groups {
-        for member in members {
-            let _ = writeln!(text, "{}: {}", label(first), place(member));
+    for cause in by_cause(failures) {
+        for pair in &cause.pairs {
+            let _ = writeln!(text, "{}: {}", label(cause.failure), place(pair));
         }
-        let _ = writeln!(text, "  error: {cause}");
-        if show_values && let Some(detail) = first.error.detail() {
+        let _ = writeln!(text, "  error: {}", cause.text);
+        let error = &cause.failure.error;
+        if show_values && let Some(detail) = error.detail() {
             for line in detail.lines() {
                 let _ = writeln!(text, "  detail: {line}");
             }
         }
-        if let Some(hint) = first.error.hint() {
+        if let Some(hint) = error.hint() {
             let _ = writeln!(text, "  hint: {hint}");
         }
     }
@@ -106,13 +145,13 @@ fn label(failure: &Failure) -> &'static str {
     }
 }
 
-fn place(failure: &Failure) -> String {
-    let mut text = failure.tenant.to_string();
-    if let Some(template) = &failure.template {
+fn place(pair: &PairDays) -> String {
+    let mut text = pair.tenant.to_string();
+    if let Some(template) = pair.template {
         let _ = write!(text, "/{template}");
     }
-    if !failure.windows.is_empty() {
-        let _ = write!(text, " {}", days(&failure.windows));
+    if !pair.windows.is_empty() {
+        let _ = write!(text, " {}", days(&pair.windows));
     }
     text
 }
@@ -169,10 +208,15 @@ mod tests {
             failure("acme", day(), "no such column"),
             failure("zenith", day(), "no such column"),
             failure("acme", day(), "another"),
+            failure(
+                "acme",
+                vec![window("2024-01-05", "2024-01-05")],
+                "no such column",
+            ),
         ];
         assert_eq!(
             render(&failures, false),
-            "failed: acme/flights 2024-01-03\nfailed: zenith/flights 2024-01-03\n  error: no such column\n  hint: do this\n\
+            "failed: acme/flights 2024-01-03, 2024-01-05 (2 days)\nfailed: zenith/flights 2024-01-03\n  error: no such column\n  hint: do this\n\
              failed: acme/flights 2024-01-03\n  error: another\n  hint: do this\n"
         );
         assert!(render(&failures, true).contains("detail: Failing row contains (7)."));

@@ -12,7 +12,14 @@ mod show;
 use crate::cli::context::Context;
 use crate::error::Result;
 
+const EXAMPLES: &str = "\
+Examples:
+  dayhaul template new flights --query flights.sql --tenant acme
+  dayhaul template lint templates/*.sql
+  dayhaul template load templates/flights.sql --all-tenants";
+
 #[derive(Debug, clap::Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub enum Command {
     /// Write a template file for a query, with the columns of a tenant
     New(new::Args),

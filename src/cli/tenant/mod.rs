@@ -9,7 +9,15 @@ use crate::cli::context::Context;
 use crate::error::Result;
 use crate::unit::TenantName;
 
+const EXAMPLES: &str = "\
+Examples:
+  dayhaul tenant add acme --url postgres://reader@db.acme.example/app \\
+    --password env:ACME_PASSWORD --template flights
+  dayhaul tenant test --all
+  dayhaul tenant disable acme";
+
 #[derive(Debug, clap::Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub enum Command {
     /// Add a tenant: a source database and its schema in the warehouse
     Add(add::Args),

@@ -14,6 +14,7 @@ mod help;
 mod history;
 mod indexes;
 mod init;
+mod interrupt;
 mod json_docs;
 mod killed;
 #[cfg(feature = "s3")]

@@ -3,6 +3,7 @@
 use crate::support::shared::{keep, shared};
 use crate::support::server::{self, block_on};
 use crate::support::sessions::{access, asleep, cancelled, one, source};
+use crate::support::shared::{keep, shared};
 use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
 use dayhaul::error::{Error, Kind};
 use dayhaul::pg::{self, Access, Purpose};
