@@ -1,6 +1,5 @@
 //! TLS against a real server, with certificates made here: which `sslmode` believes which server.
 
-use crate::support::shared::{keep, shared};
 use crate::support::server::{self, block_on};
 use crate::support::sessions::{access, asleep, cancelled, one, source};
 use crate::support::shared::{keep, shared};
