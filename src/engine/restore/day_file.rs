@@ -115,7 +115,7 @@ impl DayFile {
     ///
     /// # Errors
     /// The file cannot be read, or its content is wrong. The error names its URL.
-    pub fn next(&mut self) -> Result<Option<Tuples>> {
+    pub fn tuples(&mut self) -> Result<Option<Tuples>> {
         let url = self.file.url().to_owned();
         self.next_tuples().at(|| format!("`{url}`"))
     }

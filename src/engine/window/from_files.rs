@@ -157,7 +157,7 @@ async fn send(
     table: &mut TableCopy,
     progress: &WindowProgress<'_>,
 ) -> Result<RestoredRows, DayFailed> {
-    while let Some(tuples) = file.next().map_err(DayFailed::File)? {
+    while let Some(tuples) = file.tuples().map_err(DayFailed::File)? {
         progress.moved(tuples.rows, tuples.bytes.len() as u64);
         let sent = table.send(tuples.bytes).await;
         sent.map_err(DayFailed::Warehouse)?;
