@@ -401,7 +401,7 @@ pub async fn drop(
                 .await
                 .map_err(|e| match e.sqlstate() {
                     Some("2BP01") => {
-                        e.with_hint("another object depends on it: `--show-values` names it")
+                        e.with_hint("an object that is not Dayhaul's depends on it: `--show-values` names it")
                     }
                     _ => e,
                 })

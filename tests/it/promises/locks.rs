@@ -64,7 +64,7 @@ fn a_run_whose_lease_was_taken_over_publishes_nothing_more() {
     let out = run.output().exits(1);
     let message = out.json()["failures"][0]["error"].to_string();
     assert!(
-        message.contains("run 0 has taken the pair over"),
+        message.contains("run 0 took the pair over"),
         "{message}"
     );
     assert_eq!(

@@ -157,7 +157,7 @@ fn after_an_interrupted_rebuild_sync_folds_on_and_says_what_is_left_to_do() {
         let today = (first + chrono::Days::new(n)).to_string();
         let out = world.dayhaul(&["sync", "--json", "--today", &today]).ok();
         assert_eq!(out.json()["folds"][0]["outcome"], "moved", "{}", out.stdout);
-        let what = "`dayhaul rebuild --tenant acme --template event --year 2024` ends it";
+        let what = "`dayhaul rebuild --tenant acme --template event --year 2024` finishes it";
         assert!(out.stderr.contains(what), "{}", out.stderr);
         assert_eq!(world.totals().0, (888 + 8 * n).to_string(), "{today}");
     }

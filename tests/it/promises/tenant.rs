@@ -121,7 +121,7 @@ fn a_schema_name_that_would_need_quoting_is_refused() {
     for (schema, why) in [
         ("a\"b", "quote"),
         ("o'neill", "quote"),
-        ("Acme", "upper case"),
+        ("Acme", "uppercase letter"),
         ("a.b", "dot"),
         ("select", "reserved"),
         ("pg_acme", "reserved"),
