@@ -111,9 +111,9 @@ async fn drop_some(session: &Session) -> Result<bool> {
             ))
             .await
             .map_err(|e| match e.sqlstate() {
-                Some("2BP01") => {
-                    e.with_hint("an object that is not Dayhaul's depends on it: `--show-values` names it")
-                }
+                Some("2BP01") => e.with_hint(
+                    "an object that is not Dayhaul's depends on it: `--show-values` names it",
+                ),
                 _ => e,
             })
             .at(|| format!("`{schema}.{name}`"))?;

@@ -400,9 +400,9 @@ pub async fn drop(
                 .batch(&format!("DROP {what} IF EXISTS {}", relation.qualified()))
                 .await
                 .map_err(|e| match e.sqlstate() {
-                    Some("2BP01") => {
-                        e.with_hint("an object that is not Dayhaul's depends on it: `--show-values` names it")
-                    }
+                    Some("2BP01") => e.with_hint(
+                        "an object that is not Dayhaul's depends on it: `--show-values` names it",
+                    ),
                     _ => e,
                 })
                 .at(|| format!("`{}.{}`", relation.schema, relation.name))?;

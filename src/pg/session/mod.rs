@@ -5,6 +5,7 @@ mod cancel_on_drop;
 pub mod copy;
 mod ending;
 pub mod route;
+mod unanswered;
 
 use super::net::server_errors::Heard;
 use crate::config::Schemas;
@@ -22,8 +23,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_postgres::{Client, Connection, Row, SimpleQueryMessage};
+use unanswered::Unanswered;
 
-/// One connection to a server. Its statements run one after the other.
+/// One connection to a server. Its statements run one after the other. A transaction whose statement was dropped before its
+/// answer is rolled back before the next statement.
 ///
 /// Dropped in the middle of a COPY OUT, it cuts the connection instead of reading the rest.
 pub struct Session {
@@ -31,6 +34,7 @@ pub struct Session {
     ending: Ending,
     task: AbortHandle,
     abandoned: Arc<AtomicBool>,
+    unanswered: Unanswered,
     route: Arc<Route>,
     endpoint: String,
     version: u32,
@@ -81,6 +85,7 @@ impl Session {
             ending: Ending::new(ended, heard),
             task: task.abort_handle(),
             abandoned: Arc::new(AtomicBool::new(false)),
+            unanswered: Unanswered::default(),
             endpoint: route.host.to_string(),
             version: parameters.get("server_version").map_or(0, |v| version(v)),
             route: Arc::new(route),
@@ -121,7 +126,7 @@ impl Session {
     /// # Errors
     /// The server's, in the first statement that fails.
     pub async fn batch(&self, sql: &str) -> Result<()> {
-        self.told(self.client.batch_execute(sql).await).await
+        self.answer(self.client.batch_execute(sql)).await
     }
 
     /// Runs statements (simple protocol) and returns what the last one that returns rows returned.
@@ -135,7 +140,8 @@ impl Session {
     /// As [`Session::simple`], with the driver's error, which knows the position in the text.
     pub async fn simple_raw(&self, sql: &str) -> Result<SimpleRows, tokio_postgres::Error> {
         let mut found = SimpleRows::default();
-        for message in self.client.simple_query(sql).await? {
+        let messages = self.client.simple_query(sql);
+        for message in self.unanswered.run(&self.client, messages).await? {
             match message {
                 SimpleQueryMessage::RowDescription(columns) => {
                     found.columns = columns.iter().map(|c| c.name().to_owned()).collect();
@@ -156,7 +162,7 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
-        self.told(self.client.query(sql, params).await).await
+        self.answer(self.client.query(sql, params)).await
     }
 
     /// As [`Session::query`], for exactly one row.
@@ -191,12 +197,12 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64> {
-        self.told(self.client.execute(sql, params).await).await
+        self.answer(self.client.execute(sql, params)).await
     }
 
     /// As [`Session::query`] without parameters, through the unnamed statement: nothing to lose behind a pooler.
     pub async fn query_unnamed(&self, sql: &str) -> Result<Vec<Row>> {
-        self.told(self.client.query_typed(sql, &[]).await).await
+        self.answer(self.client.query_typed(sql, &[])).await
     }
 
     /// Starts `COPY … TO STDOUT`. The driver prepares a statement under a name and closes it as soon as the COPY has
@@ -205,7 +211,7 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn copy_out(&self, sql: &str) -> Result<CopyOut> {
-        let stream = self.told(self.client.copy_out(sql).await).await?;
+        let stream = self.answer(self.client.copy_out(sql)).await?;
         Ok(CopyOut::new(
             stream,
             self.ending.clone(),
@@ -218,7 +224,7 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn copy_in(&self, sql: &str) -> Result<CopyIn> {
-        let sink = self.told(self.client.copy_in(sql).await).await?;
+        let sink = self.answer(self.client.copy_in(sql)).await?;
         Ok(CopyIn::new(sink, self.ending.clone()))
     }
 
@@ -270,6 +276,15 @@ impl Session {
     /// A parameter that the server reported when the session began.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
+    }
+
+    /// The answer to a statement; one that was dropped before is rolled back first.
+    async fn answer<T>(
+        &self,
+        statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T> {
+        self.told(self.unanswered.run(&self.client, statement).await)
+            .await
     }
 
     async fn told<T>(&self, result: Result<T, tokio_postgres::Error>) -> Result<T> {

@@ -63,10 +63,7 @@ fn a_run_whose_lease_was_taken_over_publishes_nothing_more() {
     let (before, rows) = (world.warehouse.one(loaded), world.totals().0);
     let out = run.output().exits(1);
     let message = out.json()["failures"][0]["error"].to_string();
-    assert!(
-        message.contains("run 0 took the pair over"),
-        "{message}"
-    );
+    assert!(message.contains("run 0 took the pair over"), "{message}");
     assert_eq!(
         (world.warehouse.one(loaded), world.totals().0),
         (before, rows)

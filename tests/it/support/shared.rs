@@ -53,6 +53,7 @@ fn run() -> (String, u32) {
     }
 }
 
+#[allow(clippy::zombie_processes)] // it outlives this process on purpose
 fn spawn(folder: &Path, process: u32, test: &str) {
     let log = std::fs::File::create(folder.join("log")).unwrap();
     Command::new(std::env::current_exe().unwrap())
