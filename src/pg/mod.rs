@@ -12,7 +12,7 @@
 //!
 //! A tenant may stand behind a pooler that hands each transaction to another server process. On a
 //! [`Purpose::Source`] session nothing is set for the session, and [`Session::batch`], [`Session::simple`],
-//! [`Session::copy_out`] and [`describe`] leave nothing behind once their transaction ends. The warehouse needs a
+//! [`Session::copy_out`] and [`describe`](describe()) leave nothing behind once their transaction ends. The warehouse needs a
 //! server session that stays the same; [`connect_unpooled`] makes sure of it.
 
 mod connect;

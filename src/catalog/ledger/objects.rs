@@ -191,7 +191,7 @@ pub async fn hold(
 /// Writes down which objects days have now, after they were published. Other runs read it to know what is to be done.
 ///
 /// # Errors
-/// [`Kind::Bug`] when a day is not in the ledger; the warehouse's.
+/// [`Kind::Bug`](crate::error::Kind::Bug) when a day is not in the ledger; the warehouse's.
 pub async fn record(
     session: &Session,
     entry: &Entry<'_>,

@@ -92,7 +92,7 @@ pub async fn claim(
 /// Completes the claim of the same transaction with what was loaded, and keeps it as an attempt of the run.
 ///
 /// # Errors
-/// [`Kind::Bug`] when a day was not claimed; the warehouse's.
+/// [`Kind::Bug`](crate::error::Kind::Bug) when a day was not claimed; the warehouse's.
 pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) -> Result<()> {
     let wh = session.catalog();
     let columns = Columns::of(days);
@@ -190,7 +190,7 @@ pub async fn fail(
 /// Days of a window that are loaded, with their tallies.
 ///
 /// # Errors
-/// [`Kind::Bug`] when a digest cannot be read; the warehouse's.
+/// [`Kind::Bug`](crate::error::Kind::Bug) when a digest cannot be read; the warehouse's.
 pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Result<Vec<LoadedDay>> {
     let wh = session.catalog();
     let rows = session
@@ -226,7 +226,7 @@ pub struct Recorded {
 /// The days of a pair that are loaded or landed, within `window` when there is one.
 ///
 /// # Errors
-/// [`Kind::Bug`] when a digest cannot be read; the warehouse's.
+/// [`Kind::Bug`](crate::error::Kind::Bug) when a digest cannot be read; the warehouse's.
 pub async fn recorded(
     session: &Session,
     tenant: &TenantName,

@@ -322,7 +322,7 @@ fn unknown(what: &str, name: &str, known: &[String], see: &str) -> Error {
     Error::refused(format!("there is no {what} `{name}`")).with_hint(hint)
 }
 
-/// The first six columns of a row, in the order of [`COLUMNS`].
+/// The first six columns of a row, in the order of `COLUMNS`.
 pub fn tenant_of(row: &Row) -> Result<Tenant> {
     Ok(Tenant {
         name: TenantName::parse(row.get(0))?,

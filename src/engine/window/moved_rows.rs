@@ -3,7 +3,7 @@
 //! A row that moved to a day which nobody refreshes would otherwise leave the warehouse silently. What was really deleted
 //! looks the same, so each refresh that deletes rows for good asks once, by the keys of those rows. A source that can look
 //! keys up in an index takes milliseconds. One that cannot would read every day that is loaded: it gets no longer than
-//! [`PATIENCE`], and what could not be found out is reported.
+//! `PATIENCE`, and what could not be found out is reported.
 
 use super::context::WindowLoad;
 use super::source::begin_source;

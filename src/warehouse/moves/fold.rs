@@ -6,7 +6,7 @@
 //!
 //! Only the fold line, which the reveal moves, decides what the tenant view shows of which table (`views.rs`); the year that
 //! holds it gets a condition before anything is copied beyond it, and loses it with the reveal. So whatever a run that was
-//! killed left on the wrong side of the line is hidden, and [`sweep`](super::sweep()) takes it away.
+//! killed left on the wrong side of the line is hidden, and [`sweep`](super::sweep::sweep) takes it away.
 
 use super::moving::{Moved, Moving};
 use crate::catalog::registry::fold_line::{self, FoldLine};
@@ -64,7 +64,7 @@ pub async fn hide(
 
 /// Copies the days of `moving` into their year tables, where no view shows them yet: in transactions that
 /// fail unless as many rows of each day came as the ledger records. Year tables that are missing are made, and added to
-/// `shape`. A [`sweep`](super::sweep()) and then [`hide`] must have gone before.
+/// `shape`. A [`sweep`](super::sweep::sweep) and then [`hide`] must have gone before.
 ///
 /// # Errors
 /// [`Kind::Data`] when a day table does not hold what the ledger records; refused when a relation that is not ours has the
@@ -107,7 +107,7 @@ pub async fn fold_days(
 
 /// A year that has no table yet: its days come into a staging table, which gets its indexes when they are there, and then
 /// the year's name. Of a fold that is killed in between a staging table without a staged day is left, which the next
-/// [`sweep`](super::sweep()) or load drops.
+/// [`sweep`](super::sweep::sweep) or load drops.
 async fn copy_into_new_year(
     session: &Session,
     place: Place<'_>,
@@ -300,7 +300,7 @@ pub async fn analyze_grown(place: Place<'_>, moved: &[Moved], folding: Folding<'
 }
 
 /// Moves the fold line of `shape`: the tenant view, the catalog and the ledger, in one short transaction. Between the
-/// copy and this, a [`barrier`](crate::warehouse::tables::barrier()) must have been passed.
+/// copy and this, a [`barrier`](crate::warehouse::tables::barrier::barrier()) must have been passed.
 ///
 /// # Errors
 /// [`Kind::Locked`] when another run took the pair over; a lock timeout when readers held the view for longer than the

@@ -50,7 +50,7 @@ impl Left {
 /// the days before the line belong. Of a staging table the days beyond the line go, and the table when no day is left.
 ///
 /// # Errors
-/// [`Kind::Locked`](crate::error::Kind::Locked) when another run took the pair over; the warehouse's. A table that
+/// [`Kind::Locked`] when another run took the pair over; the warehouse's. A table that
 /// cannot be dropped is no error.
 pub async fn sweep(
     session: &Session,

@@ -17,7 +17,7 @@ use crate::warehouse::tables::transaction::short_transaction;
 use std::time::Instant;
 
 /// Copies the days of `moving` into day tables that no view shows yet, and adds these to `shape`: each day in a
-/// separate transaction, which fails unless as many rows came as the ledger records. A [`sweep`](super::sweep()) must have
+/// separate transaction, which fails unless as many rows came as the ledger records. A [`sweep`](super::sweep::sweep) must have
 /// gone before.
 ///
 /// # Errors
