@@ -21,6 +21,10 @@ test *args:
 one name:
     scripts/with-postgres cargo test --test it {{ name }} -- --nocapture
 
+# Accept changed help and messages into tests/it/promises/snapshots; review the diff
+words:
+    INSTA_UPDATE=always scripts/with-postgres cargo test --test it -- promises::help promises::messages
+
 # Run the unit tests whose name contains NAME
 unit name="":
     cargo test --lib {{ name }}
