@@ -88,8 +88,9 @@ impl<T: QueueTask> Pool<T> {
     /// Ends the workers early: what is running is dropped, what is left in the queue is not tried. Returns the latter.
     pub fn stop(&self, why: &str) -> Vec<(PairIndex, Window)> {
         why.clone_into(&mut lock(&self.why_stopped));
-        self.stop.cancel();
+        // In this order: a worker that ends takes no other window.
         let dropped = self.queue().open_for_all();
+        self.stop.cancel();
         self.changed.notify_waiters();
         dropped
     }

@@ -267,6 +267,51 @@ fn the_statement_after_a_cancelled_one_is_left_alone() {
 }
 
 #[test]
+fn a_transaction_whose_statement_was_dropped_is_never_continued() {
+    let db = Database::create("connect");
+    block_on(async {
+        let session = warehouse(&db).await;
+        session
+            .batch("CREATE TABLE public.kept (n int)")
+            .await
+            .unwrap();
+        session
+            .batch("BEGIN; CREATE TABLE public.half (n int)")
+            .await
+            .unwrap();
+        let slow = session.batch("INSERT INTO public.kept SELECT 1 FROM pg_sleep(0.5)");
+        tokio::time::timeout(Duration::from_millis(100), slow)
+            .await
+            .unwrap_err();
+        // As the next user of the session would: one with a transaction, one without.
+        session
+            .batch("BEGIN; INSERT INTO public.kept VALUES (2); COMMIT")
+            .await
+            .unwrap();
+        session
+            .batch("BEGIN; INSERT INTO public.kept VALUES (3)")
+            .await
+            .unwrap();
+        let slow = session.query("SELECT pg_sleep(0.5)", &[]);
+        tokio::time::timeout(Duration::from_millis(100), slow)
+            .await
+            .unwrap_err();
+        session
+            .execute("INSERT INTO public.kept VALUES (4)", &[])
+            .await
+            .unwrap();
+        let kept = one(
+            &session,
+            "SELECT string_agg(n::text, ',' ORDER BY n) FROM public.kept",
+        )
+        .await;
+        assert_eq!(kept, "2,4");
+        let half = one(&session, "SELECT to_regclass('public.half') IS NULL").await;
+        assert_eq!(half, "t");
+    });
+}
+
+#[test]
 fn a_session_dropped_in_a_copy_out_does_not_read_the_rest() {
     let db = Database::create("connect");
     block_on(async {
