@@ -85,6 +85,9 @@ struct Inner {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// Why work of a run that was interrupted is not tried.
+pub const INTERRUPTED: &str = "the run was interrupted";
+
 impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Error {
         Error(Box::new(Inner {
@@ -111,6 +114,11 @@ impl Error {
 
     pub fn refused(message: impl Into<String>) -> Error {
         Error::new(Kind::Refused, message)
+    }
+
+    /// The user, or another host, asked the run to end.
+    pub fn interrupted() -> Error {
+        Error::new(Kind::Interrupted, INTERRUPTED)
     }
 
     /// What the user does next: a sentence, or a command to run.

@@ -1,7 +1,7 @@
 //! `dayhaul history`: runs and how they ended; for one run, also what failed.
 
 use super::context::Context;
-use crate::catalog::runs::history::{self, FailedDays, Filter, Run};
+use crate::catalog::runs::history::{self, FailedDays, Filter, RunRecord};
 use crate::catalog::runs::run;
 use crate::catalog::{Catalog, Selection};
 use crate::engine::report::event::Failure;
@@ -90,7 +90,7 @@ async fn one(catalog: &Catalog, id: i64, context: &Context) -> Result<u8> {
     Ok(exit::OK)
 }
 
-fn table(runs: &[Run]) -> String {
+fn table(runs: &[RunRecord]) -> String {
     let mut sheet = Sheet::new(&[
         ">run",
         "command",
@@ -126,7 +126,7 @@ fn table(runs: &[Run]) -> String {
     sheet.render()
 }
 
-fn page(run: &Run) -> String {
+fn page(run: &RunRecord) -> String {
     let mut facts = Sheet::new(&["run", &run.id.to_string()]);
     let mut fact = |what: &str, value: String| facts.row([what.to_owned(), value]);
     fact("command", format!("dayhaul {}", run.arguments.join(" ")));
@@ -176,7 +176,7 @@ fn as_reported(failed: &FailedDays) -> Failure {
     }
 }
 
-fn to_json(run: &Run) -> Value {
+fn to_json(run: &RunRecord) -> Value {
     let request = run.cancel_requested.as_ref();
     json!({
         "run": run.id,

@@ -2,8 +2,8 @@
 
 use super::context::Context;
 use crate::catalog::Catalog;
-use crate::catalog::runs::history::Attempt;
-use crate::catalog::views::unit_history::{self, Life, Now};
+use crate::catalog::runs::history::UnitAttempt;
+use crate::catalog::views::unit_history::{self, UnitHistory, UnitState};
 use crate::error::{Result, exit};
 use crate::report::numbers::{bytes, count, counted, utc};
 use crate::report::table::Sheet;
@@ -42,7 +42,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     Ok(exit::OK)
 }
 
-fn page(life: &Life, next: &[String]) -> String {
+fn page(life: &UnitHistory, next: &[String]) -> String {
     let mut text = facts(life);
     if !life.attempts.is_empty() {
         let _ = write!(text, "\n\n{}", attempts(&life.attempts));
@@ -59,7 +59,7 @@ fn page(life: &Life, next: &[String]) -> String {
     text
 }
 
-fn facts(life: &Life) -> String {
+fn facts(life: &UnitHistory) -> String {
     let name = format!("{}/{}/{}", life.tenant.name, life.template.name, life.day);
     let mut sheet = Sheet::new(&["unit", &name]);
     let mut fact = |what: &str, value: String| sheet.row([what.to_owned(), value]);
@@ -90,12 +90,12 @@ fn facts(life: &Life) -> String {
             format!("{}, {}{holds}", object.url, bytes(object.bytes)),
         );
     }
-    if let Now::Loaded {
+    if let UnitState::Loaded {
         loaded_at,
         checked_at,
         ..
     }
-    | Now::Landed {
+    | UnitState::Landed {
         landed_at: loaded_at,
         checked_at,
         ..
@@ -117,24 +117,24 @@ fn facts(life: &Life) -> String {
     sheet.render()
 }
 
-fn state(now: &Now) -> String {
+fn state(now: &UnitState) -> String {
     match now {
-        Now::NeverTried => "never tried: it is not in the ledger".to_owned(),
-        Now::Failed { tries: 1, .. } => "failed after 1 try".to_owned(),
-        Now::Failed { tries, .. } => format!("failed after {tries} tries"),
-        Now::Staged(_) => {
+        UnitState::NeverTried => "never tried: it is not in the ledger".to_owned(),
+        UnitState::Failed { tries: 1, .. } => "failed after 1 try".to_owned(),
+        UnitState::Failed { tries, .. } => format!("failed after {tries} tries"),
+        UnitState::Staged(_) => {
             "staged: in a year that is being built and that no view shows yet".to_owned()
         }
-        Now::Loaded { rows, .. } if rows.rows == 0 => {
+        UnitState::Loaded { rows, .. } if rows.rows == 0 => {
             "loaded: the source has no rows for it".to_owned()
         }
-        Now::Loaded { .. } => "loaded".to_owned(),
-        Now::Landed { .. } => "landed: in its file, but not in the warehouse".to_owned(),
+        UnitState::Loaded { .. } => "loaded".to_owned(),
+        UnitState::Landed { .. } => "landed: in its file, but not in the warehouse".to_owned(),
     }
 }
 
 /// The table of the rows, and whether it has all of them.
-fn place(life: &Life) -> String {
+fn place(life: &UnitHistory) -> String {
     let (Some(found), Some(rows)) = (&life.place, life.now.rows()) else {
         return "none".to_owned();
     };
@@ -149,7 +149,7 @@ fn place(life: &Life) -> String {
     }
 }
 
-fn attempts(attempts: &[Attempt]) -> String {
+fn attempts(attempts: &[UnitAttempt]) -> String {
     let mut sheet = Sheet::new(&[
         ">run", "command", "at (UTC)", "outcome", ">rows", "digest", "version", ">tries", "host",
     ]);
@@ -174,15 +174,15 @@ fn short(hash: &str) -> String {
     hash.chars().take(8).collect()
 }
 
-fn to_json(life: &Life, next: &[String]) -> Value {
+fn to_json(life: &UnitHistory, next: &[String]) -> Value {
     let rows = life.now.rows();
     let (loaded_at, checked_at) = match &life.now {
-        Now::Loaded {
+        UnitState::Loaded {
             loaded_at,
             checked_at,
             ..
         }
-        | Now::Landed {
+        | UnitState::Landed {
             landed_at: loaded_at,
             checked_at,
             ..
@@ -190,7 +190,7 @@ fn to_json(life: &Life, next: &[String]) -> Value {
         _ => (None, None),
     };
     let (error, tries) = match &life.now {
-        Now::Failed { error, tries } => (Some(error), Some(tries)),
+        UnitState::Failed { error, tries } => (Some(error), Some(tries)),
         _ => (None, None),
     };
     let time = |at: Option<DateTime<Utc>>| at.map(|at| at.to_rfc3339());
@@ -228,7 +228,7 @@ fn to_json(life: &Life, next: &[String]) -> Value {
     })
 }
 
-fn attempt_to_json(a: &Attempt) -> Value {
+fn attempt_to_json(a: &UnitAttempt) -> Value {
     json!({
         "run": a.run,
         "command": a.command,

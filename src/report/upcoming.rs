@@ -1,10 +1,10 @@
 //! What happens to a unit next, and which command does it.
 
-use crate::catalog::views::unit_history::{Life, Now, Rows};
+use crate::catalog::views::unit_history::{LedgerRows, UnitHistory, UnitState};
 use crate::unit::Day;
 
 /// One sentence each, the nearest first.
-pub fn next_steps(life: &Life, today: Day) -> Vec<String> {
+pub fn next_steps(life: &UnitHistory, today: Day) -> Vec<String> {
     let (tenant, template, day) = (&life.tenant.name, &life.template.name, life.day);
     if !life.tenant.enabled {
         return vec![format!(
@@ -20,19 +20,19 @@ pub fn next_steps(life: &Life, today: Day) -> Vec<String> {
         "`dayhaul backfill --tenant {tenant} --template {template} --from {day} --to {day}` loads it"
     );
     match &life.now {
-        Now::Staged(_) => vec![format!(
+        UnitState::Staged(_) => vec![format!(
             "readers see it when its year is complete: the next `backfill` of days of {} continues it",
             day.year()
         )],
-        Now::Failed { .. } => {
+        UnitState::Failed { .. } => {
             vec!["the next `backfill` of this day, or `sync`, tries it again".to_owned()]
         }
-        Now::NeverTried if day > today => {
+        UnitState::NeverTried if day > today => {
             vec![format!(
                 "it is in the future: `sync` loads it from {day} on"
             )]
         }
-        Now::NeverTried => match pair.first_day {
+        UnitState::NeverTried => match pair.first_day {
             Some(first) if first <= day => {
                 vec!["the next `backfill` of this day, or `sync`, loads it".to_owned()]
             }
@@ -43,14 +43,19 @@ pub fn next_steps(life: &Life, today: Day) -> Vec<String> {
                 "nothing automatically: no day was ever requested; {load}"
             )],
         },
-        Now::Landed { .. } => vec![format!(
+        UnitState::Landed { .. } => vec![format!(
             "nothing automatically in the warehouse: {load} there; `refresh --to parquet` compares its file with the source"
         )],
-        Now::Loaded { rows, .. } => loaded_day(life, rows, pair.fold_line, today),
+        UnitState::Loaded { rows, .. } => loaded_day(life, rows, pair.fold_line, today),
     }
 }
 
-fn loaded_day(life: &Life, rows: &Rows, fold_line: Option<Day>, today: Day) -> Vec<String> {
+fn loaded_day(
+    life: &UnitHistory,
+    rows: &LedgerRows,
+    fold_line: Option<Day>,
+    today: Day,
+) -> Vec<String> {
     let mut steps = Vec::new();
     if life.object.as_ref().is_some_and(|(_, current)| !current) {
         steps.push("the next run that lands writes its file again, from the warehouse".to_owned());
@@ -70,7 +75,7 @@ fn closed_day() -> String {
     "nothing automatically: it is closed; `refresh` and `verify` compare it on request".to_owned()
 }
 
-fn open_day(life: &Life, today: Day) -> Vec<String> {
+fn open_day(life: &UnitHistory, today: Day) -> Vec<String> {
     let days = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
     let mut steps = Vec::new();
     // `sync` reads today and yesterday whatever `lookback_days` is.
@@ -100,9 +105,9 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn life(of: &str, now: Now) -> Life {
+    fn life(of: &str, now: UnitState) -> UnitHistory {
         let source = "/*\ntime_column = \"at\"\n[columns]\nat = \"timestamptz\"\n*/\nSELECT at FROM e WHERE at >= {from} AND at < {to}";
-        Life {
+        UnitHistory {
             tenant: Tenant {
                 name: TenantName::parse("acme").unwrap(),
                 schema: SchemaName::parse("acme").unwrap(),
@@ -126,9 +131,9 @@ mod tests {
         }
     }
 
-    fn loaded(version: &str) -> Now {
-        Now::Loaded {
-            rows: Rows {
+    fn loaded(version: &str) -> UnitState {
+        UnitState::Loaded {
+            rows: LedgerRows {
                 rows: 1,
                 bytes: 1,
                 digest: None,
@@ -140,13 +145,13 @@ mod tests {
         }
     }
 
-    fn joined(life: &Life) -> String {
+    fn joined(life: &UnitHistory) -> String {
         next_steps(life, day("2024-03-20")).join("; ")
     }
 
     #[test]
     fn a_missing_day_names_the_command_that_loads_it() {
-        let on = |of| joined(&life(of, Now::NeverTried));
+        let on = |of| joined(&life(of, UnitState::NeverTried));
         assert!(on("2024-01-10").starts_with("the next `backfill`"));
         assert!(on("2024-01-09").contains("before the first day"));
         assert!(on("2024-03-20").starts_with("the next"));
@@ -155,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_loaded_day_is_watched_then_folded_then_closed() {
-        let current = life("2024-03-06", Now::NeverTried)
+        let current = life("2024-03-06", UnitState::NeverTried)
             .template
             .version()
             .to_owned();
@@ -171,7 +176,7 @@ mod tests {
 
     #[test]
     fn nothing_happens_to_what_is_not_enabled() {
-        let mut disabled = life("2024-03-06", Now::NeverTried);
+        let mut disabled = life("2024-03-06", UnitState::NeverTried);
         disabled.pair = None;
         assert!(joined(&disabled).starts_with("nothing: `event` is not enabled"));
         disabled.tenant.enabled = false;

@@ -1,5 +1,6 @@
 //! The pair that a warehouse operation is about.
 
+use crate::catalog::Pair;
 use crate::sql::qualified;
 use crate::template::Template;
 use crate::unit::{SchemaName, TenantName};
@@ -11,7 +12,15 @@ pub struct Place<'a> {
     pub template: &'a Template,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    pub fn of(pair: &'a Pair) -> Place<'a> {
+        Place {
+            tenant: &pair.tenant.name,
+            schema: &pair.tenant.schema,
+            template: &pair.template,
+        }
+    }
+
     /// A relation of the tenant's schema, as statements name it.
     pub fn qualified(&self, relation: &str) -> String {
         qualified(self.schema.as_str(), relation)

@@ -1,6 +1,6 @@
 //! The ledger: units, days that are staged, and Parquet objects.
 
 pub mod objects;
-mod rows;
+pub mod rows;
 pub mod staged;
 pub mod units;

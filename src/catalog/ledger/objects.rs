@@ -6,7 +6,7 @@
 use super::rows::{
     Columns, Entry, LoadedDay, all_rows_found, count, dates, digest, insert_attempts,
 };
-pub use super::rows::{Object, object};
+pub use super::rows::{Ledger, Object, object};
 use crate::copy::Digest;
 use crate::error::Result;
 use crate::pg::Session;
@@ -30,26 +30,6 @@ impl StoredUnit {
     pub fn is_landed(&self) -> bool {
         let object = self.object.as_ref().map(|object| object.digest);
         object.is_some() && object == self.digest
-    }
-}
-
-pub use StoredUnit as Standing;
-
-/// Which ledger a day's object is written into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ledger {
-    Units,
-    /// Of days that are in a staging table.
-    Staged,
-}
-
-impl Ledger {
-    fn table(self, session: &Session) -> String {
-        let name = match self {
-            Ledger::Units => "unit",
-            Ledger::Staged => "staged",
-        };
-        format!("{}.{name}", session.catalog())
     }
 }
 
@@ -291,19 +271,14 @@ pub async fn record_alone(
                     .concat(),
                 insert_attempts(wh)
             ),
-            &[
-                &entry.tenant,
-                &entry.template,
-                &entry.version,
-                &entry.run,
-                &entry.tries,
+            &entry.params(&[
                 &columns.days,
                 &columns.rows,
                 &columns.digests,
                 &columns.bytes,
                 &urls(objects),
                 &sizes(objects),
-            ],
+            ]),
         )
         .await?;
     Ok(())

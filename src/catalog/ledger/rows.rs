@@ -2,8 +2,8 @@
 
 use crate::copy::{Digest, Tally};
 use crate::error::{Error, Kind, Result};
-use crate::pg::Row;
-use crate::unit::{Day, TemplateName, TenantName};
+use crate::pg::{Row, Session, ToSql};
+use crate::unit::{Day, TemplateName, TenantName, Window};
 use std::collections::BTreeSet;
 
 /// What a load writes into the ledger next to each day's tally.
@@ -15,6 +15,68 @@ pub struct Entry<'a> {
     pub version: &'a str,
     pub run: i64,
     pub tries: i32,
+}
+
+impl Entry<'_> {
+    /// The parameters of a statement: tenant, template, version, run and tries as `$1` to `$5`, then `more`.
+    pub fn params<'p>(&'p self, more: &[&'p (dyn ToSql + Sync)]) -> Vec<&'p (dyn ToSql + Sync)> {
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![
+            &self.tenant,
+            &self.template,
+            &self.version,
+            &self.run,
+            &self.tries,
+        ];
+        params.extend(more);
+        params
+    }
+}
+
+/// Which ledger holds a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ledger {
+    Units,
+    /// Of days that are in a staging table.
+    Staged,
+}
+
+impl Ledger {
+    /// Its table, as statements name it.
+    pub fn table(self, session: &Session) -> String {
+        let name = match self {
+            Ledger::Units => "unit",
+            Ledger::Staged => "staged",
+        };
+        format!("{}.{name}", session.catalog())
+    }
+}
+
+/// The days of a window that a ledger has as loaded or staged, with their tallies: what a try did whose commit's answer was
+/// lost.
+///
+/// # Errors
+/// [`Kind::Bug`] when a digest cannot be read; the warehouse's.
+pub async fn found(
+    session: &Session,
+    entry: &Entry<'_>,
+    ledger: Ledger,
+    window: Window,
+) -> Result<Vec<LoadedDay>> {
+    let loaded = match ledger {
+        Ledger::Units => "AND state = 'loaded' ",
+        Ledger::Staged => "",
+    };
+    let rows = session
+        .query(
+            &format!(
+                "SELECT day, rows, digest, bytes, relation FROM {} \
+                 WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 {loaded}ORDER BY day",
+                ledger.table(session)
+            ),
+            &[&entry.tenant, &entry.template, &window.from, &window.to],
+        )
+        .await?;
+    rows.iter().map(loaded_day).collect()
 }
 
 /// One loaded day with its tally, and the `schema.table` that holds its rows.
@@ -100,7 +162,7 @@ pub fn digest(row: &Row, column: usize) -> Option<Digest> {
 }
 
 /// A row of day, rows, digest, bytes and relation.
-pub fn loaded_day(row: &Row) -> Result<LoadedDay> {
+fn loaded_day(row: &Row) -> Result<LoadedDay> {
     let day = row.get::<_, Day>(0);
     Ok(LoadedDay {
         day,

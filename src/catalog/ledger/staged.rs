@@ -1,13 +1,13 @@
 //! The ledger of staged days: those whose rows are in a hidden table, which no view shows yet.
 
 use super::rows::{
-    Columns, Entry, LoadedDay, all_rows_found, dates, days_of, loaded_day, tally, with_attempts,
+    Columns, Entry, LoadedDay, all_rows_found, dates, days_of, tally, with_attempts,
 };
 use crate::copy::Tally;
 use crate::error::Result;
 use crate::pg::Session;
 use crate::template::Template;
-use crate::unit::{Day, TemplateName, TenantName, Window};
+use crate::unit::{Day, TemplateName, TenantName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Begins to load `days` into a staging table in this transaction. Its duplicate-key error means that they are there:
@@ -57,17 +57,12 @@ pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) ->
                  WHERE s.tenant = $1 AND s.template = $2 AND s.day = d.day \
                  RETURNING s.day, s.rows, s.digest, NULL::text AS error, 'staged' AS outcome"),
             ),
-            &[
-                &entry.tenant,
-                &entry.template,
-                &entry.version,
-                &entry.run,
-                &entry.tries,
+            &entry.params(&[
                 &columns.days,
                 &columns.rows,
                 &columns.digests,
                 &columns.bytes,
-            ],
+            ]),
         )
         .await?;
     all_rows_found(updated, days.len())
@@ -169,24 +164,6 @@ pub async fn forget(
         )
         .await?;
     Ok(())
-}
-
-/// Days of a window that are staged, with their tallies: what a try did whose commit's answer was lost.
-///
-/// # Errors
-/// [`Kind::Bug`](crate::error::Kind::Bug) when a digest cannot be read; the warehouse's.
-pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Result<Vec<LoadedDay>> {
-    let wh = session.catalog();
-    let rows = session
-        .query(
-            &format!(
-                "SELECT day, rows, digest, bytes, relation FROM {wh}.staged \
-             WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 ORDER BY day"
-            ),
-            &[&entry.tenant, &entry.template, &window.from, &window.to],
-        )
-        .await?;
-    rows.iter().map(loaded_day).collect()
 }
 
 /// Staged days of a pair that would bring older rows back: their published day was compared with its source since, and

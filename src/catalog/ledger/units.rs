@@ -1,9 +1,7 @@
 //! The ledger: per unit its state, rows, digest, and where they are. A unit that is not in it was never tried. Days on
 //! their way are in [`staged`](super::staged).
 
-use super::rows::{
-    Columns, all_rows_found, dates, insert_attempts, loaded_day, object, tally, with_attempts,
-};
+use super::rows::{Columns, all_rows_found, dates, insert_attempts, object, tally, with_attempts};
 pub use super::rows::{Entry, LoadedDay, Object, days_of};
 use crate::copy::Tally;
 use crate::error::Result;
@@ -75,15 +73,10 @@ pub async fn claim(
              ON CONFLICT (tenant, template, day) DO UPDATE \
              SET state = 'loaded', version = excluded.version, run = excluded.run, tries = excluded.tries, error = NULL \
              WHERE u.state <> 'loaded' OR $7 RETURNING day"),
-            &[
-                &entry.tenant,
-                &entry.template,
-                &entry.version,
-                &entry.run,
-                &entry.tries,
+            &entry.params(&[
                 &dates(days),
                 &reload,
-            ],
+            ]),
         )
         .await?;
     Ok(days_of(&rows))
@@ -109,18 +102,13 @@ pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) ->
                  RETURNING u.day, u.rows, u.digest, NULL::text AS error, CASE WHEN was.loaded_at IS NULL THEN 'loaded' \
                      WHEN (was.rows, was.digest) = (d.rows, d.digest) THEN 'reloaded' ELSE 'changed' END AS outcome"),
             ),
-            &[
-                &entry.tenant,
-                &entry.template,
-                &entry.version,
-                &entry.run,
-                &entry.tries,
+            &entry.params(&[
                 &columns.days,
                 &columns.rows,
                 &columns.digests,
                 &columns.bytes,
                 &days.iter().map(|d| d.relation.as_str()).collect::<Vec<_>>(),
-            ],
+            ]),
         )
         .await?;
     all_rows_found(updated, days.len())
@@ -173,39 +161,13 @@ pub async fn fail(
                           FROM unnest($6::date[]) AS day) {}",
                 insert_attempts(wh)
             ),
-            &[
-                &entry.tenant,
-                &entry.template,
-                &entry.version,
-                &entry.run,
-                &entry.tries,
+            &entry.params(&[
                 &dates(days),
                 &error,
-            ],
+            ]),
         )
         .await?;
     Ok(())
-}
-
-/// Days of a window that are loaded, with their tallies.
-///
-/// # Errors
-/// [`Kind::Bug`](crate::error::Kind::Bug) when a digest cannot be read; the warehouse's.
-pub async fn found(session: &Session, entry: &Entry<'_>, window: Window) -> Result<Vec<LoadedDay>> {
-    let wh = session.catalog();
-    let rows = session
-        .query(
-            &format!("SELECT day, rows, digest, bytes, relation FROM {wh}.unit \
-             WHERE tenant = $1 AND template = $2 AND day >= $3 AND day < $4 AND state = 'loaded' ORDER BY day"),
-            &[
-                &entry.tenant,
-                &entry.template,
-                &window.from,
-                &window.to,
-            ],
-        )
-        .await?;
-    rows.iter().map(loaded_day).collect()
 }
 
 /// What the ledger records about a day that is loaded or landed.

@@ -213,21 +213,25 @@ pub async fn add(
     Ok(())
 }
 
-/// A staging table becomes a year table, in the transaction of the reveal.
+/// A table takes another name and another part: a staging table becomes a year table, a year table retires. In the transaction
+/// that renames it.
 ///
 /// # Errors
 /// The warehouse's.
-pub async fn staging_became_year(
+pub async fn rename(
     session: &Session,
     schema: &str,
-    staging: &str,
-    year: &str,
+    from: &str,
+    to: &str,
+    kind: RelationKind,
 ) -> Result<()> {
     let wh = session.catalog();
     session
         .execute(
-            &format!("UPDATE {wh}.relation SET name = $3, kind = 'year' WHERE schema_name = $1 AND name = $2"),
-            &[&schema, &staging, &year],
+            &format!(
+                "UPDATE {wh}.relation SET name = $3, kind = $4 WHERE schema_name = $1 AND name = $2"
+            ),
+            &[&schema, &from, &to, &kind.as_str()],
         )
         .await?;
     Ok(())
@@ -258,26 +262,6 @@ pub async fn remove(session: &Session, schema: &str, names: &[String]) -> Result
         .execute(
             &format!("DELETE FROM {wh}.relation WHERE schema_name = $1 AND name = ANY ($2)"),
             &[&schema, &names],
-        )
-        .await?;
-    Ok(())
-}
-
-/// A year table gives its place to another, in the transaction of the reveal.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn year_retired(
-    session: &Session,
-    schema: &str,
-    year: &str,
-    retired: &str,
-) -> Result<()> {
-    let wh = session.catalog();
-    session
-        .execute(
-            &format!("UPDATE {wh}.relation SET name = $3, kind = 'retired' WHERE schema_name = $1 AND name = $2"),
-            &[&schema, &year, &retired],
         )
         .await?;
     Ok(())

@@ -62,8 +62,6 @@ pub struct FailedDays {
     pub hint: Option<String>,
 }
 
-pub use {RunRecord as Run, UnitAttempt as Attempt};
-
 /// Which runs are meant.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {

@@ -12,8 +12,6 @@ use crate::template::Template;
 use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
 use chrono::{DateTime, Utc};
 
-pub use {LedgerRows as Rows, UnitHistory as Life, UnitState as Now};
-
 /// What is known of a unit.
 #[derive(Debug, Clone)]
 pub struct UnitHistory {

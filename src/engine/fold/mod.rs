@@ -17,9 +17,9 @@ use super::report::event::Observer;
 use crate::catalog::runs::run::RunHeader;
 use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::unit::Day;
-use outcome::{failure, interrupted, untouched};
+use outcome::{failure, untouched};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -104,7 +104,7 @@ async fn take(
     for pair in pairs {
         let result = tokio::select! {
             result = locks.take(&pair, wait) => result,
-            () = cancel.cancelled() => Err(interrupted()),
+            () = cancel.cancelled() => Err(Error::interrupted()),
         };
         let error = match result {
             Ok(()) => {

@@ -56,7 +56,3 @@ pub fn failure(pair: &Pair, error: Error) -> Failure {
         error,
     }
 }
-
-pub fn interrupted() -> Error {
-    Error::new(Kind::Interrupted, "the run was interrupted")
-}

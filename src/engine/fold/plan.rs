@@ -7,7 +7,7 @@ use crate::engine::report::fold::{FoldReport, PairFold, Standing};
 use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::unit::Day;
-use crate::warehouse::{Moved, Moving, Place, Shape};
+use crate::warehouse::{Moved, Moving, Shape};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -120,14 +120,6 @@ impl FoldPlan {
     pub fn unfinished(&self) -> BTreeSet<i32> {
         let shape = &self.shape;
         shape.staging.intersection(&shape.years).copied().collect()
-    }
-}
-
-pub fn place(pair: &Pair) -> Place<'_> {
-    Place {
-        tenant: &pair.tenant.name,
-        schema: &pair.tenant.schema,
-        template: &pair.template,
     }
 }
 

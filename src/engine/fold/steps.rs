@@ -1,7 +1,7 @@
 //! The steps of a fold, within a run that holds the pairs' locks: that of `fold` itself, or of another command.
 
-use super::outcome::{PairEnd, failure, interrupted, untouched};
-use super::plan::{FoldPlan, FoldTarget, place, plan};
+use super::outcome::{PairEnd, failure, untouched};
+use super::plan::{FoldPlan, FoldTarget, plan};
 use crate::catalog::Pair;
 use crate::config::Settings;
 use crate::engine::locks::lock_holder::LockHolder;
@@ -10,7 +10,9 @@ use crate::engine::report::fold::{PairFold, Standing};
 use crate::error::{Error, Result};
 use crate::pg::{Access, Session};
 use crate::unit::Day;
-use crate::warehouse::{self, Barrier, Folding, Left, Moved, Moving, Shape, WarehouseContext};
+use crate::warehouse::{
+    self, Barrier, Folding, Left, Moved, Moving, Place, Shape, WarehouseContext,
+};
 use futures::StreamExt;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -141,7 +143,7 @@ impl<'a> PairsFold<'a> {
     }
 
     async fn copy(self, session: &Session, pair: &'a Pair) -> Result<CopyOutcome<'a>> {
-        let (steps, at) = (self.steps, place(pair));
+        let (steps, at) = (self.steps, Place::of(pair));
         let Some(mut plan) = plan(session, pair, steps.target, steps.today).await? else {
             let fold = untouched(pair, Standing::Nothing);
             return Ok(CopyOutcome::Ended(PairEnd::without_failure(fold)));
@@ -209,7 +211,7 @@ impl<'a> PairsFold<'a> {
                 revealed.map(|(revealed, _)| revealed)
             }
             Ok(Barrier::NotYet) => Ok(Revealed::not_yet(self.readers())),
-            Ok(Barrier::Interrupted) => Err(interrupted()),
+            Ok(Barrier::Interrupted) => Err(Error::interrupted()),
             Err(error) => Err(Error::new(error.kind(), error.to_string()).at("barrier")),
         };
         let (standing, left, failure) = match result {
@@ -235,7 +237,7 @@ impl<'a> PairsFold<'a> {
 
     /// Reveals; when days moved, sweeps and runs ANALYZE.
     async fn reveal(self, session: &Session, copied: &mut Copied<'_>) -> Result<Revealed> {
-        let (at, shape) = (place(copied.pair), &mut copied.shape);
+        let (at, shape) = (Place::of(copied.pair), &mut copied.shape);
         self.stage(copied.pair, "revealing");
         let revealed = warehouse::reveal(session, at, shape, &copied.moving, self.folding()).await;
         match revealed {
@@ -269,7 +271,7 @@ impl<'a> PairsFold<'a> {
         work: impl AsyncFnOnce(&Session) -> Result<T>,
     ) -> Result<(T, Session)> {
         if stop.is_cancelled() {
-            return Err(interrupted());
+            return Err(Error::interrupted());
         }
         let session = match session {
             Some(session) if !session.is_closed() => session,
@@ -280,7 +282,7 @@ impl<'a> PairsFold<'a> {
         };
         let result = tokio::select! {
             result = work(&session) => result,
-            () = stop.cancelled() => Err(interrupted()),
+            () = stop.cancelled() => Err(Error::interrupted()),
         };
         match result {
             Ok(done) => Ok((done, session)),

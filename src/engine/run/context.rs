@@ -3,7 +3,7 @@
 use super::request::{Options, Request};
 use crate::config::Settings;
 use crate::engine::report::event::Observer;
-use crate::error::{Error, Kind};
+
 use crate::landing::Landing;
 use crate::pg::Access;
 use crate::warehouse::WarehouseContext;
@@ -36,8 +36,4 @@ impl RunContext {
     pub fn loads_new_days(&self) -> bool {
         matches!(self.request, Request::Backfill { .. } | Request::Restore(_))
     }
-}
-
-pub fn interrupted() -> Error {
-    Error::new(Kind::Interrupted, "the run was interrupted")
 }

@@ -62,7 +62,7 @@ impl LoadWorker {
         };
         tokio::select! {
             recorded = record => recorded,
-            () = stopped => Err(super::context::interrupted()),
+            () = stopped => Err(Error::interrupted()),
         }
     }
 }

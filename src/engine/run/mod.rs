@@ -21,7 +21,6 @@ mod window_tasks;
 mod work;
 mod worker;
 
-pub use context::interrupted;
 pub use request::Options;
 
 use super::fold::{FoldTarget, PairFold, Steps, fold_pairs};
@@ -33,8 +32,8 @@ use crate::catalog::runs::run::RunHeader;
 use crate::catalog::snapshot::restored;
 use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
-use crate::error::{Kind, Result};
-use crate::unit::{TemplateName, TenantName, Window};
+use crate::error::{Error, Kind, Result};
+use crate::unit::{TenantName, Window};
 use context::RunContext;
 use find_sources::find_sources;
 use outcomes::{Outcomes, key};
@@ -98,9 +97,11 @@ pub async fn run(
     locks.reconnect().await?;
     reconcile::check_ledger(locks.session(), &outcomes).await?;
     reconcile::report_rest(&context, &outcomes);
-    let mut report = report(&context, &outcomes, &locks, begun);
-    report.folds = folds;
-    report.pair_seconds = seconds;
+    let report = RunReport {
+        folds,
+        pair_seconds: seconds,
+        ..report(&context, &outcomes, &locks, begun)
+    };
     let outcome = outcome(&report);
     locks
         .end(outcome, &totals(&report), &report.failures)
@@ -119,7 +120,7 @@ async fn lock(
     for pair in pairs {
         let result = tokio::select! {
             result = locks.take(&pair, context.options.wait) => result,
-            () = context.cancel.cancelled() => Err(interrupted()),
+            () = context.cancel.cancelled() => Err(Error::interrupted()),
         };
         match result {
             Ok(()) => taken.push(pair),
@@ -148,7 +149,7 @@ async fn plan(
     for pair in pairs {
         let result = tokio::select! {
             planned = PlannedPair::of(session, pair.clone(), &context.request, context.options) => planned,
-            () = context.cancel.cancelled() => Err(interrupted()),
+            () = context.cancel.cancelled() => Err(Error::interrupted()),
         };
         match result {
             Ok(plan) => {
@@ -281,7 +282,7 @@ fn report(
         locked_pairs: collected.locked,
         tenants: tenants.len(),
         unreachable_tenants: collected.unreachable.len(),
-        pair_seconds: Vec::<(TenantName, TemplateName, f64)>::new(),
+        pair_seconds: Vec::new(),
         elapsed: begun.elapsed(),
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::report::event::{
     Change, Event, Failure, LandedIn, Observer, Outcome, UnitReport,
 };
 use crate::engine::report::notes::Notes;
-use crate::engine::schedule::queue::PairIndex;
+use crate::engine::schedule::queue::{PairIndex, by_pair};
 use crate::engine::window::outcome::{DayResult, DoneDays};
 use crate::error::{Error, Kind};
 use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
@@ -203,11 +203,7 @@ impl Outcomes {
         why: &str,
         kind: Kind,
     ) {
-        let mut by_pair: BTreeMap<PairIndex, Vec<Window>> = BTreeMap::new();
-        for (pair, window) in dropped {
-            by_pair.entry(pair).or_default().push(window);
-        }
-        for (index, windows) in by_pair {
+        for (index, windows) in by_pair(dropped) {
             let pair = &pairs[index].pair;
             let days = windows.iter().flat_map(Window::days);
             self.report_days(pair, days, Outcome::NotTried, 0);

@@ -6,7 +6,7 @@ use crate::copy::Tally;
 use crate::engine::restore::PairFiles;
 use crate::engine::schedule::queue::{PairWork, runs_of};
 use crate::engine::schedule::retry;
-use crate::engine::schedule::task::{QueueTask, Refresh, Task, staging_of};
+use crate::engine::schedule::task::{QueueTask, Refresh, Task};
 use crate::engine::window::landing::Landed;
 use crate::engine::window::source::begin_source;
 use crate::error::{Error, Kind, Result};
@@ -144,7 +144,7 @@ impl PairProgress {
 
 impl PreparedPair {
     pub fn place(&self) -> Place<'_> {
-        place(&self.pair)
+        Place::of(&self.pair)
     }
 
     /// Whether its rows come from a tenant.
@@ -193,7 +193,7 @@ impl PreparedPair {
         let todo: BTreeSet<Day> = parts.into_iter().flatten().copied().collect();
         let runs = runs_of(todo, |day| self.task(day, shape.destination(day)));
         let staged = days.staged.keys();
-        let staged = staged.filter_map(|day| staging_of(shape.destination(*day)));
+        let staged = staged.filter_map(|day| shape.destination(*day).staged_year());
         let years = runs.iter().filter_map(|(task, _)| task.staged_year());
         PairWork {
             builds: years
@@ -211,11 +211,11 @@ impl PreparedPair {
         if days.land.contains(&day) {
             let staged = days.staged.contains_key(&day);
             // The ledger knows where the rows of a loaded day are.
-            let staged_year = staging_of(destination).filter(|_| staged);
+            let staged_year = destination.staged_year().filter(|_| staged);
             Task::LandFromWarehouse { staged_year }
         } else if self.files_only {
             Task::FilesOnly
-        } else if days.refresh.contains(&day) && staging_of(destination).is_none() {
+        } else if days.refresh.contains(&day) && destination.staged_year().is_none() {
             Task::Refresh(Refresh::of(destination))
         } else if matches!(self.source, RowSource::Files(_)) {
             Task::Restore { destination }
@@ -255,14 +255,6 @@ impl PreparedPair {
 
 fn no_source(what: &str) -> Error {
     Error::new(Kind::Bug, format!("the pair has no {what} to read"))
-}
-
-pub fn place(pair: &Pair) -> Place<'_> {
-    Place {
-        tenant: &pair.tenant.name,
-        schema: &pair.tenant.schema,
-        template: &pair.template,
-    }
 }
 
 fn query(pair: &Pair, window: Window) -> Result<String> {

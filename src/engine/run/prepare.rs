@@ -1,10 +1,10 @@
 //! Prepares locked pairs for the workers: sorts their days into done and to do, creates their tables.
 
 use super::context::RunContext;
-use super::pair::{PairDays, PairProgress, PreparedPair, RowSource, place};
+use super::pair::{PairDays, PairProgress, PreparedPair, RowSource};
 use super::request::{Options, Request, RequestedDays};
 use crate::catalog::Pair;
-use crate::catalog::ledger::objects::{self, Standing};
+use crate::catalog::ledger::objects::{self, StoredUnit};
 use crate::catalog::ledger::{staged, units};
 use crate::catalog::registry::fold_line::{self, FoldLine};
 use crate::catalog::registry::relations;
@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct PlannedPair {
     pub pair: Pair,
     pub days: RequestedDays,
-    pub known: BTreeMap<Day, Standing>,
+    pub known: BTreeMap<Day, StoredUnit>,
 }
 
 impl PlannedPair {
@@ -48,7 +48,7 @@ impl PlannedPair {
     }
 
     fn place(&self) -> Place<'_> {
-        place(&self.pair)
+        Place::of(&self.pair)
     }
 
     /// Removes from the days to load those that should come from files and have none.

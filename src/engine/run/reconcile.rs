@@ -1,9 +1,9 @@
 //! What a run reports is in the ledger, and every unit is reported.
 
-use super::context::{RunContext, interrupted};
+use super::context::RunContext;
 use super::outcomes::Outcomes;
 use super::request::DaysByPair;
-use crate::catalog::ledger::objects::{self, Standing};
+use crate::catalog::ledger::objects::{self, StoredUnit};
 use crate::engine::report::event::{Failure, Outcome, UnitReport};
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
@@ -96,7 +96,7 @@ pub fn report_rest(context: &RunContext, outcomes: &Outcomes) {
             continue;
         }
         let error = if context.cancel.is_cancelled() {
-            interrupted()
+            Error::interrupted()
         } else {
             Error::new(Kind::Bug, "these days were neither loaded nor reported")
                 .with_hint("run the same command again: it loads what is missing")
@@ -112,7 +112,7 @@ pub fn report_rest(context: &RunContext, outcomes: &Outcomes) {
 }
 
 /// Whether the ledger has what a unit was reported with: its rows, and the file that was written of them.
-fn is_as_reported(unit: &UnitReport, found: Option<&Standing>) -> bool {
+fn is_as_reported(unit: &UnitReport, found: Option<&StoredUnit>) -> bool {
     let Some(found) = found else { return false };
     let written = unit.object.as_ref().is_some_and(|object| object.written);
     let object = found.object.as_ref().map(|o| o.digest.to_string());

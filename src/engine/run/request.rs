@@ -1,7 +1,7 @@
 //! What a run is requested to do, and the days of a pair that follow from it: resolved once, after the pair is locked.
 
 use crate::catalog::Pair;
-use crate::catalog::ledger::objects::Standing;
+use crate::catalog::ledger::objects::StoredUnit;
 use crate::engine::restore::Restoring;
 use crate::engine::window::landing::To;
 use crate::error::{Error, Result};
@@ -89,7 +89,7 @@ impl RequestedDays {
     }
 
     /// Puts a day where it belongs by what the ledger has of it.
-    fn put(&mut self, day: Day, standing: Option<&Standing>, to: To) {
+    fn put(&mut self, day: Day, standing: Option<&StoredUnit>, to: To) {
         let days = match standing {
             Some(there) if there.loaded && to.lands() && !there.is_landed() => &mut self.land,
             Some(there) if is_there(there, to) => &mut self.skipped,
@@ -102,7 +102,7 @@ impl RequestedDays {
     /// Gives these years.
     pub fn widen_to_years(
         &mut self,
-        known: &BTreeMap<Day, Standing>,
+        known: &BTreeMap<Day, StoredUnit>,
         fold_line: Day,
     ) -> BTreeSet<i32> {
         let years: BTreeSet<i32> = self.load.range(..fold_line).map(|day| day.year()).collect();
@@ -129,7 +129,7 @@ impl RequestedDays {
 }
 
 /// Whether a unit is where it is to go.
-fn is_there(standing: &Standing, to: To) -> bool {
+fn is_there(standing: &StoredUnit, to: To) -> bool {
     standing.loaded || (to == To::Parquet && standing.is_landed())
 }
 
@@ -200,7 +200,7 @@ impl Request {
     }
 
     /// How many of the named days are to be landed and are not in the warehouse, and how many are named.
-    pub fn lacking(&self, known: &BTreeMap<Day, Standing>) -> (usize, usize) {
+    pub fn lacking(&self, known: &BTreeMap<Day, StoredUnit>) -> (usize, usize) {
         let Request::Land {
             days: Some(days),
             rewrite,
@@ -209,7 +209,7 @@ impl Request {
             return (0, 0);
         };
         // A day that is only in its file has what was requested.
-        let has = |standing: &Standing| standing.loaded || (standing.is_landed() && !rewrite);
+        let has = |standing: &StoredUnit| standing.loaded || (standing.is_landed() && !rewrite);
         let lacking = days.days().filter(|day| !known.get(day).is_some_and(has));
         (lacking.count(), days.len())
     }
@@ -231,7 +231,7 @@ impl Request {
     pub fn days(
         &self,
         pair: &Pair,
-        known: &BTreeMap<Day, Standing>,
+        known: &BTreeMap<Day, StoredUnit>,
         to: To,
         today: Day,
     ) -> Result<RequestedDays> {
@@ -249,7 +249,7 @@ impl Request {
             Request::Refresh { days } => RequestedDays::to_refresh(days.days()),
             Request::Outdated { days } => {
                 let current = pair.template.version();
-                let is_outdated = |(day, standing): &(&Day, &Standing)| {
+                let is_outdated = |(day, standing): &(&Day, &StoredUnit)| {
                     is_there(standing, to)
                         && standing.version != current
                         && days.is_none_or(|days| days.contains(**day))
@@ -271,7 +271,7 @@ impl Request {
 fn restore_days(
     restoring: &Restoring,
     pair: &Pair,
-    known: &BTreeMap<Day, Standing>,
+    known: &BTreeMap<Day, StoredUnit>,
 ) -> Result<RequestedDays> {
     let wanted = restoring.wanted(pair)?;
     let all = wanted.there.into_iter().chain(wanted.lacking);
@@ -286,7 +286,7 @@ fn restore_days(
 
 /// The days that are loaded, by whether they need a file.
 fn land_days(
-    known: &BTreeMap<Day, Standing>,
+    known: &BTreeMap<Day, StoredUnit>,
     within: Option<Window>,
     rewrite: bool,
 ) -> RequestedDays {
@@ -312,7 +312,7 @@ fn of_pair(days: &DaysByPair, pair: &Pair) -> BTreeSet<Day> {
 
 fn sync_days(
     pair: &Pair,
-    known: &BTreeMap<Day, Standing>,
+    known: &BTreeMap<Day, StoredUnit>,
     to: To,
     today: Day,
     lookback: u32,

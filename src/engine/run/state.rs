@@ -8,8 +8,10 @@ use crate::engine::report::progress::WindowProgress;
 use crate::engine::schedule::pool::{Pool, SourceSlot};
 use crate::engine::schedule::queue::{Job, PairIndex};
 use crate::engine::schedule::task::Task;
+use crate::engine::schedule::watchdog::unless_stalled;
 use crate::engine::window::context::WindowLoad;
 use crate::engine::window::landing::Lake;
+use crate::error::Result;
 use crate::warehouse::{Destination, YearBuild};
 use std::sync::Arc;
 
@@ -72,6 +74,20 @@ impl RunState {
             progress,
             notes: &self.outcomes.notes,
         }
+    }
+
+    pub fn progress(&self, slot: usize) -> WindowProgress<'_> {
+        WindowProgress::new(&*self.context.observer, slot)
+    }
+
+    /// Ends a try that no longer moves any byte.
+    pub async fn watch<T>(
+        &self,
+        progress: &WindowProgress<'_>,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let timeout = self.context.settings.load.stall_timeout;
+        unless_stalled(progress, timeout, work).await
     }
 
     pub fn year_build(&self) -> YearBuild<'_> {

@@ -1,12 +1,11 @@
 //! The tasks of a window, and what follows a try.
 
 use super::worker::LoadWorker;
-use crate::catalog::ledger::{staged, units};
+use crate::catalog::ledger::rows::{self, Ledger};
 use crate::engine::report::event::Event;
 use crate::engine::schedule::next_step::{NextStep, after_failed_try, after_too_large};
 use crate::engine::schedule::queue::Job;
 use crate::engine::schedule::task::{QueueTask, Refresh, Task};
-use crate::engine::schedule::watchdog::unless_stalled;
 use crate::engine::window::context::RefreshContext;
 use crate::engine::window::encoding_probe;
 use crate::engine::window::landing::FromWarehouse;
@@ -42,8 +41,7 @@ impl LoadWorker {
         let progress = run.progress(self.slot);
         let (source, warehouse) = self.connect(job.pair).await?;
         let window = run.window_load(job, tries, destination, &progress);
-        let timeout = run.context.settings.load.stall_timeout;
-        unless_stalled(&progress, timeout, window.load(source, warehouse)).await
+        run.watch(&progress, window.load(source, warehouse)).await
     }
 
     pub async fn refresh(
@@ -57,9 +55,10 @@ impl LoadWorker {
         let progress = run.progress(self.slot);
         let (source, warehouse) = self.connect(job.pair).await?;
         let window = run.window_load(job, tries, refresh.destination, &progress);
-        let timeout = run.context.settings.load.stall_timeout;
         if refresh.replace {
-            return unless_stalled(&progress, timeout, window.replace(source, warehouse)).await;
+            return run
+                .watch(&progress, window.replace(source, warehouse))
+                .await;
         }
         let mut with = Vec::with_capacity(refresh.with.len());
         for day in &refresh.with {
@@ -74,7 +73,7 @@ impl LoadWorker {
             may_wait: !refresh.separate && pair.state.may_wait(has_others),
         };
         let refreshed = window.refresh(source, warehouse, &context);
-        unless_stalled(&progress, timeout, refreshed).await
+        run.watch(&progress, refreshed).await
     }
 
     pub async fn restore(
@@ -88,9 +87,8 @@ impl LoadWorker {
         let progress = run.progress(self.slot);
         let warehouse = self.warehouse().await?;
         let window = run.window_load(job, tries, destination, &progress);
-        let timeout = run.context.settings.load.stall_timeout;
         let restored = window.restore(pair.files()?, warehouse, &pair.state.landed);
-        unless_stalled(&progress, timeout, restored).await
+        run.watch(&progress, restored).await
     }
 
     pub async fn files_only(&mut self, job: &Job<Task>, tries: u32) -> Result<WindowOutcome> {
@@ -99,9 +97,8 @@ impl LoadWorker {
         let progress = run.progress(self.slot);
         let (source, warehouse) = self.connect(job.pair).await?;
         let window = run.window_load(job, tries, Destination::DayTable, &progress);
-        let timeout = run.context.settings.load.stall_timeout;
         let landed = window.land_alone(lake, source, warehouse);
-        unless_stalled(&progress, timeout, landed).await
+        run.watch(&progress, landed).await
     }
 
     /// Lands days from the warehouse.
@@ -124,8 +121,7 @@ impl LoadWorker {
             rewrite: run.context.request.rewrite(),
             progress: &progress,
         };
-        let timeout = run.context.settings.load.stall_timeout;
-        unless_stalled(&progress, timeout, land.land(warehouse)).await
+        run.watch(&progress, land.land(warehouse)).await
     }
 
     /// What follows a try.
@@ -209,11 +205,12 @@ impl LoadWorker {
         let run = Arc::clone(&self.run);
         let entry = run.entry(job.pair, 1);
         let warehouse = self.warehouse().await?;
-        let days = match job.task.staged_year() {
-            Some(_) => staged::found(warehouse, &entry, job.window).await,
-            None => units::found(warehouse, &entry, job.window).await,
+        let ledger = match job.task.staged_year() {
+            Some(_) => Ledger::Staged,
+            None => Ledger::Units,
         };
-        Ok(DoneDays::loaded(days?))
+        let days = rows::found(warehouse, &entry, ledger, job.window).await?;
+        Ok(DoneDays::loaded(days))
     }
 
     /// The days that are refreshed with a window, each by itself.

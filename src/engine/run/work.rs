@@ -12,7 +12,7 @@ use crate::engine::report::event::{Event, Outcome};
 use crate::engine::schedule::pool::Pool;
 use crate::engine::schedule::queue::{Limits, PairWork};
 use crate::engine::schedule::task::Task;
-use crate::error::Kind;
+use crate::error::{INTERRUPTED, Kind};
 use crate::unit::{TemplateName, TenantName, Window};
 use crate::warehouse;
 use futures::StreamExt;
@@ -134,7 +134,7 @@ async fn empty_queue(run: &Arc<RunState>, locks: &mut LockHolder) {
             },
             () = cancel.cancelled(), if !stopped => match locks.cancelled_by() {
                 Some(who) => format!("the run was cancelled by {who}"),
-                None => "the run was interrupted".to_owned(),
+                None => INTERRUPTED.to_owned(),
             },
             error = locks.keep(), if !stopped => format!("the pairs' locks were lost: {error}"),
         };

@@ -1,7 +1,6 @@
 //! A worker of a run, and its sessions.
 
 use super::state::RunState;
-use crate::engine::report::progress::WindowProgress;
 use crate::engine::schedule::queue::PairIndex;
 use crate::engine::schedule::sessions::Sessions;
 use crate::error::Result;
@@ -39,11 +38,5 @@ impl LoadWorker {
         let context = &self.run.context;
         let owner = &context.settings.warehouse.owner_role;
         self.sessions.warehouse(&context.warehouse, owner).await
-    }
-}
-
-impl RunState {
-    pub fn progress(&self, slot: usize) -> WindowProgress<'_> {
-        WindowProgress::new(&*self.context.observer, slot)
     }
 }

@@ -87,6 +87,15 @@ impl<T: QueueTask> PairState<T> {
     }
 }
 
+/// Windows, grouped by their pair.
+pub fn by_pair(windows: Vec<(PairIndex, Window)>) -> BTreeMap<PairIndex, Vec<Window>> {
+    let mut by_pair: BTreeMap<PairIndex, Vec<Window>> = BTreeMap::new();
+    for (pair, window) in windows {
+        by_pair.entry(pair).or_default().push(window);
+    }
+    by_pair
+}
+
 /// Consecutive days of one kind each, in order.
 pub fn runs_of<K: PartialEq>(
     days: impl IntoIterator<Item = Day>,

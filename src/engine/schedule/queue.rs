@@ -1,6 +1,6 @@
 //! Which window comes next: fair between pairs, limited per source server, stopped where the circuit is open.
 
-pub use super::pair_work::{Job, PairIndex, PairWork, runs_of};
+pub use super::pair_work::{Job, PairIndex, PairWork, by_pair, runs_of};
 
 use super::pair_work::PairState;
 use super::task::QueueTask;

@@ -80,7 +80,7 @@ impl QueueTask for Task {
         match self {
             Task::Load { destination }
             | Task::Restore { destination }
-            | Task::Refresh(Refresh { destination, .. }) => staging_of(*destination),
+            | Task::Refresh(Refresh { destination, .. }) => destination.staged_year(),
             Task::LandFromWarehouse { staged_year } => *staged_year,
             Task::FilesOnly | Task::BuildYear { .. } => None,
         }
@@ -88,13 +88,5 @@ impl QueueTask for Task {
 
     fn is_window(&self) -> bool {
         !matches!(self, Task::BuildYear { .. })
-    }
-}
-
-/// The year whose staging table this is.
-pub fn staging_of(destination: Destination) -> Option<i32> {
-    match destination {
-        Destination::Staging(year) => Some(year),
-        Destination::DayTable | Destination::Year(_) => None,
     }
 }

@@ -36,7 +36,7 @@ use super::schedule::retry;
 use super::window::landing;
 use crate::catalog::{self, Pair, warehouse_access};
 use crate::config::Settings;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, INTERRUPTED, Kind, Result};
 use crate::landing::Landing;
 use crate::pg::{self, Access, Purpose, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
@@ -106,8 +106,6 @@ pub async fn verify(
     Ok(run.report(pairs, begun))
 }
 
-const INTERRUPTED: &str = "the run was interrupted";
-
 struct VerifyRun<'a> {
     settings: &'a Settings,
     warehouse: &'a Access,
@@ -154,9 +152,7 @@ impl VerifyRun<'_> {
         let contacts = futures::stream::iter(planned).map(|pair| async {
             let contact = tokio::select! {
                 contact = contact(&pair, settings) => contact,
-                () = cancel.cancelled() => {
-                    Err(Error::new(Kind::Interrupted, INTERRUPTED))
-                }
+                () = cancel.cancelled() => Err(Error::interrupted()),
             };
             (pair, contact)
         });

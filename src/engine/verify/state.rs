@@ -6,7 +6,7 @@ use super::request::Verify;
 use crate::config::Settings;
 use crate::engine::report::event::{Event, Failure, Observer, Outcome, UnitReport};
 use crate::engine::schedule::pool::Pool;
-use crate::engine::schedule::queue::PairIndex;
+use crate::engine::schedule::queue::{PairIndex, by_pair};
 use crate::error::{Error, Kind};
 use crate::landing::Landing;
 use crate::pg::Access;
@@ -75,11 +75,7 @@ impl VerifyState {
 
     /// Adds windows that will not be read, and why.
     pub fn add_not_tried(&self, dropped: Vec<(PairIndex, Window)>, why: &str, kind: Kind) {
-        let mut by_pair: BTreeMap<PairIndex, Vec<Window>> = BTreeMap::new();
-        for (pair, window) in dropped {
-            by_pair.entry(pair).or_default().push(window);
-        }
-        for (pair, windows) in by_pair {
+        for (pair, windows) in by_pair(dropped) {
             let days = windows.iter().flat_map(Window::days);
             self.add_unread(pair, days, Verdict::NotTried);
             self.add_failure(pair, windows, Error::new(kind, why), true);

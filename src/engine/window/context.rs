@@ -3,14 +3,13 @@
 use super::landing::{DayFiles, Lake};
 use super::source::begin_source;
 use crate::catalog::Pair;
-use crate::catalog::ledger::objects::Ledger;
 use crate::catalog::ledger::units::{Entry, LoadedDay};
 use crate::config::Settings;
 use crate::copy::{Intake, Tally};
 use crate::engine::report::notes::Notes;
 use crate::engine::report::progress::WindowProgress;
 use crate::engine::schedule::pool::SourceSlot;
-use crate::engine::schedule::task::{Refresh, Task, staging_of};
+use crate::engine::schedule::task::{Refresh, Task};
 use crate::engine::window::outcome::WindowOutcome;
 use crate::error::{At, Error, Kind, Result, Side};
 use crate::pg::{CopyOut, Session};
@@ -110,10 +109,7 @@ impl<'a> WindowLoad<'a> {
 
     /// Publishes the files of what was committed.
     pub async fn publish(&self, to: &Session, files: &mut Option<DayFiles<'_>>) -> Result<()> {
-        let ledger = match staging_of(self.destination) {
-            Some(_) => Ledger::Staged,
-            None => Ledger::Units,
-        };
+        let ledger = self.destination.ledger();
         match files {
             Some(files) => files.publish(to, &self.entry, ledger).await,
             None => Ok(()),

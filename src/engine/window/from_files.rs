@@ -3,13 +3,12 @@
 use super::context::{WindowLoad, same_count};
 use super::landing::Landed;
 use super::outcome::WindowOutcome;
-use crate::catalog::ledger::objects::{self, Ledger, Object};
+use crate::catalog::ledger::objects::{self, Object};
 use crate::catalog::ledger::units::{Entry, LoadedDay};
 use crate::catalog::registry::templates;
 use crate::engine::report::progress::WindowProgress;
 use crate::engine::restore::PairFiles;
 use crate::engine::restore::day_file::{DayFile, RestoredRows};
-use crate::engine::schedule::task::staging_of;
 use crate::error::{Error, Result, Side};
 use crate::pg::Session;
 use crate::unit::{Day, Window};
@@ -136,10 +135,7 @@ impl WindowLoad<'_> {
 
     /// Commits the days, and records the files that are under the warehouse's own landing root.
     async fn finish(&self, to: &Session, entry: &Entry<'_>, sent_days: &SentDays) -> Result<()> {
-        let ledger = match staging_of(self.destination) {
-            Some(_) => Ledger::Staged,
-            None => Ledger::Units,
-        };
+        let ledger = self.destination.ledger();
         if !sent_days.objects.is_empty() {
             objects::record(to, entry, ledger, &sent_days.objects).await?;
         }

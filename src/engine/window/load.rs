@@ -13,7 +13,6 @@ use super::landing::DayFiles;
 use crate::catalog::ledger::objects;
 use crate::catalog::ledger::units::LoadedDay;
 use crate::copy::Tally;
-use crate::engine::schedule::task::staging_of;
 use crate::engine::window::outcome::WindowOutcome;
 use crate::error::{At, Result, Side};
 use crate::pg::Session;
@@ -205,7 +204,7 @@ impl WindowLoad<'_> {
         let loaded: Vec<LoadedDay> = days
             .map(|(day, tally)| self.loaded_day(day, *tally))
             .collect();
-        if staging_of(self.destination).is_some() && files.is_some() {
+        if self.destination.staged_year().is_some() && files.is_some() {
             // Until the year is revealed readers see older rows, which the new files do not hold.
             objects::withdraw(to, &self.entry, self.window.days()).await?;
         }

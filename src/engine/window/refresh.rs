@@ -14,6 +14,7 @@ use super::day_buffer::DayBuffer;
 use super::drain::{RowSink, drain};
 use super::fetch::FetchedDay;
 use super::landing::DayFiles;
+use crate::catalog::ledger::rows::{self, Ledger};
 use crate::catalog::ledger::units::{self, LoadedDay};
 use crate::copy::{tuple_hash, tuples};
 use crate::engine::report::event::{Change, Outcome};
@@ -22,7 +23,7 @@ use crate::error::{At, Error, Result, Side};
 use crate::pg::Session;
 use crate::unit::Day;
 use crate::warehouse::load::difference::{
-    MATCH_BYTES_PER_ROW, Standing, begin_difference, standing,
+    MATCH_BYTES_PER_ROW, StoredRows, begin_difference, standing,
 };
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -39,7 +40,7 @@ struct Compared {
 /// Rows of a large day: those that the warehouse lacks are held, up to a budget.
 struct NewRows<'s, 'f> {
     files: &'s mut Option<DayFiles<'f>>,
-    standing: Standing,
+    standing: StoredRows,
     new: DayBuffer,
     held: usize,
     inserted: u64,
@@ -164,7 +165,7 @@ impl WindowLoad<'_> {
     }
 
     async fn ledger(&self, to: &Session) -> Result<BTreeMap<Day, LoadedDay>> {
-        let days = units::found(to, &self.entry, self.window).await?;
+        let days = rows::found(to, &self.entry, Ledger::Units, self.window).await?;
         Ok(days
             .into_iter()
             .map(|loaded| (loaded.day, loaded))
@@ -312,7 +313,7 @@ impl WindowLoad<'_> {
         }))
     }
 
-    async fn standing(&self, to: &Session, day: &ChangedDay) -> Result<Standing> {
+    async fn standing(&self, to: &Session, day: &ChangedDay) -> Result<StoredRows> {
         standing(to, self.place, day.destination, day.day).await
     }
 }

@@ -39,8 +39,6 @@ pub struct StoredRows {
     taken: Vec<bool>,
 }
 
-pub use StoredRows as Standing;
-
 impl StoredRows {
     fn new(mut rows: Vec<(u128, Tid)>) -> StoredRows {
         rows.sort_unstable();

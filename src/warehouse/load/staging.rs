@@ -2,7 +2,7 @@
 //! checks against the ledger, and the reveal.
 
 use crate::catalog::ledger::staged;
-use crate::catalog::registry::relations;
+use crate::catalog::registry::relations::{self, RelationKind};
 use crate::catalog::runs::lease;
 use crate::copy::{Intake, Tally};
 use crate::error::{At, Error, Kind, Result};
@@ -109,7 +109,7 @@ async fn pass_barrier(build: YearBuild<'_>) -> Result<()> {
         .with_hint(
             "nothing changed; run the same command again, or raise `barrier_timeout` in [load]",
         )),
-        Barrier::Interrupted => Err(Error::new(Kind::Interrupted, "the run was interrupted")),
+        Barrier::Interrupted => Err(Error::interrupted()),
     }
 }
 
@@ -259,9 +259,9 @@ async fn reveal(
         .await?;
         session.batch(&statements.join(";")).await?;
         if let Some(retired) = &retired {
-            relations::year_retired(session, schema, &table, retired).await?;
+            relations::rename(session, schema, &table, retired, RelationKind::Retired).await?;
         }
-        relations::staging_became_year(session, schema, &staging, &table).await?;
+        relations::rename(session, schema, &staging, &table, RelationKind::Year).await?;
         staged::reveal(
             session,
             build.run,

@@ -10,7 +10,7 @@
 
 use super::moving::{Moved, Moving};
 use crate::catalog::registry::fold_line::{self, FoldLine};
-use crate::catalog::registry::relations;
+use crate::catalog::registry::relations::{self, RelationKind};
 use crate::catalog::runs::lease;
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
@@ -132,7 +132,7 @@ async fn copy_into_new_year(
         lease::check(session, folding.run, place.tenant, template).await?;
         relations::refuse_foreign(session, schema, std::slice::from_ref(&table)).await?;
         session.batch(&statements.join(";")).await?;
-        relations::staging_became_year(session, schema, &staging, &table).await
+        relations::rename(session, schema, &staging, &table, RelationKind::Year).await
     })
     .await
     .at(|| format!("table `{schema}.{table}`"))

@@ -1,6 +1,7 @@
 //! Where the days of a pair live.
 
 use super::definitions::{day_table, staging_table, year_table};
+use crate::catalog::ledger::rows::Ledger;
 use crate::catalog::registry::fold_line::FoldLine;
 use crate::catalog::registry::relations::{Relation, RelationKind};
 use crate::unit::{Day, TemplateName, Window};
@@ -18,6 +19,25 @@ pub enum Destination {
     Year(i32),
     /// The staging table of this year, which no view shows yet.
     Staging(i32),
+}
+
+impl Destination {
+    /// The year whose staging table this is.
+    pub fn staged_year(self) -> Option<i32> {
+        match self {
+            Destination::Staging(year) => Some(year),
+            Destination::DayTable | Destination::Year(_) => None,
+        }
+    }
+
+    /// The ledger that records its days.
+    pub fn ledger(self) -> Ledger {
+        if self.staged_year().is_some() {
+            Ledger::Staged
+        } else {
+            Ledger::Units
+        }
+    }
 }
 
 /// The tables of a pair.

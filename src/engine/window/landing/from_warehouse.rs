@@ -106,7 +106,9 @@ impl FromWarehouse<'_> {
             .finish(found.into_iter().enumerate(), || self.progress.alive())
             .await
             .on(Side::Landing)?;
-        files.publish(to, &self.entry, self.ledger()).await
+        files
+            .publish(to, &self.entry, self.destination.ledger())
+            .await
     }
 
     async fn read(
@@ -133,17 +135,10 @@ impl FromWarehouse<'_> {
         })
     }
 
-    fn ledger(&self) -> Ledger {
-        match self.destination {
-            Destination::Staging(_) => Ledger::Staged,
-            _ => Ledger::Units,
-        }
-    }
-
     /// The ledger's lines of the window's days. Leaves its transaction open.
     async fn recorded(&self, to: &Session) -> Result<BTreeMap<Day, Recorded>> {
         begin_reading(to).await?;
-        let mut recorded = match self.ledger() {
+        let mut recorded = match self.destination.ledger() {
             Ledger::Units => {
                 units::recorded(
                     to,
