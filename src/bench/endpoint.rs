@@ -1,7 +1,7 @@
 //! How the warehouse and the tenants' databases are reached, by every kind of client.
 
 use crate::error::Result;
-use crate::pg::{self, Access, Purpose, Session, Url};
+use crate::pg::{self, Access, Password, Purpose, Session, Url};
 use crate::sql::{ident, literal};
 use crate::template::{Bindings, Template};
 use crate::unit::{SchemaName, Window};
@@ -41,7 +41,12 @@ impl Endpoint {
     /// # Errors
     /// The server cannot be reached, or rejects the login.
     pub async fn connect(&self) -> Result<Session> {
-        let access = Access::new(Url::parse(&self.conninfo)?, self.password.clone());
+        let access = Access::new(
+            Url::parse(&self.conninfo)?,
+            self.password
+                .clone()
+                .map_or(Password::default(), Password::Value),
+        );
         let session = pg::connect(&access, Purpose::Plain).await?;
         let name = literal(&Endpoint::application_name());
         session

@@ -17,7 +17,8 @@ use self::registry::masked;
 use self::setup::migrate;
 use crate::config::{SettingOrigin, Settings};
 use crate::error::{Error, Result};
-use crate::pg::conninfo::secret::{SecretRef, Trust};
+use crate::pg::conninfo::password::Password;
+use crate::pg::conninfo::secret::Trust;
 use crate::pg::{self, Access, Session, Url};
 use crate::sql::{ident, literal};
 
@@ -162,14 +163,8 @@ pub async fn warehouse_access(settings: &Settings) -> Result<Access> {
                 url.redacted()
             )));
     }
-    let password = match &warehouse.password {
-        Some(text) => {
-            let place = |e: Error| e.at("`warehouse.password`");
-            let reference = SecretRef::parse(text).map_err(place)?;
-            reference.resolve(Trust::Local).await.map_err(place)?
-        }
-        None => None,
-    };
+    let reference = warehouse.password.as_deref();
+    let password = Password::reference(reference, Trust::Local, "`warehouse.password`").await?;
     Ok(Access::new(url, password).with_schemas(warehouse.schemas.clone()))
 }
 
@@ -189,15 +184,10 @@ pub async fn access(tenant: &Tenant, settings: &Settings) -> Result<Access> {
         ))
     })?;
     let url = Url::parse(text).map_err(place)?;
-    let password = match &tenant.password {
-        Some(text) => {
-            let reference = SecretRef::parse(text).map_err(place)?;
-            let trust = Trust::Catalog {
-                allow: &settings.secrets.allow,
-            };
-            reference.resolve(trust).await.map_err(place)?
-        }
-        None => None,
+    let trust = Trust::Catalog {
+        allow: &settings.secrets.allow,
     };
+    let place = format!("tenant `{}`", tenant.name);
+    let password = Password::reference(tenant.password.as_deref(), trust, &place).await?;
     Ok(Access::new(url, password))
 }

@@ -4,7 +4,7 @@ use super::context::Context;
 use crate::demo::stage::{self, Stage, StageServer, restart_without_environment};
 use crate::demo::{self, FoodLog, FoodLogTotals, source_totals};
 use crate::error::{Error, Kind, Result, exit};
-use crate::pg::{self, Access, Purpose, Session, Url};
+use crate::pg::{self, Access, Password, Purpose, Session, Url};
 use crate::report::numbers::count;
 use crate::report::table::Sheet;
 use crate::unit::{Day, Window};
@@ -259,6 +259,6 @@ async fn leave_running(stage: Stage, context: &Context) -> Result<()> {
 
 /// A plain session: the tables are in `public`.
 async fn connect(url: &str) -> Result<Session> {
-    let access = Access::new(Url::parse(url)?, None);
+    let access = Access::new(Url::parse(url)?, Password::default());
     pg::connect(&access, Purpose::Plain).await
 }

@@ -8,7 +8,7 @@ use crate::catalog::warehouse_access;
 use crate::config::Settings;
 use crate::error::{Error, Result, exit};
 use crate::pg;
-use crate::pg::conninfo::secret::{SecretRef, Trust};
+use crate::pg::conninfo::secret::SecretRef;
 use crate::report::numbers::counted;
 use secrecy::SecretString;
 use serde::Serialize;
@@ -180,15 +180,6 @@ async fn password(reference: Option<&str>, flag: &str) -> Result<Option<SecretSt
         return Ok(None);
     };
     let place = |e: Error| e.at(flag.to_owned());
-    match SecretRef::parse(text)
-        .map_err(place)?
-        .resolve(Trust::Local)
-        .await
-        .map_err(place)?
-    {
-        Some(secret) => Ok(Some(secret)),
-        None => Err(Error::usage("`pgpass` cannot provide a new password")
-            .at(flag.to_owned())
-            .with_hint("use env:NAME, file:PATH or cmd:COMMAND")),
-    }
+    let reference = SecretRef::parse(text).map_err(place)?;
+    reference.resolve().await.map(Some).map_err(place)
 }

@@ -26,6 +26,7 @@ pub mod sqlstate;
 pub use connect::pooling::connect_unpooled;
 pub use connect::{Access, Purpose, connect};
 pub use conninfo::parse::Url;
+pub use conninfo::password::Password;
 pub use describe::describe;
 pub use params::array::RawArray;
 pub use params::raw::Raw;

@@ -60,13 +60,13 @@ impl ConfiguredWarehouse {
         let access = warehouse_access(settings).await?;
         let warehouse = Endpoint {
             conninfo: settings.warehouse.url.clone(),
-            password: access.password,
+            password: access.password.read().await?,
         };
         let access = catalog::access(&tenant, settings).await?;
         let source = Endpoint {
             // Without a URL, `catalog::access` has already failed.
             conninfo: tenant.url.clone().unwrap_or_default(),
-            password: access.password,
+            password: access.password.read().await?,
         };
         let servers = ConfiguredWarehouse {
             folder: spec.folder,

@@ -1,8 +1,9 @@
 //! One attempt to log in at one address: plain, encrypted, or one after the other, depending on `sslmode`.
 
 use crate::error::{Error, Kind, Result};
+use crate::pg::conninfo::hosts::Host;
 use crate::pg::conninfo::passfile;
-use crate::pg::conninfo::resolved::{Host, SslMode, Target};
+use crate::pg::conninfo::resolved::{SslMode, Target};
 use crate::pg::net::message_tap::{Listening, Wire};
 use crate::pg::net::server_errors::Heard;
 use crate::pg::net::socket::{Address, Socket};
@@ -76,7 +77,7 @@ impl Attempt<'_> {
     async fn encrypted(&self, mode: SslMode) -> Result<Session, Failure> {
         let mut maker = tls::connector(self.target)?;
         let mut socket = self.socket().await?;
-        if !self.target.ssl_direct
+        if !self.target.tls.direct
             && !socket
                 .ask_for_tls()
                 .await
@@ -149,10 +150,8 @@ impl Attempt<'_> {
 
     fn failure(&self, e: &tokio_postgres::Error) -> Failure {
         if let Some(error) = tls::handshake_error(e, self.host) {
-            return Failure {
-                error,
-                other_way: true,
-            };
+            // Only a server that says so has no TLS. Whatever else breaks the handshake must not lead to plain text.
+            return error.into();
         }
         if std::error::Error::source(e).is_some_and(|c| c.to_string() == "password missing") {
             return self.no_password().into();

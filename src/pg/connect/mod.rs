@@ -3,10 +3,13 @@
 mod attempt;
 pub mod pooling;
 
+use super::conninfo::env::process_env;
+use super::conninfo::hosts::Host;
 use super::conninfo::parse::Url;
 use super::conninfo::passfile;
-use super::conninfo::resolved::{Host, SessionAttrs, Target, process_env};
-use super::conninfo::secret::{SecretRef, Trust};
+use super::conninfo::password::Password;
+use super::conninfo::resolved::{SessionAttrs, Target};
+use super::conninfo::values::Values;
 use super::net::socket::addresses;
 use super::session::Session;
 use crate::config::Schemas;
@@ -15,17 +18,17 @@ use attempt::{Attempt, unreachable_error};
 use secrecy::SecretString;
 use std::sync::Arc;
 
-/// What [`connect`] needs: the connection string, and the password if a reference led to one.
+/// What [`connect`] needs: the connection string, and where its password comes from.
 #[derive(Debug, Clone)]
 pub struct Access {
     pub url: Url,
-    pub password: Option<SecretString>,
+    pub password: Password,
     /// Those of the warehouse.
     pub schemas: Schemas,
 }
 
 impl Access {
-    pub fn new(url: Url, password: Option<SecretString>) -> Access {
+    pub fn new(url: Url, password: Password) -> Access {
         Access {
             url,
             password,
@@ -37,18 +40,6 @@ impl Access {
     #[must_use]
     pub fn with_schemas(self, schemas: Schemas) -> Access {
         Access { schemas, ..self }
-    }
-
-    /// Reads the password that the reference points to.
-    ///
-    /// # Errors
-    /// As [`SecretRef::parse`] and [`SecretRef::resolve`].
-    pub async fn resolve(url: Url, reference: Option<&str>, trust: Trust<'_>) -> Result<Access> {
-        let password = match reference {
-            Some(text) => SecretRef::parse(text)?.resolve(trust).await?,
-            None => None,
-        };
-        Ok(Access::new(url, password))
     }
 }
 
@@ -89,9 +80,11 @@ pub async fn connect(access: &Access, purpose: Purpose) -> Result<Session> {
 }
 
 async fn open(access: &Access, purpose: Purpose) -> Result<Session> {
-    let target = Arc::new(Target::resolve(&access.url, &process_env)?);
-    let password = explicit_password(access);
-    let mut session = open_any(&target, password.as_ref()).await?;
+    let (target, of_connection) = {
+        let values = Values::of(&access.url, &process_env)?;
+        (Arc::new(Target::of(&values)?), values.password())
+    };
+    let mut session = log_in(access, &target, of_connection).await?;
     if purpose == Purpose::Warehouse {
         return for_warehouse(session, &target, &access.schemas).await;
     }
@@ -121,12 +114,25 @@ async fn for_warehouse(
     Ok(session)
 }
 
-fn explicit_password(access: &Access) -> Option<SecretString> {
-    access
-        .password
-        .clone()
-        .or_else(|| access.url.password().cloned())
-        .or_else(|| process_env("PGPASSWORD").map(SecretString::from))
+/// Logs in with the password of the reference, or else of the connection. A password that was read a moment ago may have
+/// expired since: it is read again once.
+async fn log_in(
+    access: &Access,
+    target: &Arc<Target>,
+    of_connection: Option<SecretString>,
+) -> Result<Session> {
+    let password = access.password.read().await?.or(of_connection);
+    let rejected = match open_any(target, password.as_ref()).await {
+        Err(e) if e.sqlstate().is_some_and(|code| code.starts_with("28")) => e,
+        other => return other,
+    };
+    let Some(password) = password else {
+        return Err(rejected);
+    };
+    match access.password.other_than(&password).await? {
+        Some(other) => open_any(target, Some(&other)).await,
+        None => Err(rejected),
+    }
 }
 
 /// Tries the hosts in turn. A host that answers and rejects the login ends the search, as in libpq.

@@ -5,7 +5,8 @@
 
 use super::{Access, Purpose, connect, for_warehouse};
 use crate::error::{At, Error, Result, Side};
-use crate::pg::conninfo::resolved::{Target, process_env};
+use crate::pg::conninfo::env::process_env;
+use crate::pg::conninfo::resolved::Target;
 use crate::pg::session::Session;
 use crate::sql::literal;
 use std::hash::{BuildHasher, RandomState};

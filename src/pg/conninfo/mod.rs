@@ -1,7 +1,14 @@
-//! From a connection string to where and how to connect: URL, environment, password file, secrets.
+//! From a connection string to where and how to connect: URL, service file, environment, password file, secrets.
 
+pub mod env;
+pub mod hosts;
 pub mod parse;
 pub mod passfile;
+pub mod password;
 pub mod resolved;
 pub mod secret;
+mod service;
+#[cfg(test)]
+mod tests;
 mod url;
+pub mod values;

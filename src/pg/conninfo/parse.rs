@@ -10,12 +10,14 @@ use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Every key we honour. libpq knows more; what we would ignore is an error instead.
-const KEYS: [&str; 22] = [
+/// Every key that is honored, or refused by name where its value asks for what cannot be done. libpq knows more; what would
+/// be ignored is an error instead.
+const KEYS: [&str; 34] = [
     "application_name",
     "channel_binding",
     "connect_timeout",
     "dbname",
+    "gssencmode",
     "host",
     "hostaddr",
     "keepalives",
@@ -23,14 +25,25 @@ const KEYS: [&str; 22] = [
     "keepalives_idle",
     "keepalives_interval",
     "load_balance_hosts",
+    "min_protocol_version",
+    "options",
     "passfile",
     "password",
     "port",
+    "require_auth",
+    "requirepeer",
+    "service",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
     "sslcert",
+    "sslcertmode",
+    "sslcrl",
+    "sslcrldir",
     "sslkey",
     "sslmode",
     "sslnegotiation",
     "sslrootcert",
+    "sslsni",
     "target_session_attrs",
     "tcp_user_timeout",
     "user",
@@ -129,20 +142,14 @@ impl Url {
     }
 
     fn set(&mut self, key: &str, value: String, after: Option<&str>) -> Result<()> {
-        if key == "options" {
-            return Err(wrong("key `options` is refused").with_hint(
-                "poolers refuse start-up options; set them on the server with \
-                 `ALTER ROLE … SET …` or `ALTER DATABASE … SET …`",
-            ));
-        }
         // As JDBC writes it, and libpq accepts.
         if (key, value.as_str()) == ("ssl", "true") {
             self.values.insert("sslmode", "require".to_owned());
             return Ok(());
         }
-        match KEYS.iter().find(|known| **known == key) {
+        match known_key(key) {
             None => return Err(unknown_key(key, after)),
-            Some(&"password") => self.password = Some(value.into()),
+            Some("password") => self.password = Some(value.into()),
             Some(known) => {
                 self.values.insert(known, value);
             }
@@ -267,6 +274,11 @@ fn read_value(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<St
             Some(c) => value.push(c),
         }
     }
+}
+
+/// The key as a constant, if it is one of libpq's that are known here.
+pub(super) fn known_key(key: &str) -> Option<&'static str> {
+    KEYS.iter().find(|known| **known == key).copied()
 }
 
 fn wrong(why: &str) -> Error {

@@ -6,7 +6,8 @@
 //!
 //! Source: "The Password File" in PostgreSQL's libpq chapter.
 
-use super::resolved::{Host, Target};
+use super::hosts::Host;
+use super::resolved::Target;
 use crate::error::{Error, Result};
 use secrecy::SecretString;
 use std::os::unix::fs::PermissionsExt;

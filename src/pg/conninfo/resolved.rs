@@ -1,38 +1,13 @@
-//! A connection string with everything filled in: what was written, then `PG*` variables, then defaults.
+//! A connection string with everything filled in: what was written, then the service, `PG*` variables, defaults.
 
+use super::env::Env;
+use super::hosts::{Host, hosts};
 use super::parse::Url;
+use super::values::{Values, not_a};
 use crate::error::{Error, Result};
-use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// How the environment is asked for a variable; tests bring their own.
-pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// The environment of this process. An empty variable counts as unset, as for libpq.
-pub fn process_env(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|v| !v.is_empty())
-}
-
-/// Each key's variable.
-const VARIABLES: [(&str, &str); 15] = [
-    ("host", "PGHOST"),
-    ("hostaddr", "PGHOSTADDR"),
-    ("port", "PGPORT"),
-    ("user", "PGUSER"),
-    ("dbname", "PGDATABASE"),
-    ("passfile", "PGPASSFILE"),
-    ("sslrootcert", "PGSSLROOTCERT"),
-    ("sslcert", "PGSSLCERT"),
-    ("sslkey", "PGSSLKEY"),
-    ("connect_timeout", "PGCONNECT_TIMEOUT"),
-    ("application_name", "PGAPPNAME"),
-    ("target_session_attrs", "PGTARGETSESSIONATTRS"),
-    ("sslmode", "PGSSLMODE"),
-    ("channel_binding", "PGCHANNELBINDING"),
-    ("sslnegotiation", "PGSSLNEGOTIATION"),
-];
+use tokio_postgres::config::ChannelBinding;
 
 /// libpq waits forever; a loader must not hang at one dead tenant.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -75,30 +50,27 @@ pub struct Keepalives {
     pub count: Option<u32>,
 }
 
-/// One host of the list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Host {
-    /// As written: what the certificate must name, what `.pgpass` is matched with. A path is a Unix socket's folder.
-    pub name: String,
-    /// Where to connect, without asking the name service.
-    pub address: Option<IpAddr>,
-    pub port: u16,
+/// A version of TLS that both `rustls` and libpq know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    V1_2,
+    V1_3,
 }
 
-impl Host {
-    pub fn is_unix(&self) -> bool {
-        self.name.starts_with('/') && self.address.is_none()
-    }
-}
-
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.name.contains(':') && !self.name.starts_with('/') {
-            write!(f, "[{}]:{}", self.name, self.port)
-        } else {
-            write!(f, "{}:{}", self.name, self.port)
-        }
-    }
+/// What is asked of an encrypted connection.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// TLS without the question first (PostgreSQL 17).
+    pub direct: bool,
+    pub rootcert: Option<String>,
+    pub cert: Option<String>,
+    pub key: Option<String>,
+    /// Whether a client certificate is presented when there is one.
+    pub present_cert: bool,
+    /// Whether the handshake names the host.
+    pub sni: bool,
+    pub oldest: TlsVersion,
+    pub newest: TlsVersion,
 }
 
 /// Everything needed to connect, except the password.
@@ -109,12 +81,8 @@ pub struct Target {
     pub dbname: String,
     pub application_name: Option<String>,
     pub sslmode: SslMode,
-    /// TLS without the question first (PostgreSQL 17).
-    pub ssl_direct: bool,
-    pub sslrootcert: Option<String>,
-    pub sslcert: Option<String>,
-    pub sslkey: Option<String>,
-    pub channel_binding: tokio_postgres::config::ChannelBinding,
+    pub tls: Tls,
+    pub channel_binding: ChannelBinding,
     /// `None`: no limit.
     pub connect_timeout: Option<Duration>,
     pub keepalives: Option<Keepalives>,
@@ -126,56 +94,26 @@ pub struct Target {
 
 impl Target {
     /// # Errors
-    /// A value, written or from a `PG*` variable, that is not one of its key's. The value is not repeated.
+    /// A value, written or from the service or a `PG*` variable, that is not one of its key's, or that cannot be honored. The
+    /// value is not repeated. The service is not defined.
     pub fn resolve(url: &Url, env: Env<'_>) -> Result<Target> {
-        use tokio_postgres::config::ChannelBinding;
-        let get = |key: &str| value(url, env, key);
+        Target::of(&Values::of(url, env)?)
+    }
+
+    /// # Errors
+    /// As [`Target::resolve`].
+    pub fn of(values: &Values<'_>) -> Result<Target> {
+        values.check_supported()?;
+        let get = |key: &str| values.get(key);
         let user = get("user").or_else(os_user).unwrap_or_default();
-        let sslrootcert = get("sslrootcert");
-        let system = sslrootcert.as_deref() == Some("system");
-        let sslmode = one_of(
-            "sslmode",
-            get("sslmode"),
-            if system {
-                SslMode::VerifyFull
-            } else {
-                SslMode::Prefer
-            },
-            &[
-                ("disable", SslMode::Disable),
-                ("allow", SslMode::Allow),
-                ("prefer", SslMode::Prefer),
-                ("require", SslMode::Require),
-                ("verify-ca", SslMode::VerifyCa),
-                ("verify-full", SslMode::VerifyFull),
-            ],
-        )?;
-        if system && sslmode != SslMode::VerifyFull {
-            return Err(Error::config("`sslrootcert=system` needs `sslmode=verify-full`").with_hint(
-                "anyone can get a certificate that the system's store trusts; only the name tells them apart",
-            ));
-        }
-        let ssl_direct = one_of(
-            "sslnegotiation",
-            get("sslnegotiation"),
-            false,
-            &[("postgres", false), ("direct", true)],
-        )?;
-        if ssl_direct && sslmode < SslMode::Require {
-            return Err(Error::config(
-                "`sslnegotiation=direct` needs `sslmode=require` or stronger",
-            ));
-        }
+        let sslmode = sslmode(&get)?;
         Ok(Target {
-            hosts: hosts(url, env)?,
+            hosts: hosts(values)?,
             dbname: get("dbname").unwrap_or_else(|| user.clone()),
             user,
             application_name: get("application_name"),
             sslmode,
-            ssl_direct,
-            sslrootcert,
-            sslcert: get("sslcert"),
-            sslkey: get("sslkey"),
+            tls: tls(&get, sslmode)?,
             channel_binding: one_of(
                 "channel_binding",
                 get("channel_binding"),
@@ -197,19 +135,7 @@ impl Target {
                 Some(0) => None,
                 Some(millis) => Some(Duration::from_millis(millis)),
             },
-            session: one_of(
-                "target_session_attrs",
-                get("target_session_attrs"),
-                SessionAttrs::Any,
-                &[
-                    ("any", SessionAttrs::Any),
-                    ("read-write", SessionAttrs::ReadWrite),
-                    ("read-only", SessionAttrs::ReadOnly),
-                    ("primary", SessionAttrs::Primary),
-                    ("standby", SessionAttrs::Standby),
-                    ("prefer-standby", SessionAttrs::PreferStandby),
-                ],
-            )?,
+            session: session_attrs(&get)?,
             passfile: get("passfile").map(PathBuf::from),
             shuffle: one_of(
                 "load_balance_hosts",
@@ -221,89 +147,100 @@ impl Target {
     }
 }
 
-/// The hosts alone, each with its port.
-///
-/// # Errors
-/// As [`Target::resolve`].
-pub fn hosts(url: &Url, env: Env<'_>) -> Result<Vec<Host>> {
-    let list = |key: &str| -> Vec<String> {
-        value(url, env, key).map_or_else(Vec::new, |v| {
-            v.split(',').map(|i| i.trim().to_owned()).collect()
-        })
+type Get<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+fn session_attrs(get: Get<'_>) -> Result<SessionAttrs> {
+    one_of(
+        "target_session_attrs",
+        get("target_session_attrs"),
+        SessionAttrs::Any,
+        &[
+            ("any", SessionAttrs::Any),
+            ("read-write", SessionAttrs::ReadWrite),
+            ("read-only", SessionAttrs::ReadOnly),
+            ("primary", SessionAttrs::Primary),
+            ("standby", SessionAttrs::Standby),
+            ("prefer-standby", SessionAttrs::PreferStandby),
+        ],
+    )
+}
+
+fn sslmode(get: Get<'_>) -> Result<SslMode> {
+    let system = get("sslrootcert").as_deref() == Some("system");
+    let default = if system {
+        SslMode::VerifyFull
+    } else {
+        SslMode::Prefer
     };
-    let (names, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
-    let count = names.len().max(addresses.len()).max(1);
-    for (key, list) in [("host", &names), ("hostaddr", &addresses)] {
-        if !list.is_empty() && list.len() != count {
-            return Err(Error::config(format!(
-                "`{key}` lists {} hosts, not {count}",
-                list.len()
-            )));
-        }
+    let mode = one_of(
+        "sslmode",
+        get("sslmode"),
+        default,
+        &[
+            ("disable", SslMode::Disable),
+            ("allow", SslMode::Allow),
+            ("prefer", SslMode::Prefer),
+            ("require", SslMode::Require),
+            ("verify-ca", SslMode::VerifyCa),
+            ("verify-full", SslMode::VerifyFull),
+        ],
+    )?;
+    if system && mode != SslMode::VerifyFull {
+        return Err(
+            Error::config("`sslrootcert=system` needs `sslmode=verify-full`").with_hint(
+                "anyone can get a certificate that the system's store trusts; only the name tells them apart",
+            ),
+        );
     }
-    if ports.len() > 1 && ports.len() != count {
-        return Err(Error::config(format!(
-            "`port` lists {} ports for {count} hosts",
-            ports.len()
-        )));
-    }
-    (0..count)
-        .map(|i| {
-            let address = match addresses.get(i).filter(|a| !a.is_empty()) {
-                Some(text) => Some(
-                    text.parse::<IpAddr>()
-                        .map_err(|_| not_a("hostaddr", "numeric address"))?,
-                ),
-                None => None,
-            };
-            let port = if ports.len() == 1 {
-                ports.first()
-            } else {
-                ports.get(i)
-            };
-            let port = match port.filter(|p| !p.is_empty()) {
-                Some(text) => match text.parse::<u16>() {
-                    Ok(port) if port > 0 => port,
-                    _ => return Err(not_a("port", "number from 1 to 65535")),
-                },
-                None => 5432,
-            };
-            let name = match names.get(i).filter(|n| !n.is_empty()) {
-                Some(name) => name.clone(),
-                None => address.map_or_else(|| default_host(port), |a| a.to_string()),
-            };
-            Ok(Host {
-                name,
-                address,
-                port,
-            })
-        })
-        .collect()
+    Ok(mode)
 }
 
-/// The Unix socket where distributions put it, if a server listens there; else this machine over TCP.
-fn default_host(port: u16) -> String {
-    ["/var/run/postgresql", "/tmp"]
-        .into_iter()
-        .find(|dir| {
-            std::path::Path::new(dir)
-                .join(format!(".s.PGSQL.{port}"))
-                .exists()
-        })
-        .unwrap_or("localhost")
-        .to_owned()
-}
-
-fn value(url: &Url, env: Env<'_>, key: &str) -> Option<String> {
-    url.get(key).map(str::to_owned).or_else(|| {
-        VARIABLES
-            .iter()
-            .find(|(k, _)| *k == key)
-            .and_then(|(_, variable)| env(variable))
+fn tls(get: Get<'_>, sslmode: SslMode) -> Result<Tls> {
+    let direct = one_of(
+        "sslnegotiation",
+        get("sslnegotiation"),
+        false,
+        &[("postgres", false), ("direct", true)],
+    )?;
+    if direct && sslmode < SslMode::Require {
+        return Err(Error::config(
+            "`sslnegotiation=direct` needs `sslmode=require` or stronger",
+        ));
+    }
+    let version = |key: &str, default: TlsVersion| {
+        one_of(
+            key,
+            get(key),
+            default,
+            &[
+                // Older ones are never spoken.
+                ("TLSv1", TlsVersion::V1_2),
+                ("TLSv1.1", TlsVersion::V1_2),
+                ("TLSv1.2", TlsVersion::V1_2),
+                ("TLSv1.3", TlsVersion::V1_3),
+            ],
+        )
+    };
+    let oldest = version("ssl_min_protocol_version", TlsVersion::V1_2)?;
+    let newest = version("ssl_max_protocol_version", TlsVersion::V1_3)?;
+    if oldest > newest {
+        return Err(Error::config(
+            "`ssl_min_protocol_version` is above `ssl_max_protocol_version`",
+        ));
+    }
+    Ok(Tls {
+        direct,
+        rootcert: get("sslrootcert"),
+        cert: get("sslcert"),
+        key: get("sslkey"),
+        present_cert: get("sslcertmode").as_deref() != Some("disable"),
+        sni: one_of("sslsni", get("sslsni"), true, &[("1", true), ("0", false)])?,
+        oldest,
+        newest,
     })
 }
 
-fn keepalives(get: &dyn Fn(&str) -> Option<String>) -> Result<Option<Keepalives>> {
+fn keepalives(get: Get<'_>) -> Result<Option<Keepalives>> {
     if number("keepalives", get("keepalives"))? == Some(0) {
         return Ok(None);
     }
@@ -354,10 +291,6 @@ fn one_of<T: Copy>(
             let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
             Error::config(format!("`{key}` is one of {}", names.join(", ")))
         })
-}
-
-fn not_a(key: &str, what: &str) -> Error {
-    Error::config(format!("`{key}` is not a {what}"))
 }
 
 /// The name of the user who runs this process.

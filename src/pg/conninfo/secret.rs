@@ -15,9 +15,8 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where a secret is to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretRef {
-    /// An environment variable.
+    /// An environment variable. A line break at its end is not part of the secret, nor is one of a file's.
     Env(String),
-    /// A file; a line break at its end is not part of the secret.
     File(String),
     /// The first line that a shell command prints.
     Cmd(String),
@@ -59,19 +58,21 @@ impl SecretRef {
         }
     }
 
-    /// Looks the secret up. `None` for `pgpass`: the connection knows which line is meant.
+    /// Looks the secret up.
     ///
     /// # Errors
-    /// The reference is not allowed from where it comes, or leads nowhere. No error holds what was found.
-    pub async fn resolve(&self, trust: Trust<'_>) -> Result<Option<SecretString>> {
-        self.check(trust)?;
+    /// The reference leads nowhere; `pgpass`, of which only the connection knows the line. No error holds what was found.
+    pub async fn resolve(&self) -> Result<SecretString> {
         match self {
-            SecretRef::Pgpass => Ok(None),
+            SecretRef::Pgpass => Err(Error::usage("`pgpass` does not name one password")
+                .with_hint("use env:NAME, file:PATH or cmd:COMMAND")),
             SecretRef::Env(name) => match std::env::var(name) {
-                Ok(value) if !value.is_empty() => Ok(Some(value.into())),
-                Ok(_) => Err(Error::config(format!(
-                    "environment variable `{name}` is empty"
-                ))),
+                Ok(value) => match without_line_break(&value) {
+                    "" => Err(Error::config(format!(
+                        "environment variable `{name}` is empty"
+                    ))),
+                    secret => Ok(secret.into()),
+                },
                 Err(std::env::VarError::NotPresent) => Err(Error::config(format!(
                     "environment variable `{name}` is not set"
                 ))),
@@ -79,12 +80,14 @@ impl SecretRef {
                     "environment variable `{name}` is not UTF-8"
                 ))),
             },
-            SecretRef::File(path) => read_file(path).await.map(Some),
-            SecretRef::Cmd(command) => run(command, COMMAND_TIMEOUT).await.map(Some),
+            SecretRef::File(path) => read_file(path).await,
+            SecretRef::Cmd(command) => run(command, COMMAND_TIMEOUT).await,
         }
     }
 
-    fn check(&self, trust: Trust<'_>) -> Result<()> {
+    /// # Errors
+    /// The reference is not allowed from where it comes.
+    pub fn check(&self, trust: Trust<'_>) -> Result<()> {
         let Trust::Catalog { allow } = trust else {
             return Ok(());
         };
@@ -110,6 +113,12 @@ impl fmt::Display for SecretRef {
     }
 }
 
+/// Editors, `echo` and secret stores end a value with a line break; no password ends with one.
+pub fn without_line_break(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
+}
+
 async fn read_file(path: &str) -> Result<SecretString> {
     let text = tokio::fs::read_to_string(path).await.map_err(|e| {
         // The system's reason, never the content (which an encoding error would not hold either).
@@ -118,8 +127,7 @@ async fn read_file(path: &str) -> Result<SecretString> {
             format!("cannot read the password file `{path}`: {}", e.kind()),
         )
     })?;
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
+    let text = without_line_break(&text);
     if text.is_empty() {
         return Err(Error::config(format!(
             "the password file `{path}` is empty"
@@ -152,7 +160,7 @@ async fn run(command: &str, limit: Duration) -> Result<SecretString> {
         .split(|b| *b == b'\n')
         .next()
         .unwrap_or_default();
-    match std::str::from_utf8(first).map(|t| t.trim_end_matches('\r')) {
+    match std::str::from_utf8(first).map(without_line_break) {
         Ok("") => Err(fail("printed nothing".into())),
         Ok(secret) => Ok(secret.into()),
         Err(_) => Err(fail("printed something that is not UTF-8".into())),
@@ -164,9 +172,9 @@ mod tests {
     use super::*;
     use secrecy::ExposeSecret;
 
-    async fn resolve(text: &str) -> Result<Option<String>> {
-        let secret = SecretRef::parse(text)?.resolve(Trust::Local).await?;
-        Ok(secret.map(|s| s.expose_secret().to_owned()))
+    async fn resolve(text: &str) -> Result<String> {
+        let secret = SecretRef::parse(text)?.resolve().await?;
+        Ok(secret.expose_secret().to_owned())
     }
 
     #[test]
@@ -186,12 +194,12 @@ mod tests {
         let path = dir.path().join("pw");
         std::fs::write(&path, "s e\ncret\r\n").unwrap();
         let found = resolve(&format!("file:{}", path.display())).await.unwrap();
-        assert_eq!(found.as_deref(), Some("s e\ncret"));
+        assert_eq!(found, "s e\ncret");
         let found = resolve("cmd:printf 'one\\ntwo\\n'").await.unwrap();
-        assert_eq!(found.as_deref(), Some("one"));
-        assert!(resolve("env:PATH").await.unwrap().is_some());
+        assert_eq!(found, "one");
+        assert!(!resolve("env:PATH").await.unwrap().is_empty());
         assert!(resolve("env:DAYHAUL_NO_SUCH_VARIABLE").await.is_err());
-        assert!(resolve("pgpass").await.unwrap().is_none());
+        assert!(resolve("pgpass").await.is_err());
     }
 
     #[tokio::test]
@@ -210,29 +218,15 @@ mod tests {
         assert!(error.to_string().contains("did not end"), "{error}");
     }
 
-    #[tokio::test]
-    async fn the_catalog_gets_no_shell_unless_the_host_allows_it() {
-        let reference = SecretRef::parse("cmd:echo x").unwrap();
-        let near = ["cmd:echo".to_owned(), "cmd:echo x ".to_owned()];
-        assert!(
-            reference
-                .resolve(Trust::Catalog { allow: &near })
-                .await
-                .is_err()
-        );
-        let exact = ["cmd:echo x".to_owned()];
-        assert!(
-            reference
-                .resolve(Trust::Catalog { allow: &exact })
-                .await
-                .is_ok()
-        );
-        let reference = SecretRef::parse("env:PATH").unwrap();
-        assert!(
-            reference
-                .resolve(Trust::Catalog { allow: &[] })
-                .await
-                .is_ok()
-        );
+    #[test]
+    fn the_catalog_gets_no_shell_unless_the_host_allows_it() {
+        let allowed = |text: &str, allow: &[&str]| {
+            let allow: Vec<String> = allow.iter().map(|a| (*a).to_owned()).collect();
+            let reference = SecretRef::parse(text).unwrap();
+            reference.check(Trust::Catalog { allow: &allow }).is_ok()
+        };
+        assert!(!allowed("cmd:echo x", &["cmd:echo", "cmd:echo x "]));
+        assert!(allowed("cmd:echo x", &["cmd:echo x"]));
+        assert!(allowed("env:PATH", &[]));
     }
 }

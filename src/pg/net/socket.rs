@@ -2,7 +2,8 @@
 
 use super::recv_batching::Gather;
 use super::server_errors::Heard;
-use crate::pg::conninfo::resolved::{Host, Keepalives, Target};
+use crate::pg::conninfo::hosts::Host;
+use crate::pg::conninfo::resolved::{Keepalives, Target};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;

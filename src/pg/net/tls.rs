@@ -8,18 +8,22 @@
 //!
 //! Compatibility: a root file that is named but missing is always an error, where libpq would continue unverified below
 //! `verify-ca`. The name must stand in the certificate's `subjectAltName`; libpq also takes the common name. There are no
-//! revocation lists and no encrypted keys.
+//! revocation lists and no encrypted keys. Certificates of X.509 version 1 and RSA keys below 2048 bits, which OpenSSL may
+//! accept, are refused in every mode: a handshake that fails is never followed by plain text, not even under `prefer`.
 
 use crate::error::{Error, Kind, Result};
-use crate::pg::conninfo::resolved::{Host, SslMode, Target};
+use crate::pg::conninfo::hosts::Host;
+use crate::pg::conninfo::resolved::{SslMode, Target, Tls, TlsVersion};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::version::{TLS12, TLS13};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
 };
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -38,7 +42,7 @@ pub fn connector(target: &Target) -> Result<MakeRustlsConnect> {
         provider: provider.clone(),
     };
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&versions(&target.tls))
         .map_err(|e| Error::new(Kind::Bug, format!("no TLS protocol version: {e}")))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
@@ -48,10 +52,20 @@ pub fn connector(target: &Target) -> Result<MakeRustlsConnect> {
             .map_err(|e| Error::config(format!("client certificate and key do not match: {e}")))?,
         None => builder.with_no_client_auth(),
     };
-    if target.ssl_direct {
+    if target.tls.direct {
         config.alpn_protocols = vec![b"postgresql".to_vec()];
     }
+    config.enable_sni = target.tls.sni;
     Ok(MakeRustlsConnect::new(config))
+}
+
+/// From the newest to the oldest.
+fn versions(tls: &Tls) -> Vec<&'static SupportedProtocolVersion> {
+    [(TlsVersion::V1_3, &TLS13), (TlsVersion::V1_2, &TLS12)]
+        .into_iter()
+        .filter(|(version, _)| (tls.oldest..=tls.newest).contains(version))
+        .map(|(_, version)| version)
+        .collect()
 }
 
 /// What a server's certificate chain must end in.
@@ -63,7 +77,7 @@ struct Roots {
 }
 
 fn roots(target: &Target) -> Result<Option<Roots>> {
-    if target.sslrootcert.as_deref() == Some("system") {
+    if target.tls.rootcert.as_deref() == Some("system") {
         let found = rustls_native_certs::load_native_certs();
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(found.certs);
@@ -76,7 +90,7 @@ fn roots(target: &Target) -> Result<Option<Roots>> {
             listed: Vec::new(),
         }));
     }
-    let path = match &target.sslrootcert {
+    let path = match &target.tls.rootcert {
         Some(path) => PathBuf::from(path),
         None => match default_file("root.crt").filter(|p| p.exists()) {
             Some(path) => path,
@@ -105,7 +119,10 @@ fn roots(target: &Target) -> Result<Option<Roots>> {
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn client_certificate(target: &Target) -> Result<Option<Identity>> {
-    let certificate = match &target.sslcert {
+    if !target.tls.present_cert {
+        return Ok(None);
+    }
+    let certificate = match &target.tls.cert {
         Some(path) => PathBuf::from(path),
         None => match default_file("postgresql.crt").filter(|p| p.exists()) {
             Some(path) => path,
@@ -113,7 +130,7 @@ fn client_certificate(target: &Target) -> Result<Option<Identity>> {
         },
     };
     let chain = certificates(&certificate, "client certificate")?;
-    let key = match &target.sslkey {
+    let key = match &target.tls.key {
         Some(path) => PathBuf::from(path),
         None => default_file("postgresql.key").unwrap_or_else(|| PathBuf::from("postgresql.key")),
     };
@@ -218,7 +235,7 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
+        verify_tls12_signature(message, cert, dss, algorithms).map_err(of_handshake)
     }
 
     fn verify_tls13_signature(
@@ -228,13 +245,25 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        verify_tls13_signature(message, cert, dss, algorithms).map_err(of_handshake)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+/// A bad signature of the handshake, told apart from one of the certificate.
+const BAD_HANDSHAKE: &str = "bad signature of the handshake";
+
+fn of_handshake(e: rustls::Error) -> rustls::Error {
+    match e {
+        rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {
+            rustls::Error::General(BAD_HANDSHAKE.to_owned())
+        }
+        other => other,
     }
 }
 
@@ -311,6 +340,10 @@ fn explain(e: &rustls::Error, host: &Host) -> Error {
         InvalidCertificate(other) if format!("{other:?}").contains("UnsupportedCertVersion") => (
             "the server's certificate is of X.509 version 1".to_owned(),
             "issue it as version 3, with a subjectAltName (`openssl x509 -extfile …`)",
+        ),
+        rustls::Error::General(why) if why == BAD_HANDSHAKE => (
+            "the server's signature cannot be verified with the key of its certificate".to_owned(),
+            "an RSA key needs 2048 bits or more: issue the certificate with a longer one",
         ),
         AlertReceived(alert) => (
             format!("the server ended the TLS handshake: {alert:?}"),

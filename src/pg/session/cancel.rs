@@ -55,7 +55,7 @@ impl Canceller {
                     .await
             }
             Some(mut maker) => {
-                if !route.target.ssl_direct && !socket.ask_for_tls().await.map_err(lost)? {
+                if !route.target.tls.direct && !socket.ask_for_tls().await.map_err(lost)? {
                     return Err(crate::pg::net::tls::no_tls(&route.target));
                 }
                 let connect = <MakeRustlsConnect as MakeTlsConnect<UntilClosed>>::make_tls_connect(

@@ -1,6 +1,7 @@
 //! How a connection was made, so that a cancel request can go the same way.
 
-use crate::pg::conninfo::resolved::{Host, Target};
+use crate::pg::conninfo::hosts::Host;
+use crate::pg::conninfo::resolved::Target;
 use crate::pg::net::socket::Address;
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;

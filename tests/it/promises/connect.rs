@@ -4,7 +4,7 @@ use crate::support::server::{self, Database, block_on};
 use crate::support::sessions::{access, asleep, cancelled, one, source};
 use bytes::Bytes;
 use dayhaul::error::{Error, Kind, Result};
-use dayhaul::pg::{self, Access, Purpose, Session, Url};
+use dayhaul::pg::{self, Access, Password, Purpose, Session, Url};
 use dayhaul::schema::SourceColumn;
 use futures::StreamExt;
 use std::time::{Duration, Instant};
@@ -351,7 +351,7 @@ fn a_wrong_login_says_what_to_mend_and_hides_the_password() {
             "postgres://u:hunter2@127.0.0.1:{port}/x?sslmode=disable"
         ))
         .unwrap();
-        let access = Access::new(url, Some("hunter3".to_owned().into()));
+        let access = Access::new(url, Password::Value("hunter3".to_owned().into()));
         let error = pg::connect(&access, Purpose::Source).await.unwrap_err();
         let all = format!("{access:?} {} {}", access.url.redacted(), shown(&error));
         assert!(

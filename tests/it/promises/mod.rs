@@ -6,6 +6,7 @@ mod cluster;
 mod config;
 mod connect;
 mod crash;
+mod credentials;
 mod decode;
 mod demo;
 mod flights;

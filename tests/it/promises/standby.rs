@@ -4,7 +4,7 @@ use crate::support::events;
 use crate::support::server::{self, Database, block_on};
 use crate::support::world::World;
 use dayhaul::cluster::{Cluster, Programs, Stop, THROW_AWAY};
-use dayhaul::pg::{self, Access, Purpose, Url};
+use dayhaul::pg::{self, Access, Password, Purpose, Url};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -226,7 +226,10 @@ fn a_day_that_recovery_cancels_is_tried_again() {
 fn a_session_that_recovery_ends_may_be_opened_again() {
     let pair = Pair::start();
     let world = pair.world("standby_session", events::TEMPLATE);
-    let access = Access::new(Url::parse(&world.tenants[0].url()).unwrap(), None);
+    let access = Access::new(
+        Url::parse(&world.tenants[0].url()).unwrap(),
+        Password::default(),
+    );
     let error = block_on(async {
         let session = pg::connect(&access, Purpose::Source).await.unwrap();
         session

@@ -5,7 +5,7 @@ use crate::support::sessions::{access, asleep, cancelled, one, source};
 use crate::support::shared::{keep, shared};
 use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
 use dayhaul::error::{Error, Kind};
-use dayhaul::pg::{self, Access, Purpose};
+use dayhaul::pg::{self, Access, Password, Purpose};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -252,9 +252,10 @@ fn allow_and_prefer_fall_back_each_their_way() {
     // Let in one way only: the other mode falls back.
     assert!(check("only_tls", "allow").unwrap());
     assert!(!check("only_plain", "prefer").unwrap());
-    // A handshake that fails is no obstacle to `prefer`.
+    // A handshake that fails is never followed by plain text.
     let other = format!("sslmode=prefer sslrootcert={}", world.file("other.crt"));
-    assert!(!block_on(encrypted(&world.words("postgres", &other))).unwrap());
+    let error = refused(&world.words("postgres", &other));
+    assert!(hint(&error).contains("sslrootcert"), "{error}");
     // No fallback where the mode forbids it.
     assert_eq!(
         refused(&world.words("only_tls", "sslmode=disable")).sqlstate(),
@@ -264,6 +265,117 @@ fn allow_and_prefer_fall_back_each_their_way() {
         refused(&world.words("only_plain", "sslmode=require")).sqlstate(),
         Some("28000")
     );
+}
+
+/// OpenSSL accepts it and rustls does not. `openssl x509 -req` made it, valid until 2126.
+#[test]
+fn a_certificate_of_version_1_is_refused_by_every_mode_and_never_led_around() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(&Programs::find().unwrap(), folder.path(), &THROW_AWAY).unwrap();
+    let words = |mode: &str| {
+        let port = cluster.port();
+        format!(
+            "host=db.test hostaddr=127.0.0.1 port={port} user=postgres dbname=postgres sslmode={mode}"
+        )
+    };
+    for (name, text) in [
+        ("server.crt", include_str!("../support/certificates/v1.crt")),
+        ("server.key", include_str!("../support/certificates/v1.key")),
+    ] {
+        let path = write(cluster.data_dir(), name, text);
+        cluster.own(&path).unwrap();
+    }
+    cluster.configure(&[("ssl", "on")]).unwrap();
+    cluster.reload();
+    for mode in ["prefer", "require"] {
+        let error = refused_in_time(&words(mode), "version 1");
+        assert!(hint(&error).contains("issue it as version 3"), "{error}");
+    }
+    assert!(!block_on(encrypted(&words("disable"))).unwrap());
+    assert!(!block_on(encrypted(&words("allow"))).unwrap());
+}
+
+/// `openssl req -x509 -newkey rsa:1024` made it, valid until 2126. PostgreSQL's own OpenSSL would not load it here.
+#[test]
+fn a_key_that_is_too_short_is_named() {
+    let certificates = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/certificates");
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|free| free.local_addr())
+        .unwrap()
+        .port();
+    let server = std::process::Command::new("openssl")
+        .args([
+            "s_server",
+            "-accept",
+            &format!("127.0.0.1:{port}"),
+            "-quiet",
+        ])
+        .args(["-cert", "rsa1024.crt", "-key", "rsa1024.key"])
+        .args(["-cipher", "DEFAULT@SECLEVEL=0", "-alpn", "postgresql"])
+        .current_dir(certificates)
+        .stdin(std::process::Stdio::piped())
+        .spawn();
+    let Ok(mut server) = server else {
+        eprintln!("skipped: there is no `openssl` program");
+        return;
+    };
+    let words = format!(
+        "host=db.test hostaddr=127.0.0.1 port={port} user=x dbname=x sslmode=require sslnegotiation=direct"
+    );
+    let error = refused_in_time(&words, "2048 bits");
+    assert!(!error.is_transient(), "{error}");
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+/// The postmaster reads its configuration in its own time.
+fn refused_in_time(words: &str, reason: &str) -> Error {
+    let mut last = None;
+    for _ in 0..200 {
+        match block_on(source(words)) {
+            Err(error) if format!("{error} {}", hint(&error)).contains(reason) => return error,
+            other => last = Some(other.err()),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("{words}: not refused for {reason}: {last:?}");
+}
+
+#[test]
+fn limits_of_the_protocol_are_kept() {
+    let world = world();
+    let protocol = |more: &str| {
+        let words = world.verified("only_tls", &format!("sslmode=verify-full {more}"));
+        block_on(async {
+            let session = source(&words).await?;
+            let sql = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+            Ok::<_, Error>(one(&session, sql).await)
+        })
+    };
+    assert_eq!(protocol("").unwrap(), "TLSv1.3");
+    assert_eq!(
+        protocol("ssl_max_protocol_version=TLSv1.2").unwrap(),
+        "TLSv1.2"
+    );
+    assert_eq!(
+        protocol("ssl_min_protocol_version=TLSv1.3").unwrap(),
+        "TLSv1.3"
+    );
+    assert_eq!(protocol("sslsni=0").unwrap(), "TLSv1.3");
+    let both = "ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2";
+    assert!(dayhaul::pg::Url::parse(both).is_err());
+}
+
+#[test]
+fn a_client_certificate_is_kept_back_when_asked() {
+    let world = world();
+    let pair = format!(
+        "sslmode=verify-full sslcert={} sslkey={}",
+        world.file("by_certificate.crt"),
+        world.file("by_certificate.key")
+    );
+    assert!(block_on(encrypted(&world.verified("by_certificate", &pair))).unwrap());
+    refused(&world.verified("by_certificate", &format!("{pair} sslcertmode=disable")));
 }
 
 #[test]
@@ -287,7 +399,7 @@ fn scram_binds_to_the_channel() {
     let world = world();
     let connect = |more: &str, password: &str| {
         let access = Access {
-            password: Some(password.to_owned().into()),
+            password: Password::Value(password.to_owned().into()),
             ..access(&world.verified("by_password", more))
         };
         block_on(pg::connect(&access, Purpose::Source))
@@ -326,7 +438,7 @@ fn the_password_file_lets_in_unless_others_can_read_it() {
     assert!(hint(&error).contains("chmod 0600"), "{error}");
     // Where the password comes from elsewhere, the file does not matter.
     let access = Access {
-        password: Some("hunter2".to_owned().into()),
+        password: Password::Value("hunter2".to_owned().into()),
         ..access(&words)
     };
     block_on(pg::connect(&access, Purpose::Source)).unwrap();

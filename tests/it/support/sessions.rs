@@ -1,11 +1,14 @@
 //! Sessions of the crate's own `pg`, for tests of it.
 
 use dayhaul::error::{Error, Result};
-use dayhaul::pg::{self, Access, Purpose, Session, Url};
+use dayhaul::pg::{self, Access, Password, Purpose, Session, Url};
 use std::time::Duration;
 
 pub fn access(url: &str) -> Access {
-    Access::new(Url::parse(url).expect("a connection string"), None)
+    Access::new(
+        Url::parse(url).expect("a connection string"),
+        Password::default(),
+    )
 }
 
 pub async fn source(url: &str) -> Result<Session> {
