@@ -121,11 +121,11 @@ impl<'a> Values<'a> {
         let written = self.url.get(key).or_else(|| self.service.get(key));
         written
             .map(str::to_owned)
-            .or_else(|| self.from_env(key))
+            .or_else(|| self.variable(key))
             .filter(|value| !value.is_empty())
     }
 
-    fn from_env(&self, key: &str) -> Option<String> {
+    fn variable(&self, key: &str) -> Option<String> {
         let (_, variable) = VARIABLES.iter().find(|(k, _)| *k == key)?;
         let value = (self.env)(variable);
         if key != "sslmode" {
