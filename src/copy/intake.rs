@@ -61,6 +61,13 @@ impl Intake {
         }
     }
 
+    /// Also refuses values that servers of these versions (as `server_version_num`) read differently.
+    #[must_use]
+    pub fn between(mut self, columns: &[Column], source: u32, warehouse: u32) -> Intake {
+        self.rules.between(columns, source, warehouse);
+        self
+    }
+
     /// Receives a chunk. Calls `each` with every tuple that it completes, and the index of the tuple's day in the window.
     ///
     /// Rows outside the window are counted and not passed on; [`Intake::finish`] reports them.
@@ -172,6 +179,11 @@ fn fault_error(fault: RowFault, columns: &[String], day: Option<Day>) -> Error {
             "a value has more decimal places than the column's scale",
             "declare a greater scale, or set `round = true` for the column",
         ),
+        RowFault::InfiniteInterval { column } => (
+            column,
+            "an interval at its limit, which is infinite for PostgreSQL 17 and newer and finite for older versions",
+            "replace it in the query, for example with `CASE WHEN isfinite(c) THEN c END`",
+        ),
         RowFault::Malformed { column } => (
             column,
             "a value's bytes do not match the column's type",
@@ -209,6 +221,75 @@ mod tests {
 
     fn window() -> Window {
         Window::new(Day::from_pg_days(10), Day::from_pg_days(13))
+    }
+
+    #[test]
+    fn an_interval_that_the_two_servers_read_differently_is_refused() {
+        let bytes = |micros: i64, days: i32, months: i32| {
+            let mut value = micros.to_be_bytes().to_vec();
+            value.extend_from_slice(&days.to_be_bytes());
+            value.extend_from_slice(&months.to_be_bytes());
+            value
+        };
+        let array = |elements: &[Option<Vec<u8>>]| {
+            let count = i32::try_from(elements.len()).unwrap();
+            let head = [
+                1,
+                i32::from(elements.iter().any(Option::is_none)),
+                1186,
+                count,
+                1,
+            ];
+            let mut value: Vec<u8> = head.iter().flat_map(|n| n.to_be_bytes()).collect();
+            for element in elements {
+                let len = element
+                    .as_ref()
+                    .map_or(-1, |e| i32::try_from(e.len()).unwrap());
+                value.extend_from_slice(&len.to_be_bytes());
+                value.extend_from_slice(element.as_deref().unwrap_or_default());
+            }
+            value
+        };
+        let infinite = bytes(i64::MAX, i32::MAX, i32::MAX);
+        let minus = bytes(i64::MIN, i32::MIN, i32::MIN);
+        let finite = bytes(i64::MAX, i32::MAX, i32::MAX - 1);
+        let cases = [
+            ("interval", infinite.clone(), true),
+            ("interval", minus.clone(), true),
+            ("interval", finite.clone(), false),
+            (
+                "interval[]",
+                array(&[Some(finite.clone()), None, Some(minus)]),
+                true,
+            ),
+            ("interval[]", array(&[Some(finite), None]), false),
+            // The same bytes in another type are nobody's business.
+            ("uuid", infinite, false),
+        ];
+        for (ty, value, differs) in cases {
+            let mut columns = columns();
+            columns[1].ty = PgType::parse(ty).unwrap();
+            for (source, warehouse) in [
+                (150_018, 180_004),
+                (180_004, 169_999),
+                (170_000, 180_000),
+                (120_000, 160_014),
+            ] {
+                let mut row = vec![0, 2, 0, 0, 0, 8];
+                row.extend_from_slice(&(10 * DAY_MICROS).to_be_bytes());
+                row.extend_from_slice(&i32::try_from(value.len()).unwrap().to_be_bytes());
+                row.extend_from_slice(&value);
+                let mut intake =
+                    Intake::new(&columns, 0, window()).between(&columns, source, warehouse);
+                let result = intake.push(&[HEADER.as_slice(), &row].concat(), |_, _| {});
+                let mixed = (source >= 170_000) != (warehouse >= 170_000);
+                assert_eq!(
+                    result.is_err(),
+                    differs && mixed,
+                    "{ty} from {source} to {warehouse}"
+                );
+            }
+        }
     }
 
     fn tuple(micros: Option<i64>, note: Option<&str>) -> Vec<u8> {

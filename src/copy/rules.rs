@@ -17,6 +17,10 @@ pub(super) enum RowFault {
     TooManyDecimals {
         column: usize,
     },
+    /// An interval that one of the two servers takes for infinite and the other for a finite one.
+    InfiniteInterval {
+        column: usize,
+    },
     /// Bytes that are not a value of the column's type.
     Malformed {
         column: usize,
@@ -28,7 +32,12 @@ enum Rule {
     MaxChars(usize),
     Scale(u16),
     NullFlag,
+    FiniteIntervals { array: bool },
 }
+
+/// The first version with infinite intervals. Their bytes, all fields at their limit, are a finite interval for older
+/// servers. It is the only type of the allow-list whose binary format 12 to 18 read differently.
+const INFINITE_INTERVALS: u32 = 170_000;
 
 /// The rules of a template's columns.
 pub(super) struct Rules {
@@ -56,6 +65,19 @@ impl Rules {
                 .get(time_column)
                 .map_or(Scalar::Timestamptz, |c| c.ty.scalar),
         }
+    }
+
+    /// Adds the rules for values that servers of these versions read differently.
+    pub fn between(&mut self, columns: &[Column], source: u32, warehouse: u32) {
+        if (source >= INFINITE_INTERVALS) == (warehouse >= INFINITE_INTERVALS) {
+            return;
+        }
+        let intervals = columns.iter().enumerate();
+        let intervals = intervals.filter(|(_, column)| column.ty.scalar == Scalar::Interval);
+        self.rules.extend(intervals.map(|(i, column)| {
+            let array = column.ty.array;
+            (i, Rule::FiniteIntervals { array })
+        }));
     }
 
     /// The UTC day of a tuple.
@@ -99,6 +121,19 @@ impl Rules {
                 },
                 Rule::NullFlag => {
                     recompute_null_flag(value).ok_or(RowFault::Malformed { column })?;
+                }
+                Rule::FiniteIntervals { array } => {
+                    let mut infinite = is_infinite_interval(value);
+                    if array {
+                        infinite = false;
+                        for_each_element(value, |element| {
+                            infinite |= is_infinite_interval(element)
+                        })
+                        .ok_or(RowFault::Malformed { column })?;
+                    }
+                    if infinite {
+                        return Err(RowFault::InfiniteInterval { column });
+                    }
                 }
             }
         }
@@ -153,25 +188,43 @@ fn fits_scale(value: &mut [u8], scale: u16) -> Option<bool> {
     Some(true)
 }
 
+/// Whether all of microseconds, days and months are at the same limit.
+fn is_infinite_interval(value: &[u8]) -> bool {
+    const fn limit(micros: i64, part: i32) -> [u8; 16] {
+        let (a, b) = (micros.to_be_bytes(), part.to_be_bytes());
+        [
+            a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], b[0], b[1], b[2], b[3], b[0], b[1],
+            b[2], b[3],
+        ]
+    }
+    value == limit(i64::MAX, i32::MAX) || value == limit(i64::MIN, i32::MIN)
+}
+
 /// Sets an array's null flag to whether it contains a null. PostgreSQL leaves it set after a null was overwritten, and
 /// recomputes it when it receives the array.
 fn recompute_null_flag(value: &mut [u8]) -> Option<()> {
+    let nulls = for_each_element(value, |_| {})?;
+    value[4..8].copy_from_slice(&i32::from(nulls > 0).to_be_bytes());
+    Some(())
+}
+
+/// Shows each element that is not null, and counts the others. `None` when the bytes are not an array.
+fn for_each_element(value: &[u8], mut each: impl FnMut(&[u8])) -> Option<usize> {
     let dimensions = usize::try_from(i32_at(value, 0)?).ok()?;
     let mut at = 12 + 8 * dimensions;
-    let mut has_null = 0i32;
+    let mut nulls = 0;
     while at < value.len() {
         let len = i32_at(value, at)?;
         at += 4;
         match usize::try_from(len) {
-            Ok(len) => at += len,
-            Err(_) => has_null = 1,
+            Ok(len) => {
+                each(value.get(at..at + len)?);
+                at += len;
+            }
+            Err(_) => nulls += 1,
         }
     }
-    if at != value.len() || value.len() < 12 {
-        return None;
-    }
-    value[4..8].copy_from_slice(&has_null.to_be_bytes());
-    Some(())
+    (at == value.len() && value.len() >= 12).then_some(nulls)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use super::request::{Options, Request};
 use crate::config::Settings;
 use crate::engine::report::event::Observer;
-
 use crate::landing::Landing;
 use crate::pg::Access;
 use crate::warehouse::WarehouseContext;
@@ -15,6 +14,8 @@ pub struct RunContext {
     pub settings: Settings,
     /// How to reach the warehouse.
     pub warehouse: Access,
+    /// As `server_version_num`.
+    pub warehouse_version: u32,
     /// Its id in `_wh.run`.
     pub run: i64,
     pub request: Request,

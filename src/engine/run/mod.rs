@@ -79,6 +79,7 @@ pub async fn run(
     let context = Arc::new(RunContext {
         settings: settings.clone(),
         warehouse,
+        warehouse_version: locks.session().server_version(),
         run: locks.run(),
         request,
         options,

@@ -64,6 +64,7 @@ impl RunState {
             window: job.window,
             destination,
             settings: &self.context.settings,
+            warehouse_version: self.context.warehouse_version,
             reload: self.context.request.reload(),
             lake: self.lake(job.pair),
             slot: SourceSlot {

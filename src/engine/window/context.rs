@@ -27,6 +27,8 @@ pub struct WindowLoad<'a> {
     pub window: Window,
     pub destination: Destination,
     pub settings: &'a Settings,
+    /// As `server_version_num`.
+    pub warehouse_version: u32,
     /// Days are loaded, or written, whatever is there.
     pub reload: bool,
     /// Where the days go as files, too.
@@ -75,9 +77,11 @@ impl<'a> WindowLoad<'a> {
         })
     }
 
-    pub fn intake(&self) -> Intake {
-        let template = self.place.template;
-        Intake::new(&template.columns, template.time_index(), self.window)
+    /// Counts, checks and digests the rows that come from a source.
+    pub fn intake(&self, from: &Session) -> Intake {
+        let columns = &self.place.template.columns;
+        let intake = Intake::new(columns, self.place.template.time_index(), self.window);
+        intake.between(columns, from.server_version(), self.warehouse_version)
     }
 
     /// Begins a transaction at the source, and the COPY of the window in it.

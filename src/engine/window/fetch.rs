@@ -97,7 +97,7 @@ impl WindowLoad<'_> {
             may_forget: alone && self.window.len() == 1,
             bytes: 0,
         };
-        let mut intake = self.intake();
+        let mut intake = self.intake(from);
         let drained = drain(rows, &mut intake, self.progress, &mut sink).await?;
         let Some(tallies) = drained else {
             return Ok(None);

@@ -104,7 +104,7 @@ impl WindowLoad<'_> {
         }
         let table = warehouse::copy_into(to, self.place, self.destination, self.window.from);
         let table = table.await?;
-        let mut intake = self.intake();
+        let mut intake = self.intake(from);
         let mut sink = TableSink { table, files };
         let drained = drain(rows, &mut intake, self.progress, &mut sink).await?;
         let days = drained.unwrap_or_default();
@@ -147,7 +147,7 @@ impl WindowLoad<'_> {
             days: self.window.days().map(|_| DayBuffer::default()).collect(),
             budget: self.budget(),
         };
-        let mut intake = self.intake();
+        let mut intake = self.intake(from);
         let drained = drain(rows, &mut intake, self.progress, &mut sink).await?;
         let Some(days) = drained else {
             return Ok(WindowOutcome::TooLarge);

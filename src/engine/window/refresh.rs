@@ -253,7 +253,7 @@ impl WindowLoad<'_> {
             inserted: 0,
             budget: self.budget(),
         };
-        let mut intake = self.intake();
+        let mut intake = self.intake(from);
         let drained = drain(rows, &mut intake, self.progress, &mut sink).await?;
         let Some(tallies) = drained else {
             to.batch("ROLLBACK").await?;

@@ -68,7 +68,7 @@ impl WindowLoad<'_> {
 
     async fn stream_into(&self, files: &mut DayFiles<'_>, from: &Session) -> Result<Vec<Tally>> {
         let rows = self.copy_out(from).await?;
-        let mut intake = self.intake();
+        let mut intake = self.intake(from);
         let drained = drain(rows, &mut intake, self.progress, files).await?;
         let tallies = drained.unwrap_or_default();
         from.batch("COMMIT").await?;
