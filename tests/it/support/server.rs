@@ -86,6 +86,18 @@ impl Database {
         }
     }
 
+    /// A fresh database of exactly this name on a cluster of the test's own.
+    pub fn created_in(cluster: &Cluster, name: &str) -> Database {
+        run(
+            &cluster.url("postgres"),
+            &format!("CREATE DATABASE \"{name}\""),
+        );
+        Database {
+            name: name.to_owned(),
+            port: cluster.port(),
+        }
+    }
+
     /// A fresh database of the encoding that takes any bytes for text.
     pub fn create_ascii(name: &str) -> Database {
         let name = format!("{name}_{}", unique());

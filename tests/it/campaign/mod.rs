@@ -1,0 +1,44 @@
+//! Faults of twenty kinds at random moments of every writing command, while the sources change and a reader looks on.
+//!
+//! Each round changes the sources, runs one command, breaks something in the middle of it, and mends it. Then a good run must
+//! bring every day to what its source holds and leave nothing behind. `scripts/campaign MINUTES [SEED]` runs it for longer
+//! than a test of the suite; the seed it prints replays the same choices.
+
+mod command;
+mod fault;
+mod reader;
+mod sources;
+mod stage;
+mod switch;
+
+use crate::support::random::Random;
+use stage::Stage;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long the campaign takes; a few rounds without it.
+const MINUTES: &str = "DAYHAUL_CAMPAIGN_MINUTES";
+const ROUNDS: u32 = 5;
+
+#[test]
+fn after_faults_at_random_moments_a_good_run_makes_every_day_equal_to_its_source() {
+    let minutes: Option<u64> = std::env::var(MINUTES).ok().map(|text| {
+        text.parse()
+            .unwrap_or_else(|e| panic!("{MINUTES}={text}: {e}"))
+    });
+    let end = minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
+    let mut random = Random::new();
+    let mut stage = Stage::set(&mut random);
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut round = 0;
+    while end.map_or(round < ROUNDS, |end| Instant::now() < end) {
+        round += 1;
+        let fault = stage.round(round, &mut random);
+        *counts.entry(fault).or_default() += 1;
+    }
+    stage.polls_were_made();
+    println!("{round} rounds");
+    for (fault, count) in counts {
+        println!("{count:5}  {fault}");
+    }
+}

@@ -1,0 +1,257 @@
+//! Two servers, the network before them, three tenants with two templates, and a round of the campaign.
+
+use super::command;
+use super::fault::{FAULTS, Fault};
+use super::reader::Reader;
+use super::sources::{self, EVENT, FIRST, LAST, TODAY, VISIT};
+use super::switch::{State, Switch};
+use crate::support::random::Random;
+use crate::support::server::Database;
+use crate::support::world::{Output, World};
+use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+
+const TENANTS: [&str; 3] = ["alpha", "beta", "gamma"];
+/// The longest that a command may take beside a fault.
+const LONGEST: Duration = Duration::from_secs(120);
+/// When a fault strikes, from the start of the command.
+const MOMENTS: Duration = Duration::from_millis(1800);
+
+pub struct Stage {
+    reader: Option<Reader>,
+    pub world: World,
+    pub source: Cluster,
+    pub warehouse: Cluster,
+    pub to_source: Switch,
+    pub to_warehouse: Switch,
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    pub fn set(random: &mut Random) -> Stage {
+        let folder = tempfile::tempdir().unwrap();
+        let programs = Programs::find().unwrap();
+        let start = || Cluster::start(&programs, folder.path(), &THROW_AWAY).unwrap();
+        let (source, warehouse) = (start(), start());
+        let mut world = World::new("campaign", &[]).with_warehouse(&warehouse);
+        let to_source = Switch::before(source.port());
+        let to_warehouse = Switch::before(warehouse.port());
+        let lake = world.folder().join("lake");
+        let toml = format!(
+            "[warehouse]\nurl = \"postgres://postgres@127.0.0.1:{}/postgres\"\nowner_role = \"{}\"\nreader_role = \"{}\"\n\
+             [load]\njobs = 6\nper_server = 6\nwindow_bytes = \"64KiB\"\nbarrier_timeout = \"2s\"\n[landing]\nurl = \"file://{}\"\n",
+            to_warehouse.port(),
+            world.owner,
+            world.reader,
+            lake.display()
+        );
+        std::fs::create_dir(&lake).unwrap();
+        world.write("dayhaul.toml", &toml);
+        world.write("event.sql", EVENT);
+        world.write("visit.sql", VISIT);
+        world.dayhaul(&["init"]).ok();
+        for template in ["event.sql", "visit.sql"] {
+            world.dayhaul(&["template", "load", template]).ok();
+        }
+        for tenant in TENANTS {
+            let database = Database::created_in(&source, tenant);
+            sources::create(&database);
+            sources::change(&database, random);
+            world.tenants.push(database);
+            let url = format!(
+                "postgres://postgres@127.0.0.1:{}/{tenant}",
+                to_source.port()
+            );
+            let templates = ["--template", "event", "--template", "visit"];
+            let add = ["tenant", "add", tenant, "--url", &url, "--from", FIRST];
+            world.dayhaul(&[&add[..], &templates].concat()).ok();
+        }
+        let reader = Reader::start(world.warehouse.url(), world.reader.clone());
+        Stage {
+            reader: Some(reader),
+            world,
+            source,
+            warehouse,
+            to_source,
+            to_warehouse,
+            _folder: folder,
+        }
+    }
+
+    pub fn source_url(&self) -> String {
+        self.source.url("postgres")
+    }
+
+    pub fn warehouse_url(&self) -> String {
+        self.warehouse.url("postgres")
+    }
+
+    pub fn tenant(&self, random: &mut Random) -> &Database {
+        &self.world.tenants[command::index(random, TENANTS.len())]
+    }
+
+    fn reader(&self) -> &Reader {
+        self.reader.as_ref().expect("a reader")
+    }
+
+    /// One round; the name of its fault.
+    pub fn round(&mut self, round: u32, random: &mut Random) -> &'static str {
+        for (tenant, source) in TENANTS.iter().zip(&self.world.tenants) {
+            for change in sources::change(source, random) {
+                println!("round {round}: {tenant}: {change}");
+            }
+        }
+        let args = command::any(random);
+        let fault = &FAULTS[command::index(random, FAULTS.len())];
+        let moment = random.part_of(MOMENTS);
+        println!(
+            "round {round}: dayhaul {}; {} after {moment:?}",
+            args.join(" "),
+            fault.name
+        );
+        self.reader().excuse(fault.hurts_readers);
+        let output = self.struck(&args, fault, moment, random);
+        judge(&output, &args, fault);
+        self.good_run();
+        self.reader().excuse(false);
+        self.every_day_equals_its_source();
+        self.nothing_is_stray();
+        assert_eq!(self.reader().wrong(), Vec::<String>::new(), "the reader");
+        fault.name
+    }
+
+    /// The command, in the middle of which the fault strikes and is mended.
+    fn struck(
+        &mut self,
+        args: &[String],
+        fault: &Fault,
+        moment: Duration,
+        random: &mut Random,
+    ) -> Output {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut run = self.world.start(&args);
+        std::thread::sleep(moment);
+        (fault.strike)(self, &run, random);
+        for switch in [&self.to_source, &self.to_warehouse] {
+            switch.set(State::Open);
+        }
+        let begun = Instant::now();
+        while !run.is_over() {
+            if begun.elapsed() > LONGEST {
+                run.signal(Signal::KILL);
+                panic!("it hangs: {:?}", run.output());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        run.output()
+    }
+
+    fn good_run(&self) {
+        for command in ["backfill", "refresh"] {
+            let args = [
+                command, "--from", FIRST, "--to", LAST, "--today", TODAY, "--wait",
+            ];
+            self.world.dayhaul(&args).ok();
+        }
+        self.world.dayhaul(&["fold", "--today", TODAY]).ok();
+    }
+
+    #[track_caller]
+    fn every_day_equals_its_source(&self) {
+        let end = format!("timestamptz '{LAST} 00:00+00' + interval '1 day'");
+        let rows = |columns: &str, relation: &str, when: &str| {
+            format!(
+                "SET timezone = 'UTC'; SELECT count(*), md5(string_agg(r, '|' ORDER BY r)) \
+                 FROM (SELECT concat_ws(',', {columns}) AS r FROM {relation} WHERE {when}) AS x"
+            )
+        };
+        for (tenant, source) in TENANTS.iter().zip(&self.world.tenants) {
+            for (template, columns, when) in [
+                (
+                    "event",
+                    "id, at, note, amount::numeric(12,2)",
+                    format!("at >= '{FIRST} 00:00+00' AND at < {end}"),
+                ),
+                (
+                    "visit",
+                    "place, number, day, seen",
+                    format!("day BETWEEN '{FIRST}' AND '{LAST}'"),
+                ),
+            ] {
+                let there = source.rows(&rows(columns, template, &when));
+                let view = format!("{tenant}.{template}");
+                let here = self.world.warehouse.rows(&rows(columns, &view, &when));
+                assert_eq!(here, there, "{view}");
+                let public = format!("public.{template}");
+                let of_tenant = format!("schema_name = '{tenant}' AND {when}");
+                let here = self
+                    .world
+                    .warehouse
+                    .rows(&rows(columns, &public, &of_tenant));
+                assert_eq!(here, there, "{public} of {tenant}");
+            }
+        }
+    }
+
+    #[track_caller]
+    fn nothing_is_stray(&self) {
+        let warehouse = &self.world.warehouse;
+        let none = |what: &str, sql: &str| {
+            let found = warehouse.rows(sql);
+            assert!(found.is_empty(), "{what}: {found:?}");
+        };
+        none(
+            "relations that the catalog does not know",
+            "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace \
+             WHERE relkind IN ('r', 'v') AND nspname IN ('alpha', 'beta', 'gamma', 'public') AND NOT EXISTS \
+             (SELECT FROM _wh.relation r WHERE r.schema_name = nspname AND r.name = relname)",
+        );
+        none(
+            "relations that only the catalog knows",
+            "SELECT schema_name, name FROM _wh.relation WHERE to_regclass(format('%I.%I', schema_name, name)) IS NULL",
+        );
+        none(
+            "invalid indexes",
+            "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid",
+        );
+        none(
+            "days that are not loaded",
+            "SELECT tenant, template, day, error FROM _wh.unit WHERE state <> 'loaded'",
+        );
+    }
+
+    pub fn polls_were_made(&mut self) {
+        let reader = self.reader.take().expect("a reader");
+        println!("{} polls of the reader", reader.polls());
+        assert!(reader.polls() > 0);
+    }
+}
+
+/// Whatever breaks, the program ends with a code of its own and says so in words.
+#[track_caller]
+fn judge(output: &Output, args: &[String], fault: &Fault) {
+    let said = format!("{}\n{}", output.stdout, output.stderr);
+    for bad in [
+        "panicked",
+        "bug in dayhaul",
+        "current transaction is aborted",
+    ] {
+        assert!(!said.contains(bad), "{args:?}: {said}");
+    }
+    // Of itself a command fails only where it looks for differences, or for files that are not there yet.
+    let finds = ["verify", "restore", "unfold", "land", "snapshot"].contains(&args[0].as_str());
+    let expected: &[i32] = match fault.name {
+        "kill -9" => &[-1, 0, 1],
+        "two signals" => &[-1, 130, 0, 1],
+        _ if fault.is_signal && !finds => &[0, 130],
+        _ if fault.is_signal => &[0, 1, 2, 130],
+        _ if finds => &[0, 1, 2, 3, 4],
+        _ => &[0, 1, 3, 4],
+    };
+    assert!(
+        expected.contains(&output.code),
+        "{args:?}: exit code {}: {said}",
+        output.code
+    );
+}
