@@ -1,11 +1,6 @@
 //! Dayhaul hauls each tenant's day from its own PostgreSQL database into one PostgreSQL warehouse with binary COPY.
 //!
-//! Data flows one way, and so do the modules: nothing imports upwards, siblings do not see each other.
-//!
-//! ```text
-//! day → error → unit → schema → copy
-//! config, template, cluster → pg → catalog, warehouse, landing, demo → engine → report → bench → cli
-//! ```
+//! `ARCHITECTURE.md` shows the modules and which may import which.
 
 pub mod bench;
 pub mod catalog;
@@ -17,6 +12,8 @@ pub mod day;
 pub mod demo;
 pub mod engine;
 pub mod error;
+#[cfg(test)]
+mod fuzz;
 pub mod landing;
 pub mod laptop;
 pub mod nearest;

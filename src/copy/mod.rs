@@ -31,6 +31,8 @@ mod encode;
 mod epoch;
 mod fields;
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod intake;
 mod numeric;
 #[cfg(test)]

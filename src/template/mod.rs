@@ -7,6 +7,8 @@ mod definition;
 mod draft;
 mod finding;
 mod front_matter;
+#[cfg(test)]
+mod fuzz;
 mod lexer;
 mod lint;
 mod mask_sql;

@@ -1,6 +1,8 @@
 //! From a connection string to where and how to connect: URL, service file, environment, password file, secrets.
 
 pub mod env;
+#[cfg(test)]
+mod fuzz;
 pub mod hosts;
 pub mod parse;
 pub mod passfile;

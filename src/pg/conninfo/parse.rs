@@ -63,6 +63,9 @@ impl Url {
     /// An unknown key, a string that does not parse. No error repeats a value.
     pub(super) fn read(text: &str) -> Result<Url> {
         let text = text.trim();
+        if text.contains('\0') {
+            return Err(wrong("a NUL character is not allowed"));
+        }
         let mut url = Url::default();
         let rest = ["postgres://", "postgresql://"]
             .iter()

@@ -67,7 +67,7 @@ fn wanted(target: &Target, host: &Host) -> [String; 4] {
     ]
 }
 
-fn search(text: &str, wanted: &[String; 4]) -> Option<String> {
+pub(super) fn search(text: &str, wanted: &[String; 4]) -> Option<String> {
     text.lines()
         .filter(|line| !line.starts_with('#'))
         .find_map(|line| {

@@ -112,7 +112,7 @@ fn files(env: Env<'_>) -> Vec<PathBuf> {
 }
 
 /// `None` when the file has no such section.
-fn section(text: &str, name: &str, path: &Path) -> Result<Option<Service>> {
+pub(super) fn section(text: &str, name: &str, path: &Path) -> Result<Option<Service>> {
     let header = format!("[{name}]");
     let mut found: Option<Service> = None;
     for (number, line) in text.lines().map(str::trim).enumerate() {

@@ -45,9 +45,11 @@ const fn for_readers_too(
     }
 }
 
+pub const SIGTERM: Fault = signal("SIGTERM", |_, run, _| run.signal(Signal::TERM));
+
 pub const FAULTS: [Fault; 27] = [
     fault("kill -9", |_, run, _| run.signal(Signal::KILL)),
-    signal("SIGTERM", |_, run, _| run.signal(Signal::TERM)),
+    SIGTERM,
     signal("SIGINT", |_, run, _| run.signal(Signal::INT)),
     fault("two signals", |_, run, random| {
         run.signal(Signal::TERM);

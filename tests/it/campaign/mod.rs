@@ -6,6 +6,7 @@
 
 mod command;
 mod fault;
+mod interrupt;
 mod reader;
 mod sources;
 mod stage;
@@ -16,17 +17,21 @@ use stage::Stage;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long the campaign takes; a few rounds without it.
-const MINUTES: &str = "DAYHAUL_CAMPAIGN_MINUTES";
 const ROUNDS: u32 = 5;
+
+/// When the campaign ends; `None` after a few rounds.
+fn end() -> Option<Instant> {
+    const MINUTES: &str = "DAYHAUL_CAMPAIGN_MINUTES";
+    let text = std::env::var(MINUTES).ok()?;
+    let minutes: u64 = text
+        .parse()
+        .unwrap_or_else(|e| panic!("{MINUTES}={text}: {e}"));
+    Some(Instant::now() + Duration::from_secs(60 * minutes))
+}
 
 #[test]
 fn after_faults_at_random_moments_a_good_run_makes_every_day_equal_to_its_source() {
-    let minutes: Option<u64> = std::env::var(MINUTES).ok().map(|text| {
-        text.parse()
-            .unwrap_or_else(|e| panic!("{MINUTES}={text}: {e}"))
-    });
-    let end = minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
+    let end = end();
     let mut random = Random::new();
     let mut stage = Stage::set(&mut random);
     let mut counts: BTreeMap<&str, u32> = BTreeMap::new();

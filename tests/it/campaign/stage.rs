@@ -1,13 +1,13 @@
 //! Two servers, the network before them, three tenants with two templates, and a round of the campaign.
 
 use super::command;
-use super::fault::{FAULTS, Fault};
+use super::fault::{FAULTS, Fault, SIGTERM};
 use super::reader::Reader;
 use super::sources::{self, EVENT, FIRST, LAST, TODAY, VISIT};
 use super::switch::{State, Switch};
 use crate::support::random::Random;
 use crate::support::server::Database;
-use crate::support::world::{Output, World};
+use crate::support::world::{Output, Running, World};
 use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -50,25 +50,14 @@ impl Stage {
         world.write("dayhaul.toml", &toml);
         world.write("event.sql", EVENT);
         world.write("visit.sql", VISIT);
-        world.dayhaul(&["init"]).ok();
-        for template in ["event.sql", "visit.sql"] {
-            world.dayhaul(&["template", "load", template]).ok();
-        }
         for tenant in TENANTS {
             let database = Database::created_in(&source, tenant);
             sources::create(&database);
             sources::change(&database, random);
             world.tenants.push(database);
-            let url = format!(
-                "postgres://postgres@127.0.0.1:{}/{tenant}",
-                to_source.port()
-            );
-            let templates = ["--template", "event", "--template", "visit"];
-            let add = ["tenant", "add", tenant, "--url", &url, "--from", FIRST];
-            world.dayhaul(&[&add[..], &templates].concat()).ok();
         }
         let reader = Reader::start(world.warehouse.url(), world.reader.clone());
-        Stage {
+        let stage = Stage {
             reader: Some(reader),
             world,
             source,
@@ -76,7 +65,32 @@ impl Stage {
             to_source,
             to_warehouse,
             _folder: folder,
+        };
+        stage.prepare();
+        stage
+    }
+
+    /// An empty warehouse that knows templates and tenants.
+    pub fn prepare(&self) {
+        self.world.dayhaul(&["init"]).ok();
+        for template in ["event.sql", "visit.sql"] {
+            self.world.dayhaul(&["template", "load", template]).ok();
         }
+        for tenant in TENANTS {
+            let port = self.to_source.port();
+            let url = format!("postgres://postgres@127.0.0.1:{port}/{tenant}");
+            let templates = ["--template", "event", "--template", "visit"];
+            let add = ["tenant", "add", tenant, "--url", &url, "--from", FIRST];
+            self.world.dayhaul(&[&add[..], &templates].concat()).ok();
+        }
+    }
+
+    /// Nothing of ours is left in the warehouse, as before `init`.
+    pub fn empty(&self) {
+        self.reader().excuse(true);
+        self.world.warehouse.run(
+            "DROP SCHEMA IF EXISTS _wh, alpha, beta, gamma CASCADE; DROP VIEW IF EXISTS public.event, public.visit",
+        );
     }
 
     pub fn source_url(&self) -> String {
@@ -89,6 +103,33 @@ impl Stage {
 
     pub fn tenant(&self, random: &mut Random) -> &Database {
         &self.world.tenants[command::index(random, TENANTS.len())]
+    }
+
+    /// Runs a command and interrupts it before a message to the warehouse; whether it sent as many.
+    #[track_caller]
+    pub fn interrupted_before(&self, message: usize, args: &[&str]) -> bool {
+        self.to_warehouse.hold_at(message);
+        let mut run = self.world.start(args);
+        let begun = Instant::now();
+        while !self.to_warehouse.is_held() && !run.is_over() {
+            assert!(begun.elapsed() < LONGEST, "it hangs: {args:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let held = self.to_warehouse.is_held();
+        run.signal(Signal::TERM);
+        // The statement waits while the program notices.
+        std::thread::sleep(Duration::from_millis(100));
+        self.to_warehouse.hold_at(usize::MAX);
+        self.to_warehouse.set(State::Open);
+        let output = ended(run);
+        if held {
+            judge(
+                &output,
+                &args.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>(),
+                &SIGTERM,
+            );
+        }
+        held
     }
 
     fn reader(&self) -> &Reader {
@@ -130,24 +171,16 @@ impl Stage {
         random: &mut Random,
     ) -> Output {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let mut run = self.world.start(&args);
+        let run = self.world.start(&args);
         std::thread::sleep(moment);
         (fault.strike)(self, &run, random);
         for switch in [&self.to_source, &self.to_warehouse] {
             switch.set(State::Open);
         }
-        let begun = Instant::now();
-        while !run.is_over() {
-            if begun.elapsed() > LONGEST {
-                run.signal(Signal::KILL);
-                panic!("it hangs: {:?}", run.output());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        run.output()
+        ended(run)
     }
 
-    fn good_run(&self) {
+    pub fn good_run(&self) {
         for command in ["backfill", "refresh"] {
             let args = [
                 command, "--from", FIRST, "--to", LAST, "--today", TODAY, "--wait",
@@ -158,7 +191,7 @@ impl Stage {
     }
 
     #[track_caller]
-    fn every_day_equals_its_source(&self) {
+    pub fn every_day_equals_its_source(&self) {
         let end = format!("timestamptz '{LAST} 00:00+00' + interval '1 day'");
         let rows = |columns: &str, relation: &str, when: &str| {
             format!(
@@ -196,6 +229,15 @@ impl Stage {
 
     #[track_caller]
     fn nothing_is_stray(&self) {
+        self.the_catalog_agrees();
+        let failed = "SELECT tenant, template, day, error FROM _wh.unit WHERE state <> 'loaded'";
+        let failed = self.world.warehouse.rows(failed);
+        assert!(failed.is_empty(), "days that are not loaded: {failed:?}");
+    }
+
+    /// The tables and views that are there are those that the catalog lists.
+    #[track_caller]
+    pub fn the_catalog_agrees(&self) {
         let warehouse = &self.world.warehouse;
         let none = |what: &str, sql: &str| {
             let found = warehouse.rows(sql);
@@ -215,10 +257,6 @@ impl Stage {
             "invalid indexes",
             "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid",
         );
-        none(
-            "days that are not loaded",
-            "SELECT tenant, template, day, error FROM _wh.unit WHERE state <> 'loaded'",
-        );
     }
 
     pub fn polls_were_made(&mut self) {
@@ -226,6 +264,20 @@ impl Stage {
         println!("{} polls of the reader", reader.polls());
         assert!(reader.polls() > 0);
     }
+}
+
+/// What it left, in time.
+#[track_caller]
+fn ended(mut run: Running) -> Output {
+    let begun = Instant::now();
+    while !run.is_over() {
+        if begun.elapsed() > LONGEST {
+            run.signal(Signal::KILL);
+            panic!("it hangs: {:?}", run.output());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    run.output()
 }
 
 /// Whatever breaks, the program ends with a code of its own and says so in words.

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +23,11 @@ pub enum State {
 pub struct Switch {
     address: SocketAddr,
     state: Arc<AtomicU8>,
+    /// Messages that clients have sent.
+    sent: Arc<AtomicUsize>,
+    /// The network stalls before this message.
+    hold: Arc<AtomicUsize>,
+    held: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -33,6 +38,9 @@ impl Switch {
         let switch = Switch {
             address: listener.local_addr().unwrap(),
             state: Arc::default(),
+            sent: Arc::default(),
+            hold: Arc::new(AtomicUsize::new(usize::MAX)),
+            held: Arc::default(),
             open: Arc::default(),
         };
         let accepting = switch.clone();
@@ -59,6 +67,22 @@ impl Switch {
         self.state.store(state as u8, Ordering::SeqCst);
     }
 
+    /// Stalls before the message of this number, counted from now.
+    pub fn hold_at(&self, message: usize) {
+        self.sent.store(0, Ordering::SeqCst);
+        self.held.store(false, Ordering::SeqCst);
+        self.hold.store(message, Ordering::SeqCst);
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::SeqCst)
+    }
+
+    /// Messages since [`Switch::hold_at`].
+    pub fn sent(&self) -> usize {
+        self.sent.load(Ordering::SeqCst)
+    }
+
     /// Ends all connections.
     pub fn cut(&self) {
         for stream in self.open.lock().unwrap().drain(..) {
@@ -78,17 +102,23 @@ impl Switch {
     fn join(&self, client: &TcpStream, server: &TcpStream) {
         let mut open = self.open.lock().unwrap();
         open.retain(|stream| stream.peer_addr().is_ok());
-        for (from, to) in [(client, server), (server, client)] {
+        for (from, to, asks) in [(client, server, true), (server, client, false)] {
             open.push(from.try_clone().unwrap());
             let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
             let switch = self.clone();
-            std::thread::spawn(move || switch.pump(from, to));
+            std::thread::spawn(move || switch.pump(from, to, asks));
         }
     }
 
-    fn pump(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn pump(&self, mut from: TcpStream, mut to: TcpStream, asks: bool) {
         let mut buffer = vec![0; 16 << 10];
         while let Ok(n @ 1..) = from.read(&mut buffer) {
+            if asks
+                && self.sent.fetch_add(1, Ordering::SeqCst) + 1 == self.hold.load(Ordering::SeqCst)
+            {
+                self.set(State::Stalled);
+                self.held.store(true, Ordering::SeqCst);
+            }
             while self.state() == State::Stalled {
                 std::thread::sleep(Duration::from_millis(5));
             }
