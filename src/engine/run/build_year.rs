@@ -67,7 +67,7 @@ impl LoadWorker {
         let mut reported =
             Error::new(error.kind(), error.message()).at(format!("building year {year}"));
         if let Some(code) = error.sqlstate() {
-            reported = reported.with_sqlstate(code, false);
+            reported = reported.with_sqlstate(code, error.trouble());
         }
         if let Some(hint) = error.hint() {
             reported = reported.with_hint(hint);

@@ -4,9 +4,10 @@ use super::pair::RowSource;
 use super::worker::LoadWorker;
 use crate::catalog::ledger::units;
 use crate::engine::report::event::{Event, Outcome};
+use crate::engine::schedule::decision::decide_finally;
 use crate::engine::schedule::queue::{FailureScope, Job};
 use crate::engine::schedule::task::Task;
-use crate::error::{Error, Kind, Result, Side};
+use crate::error::{Error, Result, Side};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +22,10 @@ impl LoadWorker {
         error: Error,
     ) -> FailureScope {
         let run = Arc::clone(&self.run);
-        let unreachable = error.kind() == Kind::Connect;
-        let side = error.side();
-        if (side != Some(Side::Warehouse) || !unreachable)
+        let scope = FailureScope::of(decide_finally(&error));
+        let from_source = error.side() == Some(Side::Source);
+        // A warehouse that cannot be written keeps no record of it, either.
+        if scope != FailureScope::All
             && let Err(error) = self.record_failure(job, tries, &error.to_string()).await
         {
             run.outcomes.event(&Event::Warning(format!(
@@ -37,16 +39,11 @@ impl LoadWorker {
             .report_days(&pair.pair, days, Outcome::Failed, tries);
         run.outcomes
             .add_failure(&pair.pair, vec![job.window], error, false);
-        match side {
-            // Without it no window can be done.
-            Some(Side::Warehouse | Side::Landing) if unreachable => FailureScope::All,
+        if from_source && matches!(pair.source, RowSource::Files(_)) {
             // A bad file does not make the next one suspect.
-            Some(Side::Source) if matches!(pair.source, RowSource::Files(_)) => {
-                FailureScope::Window
-            }
-            Some(Side::Source) if unreachable => FailureScope::Tenant,
-            _ => FailureScope::Counted,
+            return FailureScope::Window;
         }
+        scope
     }
 
     async fn record_failure(&mut self, job: &Job<Task>, tries: u32, message: &str) -> Result<()> {

@@ -160,7 +160,7 @@ impl LoadWorker {
         tracing::debug!(%tenant, window = %job.window, %error, "a try failed");
         let error = self.check_root(error).await;
         let separately = self.separately(job).await;
-        match after_failed_try(&job.task, job.window, error, separately) {
+        match after_failed_try(&job.task, job.window, tries, error, separately) {
             NextStep::Failed(error) => NextStep::Failed(self.name_column(job, error).await),
             step => self.noted(job, step),
         }

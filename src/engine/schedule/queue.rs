@@ -2,6 +2,7 @@
 
 pub use super::pair_work::{Job, PairIndex, PairWork, by_pair, runs_of};
 
+use super::decision::Decision;
 use super::pair_work::PairState;
 use super::task::QueueTask;
 use crate::unit::{Day, Window};
@@ -42,6 +43,17 @@ pub enum FailureScope {
     Tenant,
     /// No window can be done.
     All,
+}
+
+impl FailureScope {
+    /// What the last decision about a window means for others.
+    pub fn of(decision: Decision) -> FailureScope {
+        match decision {
+            Decision::GiveUpTenant => FailureScope::Tenant,
+            Decision::EndRun => FailureScope::All,
+            _ => FailureScope::Counted,
+        }
+    }
 }
 
 #[derive(Debug)]
