@@ -7,7 +7,8 @@ use crate::engine::report::event::{Event, Outcome};
 use crate::engine::schedule::decision::decide_finally;
 use crate::engine::schedule::queue::{FailureScope, Job};
 use crate::engine::schedule::task::Task;
-use crate::error::{Error, Result, Side};
+use crate::error::{Error, Side};
+use crate::unit::Day;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,13 +26,9 @@ impl LoadWorker {
         let scope = FailureScope::of(decide_finally(&error));
         let from_source = error.side() == Some(Side::Source);
         // A warehouse that cannot be written keeps no record of it, either.
-        if scope != FailureScope::All
-            && let Err(error) = self.record_failure(job, tries, &error.to_string()).await
-        {
-            run.outcomes.event(&Event::Warning(format!(
-                "failed to record the failure of {} in the ledger: {error}",
-                job.window
-            )));
+        if scope != FailureScope::All || error.side() != Some(Side::Warehouse) {
+            self.record_failure(job, job.window.days(), tries, &error.to_string())
+                .await;
         }
         let pair = &run.pairs[job.pair];
         let days = job.window.days();
@@ -46,20 +43,33 @@ impl LoadWorker {
         scope
     }
 
-    async fn record_failure(&mut self, job: &Job<Task>, tries: u32, message: &str) -> Result<()> {
+    /// Writes down in the ledger why days failed. If that fails, too, the report says so.
+    pub async fn record_failure(
+        &mut self,
+        job: &Job<Task>,
+        days: impl IntoIterator<Item = Day>,
+        tries: u32,
+        message: &str,
+    ) {
         let run = Arc::clone(&self.run);
         let entry = run.entry(job.pair, tries);
         let record = async {
             let session = self.warehouse().await?;
-            units::fail(session, &entry, job.window.days(), message).await
+            units::fail(session, &entry, days, message).await
         };
         let stopped = async {
             run.pool.stopped().cancelled().await;
             tokio::time::sleep(RECORD_TIMEOUT).await;
         };
-        tokio::select! {
+        let recorded = tokio::select! {
             recorded = record => recorded,
             () = stopped => Err(Error::interrupted()),
+        };
+        if let Err(error) = recorded {
+            run.outcomes.event(&Event::Warning(format!(
+                "failed to record the failure of {} in the ledger: {error}",
+                job.window
+            )));
         }
     }
 }

@@ -226,7 +226,11 @@ impl<T: QueueTask> Pool<T> {
     ) {
         let why = format!("not tried after other failures, the last: {error}");
         let scope = handler.failed(job, tries, error).await;
-        let dropped = self.queue().failed(job, scope);
+        let mut dropped = self.queue().failed(job, scope);
+        if scope == FailureScope::All {
+            // The others would meet the same trouble, each by itself.
+            dropped.extend(self.stop(&why));
+        }
         if !dropped.is_empty() {
             handler.not_tried(dropped, &why, Kind::Refused);
         }
@@ -282,7 +286,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::schedule::decision::decide_finally;
     use crate::engine::schedule::task::Task;
+    use crate::error::Side;
     use crate::unit::Day;
     use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -316,6 +322,7 @@ mod tests {
     struct Log {
         done: Mutex<Vec<Window>>,
         interrupted: Mutex<Vec<Window>>,
+        not_tried: Mutex<Vec<Window>>,
         resets: Mutex<usize>,
         retries: Notify,
     }
@@ -345,15 +352,18 @@ mod tests {
             self.log.retries.notify_one();
         }
 
-        async fn failed(&mut self, _: &Job<Task>, _: u32, _: Error) -> FailureScope {
-            FailureScope::Window
+        async fn failed(&mut self, _: &Job<Task>, _: u32, error: Error) -> FailureScope {
+            FailureScope::of(decide_finally(&error))
         }
 
         fn interrupted(&self, job: &Job<Task>, _: &str) {
             lock(&self.log.interrupted).push(job.window);
         }
 
-        fn not_tried(&self, _: Vec<(PairIndex, Window)>, _: &str, _: Kind) {}
+        fn not_tried(&self, dropped: Vec<(PairIndex, Window)>, _: &str, _: Kind) {
+            let windows = dropped.into_iter().map(|(_, window)| window);
+            lock(&self.log.not_tried).extend(windows);
+        }
 
         fn took(&self, _: PairIndex, _: Duration) {}
     }
@@ -413,6 +423,25 @@ mod tests {
         let interrupted: BTreeSet<Window> = lock(&log.interrupted).iter().copied().collect();
         assert_eq!(interrupted, BTreeSet::from([window(0, 1), window(1, 2)]));
         assert_eq!(*lock(&log.resets), 2);
+    }
+
+    #[tokio::test]
+    async fn trouble_that_all_share_ends_the_others_at_once() {
+        let (pool, log) = (pool(), Arc::new(Log::default()));
+        let mut workers = pool.start(|_| Scripted {
+            log: Arc::clone(&log),
+            step: async |job: &Job<Task>, _: u32| {
+                if job.window.from.pg_days() == 0 {
+                    std::future::pending().await
+                } else {
+                    NextStep::Failed(Error::new(Kind::Connect, "no").on(Side::Warehouse))
+                }
+            },
+        });
+        assert_eq!(workers.death().await, None);
+        assert_eq!(*lock(&log.interrupted), [window(0, 1)]);
+        assert_eq!(*lock(&log.not_tried), [window(2, 4)]);
+        assert!(pool.stopped().is_cancelled());
     }
 
     #[tokio::test]

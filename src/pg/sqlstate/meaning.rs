@@ -148,10 +148,10 @@ pub const MEANINGS: &[Meaning] = &[
         about: "out of memory or another resource",
     },
     Meaning {
-        codes: &["22", "23", "44", "54000"],
+        codes: &["22", "23", "38", "39", "44", "54000", "P0"],
         only: Only::All,
         trouble: Trouble::Row,
-        about: "a value, a constraint, a value too long for an index",
+        about: "a value, a constraint, a value too long for an index, an error raised by a function",
     },
     Meaning {
         codes: &["0A", "25", "26", "3F", "42", "54"],
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn what_no_line_names_is_unknown() {
-        for code in ["P0001", "XX001", "XX000", "58030", "55000", "21000"] {
+        for code in ["XX001", "XX000", "58030", "55000", "21000"] {
             assert_eq!(
                 trouble(&said(code, Some("f"), "…")),
                 Trouble::Unknown,

@@ -4,4 +4,5 @@ pub mod copy_in;
 pub mod difference;
 pub mod duplicates;
 pub mod rebuild;
+pub mod refused;
 pub mod staging;
