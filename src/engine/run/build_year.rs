@@ -114,12 +114,11 @@ impl LoadWorker {
 
     /// Reports the days of a year that was not revealed, except those that were reported before. Gives the days.
     pub fn year_failed(&self, pair: PairIndex, year: i32, error: Error) -> BTreeSet<Day> {
-        let kept = "its rows are kept in the staging table; run the same command again to continue";
-        let hint = match error.hint() {
-            Some(first) => format!("{first}; {kept}"),
-            None => kept.to_owned(),
+        // What ended the run is not about the year.
+        let error = match self.run.outcomes.lock().ended_early {
+            true if error.kind() == Kind::Interrupted => error,
+            _ => not_built(year, error),
         };
-        let error = error.at(format!("building year {year}")).with_hint(hint);
         let pair = &self.run.pairs[pair];
         let days: BTreeSet<Day> = {
             let collected = self.run.outcomes.lock();
@@ -132,7 +131,8 @@ impl LoadWorker {
                 .collect();
             let days = pair.days.load.iter().chain(pair.days.staged.keys());
             days.copied()
-                .filter(|day| day.year() == year && !reported.contains(day))
+                .filter(|day| day.year() == year && *day < pair.state.fold_line)
+                .filter(|day| !reported.contains(day))
                 .collect()
         };
         let interrupted = error.kind() == Kind::Interrupted;
@@ -193,6 +193,15 @@ impl LoadWorker {
         run.outcomes.report_revealed(index, pair, &days);
         Ok(())
     }
+}
+
+fn not_built(year: i32, error: Error) -> Error {
+    let kept = "its rows are kept in the staging table; run the same command again to continue";
+    let hint = match error.hint() {
+        Some(first) => format!("{first}; {kept}"),
+        None => kept.to_owned(),
+    };
+    error.at(format!("building year {year}")).with_hint(hint)
 }
 
 /// An error like another, which goes elsewhere.

@@ -21,7 +21,9 @@ impl Handler for LoadWorker {
             Task::BuildYear { year } => return self.build_year(job, tries, *year).await,
             Task::Load { destination } => self.load(job, tries, *destination).await,
             Task::Refresh(refresh) => self.refresh(job, tries, refresh).await,
-            Task::Restore { destination } => self.restore(job, tries, *destination).await,
+            Task::Restore { destination, with } => {
+                self.restore(job, tries, *destination, with).await
+            }
             Task::LandFromWarehouse { staged_year } => self.land(job, tries, *staged_year).await,
             Task::FilesOnly => self.files_only(job, tries).await,
         };
@@ -33,6 +35,10 @@ impl Handler for LoadWorker {
     async fn reset(&mut self) {
         self.sessions.end().await;
         self.window_ended();
+    }
+
+    fn rest(&mut self) {
+        self.sessions.end_source();
     }
 
     fn retries(&self, job: &Job<Task>, tries: u32, wait: Duration, error: &Error) {

@@ -11,7 +11,7 @@ use crate::error::{Error, Side, Trouble};
 pub enum Decision {
     /// Wait, open the sessions anew, try again.
     Retry,
-    /// As `Retry`: meanwhile other work gives its connection back.
+    /// While other windows of the server are at work, come after them, and send it fewer at once; otherwise as `Retry`.
     WaitForPlace,
     /// Read fewer days at once from now on.
     Shorten,
@@ -23,6 +23,21 @@ pub enum Decision {
     GiveUpTenant,
     /// The window fails, and the rest of the run is not tried.
     EndRun,
+}
+
+impl Decision {
+    /// As it is called in `docs/errors.md`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Decision::Retry => "retry",
+            Decision::WaitForPlace => "wait for a connection",
+            Decision::Shorten => "shorten",
+            Decision::Halve => "halve to the day",
+            Decision::Fail => "fail",
+            Decision::GiveUpTenant => "give the tenant up",
+            Decision::EndRun => "end the run",
+        }
+    }
 }
 
 /// How many days a window has.
@@ -82,8 +97,8 @@ pub const RULES: &[Rule] = {
         Unavailable, Unknown,
     };
     &[
-        rule(None,      &[NoPlace],                                        Any,  BEFORE_LAST,   WaitForPlace),
-        rule(None,      &[Unavailable],                                    Any,  BEFORE_LAST,   Retry),
+        rule(SOURCE,    &[NoPlace],                                        Any,  BEFORE_LAST,   WaitForPlace),
+        rule(None,      &[NoPlace, Unavailable],                           Any,  BEFORE_LAST,   Retry),
         rule(SOURCE,    &[SessionLost],                                    Many, (2, u32::MAX), Shorten),
         rule(None,      &[SessionLost],                                    Any,  BEFORE_LAST,   Retry),
         rule(SOURCE,    &[NotLetIn, NoPlace, Unavailable, SessionLost],    Any,  ALWAYS,        GiveUpTenant),

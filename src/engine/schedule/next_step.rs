@@ -23,6 +23,8 @@ pub enum NextStep<T> {
     },
     /// Wait, then try again, as often as a window is tried.
     Retry(Error),
+    /// Put the window back until others have given their connection back, if there are any; otherwise as [`NextStep::Retry`].
+    WaitForPlace(Error),
     /// Put these pieces of the window back into the queue.
     Split(Vec<Window>),
     /// Put the window back into the queue, and cut shorter ones of its pair from now on.
@@ -47,7 +49,8 @@ pub fn after_error<T>(window: Window, tries: u32, error: Error) -> NextStep<T> {
         return NextStep::Split(window.around(bad));
     }
     match (decision, window.halves()) {
-        (Decision::Retry | Decision::WaitForPlace, _) => NextStep::Retry(error),
+        (Decision::Retry, _) => NextStep::Retry(error),
+        (Decision::WaitForPlace, _) => NextStep::WaitForPlace(error),
         (Decision::Shorten, _) => NextStep::Shorten,
         (Decision::Halve, Some((first, second))) => NextStep::Split(vec![first, second]),
         _ => NextStep::Failed(error),

@@ -33,6 +33,9 @@ pub trait Handler {
     /// A try was dropped: its sessions are in an unknown state.
     async fn reset(&mut self);
 
+    /// There is nothing to do now, and others wait for a connection to a source: gives its own back.
+    fn rest(&mut self);
+
     /// The job is tried again after `wait`.
     fn retries(&self, job: &Job<Self::Task>, tries: u32, wait: Duration, error: &Error);
 
@@ -124,10 +127,15 @@ impl<T: QueueTask> Pool<T> {
             let next = self.queue().next();
             match next {
                 Next::Finished => return,
-                Next::Wait => tokio::select! {
-                    () = changed => {}
-                    () = self.stop.cancelled() => return,
-                },
+                Next::Wait => {
+                    if self.queue().is_crowded() {
+                        handler.rest();
+                    }
+                    tokio::select! {
+                        () = changed => {}
+                        () = self.stop.cancelled() => return,
+                    }
+                }
                 Next::Job(job) => {
                     let (pair, begun) = (job.pair, Instant::now());
                     self.run(&mut handler, job).await;
@@ -152,7 +160,14 @@ impl<T: QueueTask> Pool<T> {
                 () = self.stop.cancelled() => return self.interrupted(handler, &job).await,
                 step = handler.attempt(&job, tries) => step,
             };
+            let step = match step {
+                NextStep::WaitForPlace(error) if !self.queue().crowded(&job) => {
+                    NextStep::Retry(error)
+                }
+                step => step,
+            };
             let error = match step {
+                NextStep::WaitForPlace(_) => return,
                 NextStep::Done { bytes, more } => {
                     let mut queue = self.queue();
                     queue.done(&job, bytes);
@@ -324,6 +339,7 @@ mod tests {
         interrupted: Mutex<Vec<Window>>,
         not_tried: Mutex<Vec<Window>>,
         resets: Mutex<usize>,
+        rests: Mutex<usize>,
         retries: Notify,
     }
 
@@ -346,6 +362,10 @@ mod tests {
 
         async fn reset(&mut self) {
             *lock(&self.log.resets) += 1;
+        }
+
+        fn rest(&mut self) {
+            *lock(&self.log.rests) += 1;
         }
 
         fn retries(&self, _: &Job<Task>, _: u32, _: Duration, _: &Error) {
@@ -442,6 +462,29 @@ mod tests {
         assert_eq!(*lock(&log.interrupted), [window(0, 1)]);
         assert_eq!(*lock(&log.not_tried), [window(2, 4)]);
         assert!(pool.stopped().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_window_without_a_connection_waits_for_the_others() {
+        let (pool, log) = (pool(), Arc::new(Log::default()));
+        let busy = Arc::new(tokio::sync::Semaphore::new(1));
+        let mut workers = pool.start(|_| Scripted {
+            log: Arc::clone(&log),
+            step: {
+                let busy = Arc::clone(&busy);
+                async move |_: &Job<Task>, _: u32| {
+                    let Ok(_place) = busy.try_acquire() else {
+                        let full = Error::new(Kind::Connect, "no").on(Side::Source);
+                        return NextStep::WaitForPlace(full);
+                    };
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    done()
+                }
+            },
+        });
+        assert_eq!(workers.death().await, None);
+        assert_eq!(lock(&log.done).len(), 4);
+        assert!(*lock(&log.rests) > 0, "nobody gave a connection back");
     }
 
     #[tokio::test]

@@ -96,6 +96,10 @@ impl Handler for VerifyWorker {
         self.window_ended();
     }
 
+    fn rest(&mut self) {
+        self.sessions.end_source();
+    }
+
     fn retries(&self, job: &Job<VerifyTask>, tries: u32, wait: Duration, error: &Error) {
         let (tenant, template) = self.state.pairs[job.pair].names();
         self.state.observer.event(&Event::Retry {
