@@ -37,11 +37,8 @@ pub enum NextStep<T> {
 /// After an error: what [`decide`] says. A day that the error names is split off at once.
 pub fn after_error<T>(window: Window, tries: u32, error: Error) -> NextStep<T> {
     let decision = decide(&error, window.len(), tries);
-    let ends = !matches!(
-        decision,
-        Decision::Retry | Decision::WaitForPlace | Decision::Shorten
-    );
-    if ends
+    if !error.is_transient()
+        && decision != Decision::Shorten
         && let Some(bad) = error.day()
         && window.len() > 1
         && window.contains(bad)

@@ -11,6 +11,7 @@ mod decode;
 mod demo;
 mod ending;
 mod errors;
+mod exchanged_keys;
 mod flights;
 mod fold;
 mod help;
