@@ -6,7 +6,7 @@ use crate::support::world::World;
 const PERIOD: [&str; 4] = ["--from", "2024-03-10", "--to", "2024-03-14"];
 
 /// The warehouse refuses to record how a run ended.
-fn refuse_endings(world: &World) {
+pub fn refuse_endings(world: &World) {
     world.warehouse.run(
         "CREATE FUNCTION no_end() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
            RAISE EXCEPTION 'no end today'; END $$;
