@@ -65,6 +65,107 @@ impl fmt::Display for Side {
     }
 }
 
+/// What an error says about another try. `pg::sqlstate` reads it from what the server said; `engine::schedule::decision`
+/// decides by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    /// Something was in the way, and may be gone by the next try.
+    Passing,
+    /// The server cannot be reached, or accepts no session just now.
+    Unavailable,
+    /// The server accepts no writes just now.
+    ReadOnly,
+    /// The session ended in the middle of its work.
+    SessionLost,
+    /// All connections of the server, the role or the pooler are in use.
+    NoPlace,
+    /// Another transaction, or the recovery of a standby, needed what this one used.
+    Conflict,
+    /// A time limit or a person cancelled the statement.
+    Cancelled,
+    /// Memory or another resource of the server ran out.
+    NoResources,
+    DiskFull,
+    /// What one query may use: temporary files, time.
+    Limit,
+    /// The login or the database is refused: the same for every query.
+    NotLetIn,
+    /// The query or its rights: the same for every day.
+    Query,
+    /// A value or a row.
+    Row,
+    /// A file.
+    File,
+    /// A server's error about which nothing is known.
+    Unknown,
+    /// Dayhaul refuses, or was stopped: another try would end the same way.
+    Refusal,
+}
+
+impl Trouble {
+    /// What an error without an SQLSTATE is about, as far as its kind tells.
+    fn of(kind: Kind) -> Trouble {
+        match kind {
+            Kind::Stalled => Trouble::Passing,
+            Kind::Connect => Trouble::NotLetIn,
+            Kind::Data => Trouble::Row,
+            Kind::Io => Trouble::File,
+            Kind::Sql | Kind::Protocol => Trouble::Unknown,
+            Kind::Usage
+            | Kind::Config
+            | Kind::Refused
+            | Kind::Drift
+            | Kind::Locked
+            | Kind::Interrupted
+            | Kind::Bug => Trouble::Refusal,
+        }
+    }
+
+    /// As it is called in `docs/errors.md`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Trouble::Passing => "passing",
+            Trouble::Unavailable => "unavailable",
+            Trouble::ReadOnly => "read-only",
+            Trouble::SessionLost => "session lost",
+            Trouble::NoPlace => "no connection left",
+            Trouble::Conflict => "conflict",
+            Trouble::Cancelled => "cancelled",
+            Trouble::NoResources => "out of resources",
+            Trouble::DiskFull => "disk full",
+            Trouble::Limit => "limit",
+            Trouble::NotLetIn => "not let in",
+            Trouble::Query => "query",
+            Trouble::Row => "row",
+            Trouble::File => "file",
+            Trouble::Unknown => "unknown",
+            Trouble::Refusal => "refusal",
+        }
+    }
+
+    /// Whether the same work may succeed when it is tried again as it is.
+    pub fn may_pass(self) -> bool {
+        match self {
+            Trouble::Passing
+            | Trouble::Unavailable
+            | Trouble::ReadOnly
+            | Trouble::SessionLost
+            | Trouble::NoPlace
+            | Trouble::Conflict
+            | Trouble::Cancelled
+            | Trouble::NoResources
+            | Trouble::DiskFull => true,
+            Trouble::Limit
+            | Trouble::NotLetIn
+            | Trouble::Query
+            | Trouble::Row
+            | Trouble::File
+            | Trouble::Unknown
+            | Trouble::Refusal => false,
+        }
+    }
+}
+
 /// An error on its way to the user.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
@@ -80,7 +181,7 @@ struct Inner {
     side: Option<(Side, usize)>,
     sqlstate: Option<String>,
     detail: Option<String>,
-    transient: bool,
+    trouble: Trouble,
     day: Option<Day>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -98,7 +199,7 @@ impl Error {
             side: None,
             sqlstate: None,
             detail: None,
-            transient: matches!(kind, Kind::Stalled),
+            trouble: Trouble::of(kind),
             day: None,
             source: None,
         }))
@@ -151,18 +252,29 @@ impl Error {
         self.0.side.map(|(side, _)| side)
     }
 
-    /// PostgreSQL's five-character SQLSTATE, and whether a retry may help.
+    /// PostgreSQL's five-character SQLSTATE, and what it means.
     #[must_use]
-    pub fn with_sqlstate(mut self, code: impl Into<String>, transient: bool) -> Error {
+    pub fn with_sqlstate(mut self, code: impl Into<String>, trouble: Trouble) -> Error {
         self.0.sqlstate = Some(code.into());
-        self.0.transient = transient;
+        self.0.trouble = trouble;
         self
     }
 
     #[must_use]
-    pub fn with_transient(mut self, transient: bool) -> Error {
-        self.0.transient = transient;
+    pub fn with_trouble(mut self, trouble: Trouble) -> Error {
+        self.0.trouble = trouble;
         self
+    }
+
+    /// Whether it may pass by itself.
+    #[must_use]
+    pub fn with_transient(self, transient: bool) -> Error {
+        let trouble = match self.kind() {
+            Kind::Connect if transient => Trouble::Unavailable,
+            _ if transient => Trouble::Passing,
+            kind => Trouble::of(kind),
+        };
+        self.with_trouble(trouble)
     }
 
     /// The server's DETAIL and CONTEXT. They may contain row values, so they are shown only with `--show-values`.
@@ -214,7 +326,11 @@ impl Error {
 
     /// Whether the same work may succeed on a retry.
     pub fn is_transient(&self) -> bool {
-        self.0.transient
+        self.trouble().may_pass()
+    }
+
+    pub fn trouble(&self) -> Trouble {
+        self.0.trouble
     }
 
     /// The process's exit code when this error ends the command.

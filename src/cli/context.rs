@@ -136,6 +136,9 @@ impl Context {
     /// Why units failed, on standard error; each cause is printed once.
     pub fn failures(&self, report: &RunReport) {
         self.causes(&report.failures);
+        if let Some(error) = &report.not_recorded {
+            self.error(error);
+        }
     }
 
     /// As [`Context::failures`], for commands with a report of another kind.

@@ -81,6 +81,9 @@ fn show(fold: &FoldReport, if_locked: IfLocked, context: &Context) -> u8 {
     context.print(report::render(fold));
     context.print_json(&report::FoldJson::new(fold, exit_code));
     context.causes(&fold.failures);
+    if let Some(error) = &fold.not_recorded {
+        context.error(error);
+    }
     context.cancelled(fold.run, fold.cancelled_by.as_deref());
     exit_code
 }

@@ -131,7 +131,12 @@ async fn fold(ready: &PreparedLaptop, cancel: &CancellationToken, context: &Cont
         .with_progress("fold", |progress| ready.fold(progress, cancel.clone()))
         .await;
     match folded {
-        Ok(report) => context.causes(&report.failures),
+        Ok(report) => {
+            context.causes(&report.failures);
+            if let Some(error) = &report.not_recorded {
+                context.error(error);
+            }
+        }
         Err(error) => context.warn(format!("failed to fold closed days: {error}")),
     }
 }

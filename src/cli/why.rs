@@ -122,9 +122,12 @@ fn state(now: &UnitState) -> String {
         UnitState::NeverTried => "never tried: it is not in the ledger".to_owned(),
         UnitState::Failed { tries: 1, .. } => "failed after 1 try".to_owned(),
         UnitState::Failed { tries, .. } => format!("failed after {tries} tries"),
-        UnitState::Staged(_) => {
+        UnitState::Staged { error: None, .. } => {
             "staged: in a year that is being built and that no view shows yet".to_owned()
         }
+        UnitState::Staged {
+            error: Some(error), ..
+        } => format!("staged: in a year that no view shows yet; the last try failed: {error}"),
         UnitState::Loaded { rows, .. } if rows.rows == 0 => {
             "loaded: the source has no rows for it".to_owned()
         }
@@ -191,6 +194,7 @@ fn to_json(life: &UnitHistory, next: &[String]) -> Value {
     };
     let (error, tries) = match &life.now {
         UnitState::Failed { error, tries } => (Some(error), Some(tries)),
+        UnitState::Staged { error, .. } => (error.as_ref(), None),
         _ => (None, None),
     };
     let time = |at: Option<DateTime<Utc>>| at.map(|at| at.to_rfc3339());

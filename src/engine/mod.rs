@@ -5,6 +5,6 @@ mod locks;
 pub mod report;
 pub mod restore;
 pub mod run;
-mod schedule;
+pub mod schedule;
 pub mod verify;
 pub mod window;

@@ -2,6 +2,7 @@
 
 use crate::engine::fold::{FoldReport, PairFold, Standing};
 use crate::report::RunOutcome;
+use crate::report::failure::why;
 use crate::report::failure_json::{FailureJson, failure};
 use crate::report::numbers::{bytes, count, counted};
 use crate::report::outcome::are_locked;
@@ -20,6 +21,8 @@ pub fn outcome(report: &FoldReport) -> RunOutcome {
         RunOutcome::Interrupted
     } else if !report.pairs.is_empty() && report.locked_pairs == report.pairs.len() {
         RunOutcome::Locked
+    } else if let Some(error) = &report.not_recorded {
+        RunOutcome::not_recorded(error)
     } else if report.pairs.iter().any(undone) || !report.failures.is_empty() {
         RunOutcome::Failed
     } else {
@@ -142,6 +145,9 @@ pub struct FoldJson<'a> {
     totals: FoldTotals,
     pairs: Vec<PairFoldJson<'a>>,
     failures: Vec<FailureJson<'a>>,
+    /// Why the catalog does not have how the run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_recorded: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -189,6 +195,7 @@ impl<'a> FoldJson<'a> {
             },
             pairs,
             failures: report.failures.iter().map(failure).collect(),
+            not_recorded: report.not_recorded.as_ref().map(why),
         }
     }
 }

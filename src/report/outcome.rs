@@ -2,7 +2,7 @@
 
 use crate::engine::report::event::{Failure, Outcome};
 use crate::engine::report::run::RunReport;
-use crate::error::{Kind, exit};
+use crate::error::{Error, Kind, exit};
 use serde::Serialize;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -12,7 +12,7 @@ pub enum RunOutcome {
     Done,
     /// Some units failed or were not tried.
     Failed,
-    /// All tenants were unreachable.
+    /// All tenants, or the warehouse at the end, were unreachable.
     Unreachable,
     /// All pairs were locked by other runs.
     Locked,
@@ -36,10 +36,20 @@ impl RunOutcome {
             RunOutcome::Locked
         } else if report.tenants > 0 && report.unreachable_tenants == report.tenants {
             RunOutcome::Unreachable
+        } else if let Some(error) = &report.not_recorded {
+            RunOutcome::not_recorded(error)
         } else if undone || !report.failures.is_empty() {
             RunOutcome::Failed
         } else {
             RunOutcome::Done
+        }
+    }
+
+    /// The outcome of a run whose end is not in the catalog.
+    pub(super) fn not_recorded(error: &Error) -> RunOutcome {
+        match error.kind() {
+            Kind::Connect => RunOutcome::Unreachable,
+            _ => RunOutcome::Failed,
         }
     }
 
@@ -76,7 +86,6 @@ pub(super) fn are_locked(failures: &[Failure]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
     use crate::report::run_table::tests::report;
     use crate::unit::TenantName;
 

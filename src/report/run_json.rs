@@ -5,6 +5,7 @@
 
 use crate::engine::report::event::{Change, LandedIn, Outcome, UnitReport};
 use crate::engine::report::run::RunReport;
+use crate::report::failure::why;
 use crate::report::failure_json::{FailureJson, failure};
 use crate::report::fold::{PairFoldJson, pairs_json};
 use crate::report::outcome::RunOutcome;
@@ -24,6 +25,9 @@ pub struct RunJson<'a> {
     totals: RunTotals,
     units: Vec<UnitJson<'a>>,
     failures: Vec<FailureJson<'a>>,
+    /// Why the catalog does not have how the run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_recorded: Option<String>,
     /// What a person should know about the data.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
@@ -64,6 +68,7 @@ impl<'a> RunJson<'a> {
             totals: totals(report),
             units: report.units.iter().map(unit).collect(),
             failures: report.failures.iter().map(failure).collect(),
+            not_recorded: report.not_recorded.as_ref().map(why),
             notes: &report.notes,
             folds: pairs_json(&report.folds),
         }

@@ -226,6 +226,7 @@ pub mod tests {
             tenants: 1,
             unreachable_tenants: 0,
             pair_seconds: vec![(tenant, template, 1.5)],
+            not_recorded: None,
             elapsed: Duration::from_millis(1_250),
         }
     }

@@ -20,7 +20,7 @@ pub fn next_steps(life: &UnitHistory, today: Day) -> Vec<String> {
         "`dayhaul backfill --tenant {tenant} --template {template} --from {day} --to {day}` loads it"
     );
     match &life.now {
-        UnitState::Staged(_) => vec![format!(
+        UnitState::Staged { .. } => vec![format!(
             "readers see it when its year is complete: the next `backfill` of days of {} continues it",
             day.year()
         )],

@@ -47,7 +47,11 @@ pub enum UnitState {
         tries: i32,
     },
     /// In a staging table, which no view shows yet.
-    Staged(LedgerRows),
+    Staged {
+        rows: LedgerRows,
+        /// Why its year, or an earlier try of the day, failed.
+        error: Option<String>,
+    },
     Loaded {
         rows: LedgerRows,
         loaded_at: Option<DateTime<Utc>>,
@@ -86,7 +90,7 @@ impl UnitState {
     /// Its rows, shown or not.
     pub fn rows(&self) -> Option<&LedgerRows> {
         match self {
-            UnitState::Staged(rows)
+            UnitState::Staged { rows, .. }
             | UnitState::Loaded { rows, .. }
             | UnitState::Landed { rows, .. } => Some(rows),
             UnitState::NeverTried | UnitState::Failed { .. } => None,
@@ -98,7 +102,7 @@ impl UnitState {
         match self {
             UnitState::NeverTried => "never_tried",
             UnitState::Failed { .. } => "failed",
-            UnitState::Staged(_) => "staged",
+            UnitState::Staged { .. } => "staged",
             UnitState::Loaded { .. } => "loaded",
             UnitState::Landed { .. } => "landed",
         }
@@ -191,7 +195,10 @@ async fn now(session: &Session, unit: &Unit) -> Result<(UnitState, Option<(Objec
             loaded_at: row.get(6),
             checked_at: row.get(7),
         },
-        (_, Some(row)) => UnitState::Staged(rows(&row)),
+        (ledger, Some(row)) => UnitState::Staged {
+            rows: rows(&row),
+            error: ledger.and_then(|row| row.get(8)),
+        },
         (Some(row), None) if row.get::<_, &str>(5) == "landed" => UnitState::Landed {
             rows: rows(&row),
             landed_at: row.get(6),

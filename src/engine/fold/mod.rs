@@ -12,7 +12,7 @@ pub use super::report::fold::{FoldReport, PairFold, Standing};
 pub use plan::{FoldTarget, dry_run};
 pub use steps::{Steps, fold_pairs};
 
-use super::locks::lock_holder::LockHolder;
+use super::locks::lock_holder::{LockHolder, kept_failures};
 use super::report::event::Observer;
 use crate::catalog::runs::run::RunHeader;
 use crate::catalog::{Pair, warehouse_access};
@@ -37,7 +37,7 @@ pub struct Fold {
 /// Runs a fold (or unfold) of `pairs` to its end. A pair's failure is in the report, not an error.
 ///
 /// # Errors
-/// An unfold that would leave later days folded; the warehouse cannot be reached, or the run's end cannot be committed.
+/// An unfold that would leave later days folded; the warehouse cannot be reached when the run begins.
 pub async fn fold(
     settings: &Settings,
     pairs: Vec<Pair>,
@@ -61,6 +61,7 @@ pub async fn fold(
         interrupted: false,
         cancelled_by: None,
         locked_pairs: 0,
+        not_recorded: None,
         elapsed: begun.elapsed(),
     };
     let taken = take(&mut locks, pairs, request.wait, &cancel, &mut report).await?;
@@ -79,16 +80,15 @@ pub async fn fold(
         .sort_by(|a, b| (&a.tenant, &a.template).cmp(&(&b.tenant, &b.template)));
     report.failures.extend(failures);
     report.interrupted = cancel.is_cancelled();
-    report.elapsed = begun.elapsed();
-    locks.reconnect().await?;
     report.cancelled_by = locks.cancelled_by();
-    let outcome = match report.cancelled_by {
-        Some(_) => "cancelled",
-        None => outcome(&report),
-    };
-    locks
-        .end(outcome, &totals(&report), &report.failures)
-        .await?;
+    let ended = locks.finally(&cancel, async |locks| {
+        let failures = kept_failures(&report.failures);
+        locks
+            .end(outcome(&report), &totals(&report), &failures)
+            .await
+    });
+    report.not_recorded = ended.await.err();
+    report.elapsed = begun.elapsed();
     Ok(report)
 }
 
@@ -125,7 +125,9 @@ async fn take(
 }
 
 fn outcome(report: &FoldReport) -> &'static str {
-    if report.interrupted {
+    if report.cancelled_by.is_some() {
+        "cancelled"
+    } else if report.interrupted {
         "interrupted"
     } else if report.failures.is_empty() {
         "done"

@@ -149,6 +149,7 @@ pub async fn dry_run(
         interrupted: false,
         cancelled_by: None,
         locked_pairs: 0,
+        not_recorded: None,
         elapsed: begun.elapsed(),
     })
 }

@@ -6,15 +6,20 @@ use crate::catalog::runs::lease;
 use crate::catalog::runs::run::{self, HEARTBEAT};
 use crate::config::Settings;
 use crate::engine::report::event::Failure;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Trouble};
 use crate::pg::{Access, Session};
 use crate::unit::{TemplateName, TenantName, Window};
 use crate::warehouse::open_session;
 use serde_json::{Value, json};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Tries, one heartbeat apart, to take the locks again after the session was lost.
 const RECOVERIES: u32 = 12;
+
+/// Tries to record how a run ended, and the pause between two of them: long enough for a failover.
+const ENDINGS: u32 = 15;
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Holds the locks of a run.
 pub struct LockHolder {
@@ -135,15 +140,51 @@ impl LockHolder {
         Ok(session)
     }
 
-    /// Opens a new session for the end of the run, if the old one was lost.
+    /// Does the last work of a run in the session and, after what may pass, again in a new one.
     ///
     /// # Errors
-    /// The warehouse's.
-    pub async fn reconnect(&mut self) -> Result<()> {
-        if self.session.is_closed() {
+    /// The last try's: the catalog does not have how the run ended.
+    pub async fn finally(
+        &mut self,
+        cancel: &CancellationToken,
+        work: impl AsyncFn(&LockHolder) -> Result<()>,
+    ) -> Result<()> {
+        self.try_for_a_while(cancel, work)
+            .await
+            .map_err(not_recorded)
+    }
+
+    async fn try_for_a_while(
+        &mut self,
+        cancel: &CancellationToken,
+        work: impl AsyncFn(&LockHolder) -> Result<()>,
+    ) -> Result<()> {
+        let mut lost = self.session.is_closed();
+        for _ in 1..ENDINGS {
+            let error = match self.try_finally(lost, &work).await {
+                Err(error) if error.is_transient() && error.trouble() != Trouble::DiskFull => error,
+                done => return done,
+            };
+            tracing::warn!(%error, "failed to record how the run ended; trying again");
+            lost = true;
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                // Whoever wants it to end now gets one more try.
+                () = cancel.cancelled() => break,
+            }
+        }
+        self.try_finally(lost, &work).await
+    }
+
+    async fn try_finally(
+        &mut self,
+        lost: bool,
+        work: &impl AsyncFn(&LockHolder) -> Result<()>,
+    ) -> Result<()> {
+        if lost {
             self.session = open_session(&self.access, &self.owner).await?;
         }
-        Ok(())
+        work(self).await
     }
 
     /// Ends the run with a synchronous commit, and releases the locks. In the session that has read the ledger: none outlives a
@@ -151,18 +192,33 @@ impl LockHolder {
     ///
     /// # Errors
     /// The warehouse's: the outcome must then not be reported as done.
-    pub async fn end(self, outcome: &str, totals: &Value, failures: &[Failure]) -> Result<()> {
-        let failures = failures.iter().map(kept).collect();
+    pub async fn end(&self, outcome: &str, totals: &Value, failures: &Value) -> Result<()> {
         let end = run::End {
             outcome,
             totals,
-            failures: &failures,
+            failures,
         };
         run::end(&self.session, self.run, end).await?;
         // A run that waits for the locks need not wait for the session's end. If this fails, the session has ended.
         let _ = self.session.batch("SELECT pg_advisory_unlock_all()").await;
         Ok(())
     }
+}
+
+fn not_recorded(error: Error) -> Error {
+    let next = "`dayhaul status` shows what is done; run the same command again: it does the rest";
+    let hint = match error.hint() {
+        Some(first) => format!("{first}; {next}"),
+        None => next.to_owned(),
+    };
+    error
+        .at("failed to record how the run ended")
+        .with_hint(hint)
+}
+
+/// Failures as the catalog keeps them.
+pub fn kept_failures(failures: &[Failure]) -> Value {
+    failures.iter().map(kept).collect()
 }
 
 /// A failure as the catalog keeps it: without values of rows, like everything there.

@@ -1,6 +1,7 @@
 //! How a fold ended, pair by pair.
 
 use super::event::Failure;
+use crate::error::Error;
 use crate::unit::{Day, TemplateName, TenantName};
 use crate::warehouse::Moved;
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub struct FoldReport {
     pub cancelled_by: Option<String>,
     /// Pairs that another run held.
     pub locked_pairs: usize,
+    /// Why the catalog does not have how the run ended.
+    pub not_recorded: Option<Error>,
     pub elapsed: Duration,
 }
 

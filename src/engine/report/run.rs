@@ -2,6 +2,7 @@
 
 use super::event::{Failure, LandedIn, UnitReport};
 use super::fold::PairFold;
+use crate::error::Error;
 use crate::unit::{TemplateName, TenantName};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct RunReport {
     pub unreachable_tenants: usize,
     /// Seconds of work per (tenant, template), summed over workers.
     pub pair_seconds: Vec<(TenantName, TemplateName, f64)>,
+    /// Why the catalog does not have how the run ended: what is reported was not compared with the ledger.
+    pub not_recorded: Option<Error>,
     pub elapsed: Duration,
 }
 

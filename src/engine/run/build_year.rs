@@ -4,10 +4,11 @@ use super::worker::LoadWorker;
 use crate::catalog::ledger::units::{self, LoadedDay};
 use crate::copy::Tally;
 use crate::engine::report::event::{Event, Outcome};
+use crate::engine::schedule::decision::{Decision, decide, decide_finally};
 use crate::engine::schedule::next_step::NextStep;
-use crate::engine::schedule::queue::{Job, PairIndex};
+use crate::engine::schedule::queue::{FailureScope, Job, PairIndex};
 use crate::engine::schedule::task::Task;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Trouble};
 use crate::unit::{Day, Window};
 use crate::warehouse;
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 impl LoadWorker {
     /// One try to build and reveal a year.
-    pub async fn build_year(&mut self, job: &Job<Task>, year: i32) -> NextStep<Task> {
+    pub async fn build_year(&mut self, job: &Job<Task>, tries: u32, year: i32) -> NextStep<Task> {
         let Err(error) = self.build(job.pair, year).await else {
             return NextStep::Done {
                 bytes: 0,
@@ -23,66 +24,101 @@ impl LoadWorker {
             };
         };
         self.sessions.end().await;
-        if error.sqlstate() == Some("23505")
-            && self.set_duplicates_aside(job.pair, year, &error).await
+        if error.trouble() == Trouble::Row && self.set_bad_days_aside(job.pair, year, &error).await
         {
             return NextStep::Again(job.task.clone());
         }
-        if error.is_transient() {
-            NextStep::Retry(error)
-        } else {
-            NextStep::Failed(error)
+        match decide(&error, 1, tries) {
+            Decision::Retry | Decision::WaitForPlace => NextStep::Retry(error),
+            _ => NextStep::Failed(error),
         }
     }
 
-    /// After rows of a staged year violated its unique index: fails the days that hold such rows, and returns whether there
-    /// are any. A year that is to replace another keeps all of its days.
-    async fn set_duplicates_aside(&mut self, pair: PairIndex, year: i32, error: &Error) -> bool {
+    /// After rows of a staged year were refused: fails the days that hold such rows, and returns whether there are any. A
+    /// year that is to replace another keeps all of its days.
+    async fn set_bad_days_aside(&mut self, pair: PairIndex, year: i32, error: &Error) -> bool {
         let run = Arc::clone(&self.run);
-        let pair_of = &run.pairs[pair];
-        if pair_of.state.shape.lock().await.rebuilding.contains(&year) {
+        let shape = &run.pairs[pair].state.shape;
+        if shape.lock().await.rebuilding.contains(&year) {
             return false;
         }
-        let entry = run.entry(pair, 1);
-        let aside = async {
-            let session = self.warehouse().await?;
-            let build = run.year_build();
-            let days =
-                warehouse::set_duplicates_aside(session, pair_of.place(), year, build).await?;
-            units::fail(session, &entry, days.iter().copied(), error.message()).await?;
-            Ok::<_, Error>(days)
-        };
-        let days = match aside.await {
-            Ok(days) if days.is_empty() => return false,
-            Ok(days) => days,
+        let bad = match self.bad_days(pair, year, error).await {
+            Ok(bad) => bad,
             Err(error) => {
-                tracing::warn!(%error, "failed to set days with duplicate rows aside");
+                tracing::warn!(%error, "failed to set days with refused rows aside");
                 return false;
             }
         };
-        let failed = days.iter().copied();
-        let failed = failed.filter(|day| pair_of.days.requested.contains(day));
-        run.outcomes
-            .report_days(&pair_of.pair, failed, Outcome::Failed, 1);
-        let mut reported =
-            Error::new(error.kind(), error.message()).at(format!("building year {year}"));
-        if let Some(code) = error.sqlstate() {
-            reported = reported.with_sqlstate(code, false);
+        let any = !bad.is_empty();
+        for (days, error) in bad {
+            let pair = &run.pairs[pair];
+            let failed = days.iter().copied();
+            let failed = failed.filter(|day| pair.days.requested.contains(day));
+            run.outcomes
+                .report_days(&pair.pair, failed, Outcome::Failed, 1);
+            let error = error.at(format!("building year {year}"));
+            let windows = Window::runs(days);
+            run.outcomes.add_failure(&pair.pair, windows, error, false);
         }
-        if let Some(hint) = error.hint() {
-            reported = reported.with_hint(hint);
-        }
-        let windows = Window::runs(days.iter().copied());
-        run.outcomes
-            .add_failure(&pair_of.pair, windows, reported, false);
-        true
+        any
     }
 
-    /// Reports the days of a year that was not revealed, except those that were reported before.
-    pub fn year_failed(&self, pair: PairIndex, year: i32, error: Error) {
-        let error = error.at(format!("building year {year}")).with_hint(
-            "its rows are kept in the staging table; run the same command again to continue",
-        );
+    /// Takes the days whose rows are refused out of the staging table, writes down that they failed, and gives them by
+    /// cause.
+    async fn bad_days(
+        &mut self,
+        pair: PairIndex,
+        year: i32,
+        error: &Error,
+    ) -> Result<Vec<(BTreeSet<Day>, Error)>> {
+        let run = Arc::clone(&self.run);
+        let entry = run.entry(pair, 1);
+        let place = run.pairs[pair].place();
+        let build = run.year_build();
+        let most = run.context.settings.load.max_failures_per_tenant;
+        let session = self.warehouse().await?;
+        let mut bad = Vec::new();
+        if error.sqlstate() == Some("23505") {
+            let days = warehouse::set_duplicates_aside(session, place, year, build).await?;
+            bad.push((days, same(error)));
+        }
+        if bad.iter().all(|(days, _)| days.is_empty()) {
+            bad = warehouse::set_refused_aside(session, place, year, build, most).await?;
+        }
+        bad.retain(|(days, _)| !days.is_empty());
+        for (days, error) in &bad {
+            units::fail(session, &entry, days.iter().copied(), &error.to_string()).await?;
+        }
+        Ok(bad)
+    }
+
+    /// A year was not built for good: ledger, report, and what that means for others.
+    pub async fn build_failed(
+        &mut self,
+        job: &Job<Task>,
+        year: i32,
+        tries: u32,
+        error: Error,
+    ) -> FailureScope {
+        let scope = match decide_finally(&error) {
+            Decision::EndRun => FailureScope::All,
+            _ => FailureScope::Window,
+        };
+        let message = format!("building year {year}: {error}");
+        let days = self.year_failed(job.pair, year, error);
+        if scope != FailureScope::All {
+            self.record_failure(job, days, tries, &message).await;
+        }
+        scope
+    }
+
+    /// Reports the days of a year that was not revealed, except those that were reported before. Gives the days.
+    pub fn year_failed(&self, pair: PairIndex, year: i32, error: Error) -> BTreeSet<Day> {
+        // What ended the run is not about the year.
+        let error = match self.run.outcomes.lock().ended_early {
+            true if error.kind() == Kind::Interrupted => error,
+            _ => not_built(year, error),
+        };
         let pair = &self.run.pairs[pair];
         let days: BTreeSet<Day> = {
             let collected = self.run.outcomes.lock();
@@ -95,7 +131,8 @@ impl LoadWorker {
                 .collect();
             let days = pair.days.load.iter().chain(pair.days.staged.keys());
             days.copied()
-                .filter(|day| day.year() == year && !reported.contains(day))
+                .filter(|day| day.year() == year && *day < pair.state.fold_line)
+                .filter(|day| !reported.contains(day))
                 .collect()
         };
         let interrupted = error.kind() == Kind::Interrupted;
@@ -106,8 +143,9 @@ impl LoadWorker {
         };
         let windows = Window::runs(days.iter().copied());
         let outcomes = &self.run.outcomes;
-        outcomes.report_days(&pair.pair, days, outcome, 1);
+        outcomes.report_days(&pair.pair, days.iter().copied(), outcome, 1);
         outcomes.add_failure(&pair.pair, windows, error, interrupted);
+        days
     }
 
     async fn build(&mut self, index: PairIndex, year: i32) -> Result<()> {
@@ -154,5 +192,29 @@ impl LoadWorker {
         }
         run.outcomes.report_revealed(index, pair, &days);
         Ok(())
+    }
+}
+
+fn not_built(year: i32, error: Error) -> Error {
+    let kept = "its rows are kept in the staging table; run the same command again to continue";
+    let hint = match error.hint() {
+        Some(first) => format!("{first}; {kept}"),
+        None => kept.to_owned(),
+    };
+    error.at(format!("building year {year}")).with_hint(hint)
+}
+
+/// An error like another, which goes elsewhere.
+fn same(error: &Error) -> Error {
+    let mut same = Error::new(error.kind(), error.message()).with_trouble(error.trouble());
+    if let Some(code) = error.sqlstate() {
+        same = same.with_sqlstate(code, error.trouble());
+    }
+    if let Some(side) = error.side() {
+        same = same.on(side);
+    }
+    match error.hint() {
+        Some(hint) => same.with_hint(hint),
+        None => same,
     }
 }

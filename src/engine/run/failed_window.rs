@@ -4,9 +4,11 @@ use super::pair::RowSource;
 use super::worker::LoadWorker;
 use crate::catalog::ledger::units;
 use crate::engine::report::event::{Event, Outcome};
+use crate::engine::schedule::decision::decide_finally;
 use crate::engine::schedule::queue::{FailureScope, Job};
 use crate::engine::schedule::task::Task;
-use crate::error::{Error, Kind, Result, Side};
+use crate::error::{Error, Side};
+use crate::unit::Day;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,15 +23,12 @@ impl LoadWorker {
         error: Error,
     ) -> FailureScope {
         let run = Arc::clone(&self.run);
-        let unreachable = error.kind() == Kind::Connect;
-        let side = error.side();
-        if (side != Some(Side::Warehouse) || !unreachable)
-            && let Err(error) = self.record_failure(job, tries, &error.to_string()).await
-        {
-            run.outcomes.event(&Event::Warning(format!(
-                "failed to record the failure of {} in the ledger: {error}",
-                job.window
-            )));
+        let scope = FailureScope::of(decide_finally(&error));
+        let from_source = error.side() == Some(Side::Source);
+        // A warehouse that cannot be written keeps no record of it, either.
+        if scope != FailureScope::All || error.side() != Some(Side::Warehouse) {
+            self.record_failure(job, job.window.days(), tries, &error.to_string())
+                .await;
         }
         let pair = &run.pairs[job.pair];
         let days = job.window.days();
@@ -37,32 +36,40 @@ impl LoadWorker {
             .report_days(&pair.pair, days, Outcome::Failed, tries);
         run.outcomes
             .add_failure(&pair.pair, vec![job.window], error, false);
-        match side {
-            // Without it no window can be done.
-            Some(Side::Warehouse | Side::Landing) if unreachable => FailureScope::All,
+        if from_source && matches!(pair.source, RowSource::Files(_)) {
             // A bad file does not make the next one suspect.
-            Some(Side::Source) if matches!(pair.source, RowSource::Files(_)) => {
-                FailureScope::Window
-            }
-            Some(Side::Source) if unreachable => FailureScope::Tenant,
-            _ => FailureScope::Counted,
+            return FailureScope::Window;
         }
+        scope
     }
 
-    async fn record_failure(&mut self, job: &Job<Task>, tries: u32, message: &str) -> Result<()> {
+    /// Writes down in the ledger why days failed. If that fails, too, the report says so.
+    pub async fn record_failure(
+        &mut self,
+        job: &Job<Task>,
+        days: impl IntoIterator<Item = Day>,
+        tries: u32,
+        message: &str,
+    ) {
         let run = Arc::clone(&self.run);
         let entry = run.entry(job.pair, tries);
         let record = async {
             let session = self.warehouse().await?;
-            units::fail(session, &entry, job.window.days(), message).await
+            units::fail(session, &entry, days, message).await
         };
         let stopped = async {
             run.pool.stopped().cancelled().await;
             tokio::time::sleep(RECORD_TIMEOUT).await;
         };
-        tokio::select! {
+        let recorded = tokio::select! {
             recorded = record => recorded,
             () = stopped => Err(Error::interrupted()),
+        };
+        if let Err(error) = recorded {
+            run.outcomes.event(&Event::Warning(format!(
+                "failed to record the failure of {} in the ledger: {error}",
+                job.window
+            )));
         }
     }
 }

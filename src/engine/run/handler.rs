@@ -18,10 +18,12 @@ impl Handler for LoadWorker {
             self.window_started(job);
         }
         let outcome = match &job.task {
-            Task::BuildYear { year } => return self.build_year(job, *year).await,
+            Task::BuildYear { year } => return self.build_year(job, tries, *year).await,
             Task::Load { destination } => self.load(job, tries, *destination).await,
             Task::Refresh(refresh) => self.refresh(job, tries, refresh).await,
-            Task::Restore { destination } => self.restore(job, tries, *destination).await,
+            Task::Restore { destination, with } => {
+                self.restore(job, tries, *destination, with).await
+            }
             Task::LandFromWarehouse { staged_year } => self.land(job, tries, *staged_year).await,
             Task::FilesOnly => self.files_only(job, tries).await,
         };
@@ -33,6 +35,10 @@ impl Handler for LoadWorker {
     async fn reset(&mut self) {
         self.sessions.end().await;
         self.window_ended();
+    }
+
+    fn rest(&mut self) {
+        self.sessions.end_source();
     }
 
     fn retries(&self, job: &Job<Task>, tries: u32, wait: Duration, error: &Error) {
@@ -48,13 +54,14 @@ impl Handler for LoadWorker {
     }
 
     async fn failed(&mut self, job: &Job<Task>, tries: u32, error: Error) -> FailureScope {
-        match job.task {
-            Task::BuildYear { year } => {
-                self.year_failed(job.pair, year, error);
-                FailureScope::Window
-            }
+        let scope = match job.task {
+            Task::BuildYear { year } => self.build_failed(job, year, tries, error).await,
             _ => self.window_failed(job, tries, error).await,
+        };
+        if scope == FailureScope::All {
+            self.run.outcomes.lock().ended_early = true;
         }
+        scope
     }
 
     fn interrupted(&self, job: &Job<Task>, why: &str) {

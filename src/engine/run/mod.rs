@@ -8,6 +8,7 @@ mod build_year;
 mod context;
 pub mod dry_run;
 mod duplicates;
+mod ending;
 mod failed_window;
 mod find_sources;
 mod handler;
@@ -25,7 +26,7 @@ pub use request::Options;
 
 use super::fold::{FoldTarget, PairFold, Steps, fold_pairs};
 use super::locks::lock_holder::LockHolder;
-use super::report::event::{Event, Observer, Outcome};
+use super::report::event::{Event, Observer};
 use super::report::run::RunReport;
 use super::window::landing;
 use crate::catalog::runs::run::RunHeader;
@@ -48,7 +49,7 @@ use tokio_util::sync::CancellationToken;
 /// Carries out a request for `pairs`. A unit's failure is in the report, not an error.
 ///
 /// # Errors
-/// The warehouse cannot be reached, or the run's end could not be committed.
+/// The warehouse cannot be reached when the run begins.
 pub async fn run(
     settings: &Settings,
     pairs: Vec<Pair>,
@@ -95,19 +96,20 @@ pub async fn run(
     let pairs: Vec<Pair> = prepared.iter().map(|pair| pair.pair.clone()).collect();
     let seconds = work::work(&context, &outcomes, &mut locks, prepared).await;
     let folds = fold(&context, &outcomes, &mut locks, &pairs).await;
-    locks.reconnect().await?;
-    reconcile::check_ledger(locks.session(), &outcomes).await?;
+    let ended = locks.finally(&context.cancel, async |locks| {
+        reconcile::check_ledger(locks.session(), &outcomes).await?;
+        reconcile::report_rest(&context, &outcomes);
+        let end = ending::of(&context, &outcomes, locks);
+        locks.end(end.outcome, &end.totals, &end.failures).await
+    });
+    let not_recorded = ended.await.err();
     reconcile::report_rest(&context, &outcomes);
-    let report = RunReport {
+    Ok(RunReport {
         folds,
         pair_seconds: seconds,
+        not_recorded,
         ..report(&context, &outcomes, &locks, begun)
-    };
-    let outcome = outcome(&report);
-    locks
-        .end(outcome, &totals(&report), &report.failures)
-        .await?;
-    Ok(report)
+    })
 }
 
 /// Takes the pairs' locks, one after another, always in the same order.
@@ -244,7 +246,8 @@ async fn fold(
     locks: &mut LockHolder,
     pairs: &[Pair],
 ) -> Vec<PairFold> {
-    if !matches!(context.request, Request::Sync { .. }) || context.cancel.is_cancelled() {
+    let goes_on = !context.cancel.is_cancelled() && !outcomes.lock().ended_early;
+    if !matches!(context.request, Request::Sync { .. }) || !goes_on {
         return Vec::new();
     }
     let steps = Steps {
@@ -284,36 +287,7 @@ fn report(
         tenants: tenants.len(),
         unreachable_tenants: collected.unreachable.len(),
         pair_seconds: Vec::new(),
+        not_recorded: None,
         elapsed: begun.elapsed(),
     }
-}
-
-fn outcome(report: &RunReport) -> &'static str {
-    if report.cancelled_by.is_some() {
-        "cancelled"
-    } else if report.interrupted {
-        "interrupted"
-    } else if report.failures.is_empty() {
-        "done"
-    } else {
-        "failed"
-    }
-}
-
-/// What `_wh.run` keeps of the outcome.
-fn totals(report: &RunReport) -> serde_json::Value {
-    let count = |outcome| report.units.iter().filter(|u| u.outcome == outcome).count();
-    serde_json::json!({
-        "loaded": count(Outcome::Loaded),
-        "skipped": count(Outcome::Skipped),
-        "unchanged": count(Outcome::Unchanged),
-        "landed": count(Outcome::Landed),
-        "changed": count(Outcome::Changed),
-        "failed": count(Outcome::Failed),
-        "not_tried": count(Outcome::NotTried),
-        "rows": report.units.iter().map(|u| u.rows).sum::<u64>(),
-        "bytes": report.units.iter().map(|u| u.bytes).sum::<u64>(),
-        "files": report.files().count(),
-        "file_bytes": report.files().map(|file| file.bytes).sum::<u64>(),
-    })
 }

@@ -33,6 +33,8 @@ pub struct Collected {
     /// Pairs that another run held.
     pub locked: usize,
     pub unreachable: HashSet<TenantName>,
+    /// The warehouse or the landing root could not go on: nothing more was tried.
+    pub ended_early: bool,
     /// The tables (`schema.table`) in which rows changed.
     pub changed_tables: BTreeSet<String>,
     /// The tables into which days were loaded without a look at the other tables of their pair.

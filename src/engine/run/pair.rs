@@ -86,6 +86,8 @@ impl PairDays {
 pub struct PairProgress {
     /// Held while a year is revealed: two reveals at once would each show only their own.
     pub shape: tokio::sync::Mutex<Shape>,
+    /// From this day on, days have tables of their own; it does not move while workers are at the pair.
+    pub fold_line: Day,
     /// What of the pair is landed.
     pub landed: Landed,
     /// Days refreshed separately because rows moved out of them and refreshing both days together failed.
@@ -103,6 +105,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl PairProgress {
     pub fn new(shape: Shape, landed: Landed) -> PairProgress {
         PairProgress {
+            fold_line: shape.fold_line,
             shape: tokio::sync::Mutex::new(shape),
             landed,
             done_separately: Mutex::default(),
@@ -218,7 +221,8 @@ impl PreparedPair {
         } else if days.refresh.contains(&day) && destination.staged_year().is_none() {
             Task::Refresh(Refresh::of(destination))
         } else if matches!(self.source, RowSource::Files(_)) {
-            Task::Restore { destination }
+            let with = BTreeSet::new();
+            Task::Restore { destination, with }
         } else {
             // Including days to refresh of a year that is being built: there is nothing to compare with.
             Task::Load { destination }

@@ -11,8 +11,9 @@ use crate::engine::window::encoding_probe;
 use crate::engine::window::landing::FromWarehouse;
 use crate::engine::window::outcome::{DoneDays, WindowOutcome};
 use crate::error::{Error, Kind, Result, Side};
-use crate::unit::Window;
+use crate::unit::{Day, Window};
 use crate::warehouse::Destination;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl LoadWorker {
@@ -81,13 +82,14 @@ impl LoadWorker {
         job: &Job<Task>,
         tries: u32,
         destination: Destination,
+        with: &BTreeSet<Day>,
     ) -> Result<WindowOutcome> {
         let run = Arc::clone(&self.run);
         let pair = &run.pairs[job.pair];
         let progress = run.progress(self.slot);
         let warehouse = self.warehouse().await?;
         let window = run.window_load(job, tries, destination, &progress);
-        let restored = window.restore(pair.files()?, warehouse, &pair.state.landed);
+        let restored = window.restore(pair.files()?, with, warehouse, &pair.state.landed);
         run.watch(&progress, restored).await
     }
 
@@ -140,6 +142,10 @@ impl LoadWorker {
             Ok(WindowOutcome::RefreshAs(refresh)) => {
                 return NextStep::Again(Task::Refresh(refresh));
             }
+            Ok(WindowOutcome::RestoreWith(with)) => {
+                let destination = Destination::Year(job.window.from.year());
+                return NextStep::Again(Task::Restore { destination, with });
+            }
             Ok(WindowOutcome::TooLarge) => {
                 let separately = self.separately(job).await;
                 let step = after_too_large(&job.task, job.window, separately);
@@ -157,10 +163,10 @@ impl LoadWorker {
             Err(error) => error,
         };
         let tenant = &self.run.pairs[job.pair].pair.tenant.name;
-        tracing::debug!(%tenant, window = %job.window, %error, "a try failed");
+        tracing::debug!(%tenant, window = %job.window, trouble = error.trouble().as_str(), %error, "a try failed");
         let error = self.check_root(error).await;
         let separately = self.separately(job).await;
-        match after_failed_try(&job.task, job.window, error, separately) {
+        match after_failed_try(&job.task, job.window, tries, error, separately) {
             NextStep::Failed(error) => NextStep::Failed(self.name_column(job, error).await),
             step => self.noted(job, step),
         }
@@ -180,7 +186,8 @@ impl LoadWorker {
             Task::Load {
                 destination: Destination::DayTable
             } | Task::Restore {
-                destination: Destination::DayTable
+                destination: Destination::DayTable,
+                ..
             }
         );
         if staged_year.is_none() && !(new_day_tables && run.context.loads_new_days()) {

@@ -43,7 +43,9 @@ pub async fn work(
         empty_queue(&run, locks).await;
     }
     outcomes.one_report_per_unit();
-    analyze(&run).await;
+    if !outcomes.lock().ended_early {
+        analyze(&run).await;
+    }
     let seconds = std::mem::take(&mut outcomes.lock().seconds);
     let of_pair = |(index, seconds): (usize, f64)| {
         let pair = &run.pairs[index].pair;

@@ -1,5 +1,6 @@
 //! Which window comes next, how long it is, who does it, and what follows a try.
 
+pub mod decision;
 pub mod next_step;
 pub mod pair_work;
 pub mod pool;

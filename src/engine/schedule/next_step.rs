@@ -1,8 +1,8 @@
 //! What follows a try: from how it ended to what the pool does next.
 
+use super::decision::{Decision, decide};
 use super::task::{Refresh, Task};
-use crate::error::{Error, Kind, Side};
-use crate::pg;
+use crate::error::Error;
 use crate::unit::Window;
 use crate::warehouse::Destination;
 
@@ -23,6 +23,8 @@ pub enum NextStep<T> {
     },
     /// Wait, then try again, as often as a window is tried.
     Retry(Error),
+    /// Put the window back until others have given their connection back, if there are any; otherwise as [`NextStep::Retry`].
+    WaitForPlace(Error),
     /// Put these pieces of the window back into the queue.
     Split(Vec<Window>),
     /// Put the window back into the queue, and cut shorter ones of its pair from now on.
@@ -32,43 +34,31 @@ pub enum NextStep<T> {
     Failed(Error),
 }
 
-/// After an error: retry, split or give up. SQLSTATE, kind and side decide.
-pub fn after_error<T>(window: Window, error: Error) -> NextStep<T> {
-    if error.side() == Some(Side::Source) && window.len() > 1 {
-        // Shorter queries pass where longer ones were cancelled.
-        if pg::sqlstate::is_recovery_conflict(&error) || error.sqlstate() == Some("57014") {
-            return NextStep::Shorten;
-        }
-    }
-    if error.is_transient() {
-        return NextStep::Retry(error);
-    }
-    if let Some(bad) = error.day()
+/// After an error: what [`decide`] says. A day that the error names is split off at once.
+pub fn after_error<T>(window: Window, tries: u32, error: Error) -> NextStep<T> {
+    let decision = decide(&error, window.len(), tries);
+    if !error.is_transient()
+        && decision != Decision::Shorten
+        && let Some(bad) = error.day()
         && window.len() > 1
         && window.contains(bad)
     {
         return NextStep::Split(window.around(bad));
     }
-    match window.halves() {
-        Some((first, second)) if is_about_rows(&error) => NextStep::Split(vec![first, second]),
+    match (decision, window.halves()) {
+        (Decision::Retry, _) => NextStep::Retry(error),
+        (Decision::WaitForPlace, _) => NextStep::WaitForPlace(error),
+        (Decision::Shorten, _) => NextStep::Shorten,
+        (Decision::Halve, Some((first, second))) => NextStep::Split(vec![first, second]),
         _ => NextStep::Failed(error),
     }
-}
-
-/// Rows outside the window, a value that one side does not accept, a file that cannot be written: the day that causes it
-/// can be found, and the others loaded.
-fn is_about_rows(error: &Error) -> bool {
-    error.kind() == Kind::Data
-        || (error.side() == Some(Side::Landing) && error.kind() == Kind::Io)
-        || error
-            .sqlstate()
-            .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 
 /// After an error of a window's task. `separately`: the tasks of the days that were refreshed with it, each by itself.
 pub fn after_failed_try(
     task: &Task,
     window: Window,
+    tries: u32,
     error: Error,
     separately: Vec<(Task, Window)>,
 ) -> NextStep<Task> {
@@ -80,7 +70,7 @@ pub fn after_failed_try(
         // Its keys are in other days of the year's table.
         return NextStep::PutBackAs(Task::Refresh(Refresh::of(*destination)));
     }
-    match after_error(window, error) {
+    match after_error(window, tries, error) {
         // Refreshing each day separately shows which one causes it.
         NextStep::Failed(error) => match without_others(task, separately) {
             Some(step) => step,
@@ -121,6 +111,7 @@ fn without_others(task: &Task, separately: Vec<(Task, Window)>) -> Option<NextSt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Kind, Side, Trouble};
     use crate::unit::Day;
     use std::collections::BTreeSet;
 
@@ -136,12 +127,12 @@ mod tests {
         })
     }
 
-    fn sql(code: &str) -> Error {
-        Error::new(Kind::Sql, "no").with_sqlstate(code, false)
+    fn sql(trouble: Trouble) -> Error {
+        Error::new(Kind::Sql, "no").with_trouble(trouble)
     }
 
     fn step(days: i32, error: Error) -> NextStep<Task> {
-        after_error(window(days), error)
+        after_error(window(days), 1, error)
     }
 
     #[test]
@@ -152,11 +143,13 @@ mod tests {
 
     #[test]
     fn a_query_cancelled_at_the_source_is_sent_for_fewer_days() {
-        let cancelled = || sql("57014").on(Side::Source);
+        let cancelled = || sql(Trouble::Cancelled).on(Side::Source);
         assert!(matches!(step(3, cancelled()), NextStep::Shorten));
-        assert!(matches!(step(1, cancelled()), NextStep::Failed(_)));
-        let in_warehouse = sql("57014").on(Side::Warehouse);
-        assert!(matches!(step(3, in_warehouse), NextStep::Failed(_)));
+        assert!(matches!(step(1, cancelled()), NextStep::Retry(_)));
+        let third = after_error::<Task>(window(1), 3, cancelled());
+        assert!(matches!(third, NextStep::Failed(_)));
+        let in_warehouse = sql(Trouble::Cancelled).on(Side::Warehouse);
+        assert!(matches!(step(3, in_warehouse), NextStep::Retry(_)));
     }
 
     #[test]
@@ -171,17 +164,22 @@ mod tests {
     #[test]
     fn an_error_about_rows_halves_the_window_until_the_day_is_found() {
         let unwritable = || Error::new(Kind::Io, "no").on(Side::Landing);
-        for error in [sql("22003"), sql("23502"), unwritable()] {
+        let raised = sql(Trouble::Unknown).on(Side::Source);
+        for error in [sql(Trouble::Row), raised, unwritable()] {
             assert!(matches!(step(4, error), NextStep::Split(pieces) if pieces.len() == 2));
         }
         assert!(matches!(step(1, unwritable()), NextStep::Failed(_)));
-        assert!(matches!(step(4, sql("42501")), NextStep::Failed(_)));
+        let denied = sql(Trouble::Query).on(Side::Source);
+        assert!(matches!(step(4, denied), NextStep::Failed(_)));
+        let in_warehouse = sql(Trouble::Unknown).on(Side::Warehouse);
+        assert!(matches!(step(4, in_warehouse), NextStep::Failed(_)));
     }
 
     #[test]
     fn a_day_whose_keys_are_in_its_year_already_is_refreshed_instead() {
         let load = |destination| Task::Load { destination };
-        let after = |task, days| after_failed_try(&task, window(days), sql("23505"), Vec::new());
+        let twice = || sql(Trouble::Row).with_sqlstate("23505", Trouble::Row);
+        let after = |task, days| after_failed_try(&task, window(days), 1, twice(), Vec::new());
         let year = Destination::Year(2000);
         assert!(matches!(
             after(load(year), 1),
@@ -199,7 +197,7 @@ mod tests {
             matches!(step, NextStep::After { then: Task::Refresh(then), first }
                 if then.with == BTreeSet::new() && first.len() == 1)
         };
-        let failed = after_failed_try(&refresh(&[9]), window(1), sql("42501"), others());
+        let failed = after_failed_try(&refresh(&[9]), window(1), 1, sql(Trouble::Query), others());
         assert!(alone(failed));
         assert!(alone(after_too_large(&refresh(&[9]), window(1), others())));
         assert!(matches!(

@@ -33,6 +33,9 @@ pub trait Handler {
     /// A try was dropped: its sessions are in an unknown state.
     async fn reset(&mut self);
 
+    /// There is nothing to do now, and others wait for a connection to a source: gives its own back.
+    fn rest(&mut self);
+
     /// The job is tried again after `wait`.
     fn retries(&self, job: &Job<Self::Task>, tries: u32, wait: Duration, error: &Error);
 
@@ -124,10 +127,15 @@ impl<T: QueueTask> Pool<T> {
             let next = self.queue().next();
             match next {
                 Next::Finished => return,
-                Next::Wait => tokio::select! {
-                    () = changed => {}
-                    () = self.stop.cancelled() => return,
-                },
+                Next::Wait => {
+                    if self.queue().is_crowded() {
+                        handler.rest();
+                    }
+                    tokio::select! {
+                        () = changed => {}
+                        () = self.stop.cancelled() => return,
+                    }
+                }
                 Next::Job(job) => {
                     let (pair, begun) = (job.pair, Instant::now());
                     self.run(&mut handler, job).await;
@@ -152,7 +160,14 @@ impl<T: QueueTask> Pool<T> {
                 () = self.stop.cancelled() => return self.interrupted(handler, &job).await,
                 step = handler.attempt(&job, tries) => step,
             };
+            let step = match step {
+                NextStep::WaitForPlace(error) if !self.queue().crowded(&job) => {
+                    NextStep::Retry(error)
+                }
+                step => step,
+            };
             let error = match step {
+                NextStep::WaitForPlace(_) => return,
                 NextStep::Done { bytes, more } => {
                     let mut queue = self.queue();
                     queue.done(&job, bytes);
@@ -226,7 +241,11 @@ impl<T: QueueTask> Pool<T> {
     ) {
         let why = format!("not tried after other failures, the last: {error}");
         let scope = handler.failed(job, tries, error).await;
-        let dropped = self.queue().failed(job, scope);
+        let mut dropped = self.queue().failed(job, scope);
+        if scope == FailureScope::All {
+            // The others would meet the same trouble, each by itself.
+            dropped.extend(self.stop(&why));
+        }
         if !dropped.is_empty() {
             handler.not_tried(dropped, &why, Kind::Refused);
         }
@@ -282,7 +301,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::schedule::decision::decide_finally;
     use crate::engine::schedule::task::Task;
+    use crate::error::Side;
     use crate::unit::Day;
     use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -316,7 +337,9 @@ mod tests {
     struct Log {
         done: Mutex<Vec<Window>>,
         interrupted: Mutex<Vec<Window>>,
+        not_tried: Mutex<Vec<Window>>,
         resets: Mutex<usize>,
+        rests: Mutex<usize>,
         retries: Notify,
     }
 
@@ -341,19 +364,26 @@ mod tests {
             *lock(&self.log.resets) += 1;
         }
 
+        fn rest(&mut self) {
+            *lock(&self.log.rests) += 1;
+        }
+
         fn retries(&self, _: &Job<Task>, _: u32, _: Duration, _: &Error) {
             self.log.retries.notify_one();
         }
 
-        async fn failed(&mut self, _: &Job<Task>, _: u32, _: Error) -> FailureScope {
-            FailureScope::Window
+        async fn failed(&mut self, _: &Job<Task>, _: u32, error: Error) -> FailureScope {
+            FailureScope::of(decide_finally(&error))
         }
 
         fn interrupted(&self, job: &Job<Task>, _: &str) {
             lock(&self.log.interrupted).push(job.window);
         }
 
-        fn not_tried(&self, _: Vec<(PairIndex, Window)>, _: &str, _: Kind) {}
+        fn not_tried(&self, dropped: Vec<(PairIndex, Window)>, _: &str, _: Kind) {
+            let windows = dropped.into_iter().map(|(_, window)| window);
+            lock(&self.log.not_tried).extend(windows);
+        }
 
         fn took(&self, _: PairIndex, _: Duration) {}
     }
@@ -413,6 +443,48 @@ mod tests {
         let interrupted: BTreeSet<Window> = lock(&log.interrupted).iter().copied().collect();
         assert_eq!(interrupted, BTreeSet::from([window(0, 1), window(1, 2)]));
         assert_eq!(*lock(&log.resets), 2);
+    }
+
+    #[tokio::test]
+    async fn trouble_that_all_share_ends_the_others_at_once() {
+        let (pool, log) = (pool(), Arc::new(Log::default()));
+        let mut workers = pool.start(|_| Scripted {
+            log: Arc::clone(&log),
+            step: async |job: &Job<Task>, _: u32| {
+                if job.window.from.pg_days() == 0 {
+                    std::future::pending().await
+                } else {
+                    NextStep::Failed(Error::new(Kind::Connect, "no").on(Side::Warehouse))
+                }
+            },
+        });
+        assert_eq!(workers.death().await, None);
+        assert_eq!(*lock(&log.interrupted), [window(0, 1)]);
+        assert_eq!(*lock(&log.not_tried), [window(2, 4)]);
+        assert!(pool.stopped().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_window_without_a_connection_waits_for_the_others() {
+        let (pool, log) = (pool(), Arc::new(Log::default()));
+        let busy = Arc::new(tokio::sync::Semaphore::new(1));
+        let mut workers = pool.start(|_| Scripted {
+            log: Arc::clone(&log),
+            step: {
+                let busy = Arc::clone(&busy);
+                async move |_: &Job<Task>, _: u32| {
+                    let Ok(_place) = busy.try_acquire() else {
+                        let full = Error::new(Kind::Connect, "no").on(Side::Source);
+                        return NextStep::WaitForPlace(full);
+                    };
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    done()
+                }
+            },
+        });
+        assert_eq!(workers.death().await, None);
+        assert_eq!(lock(&log.done).len(), 4);
+        assert!(*lock(&log.rests) > 0, "nobody gave a connection back");
     }
 
     #[tokio::test]

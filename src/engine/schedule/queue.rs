@@ -2,6 +2,7 @@
 
 pub use super::pair_work::{Job, PairIndex, PairWork, by_pair, runs_of};
 
+use super::decision::Decision;
 use super::pair_work::PairState;
 use super::task::QueueTask;
 use crate::unit::{Day, Window};
@@ -44,6 +45,17 @@ pub enum FailureScope {
     All,
 }
 
+impl FailureScope {
+    /// What the last decision about a window means for others.
+    pub fn of(decision: Decision) -> FailureScope {
+        match decision {
+            Decision::GiveUpTenant => FailureScope::Tenant,
+            Decision::EndRun => FailureScope::All,
+            _ => FailureScope::Counted,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub struct Queue<T> {
     limits: Limits,
@@ -51,6 +63,8 @@ pub struct Queue<T> {
     /// Where the search for work begins, for fairness.
     cursor: usize,
     servers: HashMap<String, usize>,
+    /// Windows at once of a server that had no connection left for more.
+    places: HashMap<String, usize>,
     failures: usize,
     failures_of: HashMap<String, usize>,
     down: BTreeSet<String>,
@@ -64,6 +78,7 @@ impl<T: QueueTask> Queue<T> {
             pairs: pairs.into_iter().map(PairState::new).collect(),
             cursor: 0,
             servers: HashMap::new(),
+            places: HashMap::new(),
             failures: 0,
             failures_of: HashMap::new(),
             down: BTreeSet::new(),
@@ -103,7 +118,9 @@ impl<T: QueueTask> Queue<T> {
         let lanes = limits.jobs.min(limits.per_server).max(1);
         let at_server = self.servers.entry(state.work.server.clone()).or_default();
         let (task, _) = state.work.runs.front()?;
-        if task.reads_source() && *at_server >= limits.per_server.max(1) {
+        let places = self.places.get(&state.work.server);
+        let most = places.map_or(limits.per_server, |n| limits.per_server.min(*n));
+        if task.reads_source() && *at_server >= most.max(1) {
             return None;
         }
         let left: usize = state.work.runs.iter().map(|(_, w)| w.len()).sum();
@@ -192,6 +209,27 @@ impl<T: QueueTask> Queue<T> {
         state.size.record(bytes, job.window.len());
         self.failures = 0;
         self.failures_of.remove(&state.work.tenant);
+    }
+
+    /// The source had no connection left for the window. While others are at work there, it goes back, and the server gets
+    /// no more windows at once than those others. Otherwise `false`: nobody here will give a connection back.
+    pub fn crowded(&mut self, job: &Job<T>) -> bool {
+        let server = self.pairs[job.pair].work.server.clone();
+        let counted = !job.nested && !self.pairs[job.pair].released.contains(&job.window);
+        let at_server = self.servers.get(&server).copied().unwrap_or_default();
+        let others = at_server.saturating_sub(usize::from(counted));
+        let most = self.places.get(&server).copied().unwrap_or(usize::MAX);
+        self.places.insert(server, most.min(others.max(1)));
+        if job.nested || others == 0 {
+            return false;
+        }
+        self.put_back(job, &[job.window]);
+        true
+    }
+
+    /// Whether a source had no connection left.
+    pub fn is_crowded(&self) -> bool {
+        !self.places.is_empty()
     }
 
     /// The window goes back in `pieces`, which come next.

@@ -4,12 +4,15 @@ use crate::error::Result;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::time::Duration;
 
+/// Tries of a window at most.
+pub const TRIES: u32 = 7;
+
 /// Waits between the tries of a window: enough for a server to restart.
 pub fn of_window() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(250))
         .with_max_delay(Duration::from_secs(10))
-        .with_max_times(6)
+        .with_max_times(TRIES as usize - 1)
         .with_jitter()
         .build()
 }

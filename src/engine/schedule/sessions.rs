@@ -71,6 +71,11 @@ impl Sessions {
         self.source.as_ref().map(|(_, session)| session)
     }
 
+    /// Gives the connection to a source back. Its session is between two transactions.
+    pub fn end_source(&mut self) {
+        self.source = None;
+    }
+
     /// After a failed try the sessions are in an unknown state: ends both, and cancels what the servers still compute.
     pub async fn end(&mut self) {
         let goodbye = async {

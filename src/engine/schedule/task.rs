@@ -30,7 +30,11 @@ pub enum Task {
     /// The days may be in the warehouse: only what differs is written.
     Refresh(Refresh),
     /// As [`Task::Load`], but from files.
-    Restore { destination: Destination },
+    Restore {
+        destination: Destination,
+        /// Days that exchanged keys with the window: they are restored in the same transaction.
+        with: BTreeSet<Day>,
+    },
     /// The days are in the warehouse, in the staging table of a year if there is one, and are landed from there.
     LandFromWarehouse { staged_year: Option<i32> },
     /// The days go into files alone.
@@ -79,7 +83,7 @@ impl QueueTask for Task {
     fn staged_year(&self) -> Option<i32> {
         match self {
             Task::Load { destination }
-            | Task::Restore { destination }
+            | Task::Restore { destination, .. }
             | Task::Refresh(Refresh { destination, .. }) => destination.staged_year(),
             Task::LandFromWarehouse { staged_year } => *staged_year,
             Task::FilesOnly | Task::BuildYear { .. } => None,

@@ -6,12 +6,13 @@ use super::plan::VerifyTask;
 use super::state::VerifyState;
 use crate::engine::report::event::Event;
 use crate::engine::report::progress::WindowProgress;
+use crate::engine::schedule::decision::decide_finally;
 use crate::engine::schedule::next_step::{NextStep, after_error};
 use crate::engine::schedule::pool::Handler;
 use crate::engine::schedule::queue::{FailureScope, Job, PairIndex};
 use crate::engine::schedule::sessions::Sessions;
 use crate::engine::schedule::watchdog::unless_stalled;
-use crate::error::{Error, Kind, Result, Side};
+use crate::error::{Error, Kind, Result};
 use crate::unit::Window;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +64,7 @@ impl VerifyWorker {
 impl Handler for VerifyWorker {
     type Task = VerifyTask;
 
-    async fn attempt(&mut self, job: &Job<VerifyTask>, _tries: u32) -> NextStep<VerifyTask> {
+    async fn attempt(&mut self, job: &Job<VerifyTask>, tries: u32) -> NextStep<VerifyTask> {
         let (tenant, template) = self.state.pairs[job.pair].names();
         self.state.observer.event(&Event::WindowStarted {
             slot: self.slot,
@@ -83,7 +84,7 @@ impl Handler for VerifyWorker {
             }
             Err(error) => {
                 self.sessions.end().await;
-                after_error(job.window, error)
+                after_error(job.window, tries, error)
             }
         };
         self.window_ended();
@@ -93,6 +94,10 @@ impl Handler for VerifyWorker {
     async fn reset(&mut self) {
         self.sessions.end().await;
         self.window_ended();
+    }
+
+    fn rest(&mut self) {
+        self.sessions.end_source();
     }
 
     fn retries(&self, job: &Job<VerifyTask>, tries: u32, wait: Duration, error: &Error) {
@@ -108,13 +113,7 @@ impl Handler for VerifyWorker {
     }
 
     async fn failed(&mut self, job: &Job<VerifyTask>, _tries: u32, error: Error) -> FailureScope {
-        let unreachable = error.kind() == Kind::Connect;
-        let scope = match error.side() {
-            // Without it no window can be compared.
-            Some(Side::Warehouse | Side::Landing) if unreachable => FailureScope::All,
-            Some(Side::Source) if unreachable => FailureScope::Tenant,
-            _ => FailureScope::Counted,
-        };
+        let scope = FailureScope::of(decide_finally(&error));
         self.state
             .add_unread(job.pair, job.window.days(), Verdict::Failed);
         self.state

@@ -4,7 +4,7 @@ use super::context::{WindowLoad, same_count};
 use super::landing::Landed;
 use super::outcome::WindowOutcome;
 use crate::catalog::ledger::objects::{self, Object};
-use crate::catalog::ledger::units::{Entry, LoadedDay};
+use crate::catalog::ledger::units::{self, Entry, LoadedDay};
 use crate::catalog::registry::templates;
 use crate::engine::report::progress::WindowProgress;
 use crate::engine::restore::PairFiles;
@@ -12,7 +12,8 @@ use crate::engine::restore::day_file::{DayFile, RestoredRows};
 use crate::error::{Error, Result, Side};
 use crate::pg::Session;
 use crate::unit::{Day, Window};
-use crate::warehouse::{self, Claim, Destination, TableCopy};
+use crate::warehouse::{self, Claim, Destination, HeldKeys, TableCopy};
+use std::collections::BTreeSet;
 
 /// Why a day was not restored.
 enum DayFailed {
@@ -33,13 +34,30 @@ struct SentDays {
 }
 
 impl WindowLoad<'_> {
-    /// Loads the window's days from their files. When the days have several template versions, or a file is bad, the window
-    /// is split into pieces to be tried again.
+    /// Loads the window's days from their files, and the days `with` which they exchanged keys in the same transaction. When
+    /// the days have several template versions, or a file is bad, the window is split into pieces to be tried again.
     ///
     /// After anything but [`WindowOutcome::Done`] the session is in an unknown state, and nothing was committed.
     pub async fn restore(
         &self,
         files: &PairFiles,
+        with: &BTreeSet<Day>,
+        to: &Session,
+        landed: &Landed,
+    ) -> Result<WindowOutcome> {
+        let outcome = self.restore_days(files, with, to, landed).await;
+        match outcome {
+            Err(error) if self.may_exchange_keys(&error) => {
+                self.restore_with(files, with, to, error).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn restore_days(
+        &self,
+        files: &PairFiles,
+        with: &BTreeSet<Day>,
         to: &Session,
         landed: &Landed,
     ) -> Result<WindowOutcome> {
@@ -63,6 +81,7 @@ impl WindowLoad<'_> {
         if claim == Claim::Done {
             return Ok(WindowOutcome::AlreadyLoaded);
         }
+        self.claim_others(files, with, to).await?;
         let mut sent_days = SentDays::default();
         let mut next = Some(first);
         for day in window.days() {
@@ -74,7 +93,11 @@ impl WindowLoad<'_> {
                 let (before, from) = (Window::new(window.from, day), Window::new(day, window.to));
                 return Ok(WindowOutcome::Split(vec![before, from]));
             }
-            match self.restore_day(&mut file, day, to, &mut sent_days).await {
+            let last = day.next() == window.to;
+            match self
+                .restore_day(&mut file, day, last, to, &mut sent_days)
+                .await
+            {
                 Ok(rows) if files.is_home(file.place) => {
                     sent_days.objects.push((day, object(&file, rows)));
                 }
@@ -83,18 +106,111 @@ impl WindowLoad<'_> {
                 Err(DayFailed::File(error)) => return set_aside(files, window, day, &file, error),
             }
         }
+        let others = self.restore_others(files, with, to).await?;
         self.finish(to, &entry, &sent_days).await?;
-        for (day, object) in sent_days.objects {
+        for (day, object) in sent_days.objects.into_iter().chain(others.objects) {
             landed.found(day, object);
         }
-        Ok(WindowOutcome::loaded(sent_days.days))
+        let mut days = sent_days.days;
+        days.extend(others.days);
+        Ok(WindowOutcome::loaded(days))
     }
 
-    /// Sends a day's rows. A day table is finished with them; a table of several days takes the next day, too.
+    /// Whether a single day of a year is refused because of its keys, while other days of the year may be replaced, too.
+    fn may_exchange_keys(&self, error: &Error) -> bool {
+        let in_year = matches!(self.destination, Destination::Year(_));
+        in_year && self.reload && self.window.len() == 1 && error.sqlstate() == Some("23505")
+    }
+
+    /// The window with the days that hold its keys now, if all of them are to be restored; otherwise the error.
+    async fn restore_with(
+        &self,
+        files: &PairFiles,
+        with: &BTreeSet<Day>,
+        to: &Session,
+        error: Error,
+    ) -> Result<WindowOutcome> {
+        to.batch("ROLLBACK").await?;
+        let mut own = with.clone();
+        own.insert(self.window.from);
+        let held = HeldKeys::begin(to, self.place, self.window.from.year()).await?;
+        for day in &own {
+            let mut file = open(files, *day).await?;
+            let mut rows = held.rows().await?;
+            if let Err(DayFailed::File(error) | DayFailed::Warehouse(error)) =
+                send(&mut file, &mut rows, self.progress).await
+            {
+                return Err(error);
+            }
+            rows.finish().await?;
+        }
+        let others = held.find(&own).await?;
+        if others.is_empty() || !others.is_subset(&files.wanted.there) {
+            return Err(error);
+        }
+        Ok(WindowOutcome::RestoreWith(with | &others))
+    }
+
+    /// Adds days to the load that its window does not have: their rows are deleted.
+    async fn claim_others(
+        &self,
+        files: &PairFiles,
+        with: &BTreeSet<Day>,
+        to: &Session,
+    ) -> Result<()> {
+        for day in with {
+            let file = open(files, *day).await?;
+            self.add_version(files, &file, to).await?;
+            let entry = Entry {
+                version: file.version(files.template()),
+                ..self.entry
+            };
+            warehouse::add_to_load(to, self.place, &entry, *day, self.reload).await?;
+        }
+        Ok(())
+    }
+
+    /// Restores these days, and records them.
+    async fn restore_others(
+        &self,
+        files: &PairFiles,
+        with: &BTreeSet<Day>,
+        to: &Session,
+    ) -> Result<SentDays> {
+        let mut all = SentDays::default();
+        for day in with {
+            let mut file = open(files, *day).await?;
+            let mut sent = SentDays::default();
+            let rows = match self.restore_day(&mut file, *day, true, to, &mut sent).await {
+                Ok(rows) => rows,
+                Err(DayFailed::Warehouse(error)) => return Err(error),
+                Err(DayFailed::File(error)) => {
+                    files.set_aside(*day, file.place, error);
+                    return Err(from_file(*day, files.why_none(*day)));
+                }
+            };
+            let entry = Entry {
+                version: file.version(files.template()),
+                ..self.entry
+            };
+            if files.is_home(file.place) {
+                sent.objects.push((*day, object(&file, rows)));
+                objects::record(to, &entry, self.destination.ledger(), &sent.objects).await?;
+            }
+            units::record(to, &entry, &sent.days).await?;
+            all.days.append(&mut sent.days);
+            all.objects.append(&mut sent.objects);
+        }
+        Ok(all)
+    }
+
+    /// Sends a day's rows. A day table is finished with them; a table of several days takes the next day, too, unless it is
+    /// the `last` one.
     async fn restore_day(
         &self,
         file: &mut DayFile,
         day: Day,
+        last: bool,
         to: &Session,
         sent_days: &mut SentDays,
     ) -> Result<RestoredRows, DayFailed> {
@@ -106,7 +222,7 @@ impl WindowLoad<'_> {
         };
         let rows = send(file, &mut table, self.progress).await?;
         sent_days.rows += rows.sent;
-        if self.destination == Destination::DayTable || day.next() == self.window.to {
+        if self.destination == Destination::DayTable || last {
             let stored = table.finish().await;
             let stored = stored.map_err(DayFailed::Warehouse)?;
             same_count(std::mem::take(&mut sent_days.rows), stored)

@@ -8,8 +8,8 @@
 use super::context::WindowLoad;
 use super::source::begin_source;
 use crate::catalog::ledger::units;
-use crate::error::{Error, Result};
-use crate::pg::{self, Session};
+use crate::error::{Error, Result, Trouble};
+use crate::pg::Session;
 use crate::template::days_of_keys_sql;
 use crate::unit::{Day, Window};
 use crate::warehouse::load::difference::Vanished;
@@ -115,7 +115,6 @@ impl WindowLoad<'_> {
 /// The statement took too long, conflicted with a standby's recovery, or fails on rows of other days. The session can be
 /// used.
 fn leaves_session_usable(error: &Error) -> bool {
-    error.sqlstate() == Some("57014")
-        || pg::sqlstate::is_recovery_conflict(error)
+    matches!(error.trouble(), Trouble::Cancelled | Trouble::Conflict)
         || (error.sqlstate().is_some() && !error.is_transient())
 }

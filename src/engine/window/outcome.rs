@@ -16,6 +16,8 @@ pub enum WindowOutcome {
     TooLarge,
     /// These windows are to be tried separately.
     Split(Vec<Window>),
+    /// It must be restored together with these days, which hold its keys now.
+    RestoreWith(BTreeSet<Day>),
     /// It must be refreshed in another way: together with days from which rows moved into it; or replaced whole, because
     /// so much of a day is new.
     RefreshAs(Refresh),

@@ -17,6 +17,8 @@ pub struct ServerError {
     pub table: Option<String>,
     pub column: Option<String>,
     pub constraint: Option<String>,
+    /// The function of the server that reported it; a pooler names none.
+    pub routine: Option<String>,
 }
 
 impl ServerError {
@@ -38,6 +40,7 @@ impl ServerError {
                 b't' => error.table = Some(text),
                 b'c' => error.column = Some(text),
                 b'n' => error.constraint = Some(text),
+                b'R' => error.routine = Some(text),
                 _ => {}
             }
         }
@@ -64,6 +67,7 @@ impl From<&DbError> for ServerError {
             table: own(db.table()),
             column: own(db.column()),
             constraint: own(db.constraint()),
+            routine: own(db.routine()),
         }
     }
 }

@@ -49,6 +49,22 @@ pub async fn begin_load(
     Ok(claim)
 }
 
+/// Adds a day of a year table to the load that the session is at: on a reload its rows are deleted, too. On
+/// [`Claim::Done`] the day is loaded already.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn add_to_load(
+    session: &Session,
+    place: Place<'_>,
+    entry: &Entry<'_>,
+    day: Day,
+    reload: bool,
+) -> Result<Claim> {
+    let (window, destination) = (Window::single(day), Destination::Year(day.year()));
+    claim_published(session, place, entry, window, destination, reload).await
+}
+
 async fn claim_staging(
     session: &Session,
     place: Place<'_>,

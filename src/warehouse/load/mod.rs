@@ -3,5 +3,7 @@
 pub mod copy_in;
 pub mod difference;
 pub mod duplicates;
+pub mod held_keys;
 pub mod rebuild;
+pub mod refused;
 pub mod staging;

@@ -113,11 +113,19 @@ pub struct TableCopy {
 
 impl TableCopy {
     pub async fn begin(session: &Session, place: Place<'_>, table: &str) -> Result<TableCopy> {
+        TableCopy::begin_into(session, place.template, &place.qualified(table)).await
+    }
+
+    /// Into any `table` (quoted) that has the template's columns.
+    pub async fn begin_into(
+        session: &Session,
+        template: &Template,
+        table: &str,
+    ) -> Result<TableCopy> {
         let mut copy = session
             .copy_in(&format!(
-                "COPY {} ({}) FROM STDIN (FORMAT binary)",
-                place.qualified(table),
-                column_list(place.template),
+                "COPY {table} ({}) FROM STDIN (FORMAT binary)",
+                column_list(template),
             ))
             .await?;
         copy.send(Bytes::from_static(&HEADER)).await?;

@@ -8,6 +8,7 @@ use crate::template::Template;
 use crate::warehouse::context::WarehouseContext;
 use crate::warehouse::place::Place;
 use futures::{StreamExt, TryStreamExt};
+use std::collections::BTreeSet;
 
 /// The name of a table's index, counted from 1.
 pub fn index_name(table: &str, index: usize) -> String {
@@ -25,6 +26,12 @@ pub fn index_count(template: &Template) -> usize {
 /// Side by side, the last should not be waited for alone: text takes longest to sort; the time, and most keys, are nearly
 /// in order.
 pub fn index_statements(schema: &str, table: &str, template: &Template) -> Vec<String> {
+    let named = named_statements(schema, table, template).into_iter();
+    named.map(|(_, statement)| statement).collect()
+}
+
+/// As [`index_statements`], each with the name of its index.
+fn named_statements(schema: &str, table: &str, template: &Template) -> Vec<(String, String)> {
     let unique = (!template.unique.is_empty()).then_some(("UNIQUE ", &template.unique));
     let plain = template.indexes.iter().map(|columns| ("", columns));
     let mut indexes: Vec<_> = unique.into_iter().chain(plain).enumerate().collect();
@@ -40,12 +47,14 @@ pub fn index_statements(schema: &str, table: &str, template: &Template) -> Vec<S
         .into_iter()
         .map(|(i, (unique, columns))| {
             let columns: Vec<_> = columns.iter().map(|c| ident(c)).collect();
-            format!(
+            let name = index_name(table, i);
+            let statement = format!(
                 "CREATE {unique}INDEX IF NOT EXISTS {} ON {} ({})",
-                ident(&index_name(table, i)),
+                ident(&name),
                 qualified(schema, table),
                 columns.join(", "),
-            )
+            );
+            (name, statement)
         })
         .collect()
 }
@@ -58,6 +67,32 @@ pub async fn create_indexes(session: &Session, place: Place<'_>, table: &str) ->
     session
         .batch(&index_statements(place.schema.as_str(), table, place.template).join(";"))
         .await
+}
+
+/// The statements of indexes that a table lacks.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn missing_indexes(
+    session: &Session,
+    place: Place<'_>,
+    table: &str,
+) -> Result<Vec<String>> {
+    let schema = place.schema.as_str();
+    let named = named_statements(schema, table, place.template);
+    let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+    let rows = session
+        .query(
+            "SELECT name FROM unnest($1::text[]) AS name \
+             WHERE to_regclass(format('%I.%I', $2::text, name)) IS NULL",
+            &[&names, &schema],
+        )
+        .await?;
+    let missing: BTreeSet<&str> = rows.iter().map(|row| row.get(0)).collect();
+    let missing = |(name, statement): &(String, String)| {
+        missing.contains(name.as_str()).then(|| statement.clone())
+    };
+    Ok(named.iter().filter_map(missing).collect())
 }
 
 /// As [`create_indexes`], in separate sessions: up to `jobs` indexes at once.

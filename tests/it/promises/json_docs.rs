@@ -2,6 +2,7 @@
 
 mod page;
 
+use super::ending::refuse_endings;
 use crate::support::events;
 use crate::support::world::{Output, World, wait_until};
 use page::{Page, Seen};
@@ -171,6 +172,15 @@ fn cancel(printed: &mut Printed) {
     running.output().exits(130);
 }
 
+/// A run and a fold whose end the warehouse refuses to record.
+fn no_endings(printed: &mut Printed) {
+    let world = World::with_events("json_docs_end", &["acme"], "2024-01-01", 2, 1);
+    refuse_endings(&world);
+    let days = ["backfill", "--from", "2024-01-01", "--to", "2024-01-02"];
+    printed.run(&world, &days, 1);
+    printed.run(&world, &["fold"], 1);
+}
+
 /// Private servers.
 fn servers(world: &World, printed: &mut Printed) {
     let folder = tempfile::tempdir().unwrap();
@@ -205,6 +215,7 @@ fn everything_printed() -> Printed {
     servers(&world, &mut printed);
     recover(&world, &url, &mut printed);
     cancel(&mut printed);
+    no_endings(&mut printed);
     let all = commands(&world, &[]);
     assert!(all.len() > 25, "{all:?}");
     let missed: Vec<String> = all

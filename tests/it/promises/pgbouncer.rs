@@ -10,16 +10,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A pooler before the shared server, ended when dropped.
-struct Pooler {
+/// A pooler before a server, ended when dropped.
+pub struct Pooler {
     child: Child,
     port: u16,
     _folder: tempfile::TempDir,
 }
 
 impl Pooler {
-    /// `None`, said aloud, where the program is not installed.
+    /// Before the shared server.
     fn start(mode: &str) -> Option<Pooler> {
+        // Fewer server connections than the tests have sessions, so that they must share.
+        let size = if mode == "session" { 20 } else { 3 };
+        let more = format!("default_pool_size = {size}\n");
+        Pooler::before(server::port(), mode, &more)
+    }
+
+    /// `None`, said aloud, where the program is not installed.
+    pub fn before(server: u16, mode: &str, more: &str) -> Option<Pooler> {
         let Some(program) = program() else {
             println!("skipped: PgBouncer is not installed");
             return None;
@@ -33,14 +41,11 @@ impl Pooler {
         let users = folder.path().join("users");
         std::fs::write(&users, "\"postgres\" \"\"\n").unwrap();
         let settings = folder.path().join("pgbouncer.ini");
-        // Fewer server connections than the tests have sessions, so that they must share.
         let text = format!(
-            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+            "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
-             pool_mode = {mode}\ndefault_pool_size = {}\n",
-            server::port(),
+             pool_mode = {mode}\n{more}",
             users.display(),
-            if mode == "session" { 20 } else { 3 },
         );
         std::fs::write(&settings, text).unwrap();
         set(&users, 0o644);
@@ -76,7 +81,7 @@ impl Pooler {
         panic!("PgBouncer does not listen");
     }
 
-    fn url(&self, db: &Database) -> String {
+    pub fn url(&self, db: &Database) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{}", self.port, db.name)
     }
 }

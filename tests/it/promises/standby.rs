@@ -1,6 +1,7 @@
 //! A hot standby as a tenant: what recovery cancels comes in smaller pieces, and ends right.
 
 use crate::support::events;
+use crate::support::locale;
 use crate::support::server::{self, Database, block_on};
 use crate::support::world::World;
 use dayhaul::cluster::{Cluster, Programs, Stop, THROW_AWAY};
@@ -20,6 +21,11 @@ struct Pair {
 
 impl Pair {
     fn start() -> Pair {
+        Pair::speaking("C")
+    }
+
+    /// With messages in a language (`lc_messages`).
+    fn speaking(language: &'static str) -> Pair {
         let dir = tempfile::tempdir().unwrap();
         let programs = Programs::find().unwrap();
         let mut settings = THROW_AWAY.to_vec();
@@ -31,6 +37,7 @@ impl Pair {
             ("hot_standby_feedback", "off"),
             ("max_standby_streaming_delay", "400ms"),
             ("max_standby_archive_delay", "400ms"),
+            ("lc_messages", language),
         ]);
         let primary = Cluster::start(&programs, dir.path(), &settings).unwrap();
         let mut standby = Cluster::start(&programs, dir.path(), &settings).unwrap();
@@ -157,7 +164,21 @@ fn ends_right(world: &World, template: &str) {
 
 #[test]
 fn a_query_that_recovery_cancels_comes_in_smaller_windows() {
-    let pair = Pair::start();
+    comes_in_smaller_windows(&Pair::start());
+}
+
+#[test]
+fn a_query_that_recovery_cancels_in_german_does_so_too() {
+    if !locale::german() {
+        return;
+    }
+    let pair = Pair::speaking(locale::GERMAN);
+    let spoken = Database::of(&pair.primary).one("SHOW lc_messages");
+    assert_eq!(spoken, locale::GERMAN);
+    comes_in_smaller_windows(&pair);
+}
+
+fn comes_in_smaller_windows(pair: &Pair) {
     let slow = events::TEMPLATE.replace("at < {to}", SLOW);
     let world = pair.world("standby_rows", &slow);
     let disturbance = pair.disturb(DEAD_ROWS);

@@ -6,6 +6,7 @@ pub mod imports;
 pub mod killer;
 pub mod lake;
 pub mod landed_files;
+pub mod locale;
 #[cfg(feature = "s3")]
 pub mod proxy;
 pub mod python;

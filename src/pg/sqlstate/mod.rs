@@ -1,51 +1,28 @@
-//! The one table of what an SQLSTATE means for a unit, and the one place where the driver's errors become ours.
+//! What an SQLSTATE means for a unit ([`meaning`]), and the one place where the driver's errors become ours.
 //!
 //! Messages are the server's primary message, with the names of column, constraint and table when it leaves them out.
 //! DETAIL and CONTEXT may quote rows and go to [`Error::detail`]. So do the primary messages of class 22 (data
 //! exceptions), whose quoted values are masked: `invalid input syntax for type integer: "…"`.
 //!
-//! Source: PostgreSQL's appendix A, "PostgreSQL Error Codes"; its protocol chapter, "Error and Notice Message Fields".
+//! Source: PostgreSQL's protocol chapter, "Error and Notice Message Fields".
+
+pub mod meaning;
 
 use super::net::server_errors::ServerError;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Trouble};
 
-/// Whether the same work may succeed when it is tried again as it is.
-///
-/// A statement timeout (57014) is retried: what it most often means here is a source table that someone locked, or a
-/// server in a busy hour; attempts are bounded, and a query that is always too slow fails with the timeout's own
-/// message. The same code after a person's or `dayhaul cancel`'s request is final.
-fn is_transient(code: &str, message: &str, schema: Option<&str>) -> bool {
-    match code {
-        // A recovery conflict may come as any of these; the standby has moved on by the next attempt.
-        _ if message.contains("conflict with recovery") => true,
-        // Serialization failure, deadlock, lock_timeout.
-        "40001" | "40P01" | "55P03" => true,
-        // Shutting down, crashed, starting up.
-        "57P01" | "57P02" | "57P03" => true,
-        "57014" => message.contains("statement timeout"),
-        // Two sessions changed the same catalog row at once.
-        "XX000" => {
-            message.contains("tuple concurrently updated")
-                || message.contains("tuple concurrently deleted")
+/// The kind of an error: whatever keeps a session from working is about the connection.
+fn kind(code: &str, trouble: Trouble, otherwise: Kind) -> Kind {
+    match trouble {
+        Trouble::Unavailable | Trouble::SessionLost | Trouble::NoPlace | Trouble::NotLetIn => {
+            Kind::Connect
         }
-        "23505" => schema == Some("pg_catalog"),
-        // A pooler that rejects a login also reports 08P01: only the other connection exceptions pass by themselves.
-        "08P01" => false,
-        // Out of connections, memory, disk.
-        _ => code.starts_with("08") || code.starts_with("53"),
-    }
-}
-
-/// The kind of an error.
-fn kind(code: &str, otherwise: Kind) -> Kind {
-    match code {
-        "3D000" | "57P01" | "57P02" | "57P03" | "53300" => Kind::Connect,
-        _ if code.starts_with("08") || code.starts_with("28") => Kind::Connect,
+        _ if code.starts_with("08") => Kind::Connect,
         _ => otherwise,
     }
 }
 
-fn hint(code: &str, message: &str) -> Option<&'static str> {
+fn hint(code: &str, trouble: Trouble) -> Option<&'static str> {
     Some(match code {
         "28P01" => {
             "check the password reference (`env:`, `file:`, `cmd:`, `pgpass`), or `PGPASSWORD` and `~/.pgpass`"
@@ -57,8 +34,24 @@ fn hint(code: &str, message: &str) -> Option<&'static str> {
         "42501" => "grant the right to the role in the connection URL",
         "53300" => "lower `jobs` or `per_server`, or raise the server's `max_connections`",
         "55P03" => "another session holds a lock on the table",
-        "57014" if message.contains("statement timeout") => {
-            "the query may wait for a lock, or take longer than `statement_timeout` in [load]"
+        "57014" => {
+            "the query may wait for a lock, take longer than `statement_timeout` in [load], or have been cancelled by a person"
+        }
+        "53100" => "free space on the server's disk, then run the same command again",
+        "25006" => {
+            "the server accepts no writes: connect to the primary (`target_session_attrs=read-write`), or check `default_transaction_read_only`"
+        }
+        "53400" => "raise `temp_file_limit` for the role, or its `work_mem`",
+        "25P04" => "raise `transaction_timeout` for the role",
+        "25P03" => "raise `idle_in_transaction_session_timeout` for the role",
+        "54000" => {
+            "shorten the value at the source or in the query, or remove the index from the template"
+        }
+        "08P01" if trouble == Trouble::NoPlace => {
+            "lower `jobs` or `per_server`, or raise the pooler's `default_pool_size` or `query_wait_timeout`"
+        }
+        "08P01" if trouble == Trouble::Unavailable => {
+            "check that the server behind the pooler runs and accepts connections"
         }
         "22003" => {
             "declare a higher precision or a wider type in the template, or fix the value at the source"
@@ -83,11 +76,6 @@ fn hint(code: &str, message: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether a standby cancelled the query because it had to replay what the query was reading: worth a smaller window.
-pub fn is_recovery_conflict(error: &Error) -> bool {
-    error.message().contains("conflict with recovery")
-}
-
 /// What went wrong on an open connection.
 pub fn error(e: &tokio_postgres::Error) -> Error {
     match e.as_db_error() {
@@ -99,7 +87,15 @@ pub fn error(e: &tokio_postgres::Error) -> Error {
 /// What went wrong before the connection was open: whatever the server reports, it rejected the login.
 pub fn login_error(e: &tokio_postgres::Error) -> Error {
     match e.as_db_error() {
-        Some(db) => server_error(&db.into(), Kind::Connect),
+        Some(db) => {
+            let error = server_error(&db.into(), Kind::Connect);
+            let trouble = match error.trouble() {
+                trouble @ (Trouble::NoPlace | Trouble::DiskFull) => trouble,
+                trouble if trouble.may_pass() => Trouble::Unavailable,
+                _ => Trouble::NotLetIn,
+            };
+            error.with_trouble(trouble)
+        }
         None => driver_error(e),
     }
 }
@@ -127,8 +123,9 @@ pub fn server_error(said: &ServerError, otherwise: Kind) -> Error {
     } else {
         format!("{masked} ({})", missing.join(", "))
     };
-    let transient = is_transient(code, &said.message, said.schema.as_deref());
-    let mut error = Error::new(kind(code, otherwise), message).with_sqlstate(code, transient);
+    let trouble = meaning::trouble(said);
+    let kind = kind(code, trouble, otherwise);
+    let mut error = Error::new(kind, message).with_sqlstate(code, trouble);
     let original = (masked != said.message).then_some(said.message.as_str());
     let detail: Vec<&str> = [original, said.detail.as_deref(), context]
         .into_iter()
@@ -137,7 +134,7 @@ pub fn server_error(said: &ServerError, otherwise: Kind) -> Error {
     if !detail.is_empty() {
         error = error.with_detail(detail.join("\n"));
     }
-    match hint(code, &said.message).or(said.hint.as_deref()) {
+    match hint(code, trouble).or(said.hint.as_deref()) {
         Some(hint) => error.with_hint(hint),
         None => error,
     }
@@ -150,7 +147,8 @@ fn driver_error(e: &tokio_postgres::Error) -> Error {
     let text = e.to_string();
     if e.is_closed() || text == "error communicating with the server" {
         let why = io.map_or_else(|| "the server closed it".to_owned(), ToString::to_string);
-        return Error::new(Kind::Connect, format!("connection lost: {why}")).with_transient(true);
+        return Error::new(Kind::Connect, format!("connection lost: {why}"))
+            .with_trouble(Trouble::SessionLost);
     }
     let message = match cause {
         Some(cause) => format!("{text}: {cause}"),
@@ -216,47 +214,49 @@ fn mask_values(code: &str, message: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_passes_by_itself_is_retried_and_nothing_else() {
-        for (code, message, schema) in [
-            ("08006", "connection failure", None),
-            (
-                "57P01",
-                "terminating connection due to administrator command",
-                None,
-            ),
-            ("57P03", "the database system is starting up", None),
-            ("53300", "sorry, too many clients already", None),
-            ("40001", "could not serialize access", None),
-            ("40P01", "deadlock detected", None),
-            ("55P03", "canceling statement due to lock timeout", None),
-            (
-                "57014",
-                "canceling statement due to statement timeout",
-                None,
-            ),
-            (
-                "57014",
-                "canceling statement due to conflict with recovery",
-                None,
-            ),
-            ("XX000", "tuple concurrently updated", None),
-            ("23505", "duplicate key", Some("pg_catalog")),
-        ] {
-            assert!(is_transient(code, message, schema), "{code} {message}");
+    fn said(code: &str, message: &str) -> ServerError {
+        ServerError {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            routine: Some("f".to_owned()),
+            ..ServerError::default()
         }
-        for (code, message, schema) in [
-            ("57014", "canceling statement due to user request", None),
-            ("08P01", "no such database", None),
-            ("28P01", "password authentication failed", None),
-            ("3D000", "database does not exist", None),
-            ("42P01", "relation does not exist", None),
-            ("42501", "permission denied", None),
-            ("23514", "violates check constraint", None),
-            ("23505", "duplicate key", Some("acme")),
-            ("XX000", "cache lookup failed", None),
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_transient_and_nothing_else() {
+        let transient = |code| server_error(&said(code, "…"), Kind::Sql).is_transient();
+        for code in [
+            "08006", "25006", "40001", "40P01", "53100", "53200", "53300", "55P03", "57014",
+            "57P01", "57P03",
         ] {
-            assert!(!is_transient(code, message, schema), "{code} {message}");
+            assert!(transient(code), "{code}");
+        }
+        for code in [
+            "08P01", "22003", "23505", "23514", "28P01", "3D000", "42501", "42P01", "53400",
+            "54000", "P0001", "XX000",
+        ] {
+            assert!(!transient(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_cannot_work_is_about_the_connection() {
+        for code in [
+            "08006", "08P01", "28000", "3D000", "53300", "57P01", "57P03",
+        ] {
+            assert_eq!(
+                server_error(&said(code, "…"), Kind::Sql).kind(),
+                Kind::Connect,
+                "{code}"
+            );
+        }
+        for code in ["25006", "40001", "53100", "57014", "42P01"] {
+            assert_eq!(
+                server_error(&said(code, "…"), Kind::Sql).kind(),
+                Kind::Sql,
+                "{code}"
+            );
         }
     }
 
