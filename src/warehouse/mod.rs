@@ -28,4 +28,4 @@ pub use tables::barrier::{Barrier, barrier};
 pub use tables::definitions::{TableCopy, analyze, day_table, staging_table, year_table};
 pub use tables::prepare::prepare;
 pub use tables::shape::{DAYS_AHEAD, Destination, Shape};
-pub use views::show;
+pub use views::{OddView, WrongView, odd_views, restore as restore_views, show};

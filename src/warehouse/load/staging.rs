@@ -19,6 +19,7 @@ use crate::warehouse::tables::definitions::{retired_table, staging_table, year_t
 use crate::warehouse::tables::indexes::{build_indexes, rename};
 use crate::warehouse::tables::shape::Shape;
 use crate::warehouse::tables::transaction::{ahead_of_autovacuum, short_transaction};
+use crate::warehouse::tables::user_settings::{UserSettings, options_list};
 use crate::warehouse::views::replace_tenant_view;
 use futures::StreamExt;
 use std::collections::BTreeMap;
@@ -235,16 +236,23 @@ async fn reveal(
         .contains(&year)
         .then(|| retired_table(template, year));
     let mut statements = Vec::new();
+    let mut old_table = None;
     if let Some(retired) = &retired {
-        // Locks go top down, as readers take them: the view before its table. This changes nothing but takes the lock.
-        statements.push(format!(
-            "ALTER VIEW {} OWNER TO {}",
-            qualified(schema, template.as_str()),
-            ident(build.warehouse.owner)
-        ));
+        if let Some(view) = UserSettings::read(session, schema, template.as_str()).await? {
+            // Locks go top down, as readers take them: the view before its table. This changes nothing but takes the lock.
+            statements.push(format!(
+                "ALTER VIEW {} OWNER TO {}",
+                qualified(schema, template.as_str()),
+                ident(&view.owner)
+            ));
+        }
         statements.extend(rename(place, &table, retired));
+        old_table = UserSettings::read(session, schema, &table).await?;
     }
     statements.extend(becomes_year(place, year, build.warehouse.reader));
+    if let Some(old) = &old_table {
+        statements.extend(as_it_was(place, &table, old));
+    }
     let replaced = retired.is_some().then(|| qualified(schema, &table));
     let staged = qualified(schema, &staging);
     short_transaction(session, build.warehouse.lock_timeout, async || {
@@ -275,6 +283,17 @@ async fn reveal(
     })
     .await?;
     Ok(shown)
+}
+
+/// Statements that set on a year table what people set on the one whose place it takes.
+fn as_it_was(place: Place<'_>, table: &str, old: &UserSettings) -> Vec<String> {
+    let columns = place.template.columns.iter().map(|c| c.name.as_str());
+    let columns: Vec<&str> = columns.collect();
+    let mut statements = old.restate(place.schema.as_str(), table, &columns);
+    let options = options_list(&old.options);
+    let options = options.map(|list| format!("ALTER TABLE {} SET {list}", place.qualified(table)));
+    statements.extend(options);
+    statements
 }
 
 /// Statements that give the staging table of a year, with its indexes, the year's name, and readers their right.

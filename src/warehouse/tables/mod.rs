@@ -6,3 +6,4 @@ pub mod indexes;
 pub mod prepare;
 pub mod shape;
 pub mod transaction;
+pub mod user_settings;

@@ -48,3 +48,4 @@ mod tls;
 mod unchanged;
 mod values;
 mod verify;
+mod views;
