@@ -5,12 +5,12 @@ use crate::catalog::registry::{masked, pairs};
 use crate::catalog::setup::init::{Passwords, Plan, Wish, plan};
 use crate::catalog::setup::migrate;
 use crate::catalog::{Catalog, Pair, Selection, warehouse_access};
-use crate::config::Settings;
+use crate::config::{ReplicaIdentity, Settings};
 use crate::error::{Error, Result, exit};
 use crate::pg;
 use crate::pg::conninfo::secret::{SecretRef, Trust};
 use crate::report::numbers::counted;
-use crate::warehouse::odd_views;
+use crate::warehouse::{odd_views, of_all_tables};
 use secrecy::SecretString;
 use serde::Serialize;
 
@@ -92,7 +92,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         }
     };
     if matches!(outcome, InitOutcome::Changed | InitOutcome::Unchanged) {
-        warn_of_views(context, &settings).await?;
+        warn_of_obstacles(context, &settings).await?;
     }
     report(context, &settings, &plan, outcome);
     if outcome == InitOutcome::Refused {
@@ -101,12 +101,18 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// Readers read views: those that are missing or were changed are named, and made anew by runs that hold their pairs.
-async fn warn_of_views(context: &Context, settings: &Settings) -> Result<()> {
+/// Readers read views: those that are missing or were changed are named, and made anew by runs that hold their pairs. So
+/// are publications that will keep days from being brought up to date.
+async fn warn_of_obstacles(context: &Context, settings: &Settings) -> Result<()> {
     let catalog = Catalog::open(settings).await?;
     let pairs = pairs::all(catalog.session(), &Selection::default()).await?;
     let enabled = |pair: &Pair| pair.enabled && pair.tenant.enabled;
     let pairs: Vec<Pair> = pairs.into_iter().filter(enabled).collect();
+    for note in of_all_tables(catalog.session()).await? {
+        if settings.warehouse.replica_identity != ReplicaIdentity::Full {
+            context.warn(note);
+        }
+    }
     for odd in odd_views(catalog.session(), &pairs).await? {
         context.warn(format!("{odd}; `dayhaul verify --repair` makes views anew"));
     }

@@ -56,6 +56,9 @@ fn hint(code: &str, message: &str) -> Option<&'static str> {
         "3D000" => "check the database's name in the connection URL",
         "42501" => "grant the right to the role in the connection URL",
         "53300" => "lower `jobs` or `per_server`, or raise the server's `max_connections`",
+        "55000" if message.contains("replica identity") => {
+            "the table is in a publication: set `replica_identity = \"full\"` in [warehouse], or take it out of the publication"
+        }
         "55P03" => "another session holds a lock on the table",
         "57014" if message.contains("statement timeout") => {
             "the query may wait for a lock, or take longer than `statement_timeout` in [load]"

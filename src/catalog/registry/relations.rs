@@ -86,6 +86,8 @@ pub async fn of_pair(
         match (row.get::<_, bool>(5), kind) {
             (true, _) => relations.push(relation),
             (false, RelationKind::TenantView | RelationKind::PublicView) => {}
+            // Nobody reads it any more.
+            (false, RelationKind::Retired) => {}
             (false, _) => lost.push(relation),
         }
     }
@@ -116,6 +118,28 @@ fn are_lost(
          {tenant}` or `dayhaul rebuild --tenant {tenant} --template {template}` and the days; if the tenant is gone for good, \
          `dayhaul tenant disable {tenant}`"
     ))
+}
+
+/// The year tables of a pair whose place others took, by name.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn retired(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<Vec<String>> {
+    let wh = session.catalog();
+    let rows = session
+        .query(
+            &format!(
+                "SELECT name FROM {wh}.relation \
+                 WHERE tenant = $1 AND template = $2 AND kind = 'retired' ORDER BY name"
+            ),
+            &[&tenant, &template],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// The day and year tables of a pair that are in the database, by name.

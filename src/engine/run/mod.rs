@@ -33,6 +33,7 @@ use crate::catalog::snapshot::restored;
 use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
+use crate::pg::Session;
 use crate::unit::{TenantName, Window};
 use crate::warehouse::{self, Place};
 use context::RunContext;
@@ -182,7 +183,7 @@ async fn restore_views(
     for planned in pairs {
         let place = Place::of(&planned.pair);
         let result = tokio::select! {
-            result = warehouse::restore_views(session, place, context.warehouse_context()) => result,
+            result = look_at_tables(session, place, context, outcomes) => result,
             () = context.cancel.cancelled() => Err(Error::interrupted()),
         };
         match result {
@@ -195,6 +196,21 @@ async fn restore_views(
         }
     }
     Ok(well)
+}
+
+/// Makes a pair's views anew where needed, and notes what would keep its tables from being changed or replaced.
+async fn look_at_tables(
+    session: &Session,
+    place: Place<'_>,
+    context: &RunContext,
+    outcomes: &Outcomes,
+) -> Result<()> {
+    let warehouse = context.warehouse_context();
+    warehouse::restore_views(session, place, warehouse).await?;
+    for note in warehouse::obstacles(session, place, warehouse).await? {
+        outcomes.notes.add(note);
+    }
+    Ok(())
 }
 
 /// What was landed elsewhere stays landed: moving a root is the user's decision.
@@ -241,6 +257,7 @@ async fn prepare_all(
     let preparation = Preparation {
         context,
         session: locks.session(),
+        notes: &outcomes.notes,
     };
     let mut prepared = Vec::with_capacity(pairs.len());
     for (planned, source) in pairs {

@@ -15,7 +15,7 @@ use crate::warehouse::place::Place;
 use crate::warehouse::read::read_back::read_back_sql;
 use crate::warehouse::tables::barrier::{Barrier, barrier};
 use crate::warehouse::tables::definitions::count_by_day_sql;
-use crate::warehouse::tables::definitions::{retired_table, staging_table, year_table};
+use crate::warehouse::tables::definitions::{retired_tables, staging_table, year_table};
 use crate::warehouse::tables::indexes::{build_indexes, rename};
 use crate::warehouse::tables::shape::Shape;
 use crate::warehouse::tables::transaction::{ahead_of_autovacuum, short_transaction};
@@ -231,10 +231,11 @@ async fn reveal(
     shown.staging.remove(&year);
     shown.years.insert(year);
     shown.rebuilding.remove(&year);
-    let retired = shape
-        .years
-        .contains(&year)
-        .then(|| retired_table(template, year));
+    let retired = if shape.years.contains(&year) {
+        Some(free_retired_name(session, place, year).await?)
+    } else {
+        None
+    };
     let mut statements = Vec::new();
     let mut old_table = None;
     if let Some(retired) = &retired {
@@ -283,6 +284,20 @@ async fn reveal(
     })
     .await?;
     Ok(shown)
+}
+
+/// The name that a year's table takes when another takes its place. Earlier ones may still be there, if somebody built a
+/// view on them.
+async fn free_retired_name(session: &Session, place: Place<'_>, year: i32) -> Result<String> {
+    let (tenant, template) = (place.tenant, &place.template.name);
+    let taken = relations::retired(session, tenant, template).await?;
+    let mut names = retired_tables(template, year);
+    names.find(|name| !taken.contains(name)).ok_or_else(|| {
+        Error::refused(format!(
+            "ten former tables of {year} are still there, because others depend on them"
+        ))
+        .with_hint("drop the views that the warnings name, then run the same command again")
+    })
 }
 
 /// Statements that set on a year table what people set on the one whose place it takes.

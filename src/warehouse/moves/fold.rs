@@ -120,7 +120,7 @@ async fn copy_into_new_year(
     short_transaction(session, folding.warehouse.lock_timeout, async || {
         lease::check(session, folding.run, place.tenant, template).await?;
         let staging = NewTable::staging(place, year, false);
-        make_tables(session, place, &[staging], folding.warehouse.reader).await
+        make_tables(session, place, &[staging], folding.warehouse).await
     })
     .await
     .at(|| format!("table `{schema}.{table}`"))?;

@@ -3,6 +3,7 @@
 mod backfill;
 mod bench;
 mod cluster;
+mod committed_steps;
 mod config;
 mod connect;
 mod crash;

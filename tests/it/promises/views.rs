@@ -15,7 +15,7 @@ fn loaded(name: &str) -> World {
 }
 
 impl World {
-    fn sync(&self, more: &[&str]) -> Output {
+    fn sync_pairs(&self, more: &[&str]) -> Output {
         self.dayhaul(&[&["sync", "--today", events::TODAY], more].concat())
     }
 
@@ -44,7 +44,7 @@ impl World {
     }
 
     #[track_caller]
-    fn all_is_well(&self) {
+    fn shows_everything(&self) {
         assert_eq!(self.totals().0, "80");
         for tenant in ["acme", "bolt"] {
             let rows = self.read(&format!("SELECT count(*) FROM {tenant}.event"));
@@ -136,7 +136,7 @@ fn a_view_that_is_gone_or_altered_is_found_and_made_anew() {
             .run(&format!("SET ROLE \"{}\"; {sql}", world.owner));
         world.is_found(view, wrong);
         match what.len() % 3 {
-            0 => world.sync(&[]).ok(),
+            0 => world.sync_pairs(&[]).ok(),
             1 => world.dayhaul(&["fold", "--today", events::TODAY]).ok(),
             _ => world
                 .dayhaul(&["verify", "--repair", "--against", "source"])
@@ -144,7 +144,7 @@ fn a_view_that_is_gone_or_altered_is_found_and_made_anew() {
         };
         world.warehouse.run("DROP VIEW IF EXISTS bolt.event_of_old");
         println!("{what}");
-        world.all_is_well();
+        world.shows_everything();
     }
 }
 
@@ -159,7 +159,7 @@ fn a_view_is_made_anew_though_no_source_can_be_reached() {
             "UPDATE _wh.tenant SET url = '{nowhere}' WHERE name = '{source}'"
         ));
     }
-    world.sync(&[]);
+    world.sync_pairs(&[]);
     assert_eq!(world.totals().0, "80");
 }
 
@@ -169,7 +169,7 @@ fn views_that_are_as_they_should_be_are_left_alone() {
     let versions = "SELECT string_agg(w.xmin::text, ' ' ORDER BY w.oid) FROM pg_rewrite w \
         JOIN _wh.relation r ON ev_class = to_regclass(format('%I.%I', r.schema_name, r.name)) WHERE r.kind LIKE '%view'";
     let before = world.warehouse.one(versions);
-    world.sync(&[]).ok();
+    world.sync_pairs(&[]).ok();
     world.dayhaul(&["fold", "--today", events::TODAY]).ok();
     world
         .dayhaul(&[
@@ -194,7 +194,7 @@ fn a_lost_tenant_does_not_stop_the_others() {
         &[Way::Committed, Way::Repeatable],
     );
     world.warehouse.run("DROP SCHEMA acme CASCADE");
-    let sync = world.sync(&[]).exits(1);
+    let sync = world.sync_pairs(&[]).exits(1);
     for said in [
         "acme/event",
         "dayhaul rebuild --tenant acme",
@@ -219,11 +219,11 @@ fn a_lost_tenant_does_not_stop_the_others() {
             events::TODAY,
         ])
         .ok();
-    world.all_is_well();
+    world.shows_everything();
     // Gone for good: the others are complete without it.
     world.warehouse.run("DROP SCHEMA acme CASCADE");
     world.dayhaul(&["tenant", "disable", "acme"]).ok();
-    world.sync(&[]).ok();
+    world.sync_pairs(&[]).ok();
     assert_eq!(world.totals().0, "40");
     world
         .dayhaul(&["status", "--check", "--today", events::TODAY])
@@ -237,7 +237,7 @@ fn a_table_where_a_view_should_be_is_named_and_kept() {
         .warehouse
         .run("DROP VIEW public.event; CREATE TABLE public.event (mine int)");
     world.is_found("public.event", "not_a_view");
-    let sync = world.sync(&[]).exits(1);
+    let sync = world.sync_pairs(&[]).exits(1);
     assert!(
         sync.stderr.contains("`public.event` is a table"),
         "{}",
@@ -249,7 +249,7 @@ fn a_table_where_a_view_should_be_is_named_and_kept() {
         "0"
     );
     world.warehouse.run("DROP TABLE public.event; DROP VIEW acme.event; CREATE MATERIALIZED VIEW acme.event AS SELECT 1");
-    let sync = world.sync(&[]).exits(1);
+    let sync = world.sync_pairs(&[]).exits(1);
     assert!(
         sync.stderr.contains("`acme.event` is a materialized view"),
         "{}",
