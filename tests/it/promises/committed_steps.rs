@@ -7,13 +7,16 @@ use serde_json::Value;
 const FROM: &str = "2024-03-10";
 
 fn loaded(name: &str) -> World {
-    let world = World::with_events(name, &["acme"], FROM, 10, 4);
+    let world = World::new(name, &["acme"]);
+    let template = events::TEMPLATE.replace("unique", "open_days = 3\nunique");
+    let world = world.filled(&["acme"], &template, FROM, (10, 4));
     world.backfill(&["--from", FROM, "--to", "2024-03-19"]).ok();
     world
 }
 
 fn notes(report: &Value) -> String {
-    report["notes"].to_string()
+    let notes = report.get("notes").cloned();
+    notes.unwrap_or_else(|| serde_json::json!([])).to_string()
 }
 
 const REBUILD: [&str; 6] = [

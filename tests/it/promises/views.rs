@@ -8,7 +8,9 @@ const FROM: &str = "2024-03-10";
 
 /// Two tenants with ten days of four events each, loaded: a year table and day tables.
 fn loaded(name: &str) -> World {
-    let world = World::with_events(name, &["acme", "bolt"], FROM, 10, 4);
+    let world = World::new(name, &["acme", "bolt"]);
+    let template = events::TEMPLATE.replace("unique", "open_days = 3\nunique");
+    let world = world.filled(&["acme", "bolt"], &template, FROM, (10, 4));
     world.backfill(&["--from", FROM, "--to", "2024-03-19"]).ok();
     assert_eq!(world.totals().0, "80");
     world
