@@ -144,7 +144,7 @@ fn a_publication_without_a_replica_identity_is_met_early_and_has_two_ways_out() 
     assert_eq!(world.totals().0, "40");
     let fold = world
         .dayhaul(&["fold", "--json", "--today", "2024-03-22"])
-        .ok();
+        .exits(1);
     assert_eq!(
         fold.json()["pairs"][0]["outcome"],
         "not_yet",
