@@ -36,7 +36,7 @@ pub use keys::DEFAULT_FILE;
 pub use quantity::{duration, size};
 pub use read::SettingOrigin;
 pub use schemas::Schemas;
-pub use sections::{LandingSettings, Load, Secrets, Settings, Warehouse};
+pub use sections::{LandingSettings, Load, ReplicaIdentity, Secrets, Settings, Warehouse};
 
 use crate::error::{Error, Result};
 use builder::SettingsBuilder;

@@ -1,15 +1,16 @@
 //! `dayhaul init`: prepares the warehouse.
 
 use super::context::Context;
-use crate::catalog::registry::masked;
+use crate::catalog::registry::{masked, pairs};
 use crate::catalog::setup::init::{Passwords, Plan, Wish, plan};
 use crate::catalog::setup::migrate;
-use crate::catalog::warehouse_access;
-use crate::config::Settings;
+use crate::catalog::{Catalog, Pair, Selection, warehouse_access};
+use crate::config::{ReplicaIdentity, Settings};
 use crate::error::{Error, Result, exit};
 use crate::pg;
 use crate::pg::conninfo::secret::SecretRef;
 use crate::report::numbers::counted;
+use crate::warehouse::{odd_views, of_all_tables};
 use secrecy::SecretString;
 use serde::Serialize;
 
@@ -90,11 +91,32 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
             InitOutcome::Changed
         }
     };
+    if matches!(outcome, InitOutcome::Changed | InitOutcome::Unchanged) {
+        warn_of_obstacles(context, &settings).await?;
+    }
     report(context, &settings, &plan, outcome);
     if outcome == InitOutcome::Refused {
         return Err(lacks_rights(&plan));
     }
     Ok(exit::OK)
+}
+
+/// Readers read views: those that are missing or were changed are named, and made anew by runs that hold their pairs. So
+/// are publications that will keep days from being brought up to date.
+async fn warn_of_obstacles(context: &Context, settings: &Settings) -> Result<()> {
+    let catalog = Catalog::open(settings).await?;
+    let pairs = pairs::all(catalog.session(), &Selection::default()).await?;
+    let enabled = |pair: &Pair| pair.enabled && pair.tenant.enabled;
+    let pairs: Vec<Pair> = pairs.into_iter().filter(enabled).collect();
+    for note in of_all_tables(catalog.session()).await? {
+        if settings.warehouse.replica_identity != ReplicaIdentity::Full {
+            context.warn(note);
+        }
+    }
+    for odd in odd_views(catalog.session(), &pairs).await? {
+        context.warn(format!("{odd}; `dayhaul verify --repair` makes views anew"));
+    }
+    Ok(())
 }
 
 /// Prepares a database that has no catalog yet, without output on standard output: for commands that are given a new

@@ -2,14 +2,17 @@
 
 use super::context::Context;
 use super::selection::SelectionArgs;
-use crate::catalog::Catalog;
+use crate::catalog::registry::pairs;
 use crate::catalog::snapshot::restored::{self, Restored};
 use crate::catalog::views::status::{self, PairStanding, standing};
+use crate::catalog::{Catalog, Pair};
 use crate::error::{Result, exit};
 use crate::report::failure;
 use crate::report::numbers::{count, utc};
+use crate::report::odd_view_json;
 use crate::report::table::Sheet;
 use crate::unit::{Day, Window};
+use crate::warehouse::{OddView, odd_views};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -28,7 +31,7 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
-    /// Exit with 1 when a day failed or is missing
+    /// Exit with 1 when a day failed or is missing, or a view does not show what it should
     #[arg(long, help_heading = "Options")]
     check: bool,
 }
@@ -37,7 +40,11 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let resolved = args.selection.resolve()?;
     let catalog = Catalog::open(&context.settings()?).await?;
     let session = catalog.session();
+    let pairs = pairs::all(session, &resolved.selection).await?;
+    let enabled = |pair: &Pair| pair.enabled && pair.tenant.enabled;
+    let pairs: Vec<Pair> = pairs.into_iter().filter(enabled).collect();
     let status = Status {
+        views: odd_views(session, &pairs).await?,
         pairs: standing(session, &resolved.selection, resolved.days).await?,
         restored: restored::latest(session).await?,
         content: status::content(session).await?,
@@ -56,6 +63,8 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
 
 struct Status {
     pairs: Vec<PairStanding>,
+    /// Views that do not show what they should.
+    views: Vec<OddView>,
     restored: Option<Restored>,
     content: String,
     days: Option<Window>,
@@ -73,9 +82,9 @@ impl Status {
     }
 
     fn is_well(&self) -> bool {
-        self.pairs
-            .iter()
-            .all(|pair| pair.failed.is_empty() && self.missing(pair).is_empty())
+        let complete =
+            |pair: &PairStanding| pair.failed.is_empty() && self.missing(pair).is_empty();
+        self.views.is_empty() && self.pairs.iter().all(complete)
     }
 
     fn page(&self) -> String {
@@ -114,6 +123,12 @@ impl Status {
                 }
             }
         }
+        for odd in &self.views {
+            let _ = write!(text, "\n{odd}");
+        }
+        if self.views.iter().any(|odd| odd.wrong.is_repairable()) {
+            text.push_str("\n`dayhaul verify --repair`, and each `dayhaul sync`, makes views anew");
+        }
         text
     }
 
@@ -151,6 +166,7 @@ impl Status {
             "exit_code": exit_code,
             "data": self.content,
             "restored": self.restored.as_ref().map(restored_json),
+            "views": odd_view_json::odd_views(&self.views),
             "pairs": self.pairs.iter().map(|pair| self.pair_json(pair)).collect::<Value>(),
         })
     }

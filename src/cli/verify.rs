@@ -7,12 +7,13 @@ use crate::config::Settings;
 use crate::engine::report::run::RunReport;
 use crate::engine::run::request::DaysByPair;
 use crate::engine::verify::coverage::coverage;
-use crate::engine::verify::repair::{repair, repairable};
+use crate::engine::verify::repair::{repair, repairable, with_views};
 use crate::engine::verify::{Against, Checked, Verdict, Verification, Verify, VerifyDays, verify};
 use crate::error::{Error, Result};
 use crate::report::run_table;
 use crate::report::verify::json::{CoverageJson, VerifyJson};
 use crate::report::verify::{self as shown, VerifyOutcome};
+use crate::warehouse::OddView;
 use clap::ValueEnum;
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +40,7 @@ pub struct Args {
         help_heading = "Options"
     )]
     against: AgainstArg,
-    /// Load days that differ from their sources, recreate missing tables, then verify these days again
+    /// Load days that differ from their sources, recreate missing tables and wrong views, then verify these days again
     #[arg(long, help_heading = "Options")]
     repair: bool,
     /// Count the rows of a differing day that were added, removed or changed; `--show-values` lists them
@@ -109,7 +110,10 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         values: context.show_values,
     };
     let found = verifier.verify(&pairs, &request).await?;
-    let to_repair = args.repair && found.units.iter().any(Checked::is_repairable);
+    let repairable_view = |odd: &OddView| odd.wrong.is_repairable();
+    let something =
+        found.units.iter().any(Checked::is_repairable) || found.views.iter().any(repairable_view);
+    let to_repair = args.repair && something;
     if !to_repair || found.interrupted {
         context.print_json(&VerifyJson::new(&found));
         return Ok(VerifyOutcome::of(&found).exit_code());
@@ -163,7 +167,7 @@ impl Verifier<'_> {
         request: &Verify,
         resolved: &Resolved,
     ) -> Result<u8> {
-        let days = repairable(&found.units);
+        let days = with_views(repairable(&found.units), &found.views, pairs);
         let concerned = |pair: &&Pair| {
             days.contains_key(&(pair.tenant.name.clone(), pair.template.name.clone()))
         };
@@ -212,7 +216,8 @@ impl Verifier<'_> {
 fn ended(before: &Verification, after: &Verification, run: &RunReport) -> VerifyOutcome {
     let interrupted = after.interrupted || run.interrupted;
     let mut others = before.units.iter().filter(|u| !u.is_repairable());
-    let others_well = others.all(|u| u.verdict == Verdict::Ok);
+    let views_well = before.views.iter().all(|odd| odd.wrong.is_repairable());
+    let others_well = views_well && others.all(|u| u.verdict == Verdict::Ok);
     match VerifyOutcome::of(after) {
         _ if interrupted => VerifyOutcome::Interrupted,
         VerifyOutcome::Ok if before.failures.is_empty() && others_well => VerifyOutcome::Ok,

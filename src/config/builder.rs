@@ -5,7 +5,7 @@ use super::quantity::{duration, size};
 use super::read::{RawSetting, RawValue, SettingOrigin};
 use super::salt;
 use super::schemas::Schemas;
-use super::sections::{LandingSettings, Load, Secrets, Settings, Warehouse};
+use super::sections::{LandingSettings, Load, ReplicaIdentity, Secrets, Settings, Warehouse};
 use crate::error::{Error, Result};
 use crate::unit::IDENTIFIER_BYTES;
 use std::path::PathBuf;
@@ -20,6 +20,7 @@ pub(super) struct SettingsBuilder {
     password: Option<String>,
     owner_role: String,
     reader_role: String,
+    replica_identity: ReplicaIdentity,
     schemas: Schemas,
     load: Load,
     landing: LandingSettings,
@@ -34,6 +35,7 @@ impl Default for SettingsBuilder {
             password: None,
             owner_role: "wh_admin".into(),
             reader_role: "wh_reader".into(),
+            replica_identity: ReplicaIdentity::Default,
             schemas: Schemas::default(),
             load: Load::default(),
             landing: LandingSettings::default(),
@@ -69,6 +71,7 @@ impl SettingsBuilder {
             "password" => self.password = Some(text),
             "owner_role" => self.owner_role = role(text)?,
             "reader_role" => self.reader_role = role(text)?,
+            "replica_identity" => self.replica_identity = ReplicaIdentity::parse(&text)?,
             key @ ("catalog_schema" | "public_schema") => self.schemas.take(key, text)?,
             "jobs" => load.jobs = count(&text, 64)?,
             "per_server" => load.per_server = count(&text, 64)?,
@@ -105,6 +108,7 @@ impl SettingsBuilder {
                 password: self.password,
                 owner_role: self.owner_role,
                 reader_role: self.reader_role,
+                replica_identity: self.replica_identity,
                 schemas: self.schemas,
             },
             load: self.load,

@@ -12,6 +12,7 @@ pub const KEYS: [(&str, &[&str]); 5] = [
             "password",
             "owner_role",
             "reader_role",
+            "replica_identity",
             "catalog_schema",
             "public_schema",
         ],

@@ -33,8 +33,30 @@ pub struct Warehouse {
     pub owner_role: String,
     /// The role that all readers are members of. Default `wh_reader`.
     pub reader_role: String,
+    /// What tables are created with. Default `default`, PostgreSQL's own: rows of a table in a publication can then not be
+    /// deleted, because the tables have no primary key.
+    pub replica_identity: ReplicaIdentity,
     /// Schemas of the catalog and of the public views. Default `_wh` and `public`.
     pub schemas: Schemas,
+}
+
+/// `REPLICA IDENTITY` of day and year tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplicaIdentity {
+    #[default]
+    Default,
+    /// The whole row: published tables can be changed.
+    Full,
+}
+
+impl ReplicaIdentity {
+    pub(super) fn parse(text: &str) -> Result<ReplicaIdentity, String> {
+        match text {
+            "default" => Ok(ReplicaIdentity::Default),
+            "full" => Ok(ReplicaIdentity::Full),
+            _ => Err("expected `default` or `full`".to_owned()),
+        }
+    }
 }
 
 impl fmt::Debug for Warehouse {

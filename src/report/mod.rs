@@ -4,6 +4,7 @@ pub mod failure;
 mod failure_json;
 pub mod fold;
 pub mod numbers;
+pub mod odd_view_json;
 pub mod outcome;
 pub mod progress;
 mod progress_counts;

@@ -35,7 +35,9 @@ impl VerifyOutcome {
             VerifyOutcome::Interrupted
         } else if found.tenants > 0 && found.unreachable_tenants == found.tenants {
             VerifyOutcome::Unreachable
-        } else if found.failures.is_empty() && found.units.iter().all(|u| u.verdict == Verdict::Ok)
+        } else if found.failures.is_empty()
+            && found.views.is_empty()
+            && found.units.iter().all(|u| u.verdict == Verdict::Ok)
         {
             VerifyOutcome::Ok
         } else {
@@ -181,7 +183,7 @@ fn findings(found: &Verification) -> Vec<String> {
             groups.entry(key).or_default().push(unit);
         }
     }
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = found.views.iter().map(ToString::to_string).collect();
     for ((tenant, template, verdict), units) in groups {
         let windows: Vec<Window> = units.iter().map(|u| Window::single(u.unit.day)).collect();
         let what = explain(verdict, found.against, &units);

@@ -1,6 +1,6 @@
 //! What every piece of work in the warehouse needs: how to reach it, as whom, and how long to wait for locks.
 
-use crate::config::Settings;
+use crate::config::{ReplicaIdentity, Settings};
 use crate::error::Result;
 use crate::pg::{self, Access, Purpose, Session};
 use crate::sql::ident;
@@ -13,6 +13,7 @@ pub struct WarehouseContext<'a> {
     pub owner: &'a str,
     /// The role that readers are members of.
     pub reader: &'a str,
+    pub replica_identity: ReplicaIdentity,
     /// How long DDL waits for a lock before it steps back for readers.
     pub lock_timeout: Duration,
 }
@@ -23,6 +24,7 @@ impl<'a> WarehouseContext<'a> {
             access,
             owner: &settings.warehouse.owner_role,
             reader: &settings.warehouse.reader_role,
+            replica_identity: settings.warehouse.replica_identity,
             lock_timeout: settings.load.lock_timeout,
         }
     }

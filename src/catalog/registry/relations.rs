@@ -47,10 +47,10 @@ pub struct Relation {
     pub window: Option<Window>,
 }
 
-/// The relations of a pair, by name.
+/// The relations of a pair, by name. Views that no longer exist are left out: they hold nothing, and are made anew.
 ///
 /// # Errors
-/// [`Kind::Refused`](crate::error::Kind::Refused) when one of them no longer exists in the database; the warehouse's.
+/// [`Kind::Refused`](crate::error::Kind::Refused) when tables of it no longer exist in the database; the warehouse's.
 pub async fn of_pair(
     session: &Session,
     tenant: &TenantName,
@@ -68,30 +68,78 @@ pub async fn of_pair(
         )
         .await?;
     let mut relations = Vec::with_capacity(rows.len());
+    let mut lost = Vec::new();
     for row in rows {
-        let (schema, name): (String, String) = (row.get(0), row.get(1));
         let Some(kind) = RelationKind::parse(row.get(2)) else {
             continue;
         };
-        if !row.get::<_, bool>(5) {
-            return Err(Error::refused(format!(
-                "the catalog holds {} `{schema}.{name}`, but the database does not",
-                kind.as_str()
-            ))
-            .with_hint("it was dropped outside Dayhaul: restore it from a backup, or reload its days with `dayhaul verify --repair` or `dayhaul rebuild`"));
-        }
         let window = row
             .get::<_, Option<Day>>(3)
             .zip(row.get::<_, Option<Day>>(4))
             .map(|(from, to)| Window::new(from, to));
-        relations.push(Relation {
-            schema,
-            name,
+        let relation = Relation {
+            schema: row.get(0),
+            name: row.get(1),
             kind,
             window,
-        });
+        };
+        match (row.get::<_, bool>(5), kind) {
+            (true, _) => relations.push(relation),
+            (false, RelationKind::TenantView | RelationKind::PublicView) => {}
+            // Nobody reads it any more.
+            (false, RelationKind::Retired) => {}
+            (false, _) => lost.push(relation),
+        }
     }
-    Ok(relations)
+    match &lost[..] {
+        [] => Ok(relations),
+        [first, others @ ..] => Err(are_lost(tenant, template, first, others.len())),
+    }
+}
+
+/// Tables that the catalog holds and the database does not: the first of them, and how many others.
+fn are_lost(
+    tenant: &TenantName,
+    template: &TemplateName,
+    first: &Relation,
+    others: usize,
+) -> Error {
+    let (kind, schema, name) = (first.kind.as_str(), &first.schema, &first.name);
+    let more = match others {
+        0 => String::new(),
+        1 => " and 1 more table".to_owned(),
+        n => format!(" and {n} more tables"),
+    };
+    Error::refused(format!(
+        "the catalog holds {kind} `{schema}.{name}`{more}, but the database does not"
+    ))
+    .with_hint(format!(
+        "dropped outside Dayhaul: restore from a backup, or load the rows again with `dayhaul verify --repair --tenant \
+         {tenant}` or `dayhaul rebuild --tenant {tenant} --template {template}` and the days; if the tenant is gone for good, \
+         `dayhaul tenant disable {tenant}`"
+    ))
+}
+
+/// The year tables of a pair whose place others took, by name.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn retired(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<Vec<String>> {
+    let wh = session.catalog();
+    let rows = session
+        .query(
+            &format!(
+                "SELECT name FROM {wh}.relation \
+                 WHERE tenant = $1 AND template = $2 AND kind = 'retired' ORDER BY name"
+            ),
+            &[&tenant, &template],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// The day and year tables of a pair that are in the database, by name.
@@ -237,16 +285,71 @@ pub async fn rename(
     Ok(())
 }
 
-/// Schemas of the tenants that have a tenant view of `template`, with the tenants' names; by schema.
+/// Schemas of the tenants whose tenant view of `template` is there, in order.
 ///
 /// # Errors
 /// The warehouse's.
 pub async fn tenant_views(session: &Session, template: &TemplateName) -> Result<Vec<String>> {
+    let rows = tenant_views_that(session, template, true).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Tenant views of `template` (`schema.name`) of enabled pairs that are missing.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn lost_tenant_views(session: &Session, template: &TemplateName) -> Result<Vec<String>> {
+    let rows = tenant_views_that(session, template, false).await?;
+    let enabled = rows.iter().filter(|row| row.get(1));
+    Ok(enabled
+        .map(|row| format!("{}.{template}", row.get::<_, &str>(0)))
+        .collect())
+}
+
+/// Schemas of tenant views that are there or not, and whether their pairs are enabled.
+async fn tenant_views_that(
+    session: &Session,
+    template: &TemplateName,
+    are_there: bool,
+) -> Result<Vec<Row>> {
+    let wh = session.catalog();
+    session
+        .query(
+            &format!(
+                "SELECT r.schema_name, p.enabled AND t.enabled FROM {wh}.relation r \
+                 JOIN {wh}.tenant t ON t.name = r.tenant \
+                 JOIN {wh}.pair p ON p.tenant = r.tenant AND p.template = r.template \
+                 WHERE r.template = $1 AND r.kind = 'tenant view' AND $2 = EXISTS \
+                   (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                    WHERE n.nspname = r.schema_name AND c.relname = r.name AND c.relkind = 'v') \
+                 ORDER BY r.schema_name"
+            ),
+            &[&template, &are_there],
+        )
+        .await
+}
+
+/// Those of `relations` (`schema.name`) in which the ledger has days of a pair, by name.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn that_hold_days(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    relations: &[String],
+) -> Result<Vec<String>> {
+    if relations.is_empty() {
+        return Ok(Vec::new());
+    }
     let wh = session.catalog();
     let rows = session
         .query(
-            &format!("SELECT schema_name FROM {wh}.relation WHERE template = $1 AND kind = 'tenant view' ORDER BY schema_name"),
-            &[&template],
+            &format!(
+                "SELECT DISTINCT relation FROM {wh}.unit WHERE tenant = $1 AND template = $2 \
+                 AND state = 'loaded' AND relation = ANY ($3) ORDER BY 1"
+            ),
+            &[&tenant, &template, &relations],
         )
         .await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())

@@ -13,12 +13,14 @@ pub use plan::{FoldTarget, dry_run};
 pub use steps::{Steps, fold_pairs};
 
 use super::locks::lock_holder::{LockHolder, kept_failures};
-use super::report::event::Observer;
+use super::report::event::{Event, Observer};
 use crate::catalog::runs::run::RunHeader;
 use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
+use crate::pg::Access;
 use crate::unit::Day;
+use crate::warehouse::{self, Place, WarehouseContext};
 use outcome::{failure, untouched};
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,6 +67,7 @@ pub async fn fold(
         elapsed: begun.elapsed(),
     };
     let taken = take(&mut locks, pairs, request.wait, &cancel, &mut report).await?;
+    note_obstacles(settings, &access, &locks, &taken, &*observer).await?;
     let steps = Steps {
         settings,
         access: &access,
@@ -122,6 +125,23 @@ async fn take(
         report.failures.push(failure(&pair, error));
     }
     Ok(taken)
+}
+
+/// Makes views anew where needed, and names what a fold would leave behind, before anything moves.
+async fn note_obstacles(
+    settings: &Settings,
+    access: &Access,
+    locks: &LockHolder,
+    pairs: &[Pair],
+    observer: &dyn Observer,
+) -> Result<()> {
+    let (session, context) = (locks.session(), WarehouseContext::new(access, settings));
+    for pair in pairs {
+        for note in warehouse::obstacles(session, Place::of(pair), context).await? {
+            observer.event(&Event::Warning(note));
+        }
+    }
+    Ok(())
 }
 
 fn outcome(report: &FoldReport) -> &'static str {

@@ -144,6 +144,7 @@ impl<'a> PairsFold<'a> {
 
     async fn copy(self, session: &Session, pair: &'a Pair) -> Result<CopyOutcome<'a>> {
         let (steps, at) = (self.steps, Place::of(pair));
+        warehouse::restore_views(session, at, self.folding().warehouse).await?;
         let Some(mut plan) = plan(session, pair, steps.target, steps.today).await? else {
             let fold = untouched(pair, Standing::Nothing);
             return Ok(CopyOutcome::Ended(PairEnd::without_failure(fold)));
@@ -332,17 +333,20 @@ impl<'a> PairsFold<'a> {
     /// A later run drops tables that readers hold. Those that cannot be dropped for another reason need a person.
     fn warn_of_left(&self, left: &[Left]) {
         for left in left.iter().filter(|left| !left.is_held()) {
-            self.steps.observer.event(&Event::Warning(format!(
-                "the hidden table `{}` could not be dropped: {}",
-                left.relation, left.error
-            )));
+            self.steps.observer.event(&Event::Warning(left.warning()));
         }
     }
 }
 
-/// Why an unfold has to wait: it needs the names of day tables that an earlier fold could not drop yet.
+/// Why a pair has to wait: a fold, for hidden rows that could not be deleted; an unfold, for the names of day tables that an
+/// earlier fold could not drop yet.
 fn held(plan: &FoldPlan, left: &[Left]) -> Option<String> {
-    let moving = plan.moving.as_ref().filter(|moving| moving.is_unfold())?;
+    let moving = plan.moving.as_ref()?;
+    if !moving.is_unfold() {
+        // The view hides them only where the fold line is.
+        let rows = left.iter().find(|left| left.rows_stay)?;
+        return Some(rows.warning());
+    }
     let day = moving
         .days
         .keys()

@@ -177,6 +177,8 @@ impl LoadWorker {
                 relation: relation.clone(),
             })
             .collect();
+        // Readers see the year: what cannot be cleaned away behind it is not the year's failure.
+        run.outcomes.report_revealed(index, pair, &days);
         let left = warehouse::drop_retired(
             session,
             place,
@@ -184,13 +186,9 @@ impl LoadWorker {
             build.warehouse.lock_timeout,
         )
         .await?;
-        for table in left {
-            run.outcomes.event(&Event::Warning(format!(
-                "`{}.{table}` is still being read; the next run drops it",
-                tenant.schema
-            )));
+        for left in left {
+            run.outcomes.notes.add(left.warning());
         }
-        run.outcomes.report_revealed(index, pair, &days);
         Ok(())
     }
 }

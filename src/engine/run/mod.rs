@@ -28,13 +28,15 @@ use super::fold::{FoldTarget, PairFold, Steps, fold_pairs};
 use super::locks::lock_holder::LockHolder;
 use super::report::event::{Event, Observer};
 use super::report::run::RunReport;
-use super::window::landing;
+use super::window::landing::{self, To};
 use crate::catalog::runs::run::RunHeader;
 use crate::catalog::snapshot::restored;
 use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
+use crate::pg::Session;
 use crate::unit::{TenantName, Window};
+use crate::warehouse::{self, Place};
 use context::RunContext;
 use find_sources::find_sources;
 use outcomes::{Outcomes, key};
@@ -90,6 +92,7 @@ pub async fn run(
     });
     let locked = lock(&context, &outcomes, &mut locks, pairs).await?;
     let planned = plan(&context, &outcomes, &locks, locked).await?;
+    let planned = restore_views(&context, &outcomes, &locks, planned).await?;
     let reachable = find_sources(&context, &outcomes, planned).await;
     let prepared = prepare_all(&context, &outcomes, &locks, reachable).await;
     select(&outcomes, &locks).await?;
@@ -167,6 +170,52 @@ async fn plan(
     Ok(planned)
 }
 
+/// Makes views anew that are missing or were changed: readers should not have to wait for sources that cannot be reached.
+async fn restore_views(
+    context: &RunContext,
+    outcomes: &Outcomes,
+    locks: &LockHolder,
+    pairs: Vec<PlannedPair>,
+) -> Result<Vec<PlannedPair>> {
+    let files_only = context.options.to == To::Parquet;
+    if files_only || matches!(context.request, Request::Land { .. }) {
+        return Ok(pairs);
+    }
+    let mut well = Vec::with_capacity(pairs.len());
+    let session = locks.session();
+    for planned in pairs {
+        let place = Place::of(&planned.pair);
+        let result = tokio::select! {
+            result = look_at_tables(session, place, context, outcomes) => result,
+            () = context.cancel.cancelled() => Err(Error::interrupted()),
+        };
+        match result {
+            Ok(()) => well.push(planned),
+            Err(error) if session.is_closed() => return Err(error),
+            Err(error) => {
+                let pair = &planned.pair;
+                outcomes.give_up(pair, context.request.known_days(pair), error);
+            }
+        }
+    }
+    Ok(well)
+}
+
+/// Makes a pair's views anew where needed, and notes what would keep its tables from being changed or replaced.
+async fn look_at_tables(
+    session: &Session,
+    place: Place<'_>,
+    context: &RunContext,
+    outcomes: &Outcomes,
+) -> Result<()> {
+    let warehouse = context.warehouse_context();
+    warehouse::restore_views(session, place, warehouse).await?;
+    for note in warehouse::obstacles(session, place, warehouse).await? {
+        outcomes.notes.add(note);
+    }
+    Ok(())
+}
+
 /// What was landed elsewhere stays landed: moving a root is the user's decision.
 fn warn_of_other_roots(context: &RunContext, planned: &PlannedPair) {
     let Some(landing) = &context.landing else {
@@ -211,6 +260,7 @@ async fn prepare_all(
     let preparation = Preparation {
         context,
         session: locks.session(),
+        notes: &outcomes.notes,
     };
     let mut prepared = Vec::with_capacity(pairs.len());
     for (planned, source) in pairs {

@@ -9,6 +9,7 @@ use crate::catalog::ledger::{staged, units};
 use crate::catalog::registry::fold_line::{self, FoldLine};
 use crate::catalog::registry::relations;
 use crate::copy::Tally;
+use crate::engine::report::notes::Notes;
 use crate::engine::window::landing::{Landed, To};
 use crate::error::Result;
 use crate::pg::Session;
@@ -80,6 +81,7 @@ impl PlannedPair {
 pub struct Preparation<'a> {
     pub context: &'a RunContext,
     pub session: &'a Session,
+    pub notes: &'a Notes,
 }
 
 impl Preparation<'_> {
@@ -190,7 +192,10 @@ impl Preparation<'_> {
         let first = Shape::first_fold_line(today, planned.pair.template.open_days);
         let from = planned.days.earliest();
         let line = fold_line::settle(session, tenant, template, from, first).await?;
-        warehouse::drop_retired(session, planned.place(), self.context.run, lock_timeout).await?;
+        let (place, run) = (planned.place(), self.context.run);
+        for left in warehouse::drop_retired(session, place, run, lock_timeout).await? {
+            self.notes.add(left.warning());
+        }
         let owned = relations::of_pair(session, tenant, template).await?;
         let mut shape = Shape::new(line, &owned);
         if matches!(self.context.request, Request::Rebuild { .. }) {

@@ -40,7 +40,7 @@ use crate::error::{Error, INTERRUPTED, Kind, Result};
 use crate::landing::Landing;
 use crate::pg::{self, Access, Purpose, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
-use crate::warehouse::open_session;
+use crate::warehouse::{OddView, odd_views, open_session};
 use futures::StreamExt;
 use plan::VerifyPair;
 use state::{Findings, VerifyState};
@@ -56,6 +56,8 @@ pub struct Verification {
     pub against: Against,
     /// By tenant, template, day.
     pub units: Vec<Checked>,
+    /// Views that do not show what they should.
+    pub views: Vec<OddView>,
     pub failures: Vec<Failure>,
     pub interrupted: bool,
     /// Tenants of the selection, and how many of them could not be reached.
@@ -93,6 +95,7 @@ pub async fn verify(
         landing,
         observer,
         cancel,
+        views: Vec::new(),
         found: Findings::default(),
         unreachable: HashSet::new(),
         seconds: Vec::new(),
@@ -113,6 +116,7 @@ struct VerifyRun<'a> {
     landing: Option<Landing>,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
+    views: Vec<OddView>,
     found: Findings,
     unreachable: HashSet<TenantName>,
     seconds: Vec<(TenantName, TemplateName, f64)>,
@@ -125,6 +129,7 @@ impl VerifyRun<'_> {
 
     async fn plan(&mut self, pairs: &[Pair]) -> Result<Vec<VerifyPair>> {
         let session = self.session().await?;
+        self.views = odd_views(&session, pairs).await?;
         let mut planned = Vec::with_capacity(pairs.len());
         for pair in pairs {
             match VerifyPair::plan(&session, pair, self.request).await {
@@ -294,6 +299,7 @@ impl VerifyRun<'_> {
         Verification {
             against: self.request.against,
             units,
+            views: self.views,
             failures: self.found.failures,
             interrupted: self.cancel.is_cancelled(),
             tenants: tenants.len(),

@@ -10,6 +10,7 @@ use crate::engine::run::{Options, run};
 use crate::engine::window::landing::To;
 use crate::error::Result;
 use crate::unit::Day;
+use crate::warehouse::OddView;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,21 @@ pub fn repairable(units: &[Checked]) -> DaysByPair {
     for Checked { unit, .. } in units.iter().filter(|u| u.is_repairable()) {
         let pair = (unit.tenant.clone(), unit.template.clone());
         days.entry(pair).or_default().insert(unit.day);
+    }
+    days
+}
+
+/// Adds pairs whose views are to be made anew, without days. A public view is made with any pair of its template.
+pub fn with_views(mut days: DaysByPair, views: &[OddView], pairs: &[Pair]) -> DaysByPair {
+    for odd in views.iter().filter(|odd| odd.wrong.is_repairable()) {
+        let concerned = pairs.iter().find(|pair| {
+            let tenant = odd.tenant.as_ref();
+            pair.template.name == odd.template && tenant.is_none_or(|t| *t == pair.tenant.name)
+        });
+        if let Some(pair) = concerned {
+            let names = (pair.tenant.name.clone(), pair.template.name.clone());
+            days.entry(names).or_default();
+        }
     }
     days
 }

@@ -22,8 +22,8 @@ fn kind(code: &str, trouble: Trouble, otherwise: Kind) -> Kind {
     }
 }
 
-fn hint(code: &str, trouble: Trouble) -> Option<&'static str> {
-    Some(match code {
+fn hint(said: &ServerError, trouble: Trouble) -> Option<&'static str> {
+    Some(match said.code.as_str() {
         "28P01" => {
             "check the password reference (`env:`, `file:`, `cmd:`, `pgpass`), or `PGPASSWORD` and `~/.pgpass`"
         }
@@ -33,6 +33,9 @@ fn hint(code: &str, trouble: Trouble) -> Option<&'static str> {
         "3D000" => "check the database's name in the connection URL",
         "42501" => "grant the right to the role in the connection URL",
         "53300" => "lower `jobs` or `per_server`, or raise the server's `max_connections`",
+        "55000" if said.routine.as_deref() == Some("CheckCmdReplicaIdentity") => {
+            "the table is in a publication: set `replica_identity = \"full\"` in [warehouse], or take it out of the publication"
+        }
         "55P03" => "another session holds a lock on the table",
         "57014" => {
             "the query may wait for a lock, take longer than `statement_timeout` in [load], or have been cancelled by a person"
@@ -134,7 +137,7 @@ pub fn server_error(said: &ServerError, otherwise: Kind) -> Error {
     if !detail.is_empty() {
         error = error.with_detail(detail.join("\n"));
     }
-    match hint(code, trouble).or(said.hint.as_deref()) {
+    match hint(said, trouble).or(said.hint.as_deref()) {
         Some(hint) => error.with_hint(hint),
         None => error,
     }

@@ -10,6 +10,7 @@ use crate::engine::verify::row_diff::{ColumnValue, Diff, DiffRow, RowChange, Row
 use crate::engine::verify::{Against, Checked, Odd, Verdict, Verification};
 use crate::error::exit;
 use crate::report::failure_json::{FailureJson, failure, inclusive};
+use crate::report::odd_view_json::{OddViewJson, odd_views};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -31,6 +32,8 @@ struct FoundJson<'a> {
     against: Against,
     totals: VerifyTotals,
     units: Vec<CheckedJson<'a>>,
+    /// Views that do not show what they should.
+    views: Vec<OddViewJson<'a>>,
     failures: Vec<FailureJson<'a>>,
 }
 
@@ -143,6 +146,7 @@ impl<'a> FoundJson<'a> {
             against: found.against,
             totals: totals(found),
             units: found.units.iter().map(unit).collect(),
+            views: odd_views(&found.views),
             failures: found.failures.iter().map(failure).collect(),
         }
     }

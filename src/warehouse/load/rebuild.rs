@@ -2,7 +2,7 @@
 //! and year tables whose place another took.
 
 use crate::catalog::ledger::staged;
-use crate::catalog::registry::relations::{self, RelationKind};
+use crate::catalog::registry::relations;
 use crate::catalog::runs::lease;
 use crate::error::Result;
 use crate::pg::Session;
@@ -11,9 +11,10 @@ use crate::unit::{Day, Window};
 use crate::warehouse::place::Place;
 use crate::warehouse::tables::definitions::in_window;
 use crate::warehouse::tables::definitions::staging_table;
+use crate::warehouse::tables::left::Left;
 use crate::warehouse::tables::shape::Shape;
 use crate::warehouse::tables::transaction::{
-    AUTOVACUUM_GIVES_WAY, about_locks, patient_transaction, short_transaction,
+    AUTOVACUUM_GIVES_WAY, patient_transaction, short_transaction,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -81,20 +82,26 @@ pub async fn unstage(
             .map(|window| in_window(template, window))
             .collect();
         let table = place.qualified(&staging_table(&template.name, year));
-        short_transaction(session, lock_timeout, async || {
-            lease::check(session, run, place.tenant, &template.name).await?;
-            staged::forget(
-                session,
-                place.tenant,
-                &template.name,
-                of_year.iter().copied(),
-            )
-            .await?;
-            session
-                .batch(&format!("DELETE FROM {table} WHERE {}", rows.join(" OR ")))
-                .await
-        })
-        .await?;
+        let remove = async |days: &BTreeSet<Day>, statement: &str| {
+            short_transaction(session, lock_timeout, async || {
+                lease::check(session, run, place.tenant, &template.name).await?;
+                let days = days.iter().copied();
+                staged::forget(session, place.tenant, &template.name, days).await?;
+                session.batch(statement).await
+            })
+            .await
+        };
+        let delete = format!("DELETE FROM {table} WHERE {}", rows.join(" OR "));
+        match remove(&of_year, &delete).await {
+            // A publication lets no row be deleted: the year is staged from its beginning.
+            Err(error) if error.sqlstate() == Some("55000") => {
+                let staged = staged::days(session, place.tenant, &template.name).await?;
+                let all = staged.values().flat_map(BTreeMap::keys).copied();
+                let all = all.filter(|day| day.year() == year).collect();
+                remove(&all, &format!("TRUNCATE {table}")).await?;
+            }
+            other => other?,
+        }
     }
     Ok(())
 }
@@ -129,34 +136,33 @@ pub async fn drop_staging(session: &Session, place: Place<'_>, year: i32, run: i
     .await
 }
 
-/// Drops the tables whose place others took, those that no reader holds. Gives those that stay for the next run.
+/// Drops the tables whose place others took. Gives those that stay for the next run: readers hold them, or somebody built
+/// a view on them.
 ///
 /// # Errors
-/// The warehouse's, except about locks.
+/// The connection or the pair's lock is lost.
 pub async fn drop_retired(
     session: &Session,
     place: Place<'_>,
     run: i64,
     lock_timeout: Duration,
-) -> Result<Vec<String>> {
+) -> Result<Vec<Left>> {
     let schema = place.schema.as_str();
-    let owned = relations::of_pair(session, place.tenant, &place.template.name).await?;
+    let owned = relations::retired(session, place.tenant, &place.template.name).await?;
     let mut left = Vec::new();
-    for relation in owned.iter().filter(|r| r.kind == RelationKind::Retired) {
+    for table in owned {
         let dropped = patient_transaction(session, lock_timeout, PATIENCE, None, async || {
             lease::check(session, run, place.tenant, &place.template.name).await?;
-            relations::remove(session, schema, std::slice::from_ref(&relation.name)).await?;
+            relations::remove(session, schema, std::slice::from_ref(&table)).await?;
             session
-                .batch(&format!("DROP TABLE {}", qualified(schema, &relation.name)))
+                .batch(&format!(
+                    "DROP TABLE IF EXISTS {}",
+                    qualified(schema, &table)
+                ))
                 .await
-        })
-        .await;
-        match dropped {
-            Ok(()) => {}
-            Err(error) if about_locks(&error) => {
-                left.push(relation.name.clone());
-            }
-            Err(error) => return Err(error),
+        });
+        if let Err(error) = dropped.await {
+            left.push(Left::table(session, schema, &table, error).await?);
         }
     }
     Ok(left)

@@ -15,10 +15,11 @@ use crate::warehouse::place::Place;
 use crate::warehouse::read::read_back::read_back_sql;
 use crate::warehouse::tables::barrier::{Barrier, barrier};
 use crate::warehouse::tables::definitions::count_by_day_sql;
-use crate::warehouse::tables::definitions::{retired_table, staging_table, year_table};
+use crate::warehouse::tables::definitions::{retired_tables, staging_table, year_table};
 use crate::warehouse::tables::indexes::{build_indexes, rename};
 use crate::warehouse::tables::shape::Shape;
 use crate::warehouse::tables::transaction::{ahead_of_autovacuum, short_transaction};
+use crate::warehouse::tables::user_settings::{UserSettings, options_list};
 use crate::warehouse::views::replace_tenant_view;
 use futures::StreamExt;
 use std::collections::BTreeMap;
@@ -230,21 +231,29 @@ async fn reveal(
     shown.staging.remove(&year);
     shown.years.insert(year);
     shown.rebuilding.remove(&year);
-    let retired = shape
-        .years
-        .contains(&year)
-        .then(|| retired_table(template, year));
+    let retired = if shape.years.contains(&year) {
+        Some(free_retired_name(session, place, year).await?)
+    } else {
+        None
+    };
     let mut statements = Vec::new();
+    let mut old_table = None;
     if let Some(retired) = &retired {
-        // Locks go top down, as readers take them: the view before its table. This changes nothing but takes the lock.
-        statements.push(format!(
-            "ALTER VIEW {} OWNER TO {}",
-            qualified(schema, template.as_str()),
-            ident(build.warehouse.owner)
-        ));
+        if let Some(view) = UserSettings::read(session, schema, template.as_str()).await? {
+            // Locks go top down, as readers take them: the view before its table. This changes nothing but takes the lock.
+            statements.push(format!(
+                "ALTER VIEW {} OWNER TO {}",
+                qualified(schema, template.as_str()),
+                ident(&view.owner)
+            ));
+        }
         statements.extend(rename(place, &table, retired));
+        old_table = UserSettings::read(session, schema, &table).await?;
     }
     statements.extend(becomes_year(place, year, build.warehouse.reader));
+    if let Some(old) = &old_table {
+        statements.extend(as_it_was(place, &table, old));
+    }
     let replaced = retired.is_some().then(|| qualified(schema, &table));
     let staged = qualified(schema, &staging);
     short_transaction(session, build.warehouse.lock_timeout, async || {
@@ -275,6 +284,31 @@ async fn reveal(
     })
     .await?;
     Ok(shown)
+}
+
+/// The name that a year's table takes when another takes its place. Earlier ones may still be there, if somebody built a
+/// view on them.
+async fn free_retired_name(session: &Session, place: Place<'_>, year: i32) -> Result<String> {
+    let (tenant, template) = (place.tenant, &place.template.name);
+    let taken = relations::retired(session, tenant, template).await?;
+    let mut names = retired_tables(template, year);
+    names.find(|name| !taken.contains(name)).ok_or_else(|| {
+        Error::refused(format!(
+            "ten former tables of {year} are still there, because others depend on them"
+        ))
+        .with_hint("drop the views that the warnings name, then run the same command again")
+    })
+}
+
+/// Statements that set on a year table what people set on the one whose place it takes.
+fn as_it_was(place: Place<'_>, table: &str, old: &UserSettings) -> Vec<String> {
+    let columns = place.template.columns.iter().map(|c| c.name.as_str());
+    let columns: Vec<&str> = columns.collect();
+    let mut statements = old.restate(place.schema.as_str(), table, &columns);
+    let options = options_list(&old.options);
+    let options = options.map(|list| format!("ALTER TABLE {} SET {list}", place.qualified(table)));
+    statements.extend(options);
+    statements
 }
 
 /// Statements that give the staging table of a year, with its indexes, the year's name, and readers their right.

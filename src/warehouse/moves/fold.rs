@@ -4,7 +4,7 @@
 //! sweep ─▶ hide ─▶ copy, where no view shows it ─▶ barrier ─▶ reveal: view, fold line, ledger ─▶ sweep
 //! ```
 //!
-//! Only the fold line, which the reveal moves, decides what the tenant view shows of which table (`views.rs`); the year that
+//! Only the fold line, which the reveal moves, decides what the tenant view shows of which table (`views/definition.rs`); the year that
 //! holds it gets a condition before anything is copied beyond it, and loses it with the reveal. So whatever a run that was
 //! killed left on the wrong side of the line is hidden, and [`sweep`](super::sweep::sweep) takes it away.
 
@@ -120,7 +120,7 @@ async fn copy_into_new_year(
     short_transaction(session, folding.warehouse.lock_timeout, async || {
         lease::check(session, folding.run, place.tenant, template).await?;
         let staging = NewTable::staging(place, year, false);
-        make_tables(session, place, &[staging], folding.warehouse.reader).await
+        make_tables(session, place, &[staging], folding.warehouse).await
     })
     .await
     .at(|| format!("table `{schema}.{table}`"))?;

@@ -14,9 +14,10 @@ use crate::unit::Day;
 use crate::warehouse::load::rebuild::{beyond_the_line, empty_staging, unstage};
 use crate::warehouse::place::Place;
 use crate::warehouse::tables::definitions::{day_table, staging_table, year_table};
+use crate::warehouse::tables::left::Left;
 use crate::warehouse::tables::shape::{Shape, year_window};
 use crate::warehouse::tables::transaction::{
-    AUTOVACUUM_GIVES_WAY, about_locks, patient_transaction, short_transaction,
+    AUTOVACUUM_GIVES_WAY, patient_transaction, short_transaction,
 };
 use std::time::{Duration, Instant};
 
@@ -27,21 +28,6 @@ const TABLES_AT_ONCE: usize = 50;
 /// How long a sweep tries to drop tables that readers still hold. The next sweep continues.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A hidden table that could not be dropped now; the next run tries again.
-#[derive(Debug)]
-pub struct Left {
-    /// `schema.table`.
-    pub relation: String,
-    pub error: Error,
-}
-
-impl Left {
-    /// Whether a reader holds it: it goes by itself. Otherwise a person has to look.
-    pub fn is_held(&self) -> bool {
-        about_locks(&self.error)
-    }
-}
-
 /// Drops day tables before the fold line and year tables that begin at or after it; deletes what the year table that
 /// holds the line holds beyond it. What was dropped leaves `shape`.
 ///
@@ -51,7 +37,7 @@ impl Left {
 ///
 /// # Errors
 /// [`Kind::Locked`] when another run took the pair over; the warehouse's. A table that
-/// cannot be dropped is no error.
+/// cannot be dropped, or rows that cannot be deleted, are no error.
 pub async fn sweep(
     session: &Session,
     place: Place<'_>,
@@ -75,9 +61,9 @@ pub async fn sweep(
                 shape.days.retain(|day| !days.contains(day));
                 continue;
             }
-            Err(error) => drop(stays(place, "", error)?),
+            // One of them stays; the others need not.
+            Err(error) => drop(Left::rows(place.schema.as_str(), "", error)?),
         }
-        // One of them stays; the others need not.
         for (day, table) in days.iter().zip(tables) {
             if sweep.dropped(table).await? {
                 shape.days.remove(day);
@@ -89,8 +75,9 @@ pub async fn sweep(
         let table = year_table(template, year);
         if year_window(year).from >= line && sweep.dropped(table.clone()).await? {
             shape.years.remove(&year);
-        } else {
-            delete_beyond(session, place, &table, line, folding).await?;
+        } else if let Err(error) = delete_beyond(session, place, &table, line, folding).await {
+            let left = Left::rows(place.schema.as_str(), &table, error)?;
+            sweep.left.push(left);
         }
     }
     if !shape.staging.is_empty() {
@@ -130,20 +117,12 @@ impl Sweep<'_> {
         match drop_tables(self.session, self.place, &tables, self.folding, patience).await {
             Ok(()) => Ok(true),
             Err(error) => {
-                self.left.push(stays(self.place, &tables[0], error)?);
+                let schema = self.place.schema.as_str();
+                let left = Left::table(self.session, schema, &tables[0], error).await?;
+                self.left.push(left);
                 Ok(false)
             }
         }
-    }
-}
-
-/// A table that readers hold, or that somebody built a view on, stays; any other error ends the sweep.
-fn stays(place: Place<'_>, table: &str, error: Error) -> Result<Left> {
-    if about_locks(&error) || error.sqlstate() == Some("2BP01") {
-        let relation = format!("{}.{table}", place.schema);
-        Ok(Left { relation, error })
-    } else {
-        Err(error)
     }
 }
 

@@ -74,7 +74,7 @@ async fn unfold_day(
     short_transaction(session, folding.warehouse.lock_timeout, async || {
         lease::check(session, folding.run, place.tenant, template).await?;
         let table_of_day = NewTable::day(place, day);
-        make_tables(session, place, &[table_of_day], folding.warehouse.reader).await?;
+        make_tables(session, place, &[table_of_day], folding.warehouse).await?;
         copied(session.execute(&copy, &[]).await?, rows)?;
         create_indexes(session, place, &table).await
     })

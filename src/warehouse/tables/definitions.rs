@@ -26,9 +26,13 @@ pub fn staging_table(template: &TemplateName, year: i32) -> String {
     format!("{}_staging", year_table(template, year))
 }
 
-/// `<template>_YYYY_retired`: a year table whose place another took.
-pub fn retired_table(template: &TemplateName, year: i32) -> String {
-    format!("{}_retired", year_table(template, year))
+/// `<template>_YYYY_retired`, and `…_retire1` to `…_retire9`, which are as long: a year table whose place another took.
+pub fn retired_tables(template: &TemplateName, year: i32) -> impl Iterator<Item = String> {
+    let year = year_table(template, year);
+    let suffixes = ["d", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    suffixes
+        .into_iter()
+        .map(move |end| format!("{year}_retire{end}"))
 }
 
 /// The condition that a row of the template lies in `window`.

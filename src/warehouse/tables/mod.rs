@@ -2,7 +2,12 @@
 
 pub mod barrier;
 pub mod definitions;
+pub mod dependents;
 pub mod indexes;
+pub mod left;
+pub mod obstacles;
 pub mod prepare;
+pub mod replication;
 pub mod shape;
 pub mod transaction;
+pub mod user_settings;

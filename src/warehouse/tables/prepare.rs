@@ -3,6 +3,7 @@
 
 use super::definitions::{create_table, day_table, staging_table, year_table};
 use super::indexes::{index_count, index_name};
+use super::replication::identity_statement;
 use super::shape::{Destination, Shape, year_window};
 use super::transaction::short_transaction;
 use crate::catalog::registry::relations::{self, Relation, RelationKind};
@@ -75,7 +76,7 @@ pub async fn prepare(
     let (first, others) = missing.split_at(missing.len().min(TABLES_A_TRANSACTION));
     let make = async |session: &Session, tables: &[NewTable]| {
         short_transaction(session, lock_timeout, async || {
-            make_tables(session, place, tables, reader).await
+            make_tables(session, place, tables, context).await
         })
         .await
     };
@@ -181,7 +182,7 @@ pub async fn make_tables(
     session: &Session,
     place: Place<'_>,
     tables: &[NewTable],
-    reader: &str,
+    context: WarehouseContext<'_>,
 ) -> Result<()> {
     let schema = place.schema.as_str();
     let names: Vec<String> = tables
@@ -197,11 +198,16 @@ pub async fn make_tables(
             place.template,
             table.window,
         ));
+        statements.extend(identity_statement(
+            schema,
+            &table.name,
+            context.replica_identity,
+        ));
         if table.kind == RelationKind::Day {
             statements.push(format!(
                 "GRANT SELECT ON {} TO {}",
                 qualified(schema, &table.name),
-                ident(reader)
+                ident(context.reader)
             ));
         }
     }

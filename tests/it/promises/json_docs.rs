@@ -141,8 +141,10 @@ fn load(world: &World, printed: &mut Printed) {
     run("verify --coverage --from 2024-03-01 --to 2024-03-05", 0);
     world.warehouse.run(
         "UPDATE acme.event_2024 SET amount = 8 WHERE id = 10;
-         INSERT INTO acme.event_2024 VALUES (900, '2024-02-10 12:00+00', 'x', 1)",
+         INSERT INTO acme.event_2024 VALUES (900, '2024-02-10 12:00+00', 'x', 1);
+         DROP VIEW public.event",
     );
+    run("status", 0);
     run("verify --against all --diff --show-values", 1);
     run("verify --repair --from 2024-03-03 --to 2024-03-03", 0);
 }

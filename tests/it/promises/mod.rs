@@ -3,6 +3,7 @@
 mod backfill;
 mod bench;
 mod cluster;
+mod committed_steps;
 mod config;
 mod connect;
 mod crash;
@@ -54,3 +55,4 @@ mod tls;
 mod unchanged;
 mod values;
 mod verify;
+mod views;
