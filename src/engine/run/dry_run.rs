@@ -31,7 +31,7 @@ pub fn windows(
     let work = pairs.iter().map(|pair| work(pair, request, today));
     let mut queue = Queue::new(limits(load), work.collect::<Result<_>>()?);
     let mut windows = Vec::new();
-    while let Next::Job(job) = queue.next() {
+    while let Next::Job(job) = queue.take() {
         let mut bytes = 0;
         if job.task.is_window() {
             windows.push((job.pair, job.window));

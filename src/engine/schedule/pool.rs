@@ -124,7 +124,7 @@ impl<T: QueueTask> Pool<T> {
             tokio::pin!(changed);
             // Registered before the queue is read, so that no change is missed.
             changed.as_mut().enable();
-            let next = self.queue().next();
+            let next = self.queue().take();
             match next {
                 Next::Finished => return,
                 Next::Wait => {

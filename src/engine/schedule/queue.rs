@@ -86,7 +86,7 @@ impl<T: QueueTask> Queue<T> {
         }
     }
 
-    pub fn next(&mut self) -> Next<T> {
+    pub fn take(&mut self) -> Next<T> {
         if let Some(job) = self.next_build() {
             return Next::Job(job);
         }
@@ -370,21 +370,21 @@ mod tests {
         let mut queue = Queue::new(LIMITS, vec![first]);
         let given = take_window(&mut queue).unwrap();
         take_window(&mut queue).unwrap();
-        assert_eq!(queue.next(), Next::Wait);
+        assert_eq!(queue.take(), Next::Wait);
         queue.release_source(0, given.window);
         queue.release_source(0, given.window);
         let third = take_window(&mut queue).unwrap();
-        assert_eq!(queue.next(), Next::Wait);
+        assert_eq!(queue.take(), Next::Wait);
         // Fetched again, it counts again, and leaves once.
         queue.retake_source(&given);
         queue.done(&given, 1);
-        assert_eq!(queue.next(), Next::Wait);
+        assert_eq!(queue.take(), Next::Wait);
         queue.done(&third, 1);
         assert!(take_window(&mut queue).is_some());
     }
 
     fn take_window(queue: &mut Queue<Task>) -> Option<Job<Task>> {
-        match queue.next() {
+        match queue.take() {
             Next::Job(job) if job.task.is_window() => Some(job),
             _ => None,
         }
@@ -408,7 +408,7 @@ mod tests {
         let jobs: Vec<_> = std::iter::from_fn(|| take_window(&mut queue)).collect();
         let pairs: Vec<_> = jobs.iter().map(|job| job.pair).collect();
         assert_eq!(pairs, [0, 1, 2, 2]);
-        assert_eq!(queue.next(), Next::Wait);
+        assert_eq!(queue.take(), Next::Wait);
         queue.done(&jobs[0], 10);
         let next = take_window(&mut queue).unwrap();
         assert_eq!(taken(&next), (0, window(1, 2)));
@@ -421,15 +421,15 @@ mod tests {
         let first = take_window(&mut queue).unwrap();
         let second = take_window(&mut queue).unwrap();
         queue.done(&first, 1);
-        assert_eq!(queue.next(), Next::Wait);
+        assert_eq!(queue.take(), Next::Wait);
         queue.failed(&second, FailureScope::Counted);
-        let Next::Job(build) = queue.next() else {
+        let Next::Job(build) = queue.take() else {
             panic!("the year is to be built");
         };
         assert_eq!(build.task, Task::BuildYear { year: 2023 });
-        assert_eq!(queue.next(), Next::Wait);
+        assert_eq!(queue.take(), Next::Wait);
         queue.done(&build, 0);
-        assert_eq!(queue.next(), Next::Finished);
+        assert_eq!(queue.take(), Next::Finished);
     }
 
     #[test]
@@ -444,7 +444,7 @@ mod tests {
         assert_eq!(dropped, [(0, window(2, 9))]);
         assert_eq!(queue.down, BTreeSet::from(["a".to_owned()]));
         let build = loop {
-            let Next::Job(job) = queue.next() else {
+            let Next::Job(job) = queue.take() else {
                 panic!("the other tenant's year is to be built");
             };
             assert_eq!(job.pair, 1);
@@ -454,12 +454,12 @@ mod tests {
             queue.done(&job, 1);
         };
         assert_eq!(
-            queue.next(),
+            queue.take(),
             Next::Wait,
             "the other tenant's year is being built"
         );
         queue.done(&build, 0);
-        assert_eq!(queue.next(), Next::Finished);
+        assert_eq!(queue.take(), Next::Finished);
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub struct Values<'a> {
 
 impl<'a> Values<'a> {
     /// # Errors
-    /// As [`Service::find`].
+    /// The service is not defined, or its section is not understood.
     pub fn of(url: &'a Url, env: Env<'a>) -> Result<Values<'a>> {
         Ok(Values {
             service: Service::find(url, env)?,

@@ -84,7 +84,7 @@ pub fn refuse_other(current: &Current, schema: &str, name: &str) -> Result<()> {
         return Ok(());
     };
     Err(Error::refused(format!(
-        "`{schema}.{name}` is {what}, where Dayhaul's view should be"
+        "`{schema}.{name}` is {what}, not Dayhaul's view"
     ))
     .with_hint("Dayhaul replaces only views of its own: rename or move it, then run the same command again"))
 }

@@ -99,12 +99,17 @@ impl View<'_> {
         )
     }
 
-    /// Lets readers read a new view, and writes down that it is ours.
-    async fn made(&self, session: &Session) -> Result<()> {
+    /// Lets readers read it.
+    async fn granted(&self, session: &Session) -> Result<()> {
         let (view, reader) = (self.qualified(), ident(self.reader));
         session
             .batch(&format!("GRANT SELECT ON {view} TO {reader}"))
-            .await?;
+            .await
+    }
+
+    /// Lets readers read a new view, and writes down that it is ours.
+    async fn made(&self, session: &Session) -> Result<()> {
+        self.granted(session).await?;
         let tenant = (self.kind == RelationKind::TenantView).then_some(self.place.tenant);
         let relation = Relation {
             schema: self.schema.to_owned(),
@@ -119,10 +124,11 @@ impl View<'_> {
     async fn make(&self, session: &Session, query: &str, old: Option<&UserSettings>) -> Result<()> {
         let options = old.map_or(&[][..], |old| &old.options);
         session.batch(&self.create(query, options)).await?;
-        if old.is_none() {
-            self.made(session).await?;
-        }
-        let Some(old) = old else { return Ok(()) };
+        let Some(old) = old else {
+            return self.made(session).await;
+        };
+        // Whoever made the view that was dropped may have had no readers in mind.
+        self.granted(session).await?;
         let columns = self.place.template.columns.iter().map(|c| c.name.as_str());
         let columns: Vec<&str> = columns.chain(["schema_name"]).collect();
         let mut statements = old.restate(self.schema, self.name(), &columns);

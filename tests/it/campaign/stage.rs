@@ -56,9 +56,8 @@ impl Stage {
             sources::change(&database, random);
             world.tenants.push(database);
         }
-        let reader = Reader::start(world.warehouse.url(), world.reader.clone());
-        let stage = Stage {
-            reader: Some(reader),
+        let mut stage = Stage {
+            reader: None,
             world,
             source,
             warehouse,
@@ -67,6 +66,8 @@ impl Stage {
             _folder: folder,
         };
         stage.prepare();
+        let (url, role) = (stage.world.warehouse.url(), stage.world.reader.clone());
+        stage.reader = Some(Reader::start(url, role));
         stage
     }
 

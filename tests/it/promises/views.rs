@@ -107,9 +107,7 @@ fn a_view_that_is_gone_or_altered_is_found_and_made_anew() {
         ),
         (
             "a column more",
-            format!(
-                "CREATE OR REPLACE VIEW bolt.event AS SELECT id, at, note::varchar AS note, amount::numeric AS amount, 1 AS more FROM bolt.event_2024"
-            ),
+            "CREATE OR REPLACE VIEW bolt.event AS SELECT id, at, note::varchar AS note, amount::numeric AS amount, 1 AS more FROM bolt.event_2024".to_owned(),
             "bolt.event",
             "changed",
         ),
