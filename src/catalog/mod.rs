@@ -173,7 +173,8 @@ pub async fn warehouse_access(settings: &Settings) -> Result<Access> {
 /// # Errors
 /// An invalid URL; a password reference that cannot be resolved, or that is not allowed on this host.
 pub async fn access(tenant: &Tenant, settings: &Settings) -> Result<Access> {
-    let place = |e: Error| e.at(format!("tenant `{}`", tenant.name));
+    let tenant_name = format!("tenant `{}`", tenant.name);
+    let place = |e: Error| e.at(tenant_name.clone());
     let text = tenant.url.as_deref().ok_or_else(|| {
         place(Error::refused(
             "its source is unknown, because it was restored from files",
@@ -187,7 +188,6 @@ pub async fn access(tenant: &Tenant, settings: &Settings) -> Result<Access> {
     let trust = Trust::Catalog {
         allow: &settings.secrets.allow,
     };
-    let place = format!("tenant `{}`", tenant.name);
-    let password = Password::reference(tenant.password.as_deref(), trust, &place).await?;
+    let password = Password::reference(tenant.password.as_deref(), trust, &tenant_name).await?;
     Ok(Access::new(url, password))
 }

@@ -4,6 +4,7 @@ use super::global::GlobalArgs;
 use super::signals::Interrupt;
 use crate::config::{DEFAULT_FILE, Settings};
 use crate::engine::report::event::Failure;
+use crate::engine::report::fold::FoldReport;
 use crate::engine::report::run::RunReport;
 use crate::error::{Error, Result};
 use crate::report::{Progress, Style, aside, failure};
@@ -135,8 +136,17 @@ impl Context {
 
     /// Why units failed, on standard error; each cause is printed once.
     pub fn failures(&self, report: &RunReport) {
-        self.causes(&report.failures);
-        if let Some(error) = &report.not_recorded {
+        self.failures_of_run(&report.failures, report.not_recorded.as_ref());
+    }
+
+    /// As [`Context::failures`], of a fold.
+    pub fn failures_of_fold(&self, report: &FoldReport) {
+        self.failures_of_run(&report.failures, report.not_recorded.as_ref());
+    }
+
+    fn failures_of_run(&self, failures: &[Failure], not_recorded: Option<&Error>) {
+        self.causes(failures);
+        if let Some(error) = not_recorded {
             self.error(error);
         }
     }

@@ -80,10 +80,7 @@ fn show(fold: &FoldReport, if_locked: IfLocked, context: &Context) -> u8 {
     let exit_code = report::exit_code(fold, if_locked == IfLocked::Ok);
     context.print(report::render(fold));
     context.print_json(&report::FoldJson::new(fold, exit_code));
-    context.causes(&fold.failures);
-    if let Some(error) = &fold.not_recorded {
-        context.error(error);
-    }
+    context.failures_of_fold(fold);
     context.cancelled(fold.run, fold.cancelled_by.as_deref());
     exit_code
 }

@@ -4,7 +4,7 @@ use super::context::Context;
 use crate::catalog::registry::{masked, pairs};
 use crate::catalog::setup::init::{Passwords, Plan, Wish, plan};
 use crate::catalog::setup::migrate;
-use crate::catalog::{Catalog, Pair, Selection, warehouse_access};
+use crate::catalog::{Catalog, Selection, warehouse_access};
 use crate::config::{ReplicaIdentity, Settings};
 use crate::error::{Error, Result, exit};
 use crate::pg;
@@ -105,15 +105,14 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
 /// are publications that will keep days from being brought up to date.
 async fn warn_of_obstacles(context: &Context, settings: &Settings) -> Result<()> {
     let catalog = Catalog::open(settings).await?;
-    let pairs = pairs::all(catalog.session(), &Selection::default()).await?;
-    let enabled = |pair: &Pair| pair.enabled && pair.tenant.enabled;
-    let pairs: Vec<Pair> = pairs.into_iter().filter(enabled).collect();
-    for note in of_all_tables(catalog.session()).await? {
-        if settings.warehouse.replica_identity != ReplicaIdentity::Full {
+    let session = catalog.session();
+    if settings.warehouse.replica_identity != ReplicaIdentity::Full {
+        for note in of_all_tables(session).await? {
             context.warn(note);
         }
     }
-    for odd in odd_views(catalog.session(), &pairs).await? {
+    let pairs = pairs::enabled(session, &Selection::default()).await?;
+    for odd in odd_views(session, &pairs).await? {
         context.warn(format!("{odd}; `dayhaul verify --repair` makes views anew"));
     }
     Ok(())

@@ -131,12 +131,7 @@ async fn fold(ready: &PreparedLaptop, cancel: &CancellationToken, context: &Cont
         .with_progress("fold", |progress| ready.fold(progress, cancel.clone()))
         .await;
     match folded {
-        Ok(report) => {
-            context.causes(&report.failures);
-            if let Some(error) = &report.not_recorded {
-                context.error(error);
-            }
-        }
+        Ok(report) => context.failures_of_fold(&report),
         Err(error) => context.warn(format!("failed to fold closed days: {error}")),
     }
 }

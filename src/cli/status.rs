@@ -2,10 +2,10 @@
 
 use super::context::Context;
 use super::selection::SelectionArgs;
+use crate::catalog::Catalog;
 use crate::catalog::registry::pairs;
 use crate::catalog::snapshot::restored::{self, Restored};
 use crate::catalog::views::status::{self, PairStanding, standing};
-use crate::catalog::{Catalog, Pair};
 use crate::error::{Result, exit};
 use crate::report::failure;
 use crate::report::numbers::{count, utc};
@@ -40,9 +40,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let resolved = args.selection.resolve()?;
     let catalog = Catalog::open(&context.settings()?).await?;
     let session = catalog.session();
-    let pairs = pairs::all(session, &resolved.selection).await?;
-    let enabled = |pair: &Pair| pair.enabled && pair.tenant.enabled;
-    let pairs: Vec<Pair> = pairs.into_iter().filter(enabled).collect();
+    let pairs = pairs::enabled(session, &resolved.selection).await?;
     let status = Status {
         views: odd_views(session, &pairs).await?,
         pairs: standing(session, &resolved.selection, resolved.days).await?,

@@ -31,6 +31,14 @@ pub async fn pairs(session: &Session, selection: &Selection) -> Result<Vec<Pair>
     Ok(pairs)
 }
 
+/// As [`pairs`], with none if that is what is enabled of the selection.
+///
+/// # Errors
+/// The selection names a tenant or template that is unknown.
+pub async fn enabled(session: &Session, selection: &Selection) -> Result<Vec<Pair>> {
+    select(session, selection, true).await
+}
+
 /// As [`pairs`], enabled or not.
 ///
 /// # Errors

@@ -18,10 +18,10 @@ use crate::catalog::runs::run::RunHeader;
 use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::pg::Access;
 use crate::unit::Day;
 use crate::warehouse::{self, Place, WarehouseContext};
-use outcome::{failure, untouched};
+use outcome::{PairEnd, failure, untouched};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -67,7 +67,8 @@ pub async fn fold(
         elapsed: begun.elapsed(),
     };
     let taken = take(&mut locks, pairs, request.wait, &cancel, &mut report).await?;
-    note_obstacles(settings, &access, &locks, &taken, &*observer).await?;
+    let context = WarehouseContext::new(&access, settings);
+    let well = look_at_tables(&locks, taken, context, &*observer, &cancel, &mut report).await?;
     let steps = Steps {
         settings,
         access: &access,
@@ -76,7 +77,7 @@ pub async fn fold(
         today: request.today,
         observer: &*observer,
     };
-    let (folded, failures) = fold_pairs(steps, &mut locks, &taken, &cancel).await;
+    let (folded, failures) = fold_pairs(steps, &mut locks, &well, &cancel).await;
     report.pairs.extend(folded);
     report
         .pairs
@@ -127,21 +128,40 @@ async fn take(
     Ok(taken)
 }
 
-/// Makes views anew where needed, and names what a fold would leave behind, before anything moves.
-async fn note_obstacles(
-    settings: &Settings,
-    access: &Access,
+/// Makes views anew where needed, and names what a fold would leave behind, before anything moves. Returns the pairs whose
+/// views are well.
+async fn look_at_tables(
     locks: &LockHolder,
-    pairs: &[Pair],
+    pairs: Vec<Pair>,
+    context: WarehouseContext<'_>,
     observer: &dyn Observer,
-) -> Result<()> {
-    let (session, context) = (locks.session(), WarehouseContext::new(access, settings));
+    cancel: &CancellationToken,
+    report: &mut FoldReport,
+) -> Result<Vec<Pair>> {
+    let session = locks.session();
+    let mut well = Vec::with_capacity(pairs.len());
+    let mut seen = BTreeSet::new();
     for pair in pairs {
-        for note in warehouse::obstacles(session, Place::of(pair), context).await? {
+        let place = Place::of(&pair);
+        let restored = tokio::select! {
+            restored = warehouse::restore_views(session, place, context, &mut seen) => restored,
+            () = cancel.cancelled() => Err(Error::interrupted()),
+        };
+        if let Err(error) = restored {
+            if session.is_closed() {
+                return Err(error);
+            }
+            let end = PairEnd::failed(&pair, error);
+            report.pairs.push(end.fold);
+            report.failures.extend(end.failure);
+            continue;
+        }
+        for note in warehouse::obstacles(session, place, context).await? {
             observer.event(&Event::Warning(note));
         }
+        well.push(pair);
     }
-    Ok(())
+    Ok(well)
 }
 
 fn outcome(report: &FoldReport) -> &'static str {

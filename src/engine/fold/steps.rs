@@ -144,7 +144,6 @@ impl<'a> PairsFold<'a> {
 
     async fn copy(self, session: &Session, pair: &'a Pair) -> Result<CopyOutcome<'a>> {
         let (steps, at) = (self.steps, Place::of(pair));
-        warehouse::restore_views(session, at, self.folding().warehouse).await?;
         let Some(mut plan) = plan(session, pair, steps.target, steps.today).await? else {
             let fold = untouched(pair, Standing::Nothing);
             return Ok(CopyOutcome::Ended(PairEnd::without_failure(fold)));

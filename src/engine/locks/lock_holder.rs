@@ -206,14 +206,9 @@ impl LockHolder {
 }
 
 fn not_recorded(error: Error) -> Error {
-    let next = "`dayhaul status` shows what is done; run the same command again: it does the rest";
-    let hint = match error.hint() {
-        Some(first) => format!("{first}; {next}"),
-        None => next.to_owned(),
-    };
-    error
-        .at("failed to record how the run ended")
-        .with_hint(hint)
+    error.at("failed to record how the run ended").and_hint(
+        "`dayhaul status` shows what is done; run the same command again: it does the rest",
+    )
 }
 
 /// Failures as the catalog keeps them.

@@ -36,7 +36,12 @@ pub struct RunReport {
 impl RunReport {
     /// The files that this run wrote.
     pub fn files(&self) -> impl Iterator<Item = &LandedIn> {
-        let objects = self.units.iter().filter_map(|unit| unit.object.as_ref());
-        objects.filter(|object| object.written)
+        written(&self.units)
     }
+}
+
+/// The files that were written of these units.
+pub fn written(units: &[UnitReport]) -> impl Iterator<Item = &LandedIn> {
+    let objects = units.iter().filter_map(|unit| unit.object.as_ref());
+    objects.filter(|object| object.written)
 }

@@ -194,12 +194,9 @@ impl LoadWorker {
 }
 
 fn not_built(year: i32, error: Error) -> Error {
-    let kept = "its rows are kept in the staging table; run the same command again to continue";
-    let hint = match error.hint() {
-        Some(first) => format!("{first}; {kept}"),
-        None => kept.to_owned(),
-    };
-    error.at(format!("building year {year}")).with_hint(hint)
+    error
+        .at(format!("building year {year}"))
+        .and_hint("its rows are kept in the staging table; run the same command again to continue")
 }
 
 /// An error like another, which goes elsewhere.

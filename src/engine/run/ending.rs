@@ -4,6 +4,7 @@ use super::context::RunContext;
 use super::outcomes::{Collected, Outcomes};
 use crate::engine::locks::lock_holder::{LockHolder, kept_failures};
 use crate::engine::report::event::Outcome;
+use crate::engine::report::run::written;
 use serde_json::{Value, json};
 
 /// What `_wh.run` keeps.
@@ -34,8 +35,6 @@ pub fn of(context: &RunContext, outcomes: &Outcomes, locks: &LockHolder) -> Endi
 fn totals(collected: &Collected) -> Value {
     let units = &collected.units;
     let count = |outcome| units.iter().filter(|u| u.outcome == outcome).count();
-    let files = units.iter().filter_map(|unit| unit.object.as_ref());
-    let files: Vec<_> = files.filter(|file| file.written).collect();
     json!({
         "loaded": count(Outcome::Loaded),
         "skipped": count(Outcome::Skipped),
@@ -46,7 +45,7 @@ fn totals(collected: &Collected) -> Value {
         "not_tried": count(Outcome::NotTried),
         "rows": units.iter().map(|u| u.rows).sum::<u64>(),
         "bytes": units.iter().map(|u| u.bytes).sum::<u64>(),
-        "files": files.len(),
-        "file_bytes": files.iter().map(|file| file.bytes).sum::<u64>(),
+        "files": written(units).count(),
+        "file_bytes": written(units).map(|file| file.bytes).sum::<u64>(),
     })
 }

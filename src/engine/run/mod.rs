@@ -35,7 +35,7 @@ use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
-use crate::unit::{TenantName, Window};
+use crate::unit::{TemplateName, TenantName, Window};
 use crate::warehouse::{self, Place};
 use context::RunContext;
 use find_sources::find_sources;
@@ -43,7 +43,7 @@ use outcomes::{Outcomes, key};
 use pair::{PreparedPair, RowSource};
 use prepare::{PlannedPair, Preparation};
 use request::Request;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -182,11 +182,12 @@ async fn restore_views(
         return Ok(pairs);
     }
     let mut well = Vec::with_capacity(pairs.len());
+    let mut seen = BTreeSet::new();
     let session = locks.session();
     for planned in pairs {
         let place = Place::of(&planned.pair);
         let result = tokio::select! {
-            result = look_at_tables(session, place, context, outcomes) => result,
+            result = look_at_tables(session, place, context, outcomes, &mut seen) => result,
             () = context.cancel.cancelled() => Err(Error::interrupted()),
         };
         match result {
@@ -207,9 +208,10 @@ async fn look_at_tables(
     place: Place<'_>,
     context: &RunContext,
     outcomes: &Outcomes,
+    seen: &mut BTreeSet<TemplateName>,
 ) -> Result<()> {
     let warehouse = context.warehouse_context();
-    warehouse::restore_views(session, place, warehouse).await?;
+    warehouse::restore_views(session, place, warehouse, seen).await?;
     for note in warehouse::obstacles(session, place, warehouse).await? {
         outcomes.notes.add(note);
     }

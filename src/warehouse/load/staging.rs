@@ -19,7 +19,7 @@ use crate::warehouse::tables::definitions::{retired_tables, staging_table, year_
 use crate::warehouse::tables::indexes::{build_indexes, rename};
 use crate::warehouse::tables::shape::Shape;
 use crate::warehouse::tables::transaction::{ahead_of_autovacuum, short_transaction};
-use crate::warehouse::tables::user_settings::{UserSettings, options_list};
+use crate::warehouse::tables::user_settings::{Header, UserSettings, options_list};
 use crate::warehouse::views::replace_tenant_view;
 use futures::StreamExt;
 use std::collections::BTreeMap;
@@ -239,7 +239,7 @@ async fn reveal(
     let mut statements = Vec::new();
     let mut old_table = None;
     if let Some(retired) = &retired {
-        if let Some(view) = UserSettings::read(session, schema, template.as_str()).await? {
+        if let Some(view) = Header::read(session, schema, template.as_str()).await? {
             // Locks go top down, as readers take them: the view before its table. This changes nothing but takes the lock.
             statements.push(format!(
                 "ALTER VIEW {} OWNER TO {}",
@@ -305,7 +305,7 @@ fn as_it_was(place: Place<'_>, table: &str, old: &UserSettings) -> Vec<String> {
     let columns = place.template.columns.iter().map(|c| c.name.as_str());
     let columns: Vec<&str> = columns.collect();
     let mut statements = old.restate(place.schema.as_str(), table, &columns);
-    let options = options_list(&old.options);
+    let options = options_list(&old.header.options);
     let options = options.map(|list| format!("ALTER TABLE {} SET {list}", place.qualified(table)));
     statements.extend(options);
     statements

@@ -14,7 +14,7 @@ use crate::unit::Day;
 use crate::warehouse::load::rebuild::{beyond_the_line, empty_staging, unstage};
 use crate::warehouse::place::Place;
 use crate::warehouse::tables::definitions::{day_table, staging_table, year_table};
-use crate::warehouse::tables::left::Left;
+use crate::warehouse::tables::left::{Left, about_the_table};
 use crate::warehouse::tables::shape::{Shape, year_window};
 use crate::warehouse::tables::transaction::{
     AUTOVACUUM_GIVES_WAY, patient_transaction, short_transaction,
@@ -62,7 +62,7 @@ pub async fn sweep(
                 continue;
             }
             // One of them stays; the others need not.
-            Err(error) => drop(Left::rows(place.schema.as_str(), "", error)?),
+            Err(error) => drop(about_the_table(error)?),
         }
         for (day, table) in days.iter().zip(tables) {
             if sweep.dropped(table).await? {

@@ -6,6 +6,18 @@ use super::transaction::about_locks;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
 
+/// Gives back an error that a table may stay with.
+///
+/// # Errors
+/// `error` itself when it is not about the table: the connection or the pair's lock is lost, or the ledger forbids it.
+pub fn about_the_table(error: Error) -> Result<Error> {
+    if about_locks(&error) || error.kind() == Kind::Sql {
+        Ok(error)
+    } else {
+        Err(error)
+    }
+}
+
 /// A hidden table, or hidden rows, that could not be removed now.
 #[derive(Debug)]
 pub struct Left {
@@ -22,11 +34,9 @@ impl Left {
     /// The table that `error` kept from being dropped.
     ///
     /// # Errors
-    /// `error` itself when it is not about the table: the connection or the pair's lock is lost, or the ledger forbids it.
+    /// `error` itself when it is not about the table.
     pub async fn table(session: &Session, schema: &str, table: &str, error: Error) -> Result<Left> {
-        if !about_locks(&error) && error.kind() != Kind::Sql {
-            return Err(error);
-        }
+        let error = about_the_table(error)?;
         let dependents = if error.sqlstate() == Some("2BP01") {
             dependents(session, schema, &[table.to_owned()]).await?
         } else {
@@ -43,14 +53,11 @@ impl Left {
     /// Rows of the table that `error` kept from being deleted.
     ///
     /// # Errors
-    /// As [`Left::table`].
+    /// `error` itself when it is not about the table.
     pub fn rows(schema: &str, table: &str, error: Error) -> Result<Left> {
-        if !about_locks(&error) && error.kind() != Kind::Sql {
-            return Err(error);
-        }
         Ok(Left {
             relation: format!("{schema}.{table}"),
-            error,
+            error: about_the_table(error)?,
             dependents: Vec::new(),
             rows_stay: true,
         })

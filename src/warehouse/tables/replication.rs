@@ -11,12 +11,12 @@ use crate::warehouse::place::Place;
 
 /// The statement that gives a table the identity that is configured, if it is not PostgreSQL's own.
 pub fn identity_statement(schema: &str, table: &str, identity: ReplicaIdentity) -> Option<String> {
-    (identity == ReplicaIdentity::Full).then(|| {
-        format!(
-            "ALTER TABLE {} REPLICA IDENTITY FULL",
-            qualified(schema, table)
-        )
-    })
+    (identity == ReplicaIdentity::Full).then(|| full_identity(schema, table))
+}
+
+fn full_identity(schema: &str, table: &str) -> String {
+    let table = qualified(schema, table);
+    format!("ALTER TABLE {table} REPLICA IDENTITY FULL")
 }
 
 /// Gives a pair's tables the replica identity that is configured; without one, says which publications keep days from
@@ -33,9 +33,9 @@ pub async fn settle_identity(
     let lacking = without_identity(session, place).await?;
     if context.replica_identity == ReplicaIdentity::Full {
         for table in lacking {
-            let statement = identity_statement(schema, &table, ReplicaIdentity::Full);
+            let statement = full_identity(schema, &table);
             short_transaction(session, context.lock_timeout, async || {
-                session.batch(&statement.clone().unwrap_or_default()).await
+                session.batch(&statement).await
             })
             .await?;
         }
@@ -45,7 +45,7 @@ pub async fn settle_identity(
     let view = format!("{schema}.{}", place.template.name);
     Ok(publications
         .iter()
-        .map(|publication| publication.note(&view))
+        .map(|publication| publication.note(&format!("the tables of `{view}`")))
         .collect())
 }
 
@@ -56,35 +56,43 @@ pub async fn settle_identity(
 pub async fn of_all_tables(session: &Session) -> Result<Vec<String>> {
     let publications = publications(session, "", &[]).await?;
     let all = publications.iter();
-    Ok(all.map(|publication| publication.note("all")).collect())
+    Ok(all
+        .map(|publication| publication.note("Dayhaul's tables"))
+        .collect())
+}
+
+/// How a publication comes to our tables.
+#[derive(PartialEq)]
+enum Scope {
+    AllTables,
+    Schema,
+    Tables,
 }
 
 struct Publication {
     name: String,
-    /// How it comes to our tables: `all`, `schema` or `table`.
-    scope: String,
+    scope: Scope,
     schema: String,
     tables: Vec<String>,
 }
 
 impl Publication {
-    fn note(&self, view: &str) -> String {
+    /// `tables`: what it publishes of ours, in words.
+    fn note(&self, tables: &str) -> String {
         let name = ident(&self.name);
-        let exclude = match self.scope.as_str() {
-            "all" => format!("ALTER PUBLICATION {name} SET (publish = 'insert, truncate')"),
-            "schema" => format!(
+        let exclude = match self.scope {
+            Scope::AllTables => {
+                format!("ALTER PUBLICATION {name} SET (publish = 'insert, truncate')")
+            }
+            Scope::Schema => format!(
                 "ALTER PUBLICATION {name} DROP TABLES IN SCHEMA {}",
                 ident(&self.schema)
             ),
-            _ => {
-                let tables = self.tables.iter();
-                let tables: Vec<_> = tables.map(|t| qualified(&self.schema, t)).collect();
-                format!("ALTER PUBLICATION {name} DROP TABLE {}", tables.join(", "))
+            Scope::Tables => {
+                let names = self.tables.iter();
+                let names: Vec<_> = names.map(|t| qualified(&self.schema, t)).collect();
+                format!("ALTER PUBLICATION {name} DROP TABLE {}", names.join(", "))
             }
-        };
-        let tables = match view {
-            "all" => "Dayhaul's tables".to_owned(),
-            view => format!("the tables of `{view}`"),
         };
         format!(
             "publication `{}` publishes deletes from {tables}, which have no replica identity, so days that change cannot be \
@@ -134,13 +142,15 @@ async fn publications(
         .map(|row| Publication {
             name: row.get(0),
             scope: match (row.get(1), row.get(2)) {
-                (true, _) => "all".to_owned(),
-                (_, true) => "table".to_owned(),
-                _ => "schema".to_owned(),
+                (true, _) => Scope::AllTables,
+                (_, true) => Scope::Tables,
+                _ => Scope::Schema,
             },
             schema: schema.to_owned(),
             tables: row.get(3),
         })
-        .filter(|publication| publication.scope == "all" || !publication.tables.is_empty())
+        .filter(|publication| {
+            publication.scope == Scope::AllTables || !publication.tables.is_empty()
+        })
         .collect())
 }

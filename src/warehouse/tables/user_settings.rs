@@ -5,9 +5,9 @@ use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::sql::{ident, literal, qualified};
 
-/// What is set on a view or table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UserSettings {
+/// What a view or table is, whose it is, and its options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
     /// As `pg_class.relkind`.
     pub kind: String,
     pub owner: String,
@@ -17,6 +17,12 @@ pub struct UserSettings {
     pub role: String,
     /// `security_invoker`, `fillfactor` …
     pub options: Vec<(String, String)>,
+}
+
+/// All that is set on a view or table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserSettings {
+    pub header: Header,
     grants: Vec<Grant>,
     /// Of a column, or of the relation itself.
     comments: Vec<(Option<String>, String)>,
@@ -31,12 +37,12 @@ struct Grant {
     grantable: bool,
 }
 
-impl UserSettings {
+impl Header {
     /// Of the relation of that name; `None` when there is none.
     ///
     /// # Errors
     /// The warehouse's.
-    pub async fn read(session: &Session, schema: &str, name: &str) -> Result<Option<UserSettings>> {
+    pub async fn read(session: &Session, schema: &str, name: &str) -> Result<Option<Header>> {
         let row = session
             .query_opt(
                 "SELECT c.relkind::text, pg_get_userbyid(c.relowner)::text, pg_has_role(c.relowner, 'USAGE'), \
@@ -48,7 +54,7 @@ impl UserSettings {
             .await?;
         let Some(row) = row else { return Ok(None) };
         let options: Vec<String> = row.get(3);
-        Ok(Some(UserSettings {
+        Ok(Some(Header {
             kind: row.get(0),
             owner: row.get(1),
             owned: row.get(2),
@@ -58,9 +64,28 @@ impl UserSettings {
                 .filter_map(|option| option.split_once('='))
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect(),
+        }))
+    }
+
+    /// With what was granted and said about it.
+    ///
+    /// # Errors
+    /// The warehouse's.
+    pub async fn with_grants(
+        self,
+        session: &Session,
+        schema: &str,
+        name: &str,
+    ) -> Result<UserSettings> {
+        Ok(UserSettings {
+            header: self,
             grants: grants(session, schema, name).await?,
             comments: comments(session, schema, name).await?,
-        }))
+        })
+    }
+
+    fn what(&self) -> &'static str {
+        if self.kind == "v" { "view" } else { "table" }
     }
 
     /// Refuses to replace what belongs to a role that ours is no member of.
@@ -71,7 +96,7 @@ impl UserSettings {
         if self.owned {
             return Ok(());
         }
-        let what = if self.kind == "v" { "view" } else { "table" };
+        let what = self.what();
         Err(Error::refused(format!(
             "{what} `{schema}.{name}` belongs to role `{}`, which `{}` is not a member of",
             self.owner, self.role
@@ -84,6 +109,19 @@ impl UserSettings {
             qualified(schema, name),
             ident(&self.role),
         )))
+    }
+}
+
+impl UserSettings {
+    /// Of the relation of that name; `None` when there is none.
+    ///
+    /// # Errors
+    /// The warehouse's.
+    pub async fn read(session: &Session, schema: &str, name: &str) -> Result<Option<UserSettings>> {
+        match Header::read(session, schema, name).await? {
+            Some(header) => header.with_grants(session, schema, name).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Statements that grant and comment again, on a relation of that name with `columns`.
@@ -105,7 +143,7 @@ impl UserSettings {
             let privilege = &g.privilege;
             format!("GRANT {privilege}{column} ON {relation} TO {role}{option}")
         });
-        let what = if self.kind == "v" { "VIEW" } else { "TABLE" };
+        let what = self.header.what().to_uppercase();
         let comments = self.comments.iter().filter(|(column, _)| there(column));
         let comments = comments.map(|(column, text)| match column {
             Some(column) => {

@@ -157,32 +157,17 @@ pub async fn wrong_tenant_view(
     if shows_nothing(template, shape) {
         return Ok(None);
     }
-    let expected = Definition::parse(&tenant_query(place, shape));
-    let found = match current(session, schema, template.name.as_str()).await? {
-        Current::Nothing => return Ok(Some(WrongView::Missing)),
-        Current::Other(what) => return Ok(Some(WrongView::Other(what))),
-        Current::View(found) if found == expected => return Ok(None),
-        Current::View(found) => found,
+    let query = tenant_query(place, shape);
+    let differing = match compare(session, schema, template, &query).await? {
+        Compared::Well => return Ok(None),
+        Compared::Wrong(wrong) => return Ok(Some(wrong)),
+        Compared::Lacks(relations) => relations,
     };
-    let (Some(found), Some(expected)) = (found, expected) else {
-        return Ok(Some(WrongView::Changed));
-    };
-    let shown = found.reads();
-    let differing = found.differences(&expected);
-    if differing.iter().any(|relation| shown.contains(relation)) {
-        return Ok(Some(WrongView::Changed));
-    }
     let days = shape.days.iter();
     let days: BTreeSet<String> = days.map(|day| day_table(&template.name, *day)).collect();
     let (days, years): (Vec<_>, Vec<_>) = differing
         .into_iter()
         .partition(|(_, table)| days.contains(table));
-    let names = |relations: Vec<(String, String)>| -> Vec<String> {
-        let names = relations.into_iter();
-        names
-            .map(|(schema, name)| format!("{schema}.{name}"))
-            .collect()
-    };
     let mut lacking = names(years);
     let days = names(days);
     lacking.extend(relations::that_hold_days(session, place.tenant, &template.name, &days).await?);
@@ -199,24 +184,52 @@ pub async fn wrong_public_view(
         return Ok(None);
     }
     let public = session.schemas().public.as_str();
-    let expected = Definition::parse(&public_query(template, &schemas));
-    let found = match current(session, public, template.name.as_str()).await? {
-        Current::Nothing => return Ok(Some(WrongView::Missing)),
-        Current::Other(what) => return Ok(Some(WrongView::Other(what))),
-        Current::View(found) if found == expected => return Ok(None),
+    let query = public_query(template, &schemas);
+    Ok(match compare(session, public, template, &query).await? {
+        Compared::Well => None,
+        Compared::Wrong(wrong) => Some(wrong),
+        Compared::Lacks(relations) => Some(WrongView::Lacks(names(relations))),
+    })
+}
+
+/// How a view compares with what it should be.
+enum Compared {
+    Well,
+    Wrong(WrongView),
+    /// It does not show these relations.
+    Lacks(BTreeSet<(String, String)>),
+}
+
+async fn compare(
+    session: &Session,
+    schema: &str,
+    template: &Template,
+    query: &str,
+) -> Result<Compared> {
+    let expected = Definition::parse(query);
+    let found = match current(session, schema, template.name.as_str()).await? {
+        Current::Nothing => return Ok(Compared::Wrong(WrongView::Missing)),
+        Current::Other(what) => return Ok(Compared::Wrong(WrongView::Other(what))),
+        Current::View(found) if found == expected => return Ok(Compared::Well),
         Current::View(found) => found,
     };
     let (Some(found), Some(expected)) = (found, expected) else {
-        return Ok(Some(WrongView::Changed));
+        return Ok(Compared::Wrong(WrongView::Changed));
     };
     let shown = found.reads();
-    let lacking = found.differences(&expected);
-    if lacking.iter().any(|relation| shown.contains(relation)) {
-        return Ok(Some(WrongView::Changed));
+    let differing = found.differences(&expected);
+    if differing.iter().any(|relation| shown.contains(relation)) {
+        return Ok(Compared::Wrong(WrongView::Changed));
     }
-    let names = lacking.into_iter();
-    let names = names.map(|(schema, name)| format!("{schema}.{name}"));
-    Ok(Some(WrongView::Lacks(names.collect())))
+    Ok(Compared::Lacks(differing))
+}
+
+/// As `schema.name`.
+fn names(relations: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+    let relations = relations.into_iter();
+    relations
+        .map(|(schema, name)| format!("{schema}.{name}"))
+        .collect()
 }
 
 /// How often a view is looked at before it counts as wrong: a run may be about to replace it.

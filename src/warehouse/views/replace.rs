@@ -4,8 +4,8 @@
 //! columns than ours cannot be replaced so: it is dropped and made in one transaction, and all of it is set again.
 
 use super::check::{Current, current, refuse_other, wrong_public_view, wrong_tenant_view};
-use super::definition::{Definition, public_query, shows_nothing, tenant_query};
-use crate::catalog::registry::fold_line;
+use super::definition::{Definition, public_query, tenant_query};
+use crate::catalog::registry::fold_line::{self, FoldLine};
 use crate::catalog::registry::relations::{self, Relation, RelationKind};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
@@ -16,7 +16,7 @@ use crate::warehouse::place::Place;
 use crate::warehouse::tables::definitions::day_table;
 use crate::warehouse::tables::shape::Shape;
 use crate::warehouse::tables::transaction::{about_locks, patient_transaction, short_transaction};
-use crate::warehouse::tables::user_settings::{UserSettings, options_list};
+use crate::warehouse::tables::user_settings::{Header, UserSettings, options_list};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
@@ -29,12 +29,7 @@ pub async fn replace_tenant_view(
     shape: &Shape,
     reader: &str,
 ) -> Result<()> {
-    let view = View {
-        place,
-        kind: RelationKind::TenantView,
-        schema: place.schema.as_str(),
-        reader,
-    };
+    let view = View::of_tenant(place, reader);
     view.replace(session, &tenant_query(place, shape)).await
 }
 
@@ -47,7 +42,25 @@ struct View<'a> {
     reader: &'a str,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    fn of_tenant(place: Place<'a>, reader: &'a str) -> View<'a> {
+        View {
+            place,
+            kind: RelationKind::TenantView,
+            schema: place.schema.as_str(),
+            reader,
+        }
+    }
+
+    fn public(session: &'a Session, place: Place<'a>, reader: &'a str) -> View<'a> {
+        View {
+            place,
+            kind: RelationKind::PublicView,
+            schema: session.schemas().public.as_str(),
+            reader,
+        }
+    }
+
     fn name(&self) -> &str {
         self.place.template.name.as_str()
     }
@@ -56,25 +69,34 @@ impl View<'_> {
         qualified(self.schema, self.name())
     }
 
-    /// What is set on the view that stands there; `None` when there is none.
-    async fn set_on_it(&self, session: &Session) -> Result<Option<UserSettings>> {
+    /// The view that is there, which may be replaced; `None` when there is none.
+    async fn found(&self, session: &Session) -> Result<Option<Header>> {
         let (schema, name) = (self.schema, self.name());
         relations::refuse_foreign(session, schema, &[name.to_owned()]).await?;
-        let settings = UserSettings::read(session, schema, name).await?;
-        if let Some(settings) = &settings {
-            if settings.kind != "v" {
+        let found = Header::read(session, schema, name).await?;
+        if let Some(found) = &found {
+            if found.kind != "v" {
                 refuse_other(&current(session, schema, name).await?, schema, name)?;
             }
-            settings.refuse_other_owner(schema, name)?;
+            found.refuse_other_owner(schema, name)?;
         }
-        Ok(settings)
+        Ok(found)
+    }
+
+    /// All that is set on the view that is there.
+    async fn set_on_it(&self, session: &Session) -> Result<Option<UserSettings>> {
+        let (schema, name) = (self.schema, self.name());
+        match self.found(session).await? {
+            Some(found) => found.with_grants(session, schema, name).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn replace(&self, session: &Session, query: &str) -> Result<()> {
-        let settings = self.set_on_it(session).await?;
-        let options = settings.as_ref().map_or(&[][..], |s| &s.options);
+        let found = self.found(session).await?;
+        let options = found.as_ref().map_or(&[][..], |found| &found.options);
         session.batch(&self.create(query, options)).await?;
-        if settings.is_none() {
+        if found.is_none() {
             self.made(session).await?;
         }
         Ok(())
@@ -122,7 +144,7 @@ impl View<'_> {
 
     /// Makes the view that was dropped, with what was set on it.
     async fn make(&self, session: &Session, query: &str, old: Option<&UserSettings>) -> Result<()> {
-        let options = old.map_or(&[][..], |old| &old.options);
+        let options = old.map_or(&[][..], |old| &old.header.options);
         session.batch(&self.create(query, options)).await?;
         let Some(old) = old else {
             return self.made(session).await;
@@ -132,8 +154,8 @@ impl View<'_> {
         let columns = self.place.template.columns.iter().map(|c| c.name.as_str());
         let columns: Vec<&str> = columns.chain(["schema_name"]).collect();
         let mut statements = old.restate(self.schema, self.name(), &columns);
-        if old.owner != old.role {
-            let owner = ident(&old.owner);
+        if old.header.owner != old.header.role {
+            let owner = ident(&old.header.owner);
             statements.push(format!("ALTER VIEW {} OWNER TO {owner}", self.qualified()));
         }
         session.batch(&statements.join(";")).await
@@ -198,7 +220,8 @@ pub async fn show(
 }
 
 /// Makes the views of a pair anew that are missing or show something else, as far as its tables are there: what is lost is
-/// the pair's own error, and the public view is of all tenants. Touches nothing when they are as they should be.
+/// the pair's own error, and the public view is of all tenants. Touches nothing when they are as they should be. The public
+/// view of a template in `seen` is looked at only where the pair's own view was made anew.
 ///
 /// # Errors
 /// As [`show`].
@@ -206,29 +229,44 @@ pub async fn restore(
     session: &Session,
     place: Place<'_>,
     context: WarehouseContext<'_>,
+    seen: &mut BTreeSet<TemplateName>,
 ) -> Result<()> {
-    let (tenant, template) = (place.tenant, &place.template.name);
-    let Some(line) = fold_line::get(session, tenant, template).await? else {
+    let template = &place.template.name;
+    let Some(line) = fold_line::get(session, place.tenant, template).await? else {
         return Ok(());
     };
-    let view = || format!("{}.{template}", place.schema);
-    let shape = match relations::of_pair(session, tenant, template).await {
-        Ok(owned) => Some(Shape::new(line, &owned)),
-        Err(error) if error.kind() == Kind::Refused => None,
+    let made_anew = restore_tenant_view(session, place, line, context).await?;
+    if made_anew || !seen.contains(template) {
+        show_in_public(session, place, context).await?;
+        seen.insert(template.clone());
+    }
+    Ok(())
+}
+
+/// Whether the view had to be made anew.
+async fn restore_tenant_view(
+    session: &Session,
+    place: Place<'_>,
+    line: FoldLine,
+    context: WarehouseContext<'_>,
+) -> Result<bool> {
+    let view = || format!("{}.{}", place.schema, place.template.name);
+    let shape = match relations::of_pair(session, place.tenant, &place.template.name).await {
+        Ok(owned) => Shape::new(line, &owned),
+        Err(error) if error.kind() == Kind::Refused => return Ok(false),
         Err(error) => return Err(error),
     };
-    if let Some(shape) = shape.filter(|shape| !shows_nothing(place.template, shape))
-        && wrong_tenant_view(session, place, &shape).await?.is_some()
-    {
-        replace_or_make(session, place, &shape, context)
-            .await
-            .at(|| format!("tenant view `{}`", view()))?;
-        tracing::warn!(
-            "view `{}` was missing or changed outside Dayhaul, and was made anew",
-            view()
-        );
+    if wrong_tenant_view(session, place, &shape).await?.is_none() {
+        return Ok(false);
     }
-    show_in_public(session, place, context).await
+    replace_or_make(session, place, &shape, context)
+        .await
+        .at(|| format!("tenant view `{}`", view()))?;
+    tracing::warn!(
+        "view `{}` was missing or changed outside Dayhaul, and was made anew",
+        view()
+    );
+    Ok(true)
 }
 
 /// Replaces the tenant view in a transaction of its own; where its columns are not ours, drops it and makes it.
@@ -261,13 +299,8 @@ async fn make_both(
     shape: Option<&Shape>,
     context: WarehouseContext<'_>,
 ) -> Result<()> {
-    let (public, reader) = (public_of(session, place, context), context.reader);
-    let tenant = View {
-        place,
-        kind: RelationKind::TenantView,
-        schema: place.schema.as_str(),
-        reader,
-    };
+    let public = View::public(session, place, context.reader);
+    let tenant = View::of_tenant(place, context.reader);
     short_transaction(session, context.lock_timeout, async || {
         one_at_a_time(session, &place.template.name).await?;
         let (old_public, old_tenant) = (
@@ -306,19 +339,6 @@ fn named_dependents(error: Error) -> Error {
     )
 }
 
-fn public_of<'a>(
-    session: &'a Session,
-    place: Place<'a>,
-    context: WarehouseContext<'a>,
-) -> View<'a> {
-    View {
-        place,
-        kind: RelationKind::PublicView,
-        schema: session.schemas().public.as_str(),
-        reader: context.reader,
-    }
-}
-
 /// Two replacements of a public view at once would lose a tenant: one at a time, and the tenants are read after the lock.
 async fn one_at_a_time(session: &Session, template: &TemplateName) -> Result<()> {
     let key = xxh3_64(format!("dayhaul public view {template}").as_bytes()).cast_signed();
@@ -333,7 +353,7 @@ async fn show_in_public(
     place: Place<'_>,
     context: WarehouseContext<'_>,
 ) -> Result<()> {
-    let public = public_of(session, place, context);
+    let public = View::public(session, place, context.reader);
     if wrong_public_view(session, place.template).await?.is_none() {
         return Ok(());
     }

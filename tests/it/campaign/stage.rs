@@ -5,6 +5,7 @@ use super::fault::{FAULTS, Fault, SIGTERM};
 use super::reader::Reader;
 use super::sources::{self, EVENT, FIRST, LAST, TODAY, VISIT};
 use super::switch::{State, Switch};
+use crate::support::killer::{ONLY_IN_THE_CATALOG, ONLY_IN_THE_DATABASE, UNFINISHED_INDEXES};
 use crate::support::random::Random;
 use crate::support::server::Database;
 use crate::support::world::{Output, Running, World};
@@ -246,18 +247,10 @@ impl Stage {
         };
         none(
             "relations that the catalog does not know",
-            "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace \
-             WHERE relkind IN ('r', 'v') AND nspname IN ('alpha', 'beta', 'gamma', 'public') AND NOT EXISTS \
-             (SELECT FROM _wh.relation r WHERE r.schema_name = nspname AND r.name = relname)",
+            ONLY_IN_THE_DATABASE,
         );
-        none(
-            "relations that only the catalog knows",
-            "SELECT schema_name, name FROM _wh.relation WHERE to_regclass(format('%I.%I', schema_name, name)) IS NULL",
-        );
-        none(
-            "invalid indexes",
-            "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid",
-        );
+        none("relations that only the catalog knows", ONLY_IN_THE_CATALOG);
+        none("unfinished indexes", UNFINISHED_INDEXES);
     }
 
     pub fn polls_were_made(&mut self) {

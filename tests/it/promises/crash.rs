@@ -2,7 +2,7 @@
 
 use crate::support::events;
 use crate::support::killer::Killer;
-use crate::support::server::{self, Holder};
+use crate::support::server;
 use crate::support::world::{World, wait_until};
 use dayhaul::cluster::Stop;
 use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
@@ -119,12 +119,7 @@ fn a_tenant_that_disappears_in_the_middle_fails_and_the_others_load() {
 fn a_locked_source_table_is_waited_for_within_bounds_and_then_named() {
     let world = World::with_events("source_locked", &["acme"], "2024-03-18", 2, 5);
     world.configure("[load]\nstatement_timeout = \"300ms\"\n");
-    let lock = || {
-        Holder::new(
-            &world.tenants[0],
-            "LOCK TABLE event IN ACCESS EXCLUSIVE MODE",
-        )
-    };
+    let lock = || events::lock(&world.tenants[0]);
     let holder = lock();
     let failed = world.backfill(&["--last", "2"]).exits(1);
     for words in [

@@ -44,6 +44,17 @@ fn tokens(world: &World) -> usize {
         .count()
 }
 
+/// Days that together take longer than a token is valid.
+fn fill(source: &Database) {
+    events::create(source);
+    events::fill(source, "2024-03-01", 6, 2);
+}
+
+fn load_template(world: &World) {
+    world.write("events.sql", &events::slow(0.6));
+    world.dayhaul(&["template", "load", "events.sql"]).exits(0);
+}
+
 /// The tenant's sessions are closed while the run works, as a restart or a pooler does: the token that the run began with has
 /// expired by then.
 #[test]
@@ -53,16 +64,14 @@ fn a_token_of_seconds_outlives_the_run_because_it_is_read_for_each_session() {
     let world = World::new("token", &[]);
     let source = Database::of(&cluster);
     source.run("CREATE ROLE token_reader LOGIN");
-    events::create(&source);
-    events::fill(&source, "2024-03-01", 6, 2);
+    fill(&source);
     source.run("GRANT SELECT ON event TO token_reader");
     let reference = token(&world, &source.url(), "token_reader", 2);
     world.configure(&format!(
         "[load]\njobs = 1\n[secrets]\nallow = [\"{reference}\"]\n"
     ));
-    world.write("events.sql", &events::slow(0.6));
     world.dayhaul(&["init"]).exits(0);
-    world.dayhaul(&["template", "load", "events.sql"]).exits(0);
+    load_template(&world);
     let url = source.url_as("token_reader");
     let add = [
         "tenant",
@@ -77,8 +86,7 @@ fn a_token_of_seconds_outlives_the_run_because_it_is_read_for_each_session() {
         .dayhaul(&[&add[..], &["--template", "events"]].concat())
         .exits(0);
     let before = tokens(&world);
-    let days = ["backfill", "--from", "2024-03-01", "--to", "2024-03-06"];
-    let running = world.start(&[&days[..], &["--today", events::TODAY]].concat());
+    let running = world.start_backfill(&["--from", "2024-03-01", "--to", "2024-03-06"]);
     for _ in 0..2 {
         std::thread::sleep(std::time::Duration::from_millis(2500));
         source.run(
@@ -109,10 +117,8 @@ fn a_token_of_the_warehouse_is_read_for_each_session() {
         ("DAYHAUL_WAREHOUSE_URL".to_owned(), loader),
         ("DAYHAUL_WAREHOUSE_PASSWORD".to_owned(), reference),
     ];
-    world.write("events.sql", &events::slow(0.6));
-    events::create(&world.tenants[0]);
-    events::fill(&world.tenants[0], "2024-03-01", 6, 2);
-    world.dayhaul(&["template", "load", "events.sql"]).exits(0);
+    fill(&world.tenants[0]);
+    load_template(&world);
     let url = world.tenants[0].url();
     let add = [
         "tenant",
@@ -124,8 +130,7 @@ fn a_token_of_the_warehouse_is_read_for_each_session() {
         "events",
     ];
     world.dayhaul(&add).exits(0);
-    let days = ["backfill", "--from", "2024-03-01", "--to", "2024-03-06"];
-    let running = world.start(&[&days[..], &["--today", events::TODAY]].concat());
+    let running = world.start_backfill(&["--from", "2024-03-01", "--to", "2024-03-06"]);
     std::thread::sleep(std::time::Duration::from_millis(2500));
     // The workers' sessions; the one that holds the locks is not a passing matter.
     server::run(

@@ -3,7 +3,7 @@
 use super::pgbouncer::Pooler;
 use crate::support::events;
 use crate::support::locale;
-use crate::support::server::{self, Database, Holder};
+use crate::support::server::{self, Database};
 use crate::support::world::{World, wait_until};
 use dayhaul::cluster::Stop;
 use std::time::Duration;
@@ -138,13 +138,7 @@ fn a_lock_at_a_german_source_is_waited_for_as_at_an_english_one() {
     world.configure("[load]\nstatement_timeout = \"400ms\"\n");
     world.tenants = vec![Database::of(&cluster)];
     let world = world.filled(&["acme"], events::TEMPLATE, "2024-03-18", (2, 5));
-    let lock = || {
-        Holder::new(
-            &world.tenants[0],
-            "LOCK TABLE event IN ACCESS EXCLUSIVE MODE",
-        )
-    };
-    let holder = lock();
+    let holder = events::lock(&world.tenants[0]);
     let failed = world.backfill(&["--last", "2"]).exits(1);
     for words in ["Zeitüberschreitung", "statement_timeout", "lock"] {
         assert!(failed.stderr.contains(words), "{words}: {}", failed.stderr);

@@ -299,6 +299,11 @@ fn set_everything(world: &World, owner: &str, analyst: &str) {
     }
 }
 
+fn rebuild_acme(world: &World, today: &str) {
+    let year = ["--tenant", "acme", "--year", "2024", "--today", today];
+    world.dayhaul(&[&["rebuild"], &year[..]].concat()).ok();
+}
+
 #[test]
 fn what_people_set_on_views_survives_every_replacement() {
     let world = loaded("views_kept");
@@ -308,16 +313,7 @@ fn what_people_set_on_views_survives_every_replacement() {
     let days = |today: &str| world.dayhaul(&["sync", "--today", today]).ok();
     days("2024-03-22");
     assert_eq!(settings(&world), before, "after a fold");
-    let year = [
-        "rebuild",
-        "--tenant",
-        "acme",
-        "--year",
-        "2024",
-        "--today",
-        "2024-03-22",
-    ];
-    world.dayhaul(&year).ok();
+    rebuild_acme(&world, "2024-03-22");
     assert_eq!(settings(&world), before, "after a rebuild");
     world.dayhaul(&["unfold", "--from", "2024-03-15"]).ok();
     assert_eq!(settings(&world), before, "after an unfold");
@@ -413,17 +409,7 @@ fn a_year_table_keeps_its_grants_and_options_when_another_takes_its_place() {
         "SELECT 'acme.event_2024'::regclass::oid",
     );
     let old = world.warehouse.one(oid);
-    world
-        .dayhaul(&[
-            "rebuild",
-            "--tenant",
-            "acme",
-            "--year",
-            "2024",
-            "--today",
-            events::TODAY,
-        ])
-        .ok();
+    rebuild_acme(&world, events::TODAY);
     assert_ne!(world.warehouse.one(oid), old);
     assert_eq!(world.warehouse.one(set), before);
 }

@@ -1,5 +1,6 @@
 //! A small source that the load tests share: events with a time, a short note and an amount.
 
+use crate::support::killer::ONLY_IN_THE_DATABASE;
 use crate::support::server::{Database, Holder};
 use crate::support::world::{Output, Running, World, wait_until};
 
@@ -44,6 +45,11 @@ pub fn close(source: &Database) -> Holder {
 
 /// A day that stays in the past, whenever the tests run: `--today` of the runs.
 pub const TODAY: &str = "2024-03-20";
+
+/// Keeps everybody from reading the events until it is let go.
+pub fn lock(source: &Database) -> Holder {
+    Holder::new(source, "LOCK TABLE event IN ACCESS EXCLUSIVE MODE")
+}
 
 pub fn create(source: &Database) {
     source.run(
@@ -182,12 +188,8 @@ impl World {
         );
         self.no_lock_is_left();
         assert_eq!(
-            one(
-                "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE relkind IN ('r', 'v') AND nspname NOT IN ('_wh', 'pg_catalog', 'information_schema') AND \
-                 NOT EXISTS (SELECT FROM _wh.relation r WHERE r.schema_name = nspname AND r.name = relname)"
-            ),
-            "0",
+            w.rows(ONLY_IN_THE_DATABASE),
+            Vec::<Vec<_>>::new(),
             "relations that the catalog does not know"
         );
         self.is_swept();

@@ -60,6 +60,20 @@ impl Killer {
     }
 }
 
+/// Relations that the catalog has and the database has not.
+pub const ONLY_IN_THE_CATALOG: &str = "SELECT schema_name, name, kind FROM _wh.relation \
+    WHERE to_regclass(format('%I.%I', schema_name, name)) IS NULL";
+
+/// Tables and views that the catalog does not know.
+pub const ONLY_IN_THE_DATABASE: &str = "SELECT c.oid::regclass::text FROM pg_class c \
+    JOIN pg_namespace n ON n.oid = c.relnamespace \
+    WHERE relkind IN ('r', 'v') AND nspname NOT IN ('_wh', 'pg_catalog', 'information_schema') AND \
+    NOT EXISTS (SELECT FROM _wh.relation r WHERE r.schema_name = nspname AND r.name = relname)";
+
+/// What an index build left.
+pub const UNFINISHED_INDEXES: &str = "SELECT indexrelid::regclass::text FROM pg_index \
+    WHERE NOT indisvalid OR NOT indisready OR NOT indislive";
+
 /// What a kill could leave behind, each as a query that finds none of it. `{owner}` and `{reader}` are the roles'
 /// names, `{ours}` says that a namespace `n` is neither the catalog's nor the server's.
 pub const LEFT_BEHIND: [(&str, &str); 10] = [
@@ -69,13 +83,9 @@ pub const LEFT_BEHIND: [(&str, &str); 10] = [
     ),
     (
         "relations that the catalog has and the database has not",
-        "SELECT schema_name, name, kind FROM _wh.relation \
-         WHERE to_regclass(format('%I.%I', schema_name, name)) IS NULL",
+        ONLY_IN_THE_CATALOG,
     ),
-    (
-        "what an index build left",
-        "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid OR NOT indisready OR NOT indislive",
-    ),
+    ("what an index build left", UNFINISHED_INDEXES),
     // The barrier's table stays, empty and without an index.
     (
         "what a barrier left",
