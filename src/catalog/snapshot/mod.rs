@@ -9,9 +9,9 @@ pub mod restored;
 
 pub use adopt::{adopt, go_on_after, restore_tenant};
 
-use super::registry::tenants;
+use super::registry::{search_paths, tenants};
 use crate::error::{Error, Kind, Result};
-use crate::pg::{Row, Session};
+use crate::pg::{Row, SearchPath, Session};
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,32 @@ pub struct KeptTenant {
     pub password: Option<String>,
     pub vars: BTreeMap<String, String>,
     pub enabled: bool,
+    /// What `{schema}` stands for.
+    #[serde(default)]
+    pub source_schema: Option<String>,
+    /// Missing in snapshots of earlier versions.
+    #[serde(default = "KeptSearchPath::earlier")]
+    pub search_path: KeptSearchPath,
+}
+
+/// A tenant's search path: `from` as in the catalog, `login`, `chosen`, `earlier` or `unknown`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptSearchPath {
+    pub from: String,
+    pub schemas: Option<Vec<String>>,
+}
+
+impl KeptSearchPath {
+    fn of(path: &SearchPath) -> KeptSearchPath {
+        KeptSearchPath {
+            from: search_paths::from(path).to_owned(),
+            schemas: search_paths::schemas(path),
+        }
+    }
+
+    fn earlier() -> KeptSearchPath {
+        KeptSearchPath::of(&SearchPath::Earlier)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +187,8 @@ async fn read(session: &Session) -> Result<Snapshot> {
                 password: t.password,
                 vars: t.vars,
                 enabled: t.enabled,
+                source_schema: t.source_schema,
+                search_path: KeptSearchPath::of(&t.search_path),
             })
             .collect(),
         templates: templates(session).await?,
