@@ -1,14 +1,14 @@
 //! Search paths of tenants, as the catalog and snapshots keep them.
 
-use crate::catalog::Tenant;
 use crate::error::Result;
 use crate::pg::{SearchPath, Session};
+use crate::unit::TenantName;
 
 /// Records the search path of a tenant at its first contact.
 ///
 /// # Errors
 /// Those of PostgreSQL.
-pub async fn record(session: &Session, tenant: &Tenant) -> Result<()> {
+pub async fn record(session: &Session, tenant: &TenantName, path: &SearchPath) -> Result<()> {
     let wh = session.catalog();
     session
         .execute(
@@ -16,11 +16,7 @@ pub async fn record(session: &Session, tenant: &Tenant) -> Result<()> {
                 "UPDATE {wh}.tenant SET search_path = $2, search_path_from = $3 \
                  WHERE name = $1 AND search_path_from IN ('earlier', 'unknown')"
             ),
-            &[
-                &tenant.name,
-                &schemas(&tenant.search_path),
-                &from(&tenant.search_path),
-            ],
+            &[&tenant, &schemas(path), &from(path)],
         )
         .await?;
     Ok(())

@@ -21,7 +21,8 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-#[group(id = "what", required = true, multiple = true, args = ["url", "password", "search_path", "source_schema"])]
+#[command(group = clap::ArgGroup::new("values").required(true).multiple(true)
+    .args(["url", "password", "search_path", "source_schema"]))]
 pub struct Args {
     /// The tenant's name
     #[arg(value_name = "NAME")]

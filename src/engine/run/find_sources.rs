@@ -104,8 +104,8 @@ async fn settle_path(
     match path {
         FoundPath::Known => Ok(None),
         FoundPath::New(path) => {
+            search_paths::record(session, &tenant.name, &path).await?;
             tenant.search_path = path;
-            search_paths::record(session, tenant).await?;
             Ok(None)
         }
         FoundPath::Other(login) => Ok(Some(format!(
