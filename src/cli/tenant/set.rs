@@ -11,8 +11,8 @@ use crate::unit::TenantName;
 use serde_json::json;
 
 const EXAMPLES: &str = "\
-The tenant is tested with its new values first, as by `dayhaul tenant test`. Days that are loaded stay as they are:
-`dayhaul verify` compares them with the source.
+The tenant is tested with its new values first, as by `dayhaul tenant test`.
+Days that are loaded stay as they are; `dayhaul verify` compares them.
 
 Examples:
   dayhaul tenant set acme --url postgres://reader@new-db.acme.example/app
@@ -20,7 +20,7 @@ Examples:
   dayhaul tenant set acme --search-path 'acme, extensions'";
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = "dayhaul tenant set [OPTIONS] <NAME>")]
 #[command(group = clap::ArgGroup::new("values").required(true).multiple(true)
     .args(["url", "password", "search_path", "source_schema"]))]
 pub struct Args {
