@@ -388,4 +388,13 @@ mod tests {
             assert!(Snapshot::parse(wrong).is_err());
         }
     }
+
+    #[test]
+    fn a_tenant_of_an_earlier_document_keeps_the_path_of_earlier_versions() {
+        let text = r#"{"name": "acme", "schema_name": "acme", "url": null, "password": null, "vars": {}, "enabled": true}"#;
+        let kept: KeptTenant = serde_json::from_str(text).unwrap();
+        assert_eq!(kept.source_schema, None);
+        let path = search_paths::kept(&kept.search_path.from, kept.search_path.schemas);
+        assert_eq!(path, SearchPath::Earlier);
+    }
 }

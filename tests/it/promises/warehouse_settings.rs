@@ -4,6 +4,7 @@ use crate::support::events::{self, TODAY};
 use crate::support::login::set;
 use crate::support::server;
 use crate::support::world::World;
+use dayhaul::pg::{self, Access, Password, Purpose, Url};
 
 /// A login of the warehouse that may do all, with settings of its own.
 fn with_login(world: &World, settings: &[(&str, &str)]) -> String {
@@ -80,6 +81,31 @@ fn a_logins_isolation_and_read_only_default_do_not_reach_us() {
         ],
     );
     world.is_swept();
+}
+
+#[test]
+fn a_session_in_the_warehouse_has_our_settings() {
+    let world = World::new("login_session", &[]);
+    let odd = [
+        ("statement_timeout", "'1min'"),
+        ("lock_timeout", "'1min'"),
+        ("idle_in_transaction_session_timeout", "'1min'"),
+        ("idle_session_timeout", "'1min'"),
+        ("default_transaction_isolation", "'serializable'"),
+        ("default_transaction_deferrable", "on"),
+        ("default_transaction_read_only", "on"),
+    ];
+    let login = with_login(&world, &odd);
+    let access = Access::new(
+        Url::parse(&world.warehouse.url_as(&login)).unwrap(),
+        Password::default(),
+    );
+    let session = server::block_on(pg::connect(&access, Purpose::Warehouse)).unwrap();
+    let ours = ["0", "0", "0", "0", "read committed", "off", "off"];
+    for ((name, _), ours) in odd.iter().zip(ours) {
+        let shown = server::block_on(session.simple(&format!("SHOW {name}"))).unwrap();
+        assert_eq!(shown.value(0, 0), Some(ours), "{name}");
+    }
 }
 
 #[test]
