@@ -1,13 +1,14 @@
 //! How the warehouse and the tenants' databases are reached, by every kind of client.
 
 use crate::error::Result;
-use crate::pg::{self, Access, Password, Purpose, Session, Url};
+use crate::pg::{self, Access, Password, Purpose, SearchPath, Session, SourceTransaction, Url};
 use crate::sql::{ident, literal};
 use crate::template::{Bindings, Template};
 use crate::unit::{SchemaName, Window};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A database, as libpq's clients address it.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct TenantDatabase {
     /// The password reference, as `tenant add` takes it.
     pub password: Option<String>,
     pub vars: BTreeMap<String, String>,
+    pub source_schema: Option<String>,
+    pub search_path: SearchPath,
 }
 
 impl Endpoint {
@@ -90,6 +93,19 @@ fn with_password(conninfo: &str, password: &str) -> String {
 }
 
 impl TenantDatabase {
+    /// Begins a transaction with the settings of a load, for as long as it takes.
+    ///
+    /// # Errors
+    /// As [`SourceTransaction::begin`].
+    pub async fn begin(&self, session: &Session) -> Result<()> {
+        let transaction = SourceTransaction {
+            tenant: self.schema.as_str(),
+            search_path: &self.search_path,
+            limit: Duration::ZERO,
+        };
+        transaction.begin(session).await
+    }
+
     /// The template's query for `window`, with the columns in the template's order.
     ///
     /// # Errors
@@ -113,6 +129,7 @@ impl TenantDatabase {
         template.bind(&Bindings {
             window,
             schema: &self.schema,
+            source_schema: self.source_schema.as_deref(),
             vars: &self.vars,
         })
     }

@@ -5,7 +5,7 @@ use super::sandbox::Sandbox;
 use crate::copy::{Digest, Intake};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
-use crate::template::{SOURCE_SETTINGS, Template, copy_out_sql};
+use crate::template::{Template, copy_out_sql};
 use crate::unit::Window;
 use futures::StreamExt;
 
@@ -70,9 +70,7 @@ impl RowReader {
     async fn read_source(&mut self, source: &TenantDatabase, sandbox: &Sandbox) -> Result<()> {
         let (template, window) = (&sandbox.template, sandbox.window);
         let session = source.endpoint.connect().await?;
-        session
-            .batch(&format!("BEGIN READ ONLY; {SOURCE_SETTINGS}"))
-            .await?;
+        source.begin(&session).await?;
         let sql = copy_out_sql(template, &source.bound(template, window)?, None);
         self.copy_out(&session, &sql, template, window).await?;
         session.batch("COMMIT").await

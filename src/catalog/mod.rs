@@ -180,7 +180,7 @@ pub async fn access(tenant: &Tenant, settings: &Settings) -> Result<Access> {
             "its source is unknown, because it was restored from files",
         ))
         .with_hint(format!(
-            "set it: `dayhaul tenant add {} --url URL`",
+            "set it: `dayhaul tenant set {} --url URL`",
             tenant.name
         ))
     })?;

@@ -11,7 +11,7 @@
 //! # Poolers
 //!
 //! A tenant may stand behind a pooler that hands each transaction to another server process. On a
-//! [`Purpose::Source`] session nothing is set for the session, and [`Session::batch`], [`Session::simple`],
+//! [`Purpose::Source`] session nothing is set but within a transaction ([`SourceTransaction`]), and [`Session::batch`], [`Session::simple`],
 //! [`Session::copy_out`] and [`describe`](describe()) leave nothing behind once their transaction ends. The warehouse needs a
 //! server session that stays the same; [`connect_unpooled`] makes sure of it.
 
@@ -21,6 +21,8 @@ mod describe;
 mod net;
 mod params;
 mod session;
+pub mod settings;
+pub mod source;
 pub mod sqlstate;
 
 pub use connect::pooling::connect_unpooled;
@@ -33,6 +35,8 @@ pub use params::raw::Raw;
 pub use session::cancel::Canceller;
 pub use session::copy::{CopyIn, CopyOut};
 pub use session::{Session, SimpleRows};
+pub use settings::search_path::SearchPath;
+pub use source::SourceTransaction;
 pub use tokio_postgres::{
     Row,
     types::{ToSql, Type},

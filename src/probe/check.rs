@@ -5,7 +5,7 @@ use crate::catalog::{Tenant, access};
 use crate::config::Settings;
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::{self, Purpose, Session};
-use crate::template::{Bindings, SOURCE_SETTINGS, Template, check_source, wrap};
+use crate::template::{Template, bind_query, check_source, wrap};
 use crate::unit::{Day, TemplateName, Window};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +30,8 @@ pub struct TenantServer {
     pub encoding: String,
     pub standby: bool,
     pub login: String,
+    /// The schemas that the login's own search path finds.
+    pub search_path: Vec<String>,
 }
 
 pub struct TemplateCheck {
@@ -74,11 +76,11 @@ impl TenantCheck {
 
 /// Tests a tenant with the given templates. What fails is part of the result.
 pub async fn check(
-    tenant: Tenant,
+    mut tenant: Tenant,
     templates: &[Arc<Template>],
     settings: &Settings,
 ) -> TenantCheck {
-    let (server, templates) = match connect(&tenant, settings).await {
+    let (server, templates) = match connect(&mut tenant, settings).await {
         Ok((session, server)) => {
             let mut found = Vec::new();
             for template in templates {
@@ -95,15 +97,27 @@ pub async fn check(
     }
 }
 
-async fn connect(tenant: &Tenant, settings: &Settings) -> Result<(Session, TenantServer)> {
-    let place = || format!("tenant `{}`", tenant.name);
+/// A tenant that was not contacted before gets the login's search path.
+async fn connect(tenant: &mut Tenant, settings: &Settings) -> Result<(Session, TenantServer)> {
+    let name = tenant.name.clone();
+    let place = || format!("tenant `{name}`");
     let access = access(tenant, settings).await?;
     let session = pg::connect(&access, Purpose::Source).await.at(place)?;
-    let server = look(&session).await.at(place)?;
+    let path = pg::source::login_search_path(&session).await.at(place)?;
+    if let Some(decided) = tenant.search_path.decided(path.clone()) {
+        tenant.search_path = decided;
+    }
+    tenant
+        .transaction(PROBE_TIMEOUT)
+        .begin(&session)
+        .await
+        .at(place)?;
+    let server = look(&session, path).await.at(place)?;
+    session.batch("COMMIT").await.at(place)?;
     Ok((session, server))
 }
 
-async fn look(session: &Session) -> Result<TenantServer> {
+async fn look(session: &Session, search_path: Vec<String>) -> Result<TenantServer> {
     let rows = session
         .simple(
             "SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_encoding_to_char(encoding), \
@@ -119,6 +133,7 @@ async fn look(session: &Session) -> Result<TenantServer> {
         encoding: text(1),
         standby: text(2) == "t",
         login: text(3),
+        search_path,
     })
 }
 
@@ -200,9 +215,10 @@ impl TemplateProbe<'_> {
 
     /// From the template's `range_query`: one row with the first and the last time.
     async fn by_query(&self, query: &str) -> Result<DaysWithRows> {
-        let query = query.trim().trim_end_matches(';');
+        let window = Window::single(Day::today());
+        let query = bind_query(query.trim(), &self.tenant.bindings(window))?;
         let rows = self
-            .within(async || self.session.simple(query).await)
+            .within(async || self.session.simple(&query).await)
             .await?;
         let day = |column| -> Result<Option<Day>> {
             let Some(text) = rows.value(0, column) else {
@@ -236,11 +252,7 @@ impl TemplateProbe<'_> {
     }
 
     fn bound(&self, window: Window) -> Result<String> {
-        self.template.bind(&Bindings {
-            window,
-            schema: &self.tenant.schema,
-            vars: &self.tenant.vars,
-        })
+        self.template.bind(&self.tenant.bindings(window))
     }
 
     /// Runs `work` in a read-only transaction with the settings of a load.
@@ -251,13 +263,7 @@ impl TemplateProbe<'_> {
         } else {
             limit.min(PROBE_TIMEOUT)
         };
-        let begun = self
-            .session
-            .batch(&format!(
-                "BEGIN READ ONLY; {SOURCE_SETTINGS} SET LOCAL statement_timeout = {}",
-                limit.as_millis()
-            ))
-            .await;
+        let begun = self.tenant.transaction(limit).begin(self.session).await;
         let result = match begun {
             Ok(()) => work().await,
             Err(e) => Err(e),

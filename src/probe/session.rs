@@ -5,7 +5,7 @@ use crate::config::Settings;
 use crate::error::{At, Result};
 use crate::pg::{self, Purpose, Session};
 use crate::schema::SourceColumn;
-use crate::template::{Bindings, SOURCE_SETTINGS};
+use crate::template::Bindings;
 use crate::unit::{Day, Window};
 use std::time::Duration;
 
@@ -20,11 +20,9 @@ pub async fn open(tenant: &Tenant, settings: &Settings) -> Result<Session> {
     let place = || format!("tenant `{}`", tenant.name);
     let access = catalog::access(tenant, settings).await?;
     let session = pg::connect(&access, Purpose::Source).await.at(place)?;
-    session
-        .batch(&format!(
-            "BEGIN READ ONLY; {SOURCE_SETTINGS} SET LOCAL statement_timeout = {}",
-            TIMEOUT.as_millis()
-        ))
+    tenant
+        .transaction(TIMEOUT)
+        .begin(&session)
         .await
         .at(place)?;
     Ok(session)
@@ -47,11 +45,7 @@ pub async fn describe(
 
 /// One day of a tenant.
 pub fn bindings(tenant: &Tenant, day: Day) -> Bindings<'_> {
-    Bindings {
-        window: Window::single(day),
-        schema: &tenant.schema,
-        vars: &tenant.vars,
-    }
+    tenant.bindings(Window::single(day))
 }
 
 /// Any day will do to describe a query.

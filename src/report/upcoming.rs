@@ -97,6 +97,7 @@ mod tests {
     use super::*;
     use crate::catalog::Tenant;
     use crate::catalog::views::unit_history::PairFacts;
+    use crate::pg::SearchPath;
     use crate::template::Template;
     use crate::unit::{SchemaName, TemplateName, TenantName};
     use std::collections::BTreeMap;
@@ -115,6 +116,8 @@ mod tests {
                 password: None,
                 vars: BTreeMap::new(),
                 enabled: true,
+                source_schema: None,
+                search_path: SearchPath::Unknown,
             },
             template: Template::parse(TemplateName::parse("event").unwrap(), source).unwrap(),
             day: day(of),

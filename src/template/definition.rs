@@ -140,6 +140,13 @@ impl Template {
         names
     }
 
+    /// Whether the query, or the one for the first and last time, names a schema of the tenant's own.
+    pub fn uses_schema(&self) -> bool {
+        let range = self.range_query.as_deref().unwrap_or_default();
+        let mut all = placeholders(&self.query).chain(placeholders(range));
+        all.any(|p| p == Placeholder::Schema)
+    }
+
     /// The query for one window of one tenant: placeholders replaced, a trailing `;` removed.
     ///
     /// # Errors

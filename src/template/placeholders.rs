@@ -4,7 +4,7 @@ use super::finding::Finding;
 use super::lexer::{TokenKind, lex};
 use crate::error::{Error, Kind, Result};
 use crate::schema::Scalar;
-use crate::sql::{bound, literal};
+use crate::sql::{bound, ident, literal};
 use crate::unit::{SchemaName, Window};
 use std::collections::BTreeMap;
 
@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 pub struct Bindings<'a> {
     pub window: Window,
     pub schema: &'a SchemaName,
+    /// The tenant's schema at the source, if it has one of its own.
+    pub source_schema: Option<&'a str>,
     pub vars: &'a BTreeMap<String, String>,
 }
 
@@ -26,6 +28,8 @@ pub enum Placeholder<'a> {
     Day,
     /// The tenant's schema name, a text literal.
     Tenant,
+    /// The tenant's schema at the source, a quoted identifier.
+    Schema,
     /// A variable of the tenant, a text literal.
     Var(&'a str),
 }
@@ -38,6 +42,7 @@ impl<'a> Placeholder<'a> {
             "to" => Some(Placeholder::To),
             "day" => Some(Placeholder::Day),
             "tenant" => Some(Placeholder::Tenant),
+            "schema" => Some(Placeholder::Schema),
             inside => {
                 let name = inside.strip_prefix("var:")?;
                 let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -76,8 +81,9 @@ pub fn check(query: &str, line: impl Fn(usize) -> usize) -> Vec<Finding> {
                 "a string, quoted name or comment starts here and is never closed",
             )),
             TokenKind::Placeholder if Placeholder::parse(token.text).is_none() => findings.push(
-                Finding::error(at, format!("unknown placeholder `{}`", token.text))
-                    .help("the placeholders are {from}, {to}, {day}, {tenant}, {var:NAME}"),
+                Finding::error(at, format!("unknown placeholder `{}`", token.text)).help(
+                    "the placeholders are {from}, {to}, {day}, {tenant}, {schema}, {var:NAME}",
+                ),
             ),
             _ if token.is("{") || token.is("}") => findings.push(Finding::error(
                 at,
@@ -123,6 +129,14 @@ fn value(text: &str, bindings: &Bindings<'_>) -> Result<String> {
             format!("`{{day}}` was bound to the window {window}, which is not one day"),
         )),
         Some(Placeholder::Tenant) => Ok(literal(bindings.schema.as_str())),
+        Some(Placeholder::Schema) => match bindings.source_schema {
+            Some(schema) => Ok(ident(schema)),
+            None => Err(
+                Error::config("the tenant has no schema of its own at the source").with_hint(
+                    "the query uses `{schema}`: set it with `dayhaul tenant set NAME --source-schema SCHEMA`",
+                ),
+            ),
+        },
         Some(Placeholder::Var(name)) => match bindings.vars.get(name) {
             Some(value) => Ok(literal(value)),
             None => Err(
@@ -148,6 +162,7 @@ mod tests {
             &Bindings {
                 window,
                 schema: &schema,
+                source_schema: Some("Acme \"1\""),
                 vars: &vars,
             },
         )
@@ -162,6 +177,10 @@ mod tests {
         assert_eq!(
             bound_for("{day}, {tenant}, {var:client}", "2024-01-16").unwrap(),
             "'2024-01-15'::date, 'acme', 'o''neill'"
+        );
+        assert_eq!(
+            bound_for("FROM {schema}.orders", "2024-01-16").unwrap(),
+            "FROM \"Acme \"\"1\"\"\".orders"
         );
     }
 

@@ -5,18 +5,6 @@ use super::mask_sql::masked;
 use crate::schema::{Column, Salt};
 use crate::sql::{ident, literal};
 
-/// Sent after `BEGIN READ ONLY`. Whatever the settings of a server, database or role, the same rows have the same bytes,
-/// and `{from}` and `::date` mean UTC. `pg_catalog` is always searched first, even when not listed.
-pub const SOURCE_SETTINGS: &str = "\
-SET LOCAL TimeZone = 'UTC';
-SET LOCAL DateStyle = 'ISO, MDY';
-SET LOCAL IntervalStyle = 'postgres';
-SET LOCAL extra_float_digits = 1;
-SET LOCAL bytea_output = 'hex';
-SET LOCAL standard_conforming_strings = on;
-SET LOCAL search_path = public;
-";
-
 /// The bound query as an item of FROM. The line breaks end a `--` comment at the end of the query.
 pub fn wrap(bound_query: &str) -> String {
     format!("(\n{bound_query}\n) AS q")

@@ -8,6 +8,7 @@ use crate::bench::meter::ContestantUsage;
 use crate::bench::meter::process::{ProcessResult, with_processes};
 use crate::bench::sandbox::Sandbox;
 use crate::error::{Error, Kind, Result};
+use crate::pg::settings::search_path::list;
 use crate::sql::qualified;
 use crate::unit::Window;
 use std::path::{Path, PathBuf};
@@ -119,6 +120,12 @@ fn setup_commands(sandbox: &Sandbox, variant: Variant) -> Vec<Vec<String>> {
         }
         for (key, value) in &source.vars {
             line.extend(["--var".to_owned(), format!("{key}={value}")]);
+        }
+        if let Some(schema) = &source.source_schema {
+            line.extend(["--source-schema".to_owned(), schema.clone()]);
+        }
+        if let Some(schemas) = source.search_path.schemas() {
+            line.extend(["--search-path".to_owned(), list(&schemas)]);
         }
         lines.push(line);
     }

@@ -12,7 +12,7 @@ use crate::bench::meter::ContestantUsage;
 use crate::bench::sandbox::Sandbox;
 use crate::error::{Error, Kind, Result};
 use crate::sql::{ident, within};
-use crate::template::{SOURCE_SETTINGS, copy_out_sql};
+use crate::template::copy_out_sql;
 use crate::unit::Window;
 use bytes::Bytes;
 use futures::StreamExt;
@@ -91,9 +91,7 @@ async fn copy_out(sandbox: &Sandbox, output: Output) -> Result<()> {
     let queue = WorkQueue::new(windows(sandbox));
     let session = async || {
         let session = sandbox.source().endpoint.connect().await?;
-        session
-            .batch(&format!("BEGIN READ ONLY; {SOURCE_SETTINGS}"))
-            .await?;
+        sandbox.source().begin(&session).await?;
         while let Some(window) = queue.next() {
             let bound = sandbox.source().bound(&sandbox.template, window)?;
             let mut copy = session

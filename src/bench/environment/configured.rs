@@ -201,6 +201,8 @@ impl TestServers for ConfiguredWarehouse {
                 endpoint: self.source.clone(),
                 password: self.tenant.password.clone(),
                 vars: self.tenant.vars.clone(),
+                source_schema: self.tenant.source_schema.clone(),
+                search_path: self.tenant.search_path.clone(),
             }])
         })
     }

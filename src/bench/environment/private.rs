@@ -7,7 +7,7 @@ use crate::bench::sandbox::{Launch, Sandbox};
 use crate::cluster::{Cluster, Programs, ScratchFolder};
 use crate::demo::{self, FoodLog};
 use crate::error::{Error, Kind, Result};
-use crate::pg::Session;
+use crate::pg::{SearchPath, Session};
 use crate::sql::ident;
 use crate::unit::{SchemaName, Window};
 use std::collections::BTreeMap;
@@ -233,6 +233,8 @@ impl TestServers for PrivateServers {
                         schema: SchemaName::parse(&name)?,
                         password: None,
                         vars: BTreeMap::new(),
+                        source_schema: None,
+                        search_path: SearchPath::Unknown,
                     })
                 })
                 .collect()

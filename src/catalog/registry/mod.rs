@@ -4,5 +4,6 @@ pub mod fold_line;
 pub mod masked;
 pub mod pairs;
 pub mod relations;
+pub mod search_paths;
 pub mod templates;
 pub mod tenants;

@@ -53,7 +53,8 @@ async fn select(session: &Session, selection: &Selection, enabled_only: bool) ->
     let rows = session
         .query(
             &format!("SELECT t.name, t.schema_name, t.url, t.password_ref, t.vars::text, t.enabled, \
-                    p.enabled, p.first_day, p.fold_line, x.name, x.source \
+                    p.enabled, p.first_day, p.fold_line, x.name, x.source, \
+                    t.source_schema, t.search_path, t.search_path_from \
              FROM {wh}.pair p JOIN {wh}.tenant t ON t.name = p.tenant JOIN {wh}.template x ON x.name = p.template \
              WHERE NOT $1 OR t.enabled AND p.enabled \
              ORDER BY t.name COLLATE \"C\", x.name COLLATE \"C\""),

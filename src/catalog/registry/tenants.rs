@@ -1,10 +1,13 @@
 //! Tenants, and which templates are loaded for them.
 
+use super::search_paths;
 use crate::error::{Error, Kind, Result};
 use crate::nearest::nearest;
-use crate::pg::{Row, Session};
-use crate::unit::{Day, SchemaName, TemplateName, TenantName};
+use crate::pg::{Row, SearchPath, Session, SourceTransaction};
+use crate::template::Bindings;
+use crate::unit::{Day, SchemaName, TemplateName, TenantName, Window};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// One customer, as the catalog holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,31 @@ pub struct Tenant {
     /// What `{var:NAME}` stands for in its templates.
     pub vars: BTreeMap<String, String>,
     pub enabled: bool,
+    /// What `{schema}` stands for in its templates.
+    pub source_schema: Option<String>,
+    /// Where its queries look names up.
+    pub search_path: SearchPath,
+}
+
+impl Tenant {
+    /// A transaction at its source, whose statements may take `limit` each.
+    pub fn transaction(&self, limit: Duration) -> SourceTransaction<'_> {
+        SourceTransaction {
+            tenant: self.name.as_str(),
+            search_path: &self.search_path,
+            limit,
+        }
+    }
+
+    /// What the placeholders of its templates stand for in a window.
+    pub fn bindings(&self, window: Window) -> Bindings<'_> {
+        Bindings {
+            window,
+            schema: &self.schema,
+            source_schema: self.source_schema.as_deref(),
+            vars: &self.vars,
+        }
+    }
 }
 
 /// Which pairs are meant: these tenants and these templates, all of them where none is named.
@@ -35,7 +63,8 @@ pub struct Enabled {
     pub first_day: Option<Day>,
 }
 
-const COLUMNS: &str = "name, schema_name, url, password_ref, vars::text, enabled";
+const COLUMNS: &str = "name, schema_name, url, password_ref, vars::text, enabled, \
+    source_schema, search_path, search_path_from";
 
 /// Adds a tenant, or completes one of the same schema that was restored without its source.
 ///
@@ -47,9 +76,12 @@ pub async fn add(session: &Session, tenant: &Tenant) -> Result<()> {
     let added = session
         .execute(
             &format!(
-                "INSERT INTO {wh}.tenant AS t (name, schema_name, url, password_ref, vars) \
-             VALUES ($1, $2, $3, $4, $5::text::jsonb) ON CONFLICT (name) DO UPDATE \
-             SET url = excluded.url, password_ref = excluded.password_ref, vars = excluded.vars \
+                "INSERT INTO {wh}.tenant AS t (name, schema_name, url, password_ref, vars, \
+                source_schema, search_path, search_path_from) \
+             VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $8) ON CONFLICT (name) DO UPDATE \
+             SET url = excluded.url, password_ref = excluded.password_ref, vars = excluded.vars, \
+                source_schema = excluded.source_schema, search_path = excluded.search_path, \
+                search_path_from = excluded.search_path_from \
              WHERE t.url IS NULL AND t.schema_name = excluded.schema_name"
             ),
             &[
@@ -58,6 +90,9 @@ pub async fn add(session: &Session, tenant: &Tenant) -> Result<()> {
                 &tenant.url,
                 &tenant.password,
                 &vars,
+                &tenant.source_schema,
+                &search_paths::schemas(&tenant.search_path),
+                &search_paths::from(&tenant.search_path),
             ],
         )
         .await?;
@@ -90,13 +125,17 @@ pub async fn put(session: &Session, tenant: &Tenant) -> Result<()> {
     let vars = serde_json::to_string(&tenant.vars).map_err(broken)?;
     session
         .execute(
-            &format!("UPDATE {wh}.tenant SET url = $2, password_ref = $3, vars = $4::text::jsonb, enabled = $5 WHERE name = $1"),
+            &format!("UPDATE {wh}.tenant SET url = $2, password_ref = $3, vars = $4::text::jsonb, enabled = $5, \
+                source_schema = $6, search_path = $7, search_path_from = $8 WHERE name = $1"),
             &[
                 &tenant.name,
                 &tenant.url,
                 &tenant.password,
                 &vars,
                 &tenant.enabled,
+                &tenant.source_schema,
+                &search_paths::schemas(&tenant.search_path),
+                &search_paths::from(&tenant.search_path),
             ],
         )
         .await?;
@@ -322,7 +361,7 @@ fn unknown(what: &str, name: &str, known: &[String], see: &str) -> Error {
     Error::refused(format!("there is no {what} `{name}`")).with_hint(hint)
 }
 
-/// The first six columns of a row, in the order of `COLUMNS`.
+/// The first six columns of a row, in the order of `COLUMNS`, and the others by name.
 pub fn tenant_of(row: &Row) -> Result<Tenant> {
     Ok(Tenant {
         name: TenantName::parse(row.get(0))?,
@@ -331,6 +370,8 @@ pub fn tenant_of(row: &Row) -> Result<Tenant> {
         password: row.get(3),
         vars: serde_json::from_str(row.get(4)).map_err(broken)?,
         enabled: row.get(5),
+        source_schema: row.get("source_schema"),
+        search_path: search_paths::kept(row.get("search_path_from"), row.get("search_path")),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::{KeptPair, KeptTemplate, KeptTenant, Snapshot};
 use crate::catalog::Tenant;
+use crate::catalog::registry::search_paths;
 use crate::catalog::registry::tenants::{self, Selection};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
@@ -58,6 +59,8 @@ async fn adopt_tenant(session: &Session, kept: &KeptTenant) -> Result<()> {
         password: kept.password.clone(),
         vars: kept.vars.clone(),
         enabled: kept.enabled,
+        source_schema: kept.source_schema.clone(),
+        search_path: search_paths::kept(&kept.search_path.from, kept.search_path.schemas.clone()),
     };
     restore_tenant(session, &tenant).await
 }
@@ -82,9 +85,12 @@ pub async fn restore_tenant(session: &Session, tenant: &Tenant) -> Result<()> {
         .map_err(|e| Error::new(Kind::Bug, "failed to write variables as JSON").with_source(e))?;
     session
         .execute(
-            &format!("INSERT INTO {wh}.tenant AS t (name, schema_name, url, password_ref, vars, enabled) \
-             VALUES ($1, $2, $3, $4, $5::text::jsonb, $6) ON CONFLICT (name) DO UPDATE \
-             SET url = excluded.url, password_ref = excluded.password_ref, vars = excluded.vars \
+            &format!("INSERT INTO {wh}.tenant AS t (name, schema_name, url, password_ref, vars, enabled, \
+                source_schema, search_path, search_path_from) \
+             VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $8, $9) ON CONFLICT (name) DO UPDATE \
+             SET url = excluded.url, password_ref = excluded.password_ref, vars = excluded.vars, \
+                source_schema = excluded.source_schema, search_path = excluded.search_path, \
+                search_path_from = excluded.search_path_from \
              WHERE t.url IS NULL AND excluded.url IS NOT NULL"),
             &[
                 &tenant.name,
@@ -93,6 +99,9 @@ pub async fn restore_tenant(session: &Session, tenant: &Tenant) -> Result<()> {
                 &tenant.password,
                 &vars,
                 &tenant.enabled,
+                &tenant.source_schema,
+                &search_paths::schemas(&tenant.search_path),
+                &search_paths::from(&tenant.search_path),
             ],
         )
         .await?;

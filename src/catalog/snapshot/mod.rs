@@ -9,9 +9,9 @@ pub mod restored;
 
 pub use adopt::{adopt, go_on_after, restore_tenant};
 
-use super::registry::tenants;
+use super::registry::{search_paths, tenants};
 use crate::error::{Error, Kind, Result};
-use crate::pg::{Row, Session};
+use crate::pg::{Row, SearchPath, Session};
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,32 @@ pub struct KeptTenant {
     pub password: Option<String>,
     pub vars: BTreeMap<String, String>,
     pub enabled: bool,
+    /// What `{schema}` stands for.
+    #[serde(default)]
+    pub source_schema: Option<String>,
+    /// Missing in snapshots of earlier versions.
+    #[serde(default = "KeptSearchPath::earlier")]
+    pub search_path: KeptSearchPath,
+}
+
+/// A tenant's search path: `from` as in the catalog, `login`, `chosen`, `earlier` or `unknown`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptSearchPath {
+    pub from: String,
+    pub schemas: Option<Vec<String>>,
+}
+
+impl KeptSearchPath {
+    fn of(path: &SearchPath) -> KeptSearchPath {
+        KeptSearchPath {
+            from: search_paths::from(path).to_owned(),
+            schemas: search_paths::schemas(path),
+        }
+    }
+
+    fn earlier() -> KeptSearchPath {
+        KeptSearchPath::of(&SearchPath::Earlier)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +187,8 @@ async fn read(session: &Session) -> Result<Snapshot> {
                 password: t.password,
                 vars: t.vars,
                 enabled: t.enabled,
+                source_schema: t.source_schema,
+                search_path: KeptSearchPath::of(&t.search_path),
             })
             .collect(),
         templates: templates(session).await?,
@@ -359,5 +387,14 @@ mod tests {
         ] {
             assert!(Snapshot::parse(wrong).is_err());
         }
+    }
+
+    #[test]
+    fn a_tenant_of_an_earlier_document_keeps_the_path_of_earlier_versions() {
+        let text = r#"{"name": "acme", "schema_name": "acme", "url": null, "password": null, "vars": {}, "enabled": true}"#;
+        let kept: KeptTenant = serde_json::from_str(text).unwrap();
+        assert_eq!(kept.source_schema, None);
+        let path = search_paths::kept(&kept.search_path.from, kept.search_path.schemas);
+        assert_eq!(path, SearchPath::Earlier);
     }
 }

@@ -114,13 +114,14 @@ fn readable(path: &std::path::Path, context: &Context) -> Result<Template> {
     Template::parse(file.name, &file.source).at(|| format!("`{}`", file.shown))
 }
 
-/// A tenant without a variable that the query uses would fail in the next run.
+/// A tenant without a variable, or a schema, that the query uses would fail in the next run.
 async fn warn_of_missing_variables(
     catalog: &Catalog,
     done: &[LoadedFile],
     context: &Context,
 ) -> Result<()> {
-    if done.iter().all(|d| d.template.variables().is_empty()) {
+    let needs_none = |t: &Template| t.variables().is_empty() && !t.uses_schema();
+    if done.iter().all(|d| needs_none(&d.template)) {
         return Ok(());
     }
     let tenants = tenants::list(catalog.session()).await?;
@@ -132,6 +133,13 @@ async fn warn_of_missing_variables(
             .iter()
             .filter(|t| enabled.iter().any(|h| h == t.name.as_str()))
         {
+            if template.uses_schema() && tenant.source_schema.is_none() {
+                context.warn(format!(
+                    "template `{0}` uses `{{schema}}`, which tenant `{1}` does not have; set it with \
+                     `dayhaul tenant set {1} --source-schema SCHEMA`",
+                    template.name, tenant.name
+                ));
+            }
             for variable in template.variables() {
                 if !tenant.vars.contains_key(variable) {
                     context.warn(format!(

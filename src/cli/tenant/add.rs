@@ -2,14 +2,12 @@
 
 use super::enable::refuse_missing_variables;
 use super::list::object;
-use super::test;
+use super::{source, test};
 use crate::catalog::registry::tenants;
 use crate::catalog::{Catalog, Tenant};
 use crate::cli::context::Context;
-use crate::config::Settings;
 use crate::error::{Error, Result, exit};
-use crate::pg::Url;
-use crate::pg::conninfo::secret::SecretRef;
+use crate::pg::SearchPath;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -21,7 +19,9 @@ Examples:
   dayhaul tenant add acme --url postgres://reader@db.acme.example/app \\
     --password env:ACME_PASSWORD --template flights
   dayhaul tenant add acme --url 'host=10.0.0.7 dbname=app user=reader' \\
-    --password pgpass --var client=7 --no-test";
+    --password pgpass --var client=7 --no-test
+  dayhaul tenant add initech --url postgres://reader@db.example/all \\
+    --source-schema initech --search-path 'initech, extensions'";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -38,6 +38,12 @@ pub struct Args {
     /// Where the password is: env:NAME, file:PATH, cmd:COMMAND or pgpass
     #[arg(long, value_name = "REF")]
     password: Option<String>,
+    /// Schemas that queries find tables in, in order: 'acme, extensions' [default: what the login has]
+    #[arg(long, value_name = "PATH")]
+    search_path: Option<String>,
+    /// The tenant's schema at the source: {schema} in templates
+    #[arg(long, value_name = "SCHEMA")]
+    source_schema: Option<String>,
     /// Enable this template for the tenant (repeatable)
     #[arg(long = "template", value_name = "X")]
     templates: Vec<TemplateName>,
@@ -53,7 +59,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
-    let tenant = tenant(&args)?;
+    let mut tenant = tenant(&args)?;
     let settings = context.settings()?;
     let catalog = Catalog::open(&settings).await?;
     tenants::refuse_taken(catalog.session(), &tenant).await?;
@@ -67,9 +73,9 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         ));
     }
     if args.no_test {
-        note_untrusted(&tenant, &settings, context);
+        source::note_untrusted(&tenant, &settings, context);
     } else {
-        test::must_pass(context, &tenant, &templates, &settings)
+        tenant = test::must_pass(context, &tenant, &templates, &settings)
             .await
             .inspect_err(|_| {
                 context.note("the tenant was not added; to add it anyway, use `--no-test`")
@@ -105,25 +111,6 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
 
 /// The tenant that the arguments describe.
 fn tenant(args: &Args) -> Result<Tenant> {
-    let url = Url::parse(&args.url).map_err(|e| e.at("--url"))?;
-    if url.has_password() {
-        let variable = args.name.as_str().replace('-', "_").to_ascii_uppercase();
-        return Err(Error::refused(
-            "`--url` contains a password, which would be stored in the catalog",
-        )
-        .with_hint(format!(
-            "use `--url '{}' --password env:{variable}_PASSWORD` (or file:, cmd:, pgpass)",
-            url.redacted()
-        )));
-    }
-    let password = match &args.password {
-        Some(text) => Some(
-            SecretRef::parse(text)
-                .map_err(|e| e.at("--password"))?
-                .to_string(),
-        ),
-        None => None,
-    };
     let schema = match &args.schema {
         Some(schema) => schema.clone(),
         None => args
@@ -134,10 +121,19 @@ fn tenant(args: &Args) -> Result<Tenant> {
     Ok(Tenant {
         name: args.name.clone(),
         schema,
-        url: Some(url.redacted()),
-        password,
+        url: Some(source::url(&args.name, &args.url)?),
+        password: args.password.as_deref().map(source::password).transpose()?,
         vars: variables(&args.vars)?,
         enabled: true,
+        source_schema: args
+            .source_schema
+            .as_deref()
+            .map(source::schema)
+            .transpose()?,
+        search_path: match &args.search_path {
+            Some(path) => source::path(path)?,
+            None => SearchPath::Unknown,
+        },
     })
 }
 
@@ -158,18 +154,6 @@ fn variables(pairs: &[String]) -> Result<BTreeMap<String, String>> {
         }
     }
     Ok(vars)
-}
-
-/// `cmd:` and `file:` references work only where the local configuration allows them; a test would have reported that.
-fn note_untrusted(tenant: &Tenant, settings: &Settings, context: &Context) {
-    if let Some(reference) = &tenant.password
-        && (reference.starts_with("cmd:") || reference.starts_with("file:"))
-        && !settings.secrets.allow.contains(reference)
-    {
-        context.warn(format!(
-            "`{reference}` is not allowed on this host; add it to `allow` under `[secrets]` in the configuration"
-        ));
-    }
 }
 
 /// In an existing schema, the owner must be allowed to create tables; its content is not touched.

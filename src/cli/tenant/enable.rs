@@ -78,7 +78,7 @@ pub async fn disable(args: DisableArgs, context: &Context) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// Checks that a tenant has every variable that the templates' queries use.
+/// Checks that a tenant has every variable that the templates' queries use, and the schema.
 ///
 /// # Errors
 /// One is missing.
@@ -101,6 +101,15 @@ pub fn refuse_missing_variables(tenant: &Tenant, templates: &[Arc<Template>]) ->
                 tenant.name
             ))
             .with_hint(format!("add the tenant with `--var {}=…`", missing[0])));
+        }
+        if template.uses_schema() && tenant.source_schema.is_none() {
+            return Err(Error::refused(format!(
+                "template `{}` uses `{{schema}}`, but tenant `{}` has no schema at the source",
+                template.name, tenant.name
+            ))
+            .with_hint(
+                "give it with `--source-schema SCHEMA`, of `dayhaul tenant add` or `dayhaul tenant set`",
+            ));
         }
     }
     Ok(())

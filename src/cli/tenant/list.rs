@@ -1,9 +1,12 @@
 //! `dayhaul tenant list` and `show`.
 
+use crate::catalog::registry::search_paths;
 use crate::catalog::registry::tenants::{self, Enabled};
 use crate::catalog::{Catalog, Tenant};
 use crate::cli::context::Context;
 use crate::error::{Result, exit};
+use crate::pg::SearchPath;
+use crate::pg::settings::search_path::list;
 use crate::report::table::Sheet;
 use crate::unit::TenantName;
 use serde_json::{Value, json};
@@ -81,11 +84,25 @@ fn describe(tenant: &Tenant) -> String {
         format!("source    {}", source(tenant)),
         format!("password  {}", tenant.password.as_deref().unwrap_or("-")),
         format!("enabled   {}", yes(tenant.enabled)),
+        format!("path      {}", path(&tenant.search_path)),
     ];
+    if let Some(schema) = &tenant.source_schema {
+        lines.push(format!("{{schema}}  {schema}"));
+    }
     for (name, value) in &tenant.vars {
         lines.push(format!("var       {name} = {value}"));
     }
     lines.join("\n")
+}
+
+/// Where the names of its queries are looked up, and who decided that.
+fn path(path: &SearchPath) -> String {
+    match path {
+        SearchPath::Login(schemas) => format!("{} (the login's)", list(schemas)),
+        SearchPath::Chosen(schemas) => list(schemas),
+        SearchPath::Earlier => "public (as in earlier versions)".to_owned(),
+        SearchPath::Unknown => "not known: the next run records the login's".to_owned(),
+    }
 }
 
 /// A tenant for programs. `password` is a reference.
@@ -107,6 +124,9 @@ pub fn object(tenant: &Tenant, templates: &[Enabled]) -> Value {
         "password": tenant.password,
         "vars": tenant.vars,
         "enabled": tenant.enabled,
+        "source_schema": tenant.source_schema,
+        "search_path": tenant.search_path.schemas(),
+        "search_path_from": search_paths::from(&tenant.search_path),
         "templates": templates,
     })
 }

@@ -3,6 +3,8 @@
 mod add;
 mod enable;
 mod list;
+mod set;
+mod source;
 mod test;
 
 use crate::cli::context::Context;
@@ -13,6 +15,7 @@ const EXAMPLES: &str = "\
 Examples:
   dayhaul tenant add acme --url postgres://reader@db.acme.example/app \\
     --password env:ACME_PASSWORD --template flights
+  dayhaul tenant set acme --url postgres://reader@new-db.acme.example/app
   dayhaul tenant test --all
   dayhaul tenant disable acme";
 
@@ -21,6 +24,8 @@ Examples:
 pub enum Command {
     /// Add a tenant: a source database and its schema in the warehouse
     Add(add::Args),
+    /// Change a tenant's connection, password reference or schemas
+    Set(set::Args),
     /// List all tenants
     #[command(after_help = "Examples:\n  dayhaul tenant list\n  dayhaul tenant list --json")]
     List,
@@ -44,6 +49,7 @@ pub enum Command {
 pub async fn run(command: Command, context: &Context) -> Result<u8> {
     match command {
         Command::Add(args) => add::run(args, context).await,
+        Command::Set(args) => set::run(args, context).await,
         Command::List => list::all(context).await,
         Command::Show { name } => list::one(&name, context).await,
         Command::Test(args) => test::run(args, context).await,

@@ -99,7 +99,7 @@ pub async fn load(catalog: &Catalog, names: &[TemplateName]) -> Result<Vec<Arc<T
     Ok(parsed)
 }
 
-/// Tests one tenant that is not in the catalog yet.
+/// Tests one tenant before its values are stored. One that was not contacted before comes back with the login's search path.
 ///
 /// # Errors
 /// The first problem that prevents loading it.
@@ -108,13 +108,14 @@ pub async fn must_pass(
     tenant: &Tenant,
     templates: &[Arc<Template>],
     settings: &Settings,
-) -> Result<()> {
+) -> Result<Tenant> {
     let check = check(tenant.clone(), templates, settings).await;
     if check.server.is_ok() && !context.json {
         context.note(render(std::slice::from_ref(&check)));
     }
     check.server?;
-    check.templates.into_iter().try_for_each(|t| t.readable)
+    check.templates.into_iter().try_for_each(|t| t.readable)?;
+    Ok(check.tenant)
 }
 
 fn exit_code(checks: &[TenantCheck]) -> u8 {
@@ -268,6 +269,7 @@ fn tenant_json(check: &TenantCheck) -> Value {
             "encoding": s.encoding,
             "standby": s.standby,
             "login": s.login,
+            "search_path": s.search_path,
         })
     });
     json!({

@@ -6,7 +6,7 @@ use crate::catalog::snapshot::{self, Snapshot, restored};
 use crate::catalog::{Catalog, Selection, Tenant};
 use crate::error::{At, Error, Result};
 use crate::landing::{Footer, Landing, ObjectPath};
-use crate::pg::Session;
+use crate::pg::{SearchPath, Session};
 use crate::template::Template;
 use crate::unit::{SchemaName, TemplateName, TenantName, Window};
 use std::collections::{BTreeMap, BTreeSet};
@@ -218,6 +218,8 @@ async fn adopt_pair(
         password: None,
         vars: BTreeMap::new(),
         enabled: true,
+        source_schema: None,
+        search_path: SearchPath::Unknown,
     };
     snapshot::restore_tenant(session, &tenant).await?;
     if !templates::is_there(session, &origin.template).await? {

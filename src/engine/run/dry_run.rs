@@ -91,6 +91,7 @@ fn limits(load: &Load) -> Limits {
 mod tests {
     use super::*;
     use crate::catalog::Tenant;
+    use crate::pg::SearchPath;
     use crate::template::Template;
     use crate::unit::{TemplateName, TenantName};
     use std::sync::Arc;
@@ -108,6 +109,8 @@ mod tests {
                 password: None,
                 vars: BTreeMap::new(),
                 enabled: true,
+                source_schema: None,
+                search_path: SearchPath::Unknown,
             },
             enabled: true,
             first_day: None,

@@ -2,11 +2,15 @@
 
 use super::context::RunContext;
 use super::outcomes::Outcomes;
-use super::pair::{self, RowSource};
+use super::pair::{self, FoundPath, RowSource};
 use super::prepare::PlannedPair;
 use super::request::Request;
+use crate::catalog::Tenant;
+use crate::catalog::registry::search_paths;
 use crate::engine::restore::Restoring;
 use crate::error::{Kind, Result};
+use crate::pg::Session;
+use crate::pg::settings::search_path::list;
 use crate::unit::{Day, Window};
 use futures::StreamExt;
 use std::collections::BTreeSet;
@@ -17,6 +21,7 @@ use std::sync::Arc;
 pub async fn find_sources(
     context: &RunContext,
     outcomes: &Outcomes,
+    session: &Session,
     pairs: Vec<PlannedPair>,
 ) -> Vec<(PlannedPair, RowSource)> {
     if let Request::Restore(restoring) = &context.request {
@@ -30,6 +35,7 @@ pub async fn find_sources(
     });
     let mut checks = checks.buffered(context.settings.load.jobs.max(1));
     let mut found = Vec::new();
+    let mut told = BTreeSet::new();
     loop {
         let next = tokio::select! {
             next = checks.next() => next,
@@ -37,7 +43,24 @@ pub async fn find_sources(
         };
         match next {
             None => return found,
-            Some((planned, Ok(source))) => found.push((planned, source)),
+            Some((mut planned, Ok((source, path)))) => {
+                let note = match settle_path(session, &mut planned.pair.tenant, path).await {
+                    Ok(note) => note,
+                    Err(error) => {
+                        let left = take_days_of_source(&mut planned);
+                        outcomes.expect(&planned.pair, &left);
+                        outcomes.give_up(&planned.pair, left, error);
+                        continue;
+                    }
+                };
+                let tenant = &planned.pair.tenant;
+                if let Some(note) = note
+                    && told.insert(tenant.name.clone())
+                {
+                    outcomes.notes.add(note);
+                }
+                found.push((planned, source));
+            }
             Some((mut planned, Err(error))) => {
                 if error.kind() == Kind::Connect {
                     let tenant = planned.pair.tenant.name.clone();
@@ -54,17 +77,45 @@ pub async fn find_sources(
     }
 }
 
-async fn find_source(context: &RunContext, planned: &PlannedPair) -> Result<RowSource> {
+/// What is to be read, and what the contact found out about the tenant's search path.
+async fn find_source(
+    context: &RunContext,
+    planned: &PlannedPair,
+) -> Result<(RowSource, FoundPath)> {
     let (request, settings) = (&context.request, &context.settings);
     let days = &planned.days;
     let all_there = !request.makes_lost_tables() && days.has_sourceless() && !days.needs_source();
     if all_there || matches!(request, Request::Land { .. }) {
-        return Ok(RowSource::Nobody);
+        return Ok((RowSource::Nobody, FoundPath::Known));
     }
     let access = pair::access(&planned.pair.tenant, settings).await?;
     let probe = Window::single(request.probe(context.options.today));
-    pair::check_at_source(&planned.pair, &access, probe, settings).await?;
-    Ok(RowSource::Tenant(access))
+    let path = pair::check_at_source(&planned.pair, &access, probe, settings).await?;
+    Ok((RowSource::Tenant(access), path))
+}
+
+/// Records the search path of a tenant that had none, before its rows are read with it. One whose days were read with
+/// `public` keeps it: what is to be told about that is the answer.
+async fn settle_path(
+    session: &Session,
+    tenant: &mut Tenant,
+    path: FoundPath,
+) -> Result<Option<String>> {
+    match path {
+        FoundPath::Known => Ok(None),
+        FoundPath::New(path) => {
+            search_paths::record(session, &tenant.name, &path).await?;
+            tenant.search_path = path;
+            Ok(None)
+        }
+        FoundPath::Other(login) => Ok(Some(format!(
+            "{0}: its queries find tables in schema `public` alone, as in earlier versions of Dayhaul, but its login has the \
+             search path `{1}`; choose one with `dayhaul tenant set {0} --search-path public` or \
+             `dayhaul tenant set {0} --search-path '{1}'`",
+            tenant.name,
+            list(&login)
+        ))),
+    }
 }
 
 /// A restore never contacts a tenant.

@@ -93,7 +93,7 @@ pub async fn run(
     let locked = lock(&context, &outcomes, &mut locks, pairs).await?;
     let planned = plan(&context, &outcomes, &locks, locked).await?;
     let planned = restore_views(&context, &outcomes, &locks, planned).await?;
-    let reachable = find_sources(&context, &outcomes, planned).await;
+    let reachable = find_sources(&context, &outcomes, locks.session(), planned).await;
     let prepared = prepare_all(&context, &outcomes, &locks, reachable).await;
     select(&outcomes, &locks).await?;
     let pairs: Vec<Pair> = prepared.iter().map(|pair| pair.pair.clone()).collect();

@@ -8,12 +8,12 @@ use crate::engine::schedule::queue::{PairWork, runs_of};
 use crate::engine::schedule::retry;
 use crate::engine::schedule::task::{QueueTask, Refresh, Task};
 use crate::engine::window::landing::Landed;
-use crate::engine::window::source::begin_source;
 use crate::error::{Error, Kind, Result};
-use crate::pg::{self, Access, Purpose};
-use crate::template::{Bindings, check_source};
+use crate::pg::{self, Access, Purpose, SearchPath, Session};
+use crate::template::check_source;
 use crate::unit::{Day, Window};
 use crate::warehouse::{Destination, Place, Shape};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -262,34 +262,58 @@ fn no_source(what: &str) -> Error {
 }
 
 fn query(pair: &Pair, window: Window) -> Result<String> {
-    pair.template.bind(&Bindings {
-        window,
-        schema: &pair.tenant.schema,
-        vars: &pair.tenant.vars,
-    })
+    pair.template.bind(&pair.tenant.bindings(window))
+}
+
+/// What the first contact with a source found out about its search path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FoundPath {
+    /// It was recorded already.
+    Known,
+    /// It is to be recorded.
+    New(SearchPath),
+    /// The login's is another than the one that the tenant's days were read with.
+    Other(Vec<String>),
 }
 
 /// Connects to a pair's source and checks that the query gives the template's columns, losslessly.
 ///
 /// # Errors
-/// The source cannot be reached, or its columns drifted.
+/// The source cannot be reached, its search path changed, or its columns drifted.
 pub async fn check_at_source(
     pair: &Pair,
     access: &Access,
     window: Window,
     settings: &Settings,
-) -> Result<()> {
+) -> Result<FoundPath> {
     let query = query(pair, window)?;
     retry::a_few_times(async || {
         let session = pg::connect(access, Purpose::Source).await?;
-        session
-            .batch(&begin_source(settings.load.statement_timeout))
-            .await?;
+        let mut tenant = Cow::Borrowed(&pair.tenant);
+        let found = find_path(&session, &pair.tenant.search_path).await?;
+        if let FoundPath::New(path) = &found {
+            tenant.to_mut().search_path = path.clone();
+        }
+        let transaction = tenant.transaction(settings.load.statement_timeout);
+        transaction.begin(&session).await?;
         let columns = pg::describe(&session, &query).await?;
         session.batch("COMMIT").await?;
-        check_source(&pair.template, &columns)
+        check_source(&pair.template, &columns)?;
+        Ok(found)
     })
     .await
+}
+
+/// Asks for the login's search path, unless the tenant's is decided.
+async fn find_path(session: &Session, path: &SearchPath) -> Result<FoundPath> {
+    if !path.is_undecided() {
+        return Ok(FoundPath::Known);
+    }
+    let login = pg::source::login_search_path(session).await?;
+    Ok(match path.decided(login.clone()) {
+        Some(path) => FoundPath::New(path),
+        None => FoundPath::Other(login),
+    })
 }
 
 /// How to reach a tenant.

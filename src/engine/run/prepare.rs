@@ -10,6 +10,7 @@ use crate::catalog::registry::fold_line::{self, FoldLine};
 use crate::catalog::registry::relations;
 use crate::copy::Tally;
 use crate::engine::report::notes::Notes;
+use crate::engine::schedule::retry;
 use crate::engine::window::landing::{Landed, To};
 use crate::error::Result;
 use crate::pg::Session;
@@ -105,7 +106,10 @@ impl Preparation<'_> {
             objects::withdraw_staged(session, tenant, template, []).await?;
         }
         if let Some(from) = planned.days.earliest() {
-            fold_line::remember_first(session, tenant, template, from).await?;
+            retry::a_few_times(async || {
+                fold_line::remember_first(session, tenant, template, from).await
+            })
+            .await?;
         }
         let line = fold_line::get(session, tenant, template).await?;
         let owned = relations::of_pair(session, tenant, template).await?;
@@ -191,7 +195,10 @@ impl Preparation<'_> {
         let (tenant, template) = planned.names();
         let first = Shape::first_fold_line(today, planned.pair.template.open_days);
         let from = planned.days.earliest();
-        let line = fold_line::settle(session, tenant, template, from, first).await?;
+        let line = retry::a_few_times(async || {
+            fold_line::settle(session, tenant, template, from, first).await
+        })
+        .await?;
         let (place, run) = (planned.place(), self.context.run);
         for left in warehouse::drop_retired(session, place, run, lock_timeout).await? {
             self.notes.add(left.warning());

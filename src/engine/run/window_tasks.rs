@@ -260,8 +260,9 @@ impl LoadWorker {
         let search = async {
             let query = pair.query(job.window)?;
             let (session, _) = self.connect(job.pair).await?;
-            let timeout = load.statement_timeout;
-            encoding_probe::column_not_in_utf8(session, &pair.pair.template, &query, timeout).await
+            let transaction = pair.pair.tenant.transaction(load.statement_timeout);
+            let template = &pair.pair.template;
+            encoding_probe::column_not_in_utf8(session, template, &query, transaction).await
         };
         // Bounded like a COPY that moves nothing: the unit has failed, and others wait for this worker.
         match tokio::time::timeout(load.stall_timeout, search).await {

@@ -8,7 +8,6 @@ use crate::catalog::ledger::units::{self, Recorded};
 use crate::config::Settings;
 use crate::copy::Tally;
 use crate::engine::report::progress::WindowProgress;
-use crate::engine::window::source::begin_source;
 use crate::engine::window::table_runs::{TableRun, retry_if_table_moved, table_runs};
 use crate::error::{At, Result, Side};
 use crate::landing::{Landing, ObjectPath};
@@ -163,7 +162,8 @@ impl WindowComparison<'_> {
         let template = self.pair.version(version)?;
         let query = self.pair.bind(template, window)?;
         let timeout = self.settings.load.statement_timeout;
-        session.batch(&begin_source(timeout)).await?;
+        let tenant = &self.pair.pair.tenant;
+        tenant.transaction(timeout).begin(session).await?;
         if !self.pair.is_described(version) {
             check_source(template, &pg::describe(session, &query).await?)?;
             self.pair.note_described(version);

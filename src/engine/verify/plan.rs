@@ -10,7 +10,7 @@ use crate::engine::schedule::task::QueueTask;
 use crate::engine::window::template_versions::versions;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Access, Session};
-use crate::template::{Bindings, Template};
+use crate::template::Template;
 use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
 use crate::warehouse::{self, Extra, Place, begin_reading};
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,11 +112,7 @@ impl VerifyPair {
     /// # Errors
     /// A placeholder of the query has no value.
     pub fn bind(&self, template: &Template, window: Window) -> Result<String> {
-        template.bind(&Bindings {
-            window,
-            schema: &self.pair.tenant.schema,
-            vars: &self.pair.tenant.vars,
-        })
+        template.bind(&self.pair.tenant.bindings(window))
     }
 
     /// Whether a version's columns were compared with the source's.

@@ -1,7 +1,6 @@
 //! What a try of a window needs, and the steps that all tasks share.
 
 use super::landing::{DayFiles, Lake};
-use super::source::begin_source;
 use crate::catalog::Pair;
 use crate::catalog::ledger::units::{Entry, LoadedDay};
 use crate::config::Settings;
@@ -12,8 +11,8 @@ use crate::engine::schedule::pool::SourceSlot;
 use crate::engine::schedule::task::{Refresh, Task};
 use crate::engine::window::outcome::WindowOutcome;
 use crate::error::{At, Error, Kind, Result, Side};
-use crate::pg::{CopyOut, Session};
-use crate::template::{Bindings, copy_out_sql};
+use crate::pg::{CopyOut, Session, SourceTransaction};
+use crate::template::copy_out_sql;
 use crate::unit::{Day, Window};
 use crate::warehouse::{Destination, Place, Shape};
 use std::collections::BTreeSet;
@@ -70,11 +69,7 @@ impl<'a> WindowLoad<'a> {
     /// # Errors
     /// A placeholder of the query has no value.
     pub fn query(&self, window: Window) -> Result<String> {
-        self.place.template.bind(&Bindings {
-            window,
-            schema: self.place.schema,
-            vars: &self.pair.tenant.vars,
-        })
+        self.place.template.bind(&self.pair.tenant.bindings(window))
     }
 
     /// Counts, checks and digests the rows that come from a source.
@@ -84,11 +79,17 @@ impl<'a> WindowLoad<'a> {
         intake.between(columns, from.server_version(), self.warehouse_version)
     }
 
+    /// A transaction at the source, for as long as a window's query may take.
+    pub fn transaction(&self) -> SourceTransaction<'_> {
+        let limit = self.settings.load.statement_timeout;
+        self.pair.tenant.transaction(limit)
+    }
+
     /// Begins a transaction at the source, and the COPY of the window in it.
     pub async fn copy_out(&self, from: &Session) -> Result<CopyOut> {
         // Sent together, without a round trip between them; in a transaction that failed to begin the COPY fails, too.
-        let begin = begin_source(self.settings.load.statement_timeout);
-        let (begun, rows) = tokio::join!(from.batch(&begin), self.rows(from));
+        let transaction = self.transaction();
+        let (begun, rows) = tokio::join!(transaction.begin(from), self.rows(from));
         begun?;
         rows
     }

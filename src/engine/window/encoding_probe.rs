@@ -1,13 +1,11 @@
 //! Which column holds the bytes that a source cannot send: the server does not report it.
 
-use super::source::begin_source;
 use crate::error::{Error, Result};
-use crate::pg::Session;
+use crate::pg::{Session, SourceTransaction};
 use crate::schema::Scalar;
 use crate::sql::ident;
 use crate::template::{Template, wrap};
 use futures::StreamExt;
-use std::time::Duration;
 
 /// Whether an error is about the encoding of a text: not valid in it, or without counterpart in UTF-8.
 pub fn is_about_encoding(error: &Error) -> bool {
@@ -23,14 +21,14 @@ pub async fn column_not_in_utf8<'t>(
     session: &Session,
     template: &'t Template,
     query: &str,
-    statement_timeout: Duration,
+    transaction: SourceTransaction<'_>,
 ) -> Result<Option<&'t str>> {
     use Scalar::{Json, Jsonb, Name, Text, Varchar};
     for column in &template.columns {
         if !matches!(column.ty.scalar, Text | Varchar | Name | Json | Jsonb) {
             continue;
         }
-        session.batch(&begin_source(statement_timeout)).await?;
+        transaction.begin(session).await?;
         let sql = format!(
             "COPY (SELECT (q.{})::{} FROM {}) TO STDOUT (FORMAT binary)",
             ident(&column.name),

@@ -3,7 +3,6 @@
 use super::context::WindowLoad;
 use super::day_buffer::DayBuffer;
 use super::drain::{RowSink, drain};
-use super::source::{begin_source, begin_source_snapshot};
 use crate::copy::Tally;
 use crate::error::Result;
 use crate::pg::Session;
@@ -59,12 +58,7 @@ impl WindowLoad<'_> {
         from: &Session,
         parts: &[WindowLoad<'_>],
     ) -> Result<Option<Vec<FetchedDay>>> {
-        let timeout = self.settings.load.statement_timeout;
-        let begin = match parts.len() {
-            1 => begin_source(timeout),
-            _ => begin_source_snapshot(timeout),
-        };
-        from.batch(&begin).await?;
+        self.transaction().begin(from).await?;
         let mut held = 0;
         let mut fetched = Vec::new();
         for part in parts {

@@ -12,6 +12,5 @@ pub mod load;
 pub mod moved_rows;
 pub mod outcome;
 pub mod refresh;
-pub mod source;
 pub mod table_runs;
 pub mod template_versions;

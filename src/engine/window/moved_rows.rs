@@ -6,7 +6,6 @@
 //! `PATIENCE`, and what could not be found out is reported.
 
 use super::context::WindowLoad;
-use super::source::begin_source;
 use crate::catalog::ledger::units;
 use crate::error::{Error, Result, Trouble};
 use crate::pg::Session;
@@ -80,7 +79,7 @@ impl WindowLoad<'_> {
             .min(load.statement_timeout);
         let begun = Instant::now();
         let mut rows = 0;
-        from.batch(&begin_source(patience)).await?;
+        self.pair.tenant.transaction(patience).begin(from).await?;
         for window in windows {
             if begun.elapsed() > patience {
                 from.batch("COMMIT").await?;

@@ -12,6 +12,7 @@ use super::conninfo::resolved::{SessionAttrs, Target};
 use super::conninfo::values::Values;
 use super::net::socket::addresses;
 use super::session::Session;
+use super::settings::{LOGIN_READ_ONLY, Scope, WAREHOUSE, statements};
 use crate::config::Schemas;
 use crate::error::{At, Error, Kind, Result, Side};
 use attempt::{Attempt, unreachable_error};
@@ -53,11 +54,6 @@ pub enum Purpose {
     /// As [`Purpose::Source`], with a server that is neither, or both: a demo's, a bench's. Its errors name no side.
     Plain,
 }
-
-/// What each session of the warehouse runs under.
-const WAREHOUSE_SETTINGS: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; \
-    SET IntervalStyle = 'postgres'; SET extra_float_digits = 1; SET search_path = pg_catalog; \
-    SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
 
 /// Lets the server notice a client that vanished while it computes; PostgreSQL 14 or newer, and not on every system.
 const CONNECTION_CHECK: &str = "SET client_connection_check_interval = '10s'";
@@ -230,9 +226,11 @@ async fn check_attributes(session: &Session, wanted: SessionAttrs) -> Result<()>
     if wanted == SessionAttrs::Any {
         return Ok(());
     }
+    // In a transaction that says its isolation level: a standby cannot serve `SERIALIZABLE`, whoever set it as the default.
     let found = session
         .simple(
-            "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only') = 'on'",
+            "BEGIN ISOLATION LEVEL READ COMMITTED NOT DEFERRABLE; \
+             SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only') = 'on'; COMMIT",
         )
         .await?;
     let is = |column: usize| found.value(0, column) == Some("t");
@@ -278,7 +276,10 @@ async fn prepare_warehouse(session: &Session) -> Result<()> {
         ))
         .with_hint("create it with `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`"));
     }
-    session.batch(WAREHOUSE_SETTINGS).await?;
+    let settings = statements(WAREHOUSE, session.server_version(), Scope::Session);
+    session
+        .batch(&format!("{settings}{LOGIN_READ_ONLY}"))
+        .await?;
     if let Err(e) = session.batch(CONNECTION_CHECK).await
         && session.is_closed()
     {

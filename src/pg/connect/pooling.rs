@@ -14,6 +14,11 @@ use std::hash::{BuildHasher, RandomState};
 /// A busy pool may hand back the same process by luck; not so often in a row.
 const ROUNDS: u32 = 3;
 
+const LOOK: &str = "SELECT pg_catalog.current_setting('dayhaul.probe', true)";
+
+/// Said for each transaction: a login's default may be one that waits for others to end.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE";
+
 /// Opens the first session of [`Purpose::Warehouse`], unless it is behind a pooler in transaction or statement mode.
 /// Until that is known two sessions are plain ones, in which nothing is set but `dayhaul.probe`.
 ///
@@ -50,30 +55,31 @@ async fn open_unpooled(access: &Access) -> Result<Session> {
 async fn shares_a_process(a: &Session, b: &Session) -> Result<bool> {
     let mark = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
     a.simple(&format!(
-        "SELECT pg_catalog.set_config('dayhaul.probe', {}, false)",
+        "{BEGIN}; SELECT pg_catalog.set_config('dayhaul.probe', {}, false); COMMIT",
         literal(&mark)
     ))
     .await?;
-    if sees(b, &mark).await? {
+    let look = format!("{BEGIN}; {LOOK}; COMMIT");
+    if finds(b, &look, &mark).await? {
         return Ok(true);
     }
     // `b` keeps a process to itself for a transaction. A pool of transactions must now serve `a` from what is left.
-    match b.batch("BEGIN READ ONLY").await {
+    match b.batch(BEGIN).await {
         Ok(()) => {}
         // PgBouncer's statement mode, in its own words.
         Err(e) if e.message().contains("statement pooling") => return Ok(true),
         Err(e) => return Err(e),
     }
-    let shares = sees(b, &mark).await? || !sees(a, &mark).await?;
+    let shares = finds(b, LOOK, &mark).await? || !finds(a, &look, &mark).await?;
     b.batch("ROLLBACK").await?;
-    a.simple("SELECT pg_catalog.set_config('dayhaul.probe', '', false)")
-        .await?;
+    a.simple(&format!(
+        "{BEGIN}; SELECT pg_catalog.set_config('dayhaul.probe', '', false); COMMIT"
+    ))
+    .await?;
     Ok(shares)
 }
 
-async fn sees(session: &Session, mark: &str) -> Result<bool> {
-    let found = session
-        .simple("SELECT pg_catalog.current_setting('dayhaul.probe', true)")
-        .await?;
+async fn finds(session: &Session, look: &str, mark: &str) -> Result<bool> {
+    let found = session.simple(look).await?;
     Ok(found.value(0, 0) == Some(mark))
 }

@@ -51,7 +51,7 @@ const LIMITED: [Limited; 8] = [
     Limited {
         key: "options",
         values: &[],
-        hint: "Dayhaul sends no start-up options, because poolers refuse them; unset it",
+        hint: "Dayhaul sends no start-up options, because poolers refuse them, and sets what a query depends on itself; a search path is the tenant's: `dayhaul tenant set NAME --search-path …`",
     },
     Limited {
         key: "require_auth",

@@ -32,7 +32,7 @@ impl Ending {
     /// The error with its side, if the session has one.
     pub fn on_side(&self, error: Error) -> Error {
         match self.side {
-            Some(side) => error.on(side),
+            Some(side) => sqlstate::on_side(error, side),
             None => error,
         }
     }

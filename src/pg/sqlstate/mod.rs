@@ -9,7 +9,7 @@
 pub mod meaning;
 
 use super::net::server_errors::ServerError;
-use crate::error::{Error, Kind, Trouble};
+use crate::error::{Error, Kind, Side, Trouble};
 
 /// The kind of an error: whatever keeps a session from working is about the connection.
 fn kind(code: &str, trouble: Trouble, otherwise: Kind) -> Kind {
@@ -31,6 +31,9 @@ fn hint(said: &ServerError, trouble: Trouble) -> Option<&'static str> {
             "`pg_hba.conf` of the server has no line for this user and host, or it requires TLS (`sslmode`)"
         }
         "3D000" => "check the database's name in the connection URL",
+        "42501" if said.routine.as_deref() == Some("check_enable_rls") => {
+            "a policy would hide rows from the login: have an administrator run `ALTER ROLE … BYPASSRLS` for it, or read from a view whose owner sees all rows of the table"
+        }
         "42501" => "grant the right to the role in the connection URL",
         "53300" => "lower `jobs` or `per_server`, or raise the server's `max_connections`",
         "55000" if said.routine.as_deref() == Some("CheckCmdReplicaIdentity") => {
@@ -46,7 +49,9 @@ fn hint(said: &ServerError, trouble: Trouble) -> Option<&'static str> {
         }
         "53400" => "raise `temp_file_limit` for the role, or its `work_mem`",
         "25P04" => "raise `transaction_timeout` for the role",
-        "25P03" => "raise `idle_in_transaction_session_timeout` for the role",
+        "25P03" => {
+            "the transaction at the source waited too long for the warehouse: raise `statement_timeout` in [load], which limits that, too"
+        }
         "54000" => {
             "shorten the value at the source or in the query, or remove the index from the template"
         }
@@ -73,7 +78,7 @@ fn hint(said: &ServerError, trouble: Trouble) -> Option<&'static str> {
             "fix the template's query, then run `dayhaul template load FILE`"
         }
         "42P01" => {
-            "check the name in the template's query; a table outside schema `public` is written `schema.table`"
+            "check the name in the template's query and the tenant's search path (`dayhaul tenant show`); a table outside of it is written `schema.table`"
         }
         _ => return None,
     })
@@ -84,6 +89,18 @@ pub fn error(e: &tokio_postgres::Error) -> Error {
     match e.as_db_error() {
         Some(db) => server_error(&db.into(), Kind::Sql),
         None => driver_error(e),
+    }
+}
+
+/// The error of a session of this side. Only at a source `statement_timeout` of the configuration is what ends a statement.
+pub fn on_side(error: Error, side: Side) -> Error {
+    let cancelled = error.sqlstate() == Some("57014");
+    let error = error.on(side);
+    match side {
+        Side::Warehouse if cancelled => error.with_hint(
+            "a person or a pooler cancelled the statement: sessions in the warehouse have no `statement_timeout`",
+        ),
+        _ => error,
     }
 }
 

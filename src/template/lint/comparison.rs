@@ -24,7 +24,7 @@ pub fn comparisons<'q, 'a>(code: &'q [Token<'a>]) -> Vec<Comparison<'q, 'a>> {
         .enumerate()
         .filter(|(_, token)| token.kind == TokenKind::Placeholder)
         .filter_map(|(at, token)| match Placeholder::parse(token.text)? {
-            Placeholder::Tenant | Placeholder::Var(_) => None,
+            Placeholder::Tenant | Placeholder::Schema | Placeholder::Var(_) => None,
             placeholder => comparison(code, at, placeholder),
         })
         .collect()

@@ -20,11 +20,17 @@ pub fn quoted_placeholders(source: &str, query_start: usize, tokens: &[Token<'_>
                 format!("`{placeholder}}}` in a comment is not replaced"),
             )
         } else {
+            let becomes = match placeholder {
+                "{schema" => "an identifier",
+                _ => "a literal",
+            };
             Finding::error(
                 line,
                 format!("`{placeholder}}}` inside quotes is not replaced"),
             )
-            .help("remove the quotes: a placeholder becomes a literal with its own quotes")
+            .help(format!(
+                "remove the quotes: a placeholder becomes {becomes} with its own quotes"
+            ))
         });
     }
     findings
@@ -32,7 +38,7 @@ pub fn quoted_placeholders(source: &str, query_start: usize, tokens: &[Token<'_>
 
 /// The first text that looks like a placeholder, without its closing brace, and its position.
 fn first_placeholder(text: &str) -> Option<(usize, &str)> {
-    let starts = ["{from}", "{to}", "{day}", "{tenant}", "{var:"];
+    let starts = ["{from}", "{to}", "{day}", "{tenant}", "{schema}", "{var:"];
     let at = starts.iter().filter_map(|p| text.find(p)).min()?;
     let (placeholder, _) = text[at..].split_once('}')?;
     Some((at, placeholder))

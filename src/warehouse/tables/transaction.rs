@@ -122,11 +122,11 @@ pub async fn ahead_of_autovacuum(
         .await
 }
 
-/// Lock timeout, deadlock, and two sessions that made the same catalog row at once.
+/// Lock timeout, deadlock, serialization failure, and two sessions that made the same catalog row at once.
 pub fn about_locks(error: &Error) -> bool {
     error.is_transient()
         && matches!(
             error.sqlstate(),
-            Some("55P03" | "40P01" | "23505" | "XX000")
+            Some("55P03" | "40P01" | "40001" | "23505" | "XX000")
         )
 }

@@ -105,6 +105,7 @@ fn set_up(world: &World, printed: &mut Printed) {
         "tenant list",
         "tenant show acme",
         "tenant test --all",
+        "tenant set acme --password pgpass --source-schema public",
         "tenant disable acme",
         "tenant disable acme --template event",
         "tenant enable acme --template event",

@@ -85,12 +85,12 @@ fn tenants_that_came_from_files_wait_for_their_source_and_go_on_when_they_know_i
     assert!(shown.stdout.contains("not known"), "{}", shown.stdout);
     let sync = world.dayhaul(&["sync", "--today", "2024-01-12"]).exits(1);
     assert!(
-        sync.stderr.contains("tenant add acme --url"),
+        sync.stderr.contains("tenant set acme --url"),
         "{}",
         sync.stderr
     );
     world
-        .dayhaul(&["tenant", "add", "acme", "--url", &world.tenants[0].url()])
+        .dayhaul(&["tenant", "set", "acme", "--url", &world.tenants[0].url()])
         .ok();
     world.dayhaul(&["sync", "--today", "2024-01-12"]).ok();
     world

@@ -6,7 +6,8 @@ use crate::support::server::Database;
 use crate::support::world::World;
 
 const CATALOG: [&str; 4] = [
-    "SELECT name, schema_name, url, password_ref, vars, enabled FROM _wh.tenant ORDER BY 1",
+    "SELECT name, schema_name, url, password_ref, vars, enabled, source_schema, search_path, search_path_from \
+     FROM _wh.tenant ORDER BY 1",
     "SELECT name, version, source FROM _wh.template ORDER BY 1",
     "SELECT template, version, source, loaded_at FROM _wh.template_version ORDER BY 1, 2",
     "SELECT tenant, template, enabled, first_day, fold_line FROM _wh.pair ORDER BY 1, 2",
@@ -32,7 +33,8 @@ fn a_warehouse_that_was_dropped_is_back_after_two_commands() {
     // Not everything is as a fresh load would make it.
     world.dayhaul(&["tenant", "disable", "beta"]).ok();
     world.warehouse.run(
-        "UPDATE _wh.tenant SET password_ref = 'env:ACME', vars = '{\"client\": \"7\"}' WHERE name = 'acme'",
+        "UPDATE _wh.tenant SET password_ref = 'env:ACME', vars = '{\"client\": \"7\"}', source_schema = 'Acme', \
+             search_path = '{public,ext}', search_path_from = 'chosen' WHERE name = 'acme'",
     );
     let catalog = || CATALOG.map(|sql| world.warehouse.rows(sql));
     let before = (catalog(), world.warehouse.rows(UNITS), world.read(VIEW));

@@ -244,6 +244,38 @@ fn a_day_that_recovery_cancels_is_tried_again() {
 }
 
 #[test]
+fn a_standby_whose_default_is_serializable_is_read_all_the_same() {
+    let pair = Pair::start();
+    let world = pair.world("standby_serializable", events::TEMPLATE);
+    let url = world.tenants[0].url();
+    let primary = Database::of(&pair.primary);
+    primary.run("ALTER DATABASE postgres SET default_transaction_isolation = 'serializable'");
+    crate::support::world::wait_until("a plain query fails", || {
+        server::rows(&url, "SELECT count(*) FROM event").is_err()
+    });
+    let more = "target_session_attrs=standby";
+    let set = ["tenant", "set", "acme", "--url", &format!("{url}?{more}")];
+    world.dayhaul(&set).ok();
+    world.dayhaul(&["tenant", "test", "acme"]).ok();
+    let file = "templates/event.sql";
+    let lint = ["template", "lint", file, "--tenant", "acme"];
+    world.dayhaul(&lint).ok();
+    let preview = [
+        "template",
+        "preview",
+        file,
+        "--tenant",
+        "acme",
+        "--day",
+        "2024-03-05",
+    ];
+    world.dayhaul(&preview).ok();
+    world.backfill(&ALL).ok();
+    world.dayhaul(&["verify"]).ok();
+    assert_eq!(world.totals().0, "160");
+}
+
+#[test]
 fn a_session_that_recovery_ends_may_be_opened_again() {
     let pair = Pair::start();
     let world = pair.world("standby_session", events::TEMPLATE);

@@ -7,6 +7,7 @@ pub mod killer;
 pub mod lake;
 pub mod landed_files;
 pub mod locale;
+pub mod login;
 #[cfg(feature = "s3")]
 pub mod proxy;
 pub mod python;

@@ -215,3 +215,13 @@ pub async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
     tokio::spawn(connection);
     Ok(client)
 }
+
+/// The shared server's version, as `server_version_num`.
+pub fn version() -> u32 {
+    let rows = rows(&url("postgres"), "SHOW server_version_num").expect("a version");
+    rows[0][0]
+        .as_deref()
+        .expect("a version")
+        .parse()
+        .expect("a number")
+}

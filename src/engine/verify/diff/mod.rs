@@ -15,7 +15,6 @@ use super::row_diff::Diff;
 use crate::config::Settings;
 use crate::engine::report::progress::WindowProgress;
 use crate::engine::schedule::watchdog::unless_stalled;
-use crate::engine::window::source::begin_source;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Access, Purpose};
 use crate::template::{Template, copy_out_sql};
@@ -63,8 +62,8 @@ impl<'a> Differ<'a> {
         let template = pair.version(version)?;
         let window = Window::single(checked.unit.day);
         let load = &self.settings.load;
-        let begin = begin_source(load.statement_timeout);
-        source.batch(&begin).await?;
+        let transaction = pair.pair.tenant.transaction(load.statement_timeout);
+        transaction.begin(&source).await?;
         let query = pair.bind(template, window)?;
         let source_sql = copy_out_sql(template, &query, self.settings.masks.as_ref());
         let (schema, table) = relation.split_once('.').unwrap_or_default();

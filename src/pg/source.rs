@@ -1,0 +1,125 @@
+//! A transaction at a source: the one place where each of them begins.
+//!
+//! One batch of statements begins it and sets everything for it alone, so a pooler may stand between. The same batch looks at
+//! the search path, which costs no round trip.
+
+use super::session::{Session, SimpleRows};
+use super::settings::search_path::{SearchPath, list};
+use super::settings::{BEGIN_SOURCE, SOURCE, Scope, statements};
+use crate::error::{Error, Kind, Result};
+use crate::sql::ident;
+use std::time::Duration;
+
+/// What a transaction at a source needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceTransaction<'a> {
+    /// The tenant's name, for hints.
+    pub tenant: &'a str,
+    pub search_path: &'a SearchPath,
+    /// How long a statement, or a pause between two, may take; zero for as long as it takes.
+    pub limit: Duration,
+}
+
+/// The schemas of the search path that exist and that the role may use.
+const SCHEMAS: &str = "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(false)); ";
+
+/// What the login has, not what another client of a pooler left behind.
+const LOGIN_PATH: &str = "SET LOCAL search_path TO DEFAULT; ";
+
+impl SourceTransaction<'_> {
+    /// Begins a read-only transaction whose queries all see the source at one moment.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when the search path no longer finds the tenant's schemas; the server's.
+    pub async fn begin(&self, session: &Session) -> Result<()> {
+        let limit = self.limit.as_millis();
+        let settings = statements(SOURCE, session.server_version(), Scope::Transaction);
+        let begin = format!(
+            "{BEGIN_SOURCE}{settings}SET LOCAL statement_timeout = '{limit}ms'; \
+             SET LOCAL idle_in_transaction_session_timeout = '{limit}ms'; "
+        );
+        match self.search_path {
+            SearchPath::Unknown => session.batch(&begin).await,
+            SearchPath::Earlier => {
+                session
+                    .batch(&format!("{begin}SET LOCAL search_path = public"))
+                    .await
+            }
+            SearchPath::Login(recorded) => {
+                let path = set(recorded);
+                let found = session
+                    .simple(&format!("{begin}{LOGIN_PATH}{SCHEMAS}{path}"))
+                    .await?;
+                self.same_as_recorded(recorded, &schemas(&found)?)
+            }
+            SearchPath::Chosen(chosen) => {
+                let path = set(chosen);
+                let found = session.simple(&format!("{begin}{path}{SCHEMAS}")).await?;
+                self.all_there(chosen, &schemas(&found)?)
+            }
+        }
+        .map_err(|error| session.on_side(error))
+    }
+
+    fn same_as_recorded(&self, recorded: &[String], found: &[String]) -> Result<()> {
+        if recorded == found {
+            return Ok(());
+        }
+        let (tenant, was, now) = (self.tenant, list(recorded), list(found));
+        Err(Error::new(
+            Kind::Refused,
+            format!("the login's search path now finds other schemas: `{now}` instead of `{was}`"),
+        )
+        .with_hint(format!(
+            "to read with the new path, run `dayhaul tenant set {tenant} --search-path '{now}'`; to keep the old one, \
+             `dayhaul tenant set {tenant} --search-path '{was}'`"
+        )))
+    }
+
+    fn all_there(&self, chosen: &[String], found: &[String]) -> Result<()> {
+        let Some(missing) = chosen.iter().find(|schema| !found.contains(schema)) else {
+            return Ok(());
+        };
+        Err(Error::new(
+            Kind::Refused,
+            format!("schema `{missing}` of the search path does not exist, or the login may not use it"),
+        )
+        .with_hint(format!(
+            "have its owner run `GRANT USAGE ON SCHEMA {} TO …` at the source, or change the path with \
+             `dayhaul tenant set {} --search-path …`",
+            ident(missing),
+            self.tenant
+        )))
+    }
+}
+
+fn set(path: &[String]) -> String {
+    let names: Vec<String> = path.iter().map(|name| ident(name)).collect();
+    let names = if names.is_empty() {
+        "''".to_owned()
+    } else {
+        names.join(", ")
+    };
+    format!("SET LOCAL search_path = {names}; ")
+}
+
+/// The schemas that the search path of the login finds. Begins and ends a transaction.
+///
+/// # Errors
+/// The server's.
+pub async fn login_search_path(session: &Session) -> Result<Vec<String>> {
+    let settings = statements(SOURCE, session.server_version(), Scope::Transaction);
+    let found = session
+        .simple(&format!(
+            "{BEGIN_SOURCE}{settings}{LOGIN_PATH}{SCHEMAS}COMMIT"
+        ))
+        .await?;
+    schemas(&found).map_err(|error| session.on_side(error))
+}
+
+fn schemas(found: &SimpleRows) -> Result<Vec<String>> {
+    let text = found.value(0, 0).unwrap_or_default();
+    serde_json::from_str(text).map_err(|e| {
+        Error::new(Kind::Protocol, "the server did not report its search path").with_source(e)
+    })
+}
