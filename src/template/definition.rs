@@ -27,6 +27,8 @@ pub struct Template {
     pub open_days: u32,
     /// A query that returns the first and the last time that have rows.
     pub range_query: Option<String>,
+    /// Whether each day is fetched with its own query: with `{day}` in it, or `windows = "day"` above it.
+    pub one_day_windows: bool,
     /// The query as written in the file, with its placeholders.
     pub query: String,
     /// The whole file.
@@ -73,8 +75,15 @@ impl Template {
             findings.sort_by_key(|f| f.line);
             return Err(findings);
         };
+        let uses_day = placeholders(query).any(|p| p == Placeholder::Day);
         Ok(Template {
-            version: version::version(query, &front.columns, &front.time_column),
+            version: version::version(
+                query,
+                &front.columns,
+                &front.time_column,
+                front.one_day_windows && !uses_day,
+            ),
+            one_day_windows: front.one_day_windows || uses_day,
             name,
             description: front.description,
             time_column: front.time_column,
@@ -94,7 +103,7 @@ impl Template {
         })
     }
 
-    /// 32 hexadecimal digits: a hash of the query, the columns and the time column, not of comments, description or indexes.
+    /// 32 hexadecimal digits: a hash of the query, the columns, the time column and `windows`, not of comments, description or indexes.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -120,11 +129,6 @@ impl Template {
             let mut columns = self.columns.iter().enumerate();
             columns.find(|(_, column)| column.name == *name)
         })
-    }
-
-    /// Whether the query uses `{day}` and can therefore only load one day at a time.
-    pub fn one_day_windows(&self) -> bool {
-        placeholders(&self.query).any(|p| p == Placeholder::Day)
     }
 
     /// The tenant variables that the query uses, each once.

@@ -6,3 +6,4 @@ pub mod pairs;
 pub mod relations;
 pub mod templates;
 pub mod tenants;
+pub mod windows;

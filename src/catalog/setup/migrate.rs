@@ -43,6 +43,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "hides",
         sql: include_str!("migrations/0006_hides.sql"),
     },
+    Migration {
+        version: 7,
+        name: "windows",
+        sql: include_str!("migrations/0007_windows.sql"),
+    },
 ];
 
 /// Where the applied ones are kept.

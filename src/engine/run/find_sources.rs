@@ -5,8 +5,11 @@ use super::outcomes::Outcomes;
 use super::pair::{self, RowSource};
 use super::prepare::PlannedPair;
 use super::request::Request;
+use crate::catalog::registry::windows::Windows;
 use crate::engine::restore::Restoring;
+use crate::engine::window::window_check::{self, WindowCheck};
 use crate::error::{Kind, Result};
+use crate::pg::Access;
 use crate::unit::{Day, Window};
 use futures::StreamExt;
 use std::collections::BTreeSet;
@@ -24,8 +27,8 @@ pub async fn find_sources(
     }
     // Days of tables that no longer exist are found later.
     let more_to_come = context.request.makes_lost_tables();
-    let checks = futures::stream::iter(pairs).map(|planned| async move {
-        let source = find_source(context, &planned).await;
+    let checks = futures::stream::iter(pairs).map(|mut planned| async move {
+        let source = find_source(context, &mut planned).await;
         (planned, source)
     });
     let mut checks = checks.buffered(context.settings.load.jobs.max(1));
@@ -54,7 +57,7 @@ pub async fn find_sources(
     }
 }
 
-async fn find_source(context: &RunContext, planned: &PlannedPair) -> Result<RowSource> {
+async fn find_source(context: &RunContext, planned: &mut PlannedPair) -> Result<RowSource> {
     let (request, settings) = (&context.request, &context.settings);
     let days = &planned.days;
     let all_there = !request.makes_lost_tables() && days.has_sourceless() && !days.needs_source();
@@ -64,7 +67,43 @@ async fn find_source(context: &RunContext, planned: &PlannedPair) -> Result<RowS
     let access = pair::access(&planned.pair.tenant, settings).await?;
     let probe = Window::single(request.probe(context.options.today));
     pair::check_at_source(&planned.pair, &access, probe, settings).await?;
+    check_windows(context, planned, &access).await?;
     Ok(RowSource::Tenant(access))
+}
+
+/// Before days are fetched together for the first time, a few of them are compared with what they are alone.
+async fn check_windows(
+    context: &RunContext,
+    planned: &mut PlannedPair,
+    access: &Access,
+) -> Result<()> {
+    let pair = &planned.pair;
+    if pair.template.one_day_windows || pair.windows.is_some() {
+        return Ok(());
+    }
+    let lost = context.request.makes_lost_tables();
+    let Some(days) = planned.read_at_source(lost).filter(|days| days.len() > 1) else {
+        return Ok(());
+    };
+    let pair = &mut planned.pair;
+    match window_check::check_windows(pair, access, days, &context.settings).await? {
+        WindowCheck::Found(windows) => {
+            pair.windows = Some(windows);
+            planned.windows = Some(windows);
+        }
+        WindowCheck::NothingToCompare => {}
+        WindowCheck::Unknown(error) => {
+            tracing::info!(
+                tenant = %pair.tenant.name,
+                template = %pair.template.name,
+                %error,
+                "windows could not be compared with their days; this run fetches days one by one"
+            );
+            // For this run alone.
+            pair.windows = Some(Windows::ByDay);
+        }
+    }
+    Ok(())
 }
 
 /// A restore never contacts a tenant.

@@ -15,3 +15,4 @@ pub mod refresh;
 pub mod source;
 pub mod table_runs;
 pub mod template_versions;
+pub mod window_check;

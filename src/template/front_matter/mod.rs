@@ -38,8 +38,7 @@ const OPEN_BEYOND_LOOKBACK: u32 = 2;
 /// A century: a larger number is a typo.
 const MOST_DAYS: u32 = 36_525;
 
-const KEYS: &str =
-    "description, time_column, columns, unique, indexes, lookback_days, open_days, range_query";
+const KEYS: &str = "description, time_column, columns, unique, indexes, lookback_days, open_days, range_query, windows";
 
 /// The validated front matter; incomplete when there are findings.
 #[derive(Debug, Default)]
@@ -52,6 +51,8 @@ pub struct FrontMatter {
     pub lookback_days: u32,
     pub open_days: u32,
     pub range_query: Option<String>,
+    /// `windows = "day"`: every window is a single day.
+    pub one_day_windows: bool,
     /// Line of each column, in the order of `columns`.
     pub column_lines: Vec<usize>,
 }
@@ -152,6 +153,7 @@ impl FrontMatterReader<'_> {
                     front.lookback_days = self.days(value).unwrap_or(LOOKBACK_DAYS);
                 }
                 "open_days" => open_days = self.days(value),
+                "windows" => front.one_day_windows = self.one_day_windows(value),
                 "columns" => self.columns(value, &mut front),
                 // Read below, when all columns are known.
                 "time_column" | "unique" | "indexes" => {}
@@ -217,6 +219,21 @@ impl FrontMatterReader<'_> {
             self.error(&value.span(), message);
         }
         text
+    }
+
+    fn one_day_windows(&mut self, value: &Value<'_>) -> bool {
+        let Some(length) = self.text(value) else {
+            return false;
+        };
+        if length != "day" {
+            let message = format!("`windows` cannot be `{length}`");
+            self.error_help(
+                &value.span(),
+                message,
+                "write `windows = \"day\"` to fetch each day with its own query, or leave it out",
+            );
+        }
+        length == "day"
     }
 
     fn days(&mut self, value: &Value<'_>) -> Option<u32> {
