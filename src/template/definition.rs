@@ -1,9 +1,10 @@
 //! A template, read from its file.
 
 use super::finding::Finding;
+use super::front_matter::{self, WindowLength};
 use super::lexer::line_of;
 use super::placeholders::{self, Bindings, Placeholder, placeholders};
-use super::{front_matter, version};
+use super::version;
 use crate::error::{Error, Result};
 use crate::schema::{Column, Scalar};
 use crate::unit::TemplateName;
@@ -75,15 +76,16 @@ impl Template {
             findings.sort_by_key(|f| f.line);
             return Err(findings);
         };
+        let by_day = front.windows == WindowLength::Day;
         let uses_day = placeholders(query).any(|p| p == Placeholder::Day);
         Ok(Template {
             version: version::version(
                 query,
                 &front.columns,
                 &front.time_column,
-                front.one_day_windows && !uses_day,
+                by_day && !uses_day,
             ),
-            one_day_windows: front.one_day_windows || uses_day,
+            one_day_windows: by_day || uses_day,
             name,
             description: front.description,
             time_column: front.time_column,

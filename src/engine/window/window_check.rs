@@ -128,7 +128,8 @@ impl Comparison<'_> {
                 return Ok(Compared::TooLarge);
             };
             let alone = part.days().zip(&tallies);
-            for ((day, together), (_, alone)) in whole.by_ref().zip(alone) {
+            // The part first: when it ends, nothing of the window may be taken.
+            for ((_, alone), (day, together)) in alone.zip(whole.by_ref()) {
                 if together != alone {
                     return Ok(Compared::Differs(window, day));
                 }

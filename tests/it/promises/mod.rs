@@ -49,3 +49,4 @@ mod tls;
 mod unchanged;
 mod values;
 mod verify;
+mod windows;
