@@ -37,6 +37,7 @@ fn pairs() -> Vec<Pair> {
                 enabled: true,
                 first_day: None,
                 fold_line: None,
+                windows: None,
             }
         })
         .collect()

@@ -5,12 +5,12 @@ use super::context::Context;
 use super::landing_root::{self, DayOrRoot};
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::{PairArgs, SelectionArgs, Until};
-use crate::catalog::registry::pairs;
+use crate::catalog::registry::{pairs, templates, tenants};
 use crate::catalog::snapshot::{Snapshot, restored};
 use crate::catalog::{Catalog, Pair, Selection, warehouse_access};
 use crate::config::Settings;
 use crate::engine::restore::adopt::{Adoption, adopt};
-use crate::engine::restore::{Restoring, check_readable, find, snapshots};
+use crate::engine::restore::{Remarks, Restoring, check_readable, find, snapshots};
 use crate::engine::run::request::Request;
 use crate::engine::window::landing::To;
 use crate::error::{At, Error, Kind, Result, exit};
@@ -19,6 +19,7 @@ use crate::pg::Url;
 use crate::report::numbers::counted;
 use crate::unit::Day;
 use crate::warehouse;
+use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,8 +33,13 @@ A warehouse without tenants gets them from the newest snapshot there, otherwise
 from the files, which do not know where the tenants' databases are. A restore
 never contacts a tenant.
 
+If a column lands as `double`, files may hold rounded values: such days fail
+unless you add `--allow-lossy`. Days whose files are newer than the snapshot are
+listed; `--exact` refuses them.
+
 Examples:
   dayhaul restore
+  dayhaul restore --catalog-only            then load with `dayhaul sync`
   dayhaul restore --from s3://lake/prod --last 30
   dayhaul restore --from ./lake --into postgres://localhost/dev --reset";
 
@@ -81,6 +87,19 @@ pub struct Args {
     /// Ignore snapshots; rebuild the catalog from the files' footers
     #[arg(long, help_heading = "Options")]
     no_snapshot: bool,
+    /// Bring back tenants, templates and first days from the snapshot, and no rows
+    #[arg(
+        long,
+        conflicts_with_all = ["no_snapshot", "reload", "exact", "allow_lossy"],
+        help_heading = "Options"
+    )]
+    catalog_only: bool,
+    /// Refuse files that were written after the snapshot and have other rows, and leave out days that it does not have
+    #[arg(long, conflicts_with = "no_snapshot", help_heading = "Options")]
+    exact: bool,
+    /// Take files that hold rounded values, because a column lands as `double`
+    #[arg(long, help_heading = "Options")]
+    allow_lossy: bool,
     /// Load days again that the ledger already has
     #[arg(long, help_heading = "Options")]
     reload: bool,
@@ -101,8 +120,11 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let places = args.places(&settings)?;
     check_readable(&places).await?;
     let snapshot = args.snapshot(&places, context).await?;
+    if snapshot.is_none() && (args.catalog_only || args.exact) {
+        return Err(no_snapshot(&places));
+    }
     let found = find(&places, &resolved.selection.templates, resolved.days).await?;
-    if found.is_empty() {
+    if found.is_empty() && !args.catalog_only {
         return Err(nothing_found(&places));
     }
     warn_of_foreign(&found.foreign, context);
@@ -121,6 +143,9 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     for note in &adopted.notes {
         context.warn(note);
     }
+    if args.catalog_only {
+        return catalog_is_back(&catalog, context).await;
+    }
     let restoring = Restoring {
         home: home(&places, &settings),
         places,
@@ -128,6 +153,9 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         snapshot,
         days: resolved.days,
         reload: args.reload,
+        allow_lossy: args.allow_lossy,
+        exact: args.exact,
+        remarks: Remarks::default(),
         record: adopted.record,
     };
     let pairs = concerned(&catalog, &resolved.selection, &restoring).await?;
@@ -296,6 +324,34 @@ fn nothing_found(places: &[Landing]) -> Error {
         places.join(" or ")
     ))
     .with_hint("a day's file is <root>/<template>/tenant=<schema>/date=YYYY-MM-DD/data.parquet")
+}
+
+fn no_snapshot(places: &[Landing]) -> Error {
+    let places: Vec<&str> = places.iter().map(Landing::url).collect();
+    Error::refused(format!(
+        "there is no snapshot under {}",
+        places.join(" or ")
+    ))
+    .with_hint("name one with `--snapshot FILE|URL`; `dayhaul snapshot` writes them")
+}
+
+async fn catalog_is_back(catalog: &Catalog, context: &Context) -> Result<u8> {
+    let session = catalog.session();
+    let tenants = tenants::list(session).await?.len() as u64;
+    let templates = templates::list(session).await?.len() as u64;
+    let pairs = pairs::all(session, &Selection::default()).await?.len();
+    context.print(format!(
+        "the catalog has {} and {}; `dayhaul restore` brings back the rows from files, `dayhaul sync` from the sources",
+        counted(tenants, "tenant"),
+        counted(templates, "template")
+    ));
+    context.print_json(&json!({
+        "schema": "dayhaul.restore.catalog/1",
+        "tenants": tenants,
+        "templates": templates,
+        "pairs": pairs,
+    }));
+    Ok(exit::OK)
 }
 
 /// Files among the days that are not days are left out.

@@ -8,7 +8,7 @@ use crate::catalog::snapshot::restored::{self, Restored};
 use crate::catalog::views::status::{self, PairStanding, standing};
 use crate::error::{Result, exit};
 use crate::report::failure;
-use crate::report::numbers::{count, utc};
+use crate::report::numbers::{count, counted, utc};
 use crate::report::odd_view_json;
 use crate::report::table::Sheet;
 use crate::unit::{Day, Window};
@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 const EXAMPLES: &str = "\
-Without days, each pair is checked from its first day to yesterday. `data` is a
+Without days, each pair is checked from its first day to yesterday. A day is
+unsettled until it was compared with its source at or after its end plus the
+template's `lookback_days`, and overdue when no `sync` did that. `data` is a
 fingerprint of the ledger: two warehouses with the same fingerprint have the
 same rows of the same days.
 
@@ -31,7 +33,7 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
-    /// Exit with 1 when a day failed or is missing, or a view does not show what it should
+    /// Exit with 1 when a day failed, is missing or overdue, or a view does not show what it should
     #[arg(long, help_heading = "Options")]
     check: bool,
 }
@@ -79,9 +81,19 @@ impl Status {
         }
     }
 
+    /// The days of a pair that should have been compared with their source; a disabled pair has none.
+    fn overdue(&self, pair: &PairStanding) -> Vec<Window> {
+        if pair.enabled {
+            pair.overdue(self.today)
+        } else {
+            Vec::new()
+        }
+    }
+
     fn is_well(&self) -> bool {
-        let complete =
-            |pair: &PairStanding| pair.failed.is_empty() && self.missing(pair).is_empty();
+        let complete = |pair: &PairStanding| {
+            pair.failed.is_empty() && self.missing(pair).is_empty() && self.overdue(pair).is_empty()
+        };
         self.views.is_empty() && self.pairs.iter().all(complete)
     }
 
@@ -102,6 +114,7 @@ impl Status {
             ">landed",
             ">failed",
             ">missing",
+            ">unsettled",
             ">rows",
             "first day",
             "last day",
@@ -113,13 +126,22 @@ impl Status {
         }
         text.push_str(&sheet.render());
         for pair in &self.pairs {
-            let name = format!("{}/{}", pair.tenant, pair.template);
+            let name = format!("{}/{}", pair.tenant, pair.template.name);
             let failed = Window::runs(pair.failed.iter().copied());
-            for (what, days) in [("failed", failed), ("missing", self.missing(pair))] {
+            for (what, days) in [
+                ("failed", failed),
+                ("missing", self.missing(pair)),
+                ("overdue", self.overdue(pair)),
+            ] {
                 if !days.is_empty() {
                     let _ = write!(text, "\n{what} of {name}: {}", failure::days(&days));
                 }
             }
+        }
+        if self.pairs.iter().any(|pair| !self.overdue(pair).is_empty()) {
+            text.push_str(
+                "\noverdue days may have got rows since they were last compared with their source: `dayhaul sync` compares them",
+            );
         }
         for odd in &self.views {
             let _ = write!(text, "\n{odd}");
@@ -135,9 +157,9 @@ impl Status {
         let number = |n: usize| count(n as u64);
         let missing: usize = self.missing(pair).iter().map(Window::len).sum();
         let name = if pair.enabled {
-            pair.template.to_string()
+            pair.template.name.to_string()
         } else {
-            format!("{} (disabled)", pair.template)
+            format!("{} (disabled)", pair.template.name)
         };
         vec![
             pair.tenant.to_string(),
@@ -146,6 +168,7 @@ impl Status {
             number(pair.landed.len()),
             number(pair.failed.len()),
             number(missing),
+            number(pair.unsettled.len()),
             count(pair.rows),
             day(pair.first_day),
             day(pair.loaded.last().copied()),
@@ -175,18 +198,20 @@ impl Status {
         let failed = Window::runs(pair.failed.iter().copied());
         json!({
             "tenant": pair.tenant.as_str(),
-            "template": pair.template.as_str(),
+            "template": pair.template.name.as_str(),
             "enabled": pair.enabled,
             "loaded": pair.loaded.len(),
             "landed": pair.landed.len(),
             "failed": pair.failed.len(),
             "missing": missing.iter().map(Window::len).sum::<usize>(),
+            "unsettled": pair.unsettled.len(),
             "rows": pair.rows,
             "first_day": day(pair.first_day),
             "last_day": day(pair.loaded.last().copied()),
             "fold_line": day(pair.fold_line),
             "failed_days": inclusive(&failed),
             "missing_days": inclusive(&missing),
+            "overdue_days": inclusive(&self.overdue(pair)),
             "last_run": pair.last_run.as_ref().map(|run| json!({
                 "run": run.id, "command": run.command, "outcome": run.outcome, "at": run.at.to_rfc3339(),
             })),
@@ -209,10 +234,18 @@ fn sentence(restored: &Restored) -> String {
         (Some(run), None) => format!("run {run}, not ended"),
         (None, _) => "no run has started".to_owned(),
     };
-    let days = match restored.days {
+    let mut days = match restored.days {
         Some(days) => format!("; only {days}"),
         None => String::new(),
     };
+    for (count, what) in [
+        (restored.newer_days, "newer than it"),
+        (restored.rounded_days, "with rounded values"),
+    ] {
+        if let Some(count) = u64::try_from(count).ok().filter(|n| *n > 0) {
+            let _ = write!(days, "; {} {what}", counted(count, "day"));
+        }
+    }
     format!(
         "restored from {from}: {}; {run}{days}",
         restored.sources.join(", ")
@@ -227,6 +260,8 @@ fn restored_json(restored: &Restored) -> Value {
         "snapshot_at": restored.snapshot.as_ref().map(|(_, at)| at.to_rfc3339()),
         "sources": restored.sources,
         "days": restored.days.map(|days| inclusive(&[days])),
+        "newer_days": restored.newer_days,
+        "rounded_days": restored.rounded_days,
         "at": restored.at.to_rfc3339(),
     })
 }

@@ -5,12 +5,15 @@ use super::destination::{Destination, DestinationArgs};
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::{PairArgs, Resolved};
 use crate::engine::run::request::Request;
+use crate::engine::run::sync_days::Sync;
 use crate::error::Result;
 use crate::unit::Day;
 
 const EXAMPLES: &str = "\
-Loads days that are missing or failed, compares the latest days with their
-sources, and folds days that have closed.
+Loads days that are missing or failed, compares days that are not settled with
+their sources, and folds days that have closed. A day is settled once it was
+compared at or after its end plus the template's `lookback_days`. A rolling
+share of settled days is compared, too (`sweep_days` in [load]).
 
 Examples:
   dayhaul sync
@@ -25,6 +28,9 @@ pub struct Args {
     /// How many days before today to compare again [default: the template's `lookback_days`]
     #[arg(long, value_name = "N", help_heading = "Selection")]
     lookback: Option<u32>,
+    /// Compare no settled days
+    #[arg(long, help_heading = "Selection")]
+    no_sweep: bool,
     /// Treat this day as today
     #[arg(long, value_name = "D", help_heading = "Selection")]
     today: Option<Day>,
@@ -38,10 +44,15 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
+    let sweep_days = match args.no_sweep {
+        true => 0,
+        false => context.settings()?.load.sweep_days,
+    };
     let command = RunCommand {
-        ask: Request::Sync {
+        ask: Request::Sync(Sync {
             lookback: args.lookback,
-        },
+            sweep_days,
+        }),
         resolved: Resolved {
             selection: args.pairs.into(),
             days: None,

@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::catalog::Catalog;
 use crate::catalog::runs::history::UnitAttempt;
-use crate::catalog::views::unit_history::{self, UnitHistory, UnitState};
+use crate::catalog::views::unit_history::{self, Checked, UnitHistory, UnitState};
 use crate::error::{Result, exit};
 use crate::report::numbers::{bytes, count, counted, utc};
 use crate::report::table::Sheet;
@@ -85,25 +85,26 @@ fn facts(life: &UnitHistory) -> String {
         } else {
             " (outdated; it has other rows)"
         };
+        let rounded = match object.rounded {
+            Some(n) if n > 0 => format!(", {} rounded", counted(n, "value")),
+            _ => String::new(),
+        };
         fact(
             "file",
-            format!("{}, {}{holds}", object.url, bytes(object.bytes)),
+            format!("{}, {}{rounded}{holds}", object.url, bytes(object.bytes)),
         );
     }
     if let UnitState::Loaded {
-        loaded_at,
-        checked_at,
-        ..
+        loaded_at, checked, ..
     }
     | UnitState::Landed {
         landed_at: loaded_at,
-        checked_at,
+        checked,
         ..
     } = &life.now
     {
-        let at = |at: &Option<DateTime<Utc>>| at.map_or_else(String::new, utc);
-        fact("loaded", at(loaded_at));
-        fact("checked", at(checked_at));
+        fact("loaded", loaded_at.map_or_else(String::new, utc));
+        fact("settled", settled(life, *checked));
     }
     if let Some(pair) = life.pair {
         let day = |day: Option<Day>| day.map_or_else(|| "none yet".to_owned(), |d| d.to_string());
@@ -115,6 +116,27 @@ fn facts(life: &UnitHistory) -> String {
         life.held_by.clone().unwrap_or_else(|| "nobody".to_owned()),
     );
     sheet.render()
+}
+
+/// "no: last compared 2024-01-21 11:02:00, before its end".
+fn settled(life: &UnitHistory, checked: Checked) -> String {
+    let (template, day) = (&life.template, life.day);
+    let Some(on) = checked.on else {
+        return "no: never compared with its source since it was restored".to_owned();
+    };
+    // A run with `--today` counts as of that date.
+    let at = match checked.at {
+        Some(at) if Day::from(at.date_naive()) == on => utc(at),
+        _ => on.to_string(),
+    };
+    if template.is_settled(day, checked.on) {
+        format!("yes: last compared {at}")
+    } else if on <= day {
+        format!("no: last compared {at}, before its end")
+    } else {
+        let days = counted(template.lookback_days.into(), "day");
+        format!("no: last compared {at}, before its end plus the lookback of {days}")
+    }
 }
 
 fn state(now: &UnitState) -> String {
@@ -179,19 +201,13 @@ fn short(hash: &str) -> String {
 
 fn to_json(life: &UnitHistory, next: &[String]) -> Value {
     let rows = life.now.rows();
-    let (loaded_at, checked_at) = match &life.now {
-        UnitState::Loaded {
-            loaded_at,
-            checked_at,
-            ..
-        }
-        | UnitState::Landed {
-            landed_at: loaded_at,
-            checked_at,
-            ..
-        } => (*loaded_at, *checked_at),
-        _ => (None, None),
+    let loaded_at = match &life.now {
+        UnitState::Loaded { loaded_at, .. } => *loaded_at,
+        UnitState::Landed { landed_at, .. } => *landed_at,
+        _ => None,
     };
+    let checked = life.now.checked();
+    let settled = checked.map(|checked| life.template.is_settled(life.day, checked.on));
     let (error, tries) = match &life.now {
         UnitState::Failed { error, tries } => (Some(error), Some(tries)),
         UnitState::Staged { error, .. } => (error.as_ref(), None),
@@ -214,12 +230,15 @@ fn to_json(life: &UnitHistory, next: &[String]) -> Value {
         "version": rows.map(|r| r.version.as_str()),
         "current_version": life.template.version(),
         "loaded_at": time(loaded_at),
-        "checked_at": time(checked_at),
+        "checked_at": time(checked.and_then(|c| c.at)),
+        "checked_on": checked.and_then(|c| c.on).map(|on| on.to_string()),
+        "settled": settled,
         "error": error,
         "tries": tries,
         "object": life.object.as_ref().map(|(object, holds)| json!({
             "url": object.url,
             "bytes": object.bytes,
+            "rounded": object.rounded,
             "digest": object.digest.to_string(),
             "current": holds,
         })),

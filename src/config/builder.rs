@@ -14,6 +14,9 @@ use std::time::Duration;
 /// The longest timeout PostgreSQL accepts: its settings are 32-bit milliseconds.
 const LONGEST_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
+/// A century: longer than any template's days.
+const MAX_SWEEP_DAYS: u32 = 36_500;
+
 /// The settings read so far, over the defaults.
 pub(super) struct SettingsBuilder {
     url: Option<(String, SettingOrigin)>,
@@ -83,6 +86,7 @@ impl SettingsBuilder {
             "max_failures" => load.max_failures = count(&text, usize::MAX)?,
             "salt_file" => self.salt_file = Some(PathBuf::from(text)),
             "max_failures_per_tenant" => load.max_failures_per_tenant = count(&text, usize::MAX)?,
+            "sweep_days" => load.sweep_days = sweep_days(&text)?,
             other => return Err(format!("unknown key `{other}`")),
         }
         Ok(())
@@ -121,6 +125,11 @@ impl SettingsBuilder {
             masks: self.salt_file.as_deref().map(salt::read_salt).transpose()?,
         })
     }
+}
+
+fn sweep_days(text: &str) -> Result<u32, String> {
+    let days = text.parse().ok().filter(|days| *days <= MAX_SWEEP_DAYS);
+    days.ok_or_else(|| format!("expected a number of days from 0 to {MAX_SWEEP_DAYS}"))
 }
 
 fn role(text: String) -> Result<String, String> {

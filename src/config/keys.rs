@@ -29,6 +29,7 @@ pub const KEYS: [(&str, &[&str]); 5] = [
             "barrier_timeout",
             "max_failures",
             "max_failures_per_tenant",
+            "sweep_days",
         ],
     ),
     ("landing", &["url", "enabled"]),

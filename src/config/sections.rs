@@ -101,6 +101,9 @@ pub struct Load {
     pub max_failures: usize,
     /// Consecutive failed units of one tenant after which its remaining units are not tried. Default 20.
     pub max_failures_per_tenant: usize,
+    /// `sync` compares each settled day of so many days back with its source once in 30 nights: a row that comes later than
+    /// the lookback is found. Default 400: the year before, and some. `0` compares none.
+    pub sweep_days: u32,
 }
 
 /// `[secrets]`: which of the catalog's references this host resolves.
@@ -123,6 +126,7 @@ impl Default for Load {
             barrier_timeout: Duration::from_secs(60),
             max_failures: 100,
             max_failures_per_tenant: 20,
+            sweep_days: 400,
         }
     }
 }

@@ -208,6 +208,25 @@ proptest! {
         let _ = decode(&self::column("numeric", Some(LandAs::Double)), &[Some(&field)]);
     }
 
+    /// A value counts as rounded just when another comes back; zeros at its end are no part of it.
+    #[test]
+    fn a_rounded_value_is_counted(
+        groups in prop::collection::vec(prop_oneof![Just(0u16), 0u16..10_000], 0..7),
+        weight in -40i16..40,
+        negative: bool,
+        scale in 0u16..6,
+    ) {
+        let column = column("numeric", Some(LandAs::Double));
+        let field = numeric(&groups, weight, negative, scale);
+        let mut decoder = Decoder::new(std::slice::from_ref(&column)).unwrap();
+        decoder.push(&tuple(Some(&field))).unwrap();
+        let rounded = decoder.take_rounded();
+        let back = encode(&column, &decoder.finish().unwrap()).unwrap();
+        let value = |field: &[u8]| (field[..6].to_vec(), field[8..].to_vec());
+        prop_assert_eq!(rounded == 0, value(&back[6..]) == value(&field), "{:?}", field);
+        prop_assert_eq!(decoder.take_rounded(), 0);
+    }
+
     /// The shortest decimal number of a double reads back as that double.
     #[test]
     fn a_double_that_landed_comes_back_as_itself(bits: u64) {

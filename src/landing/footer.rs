@@ -3,6 +3,7 @@
 use super::object::ObjectPath;
 use crate::copy::{Digest, Tally};
 use crate::error::{Error, Kind, Result};
+use crate::schema::{Column, LandAs};
 use crate::template::Template;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
 use parquet::file::metadata::KeyValue;
@@ -56,6 +57,14 @@ impl Origin {
     }
 }
 
+/// The rows of a file as they are read back from it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RowsInFile {
+    pub digest: Digest,
+    /// Values that the file holds only rounded.
+    pub rounded: u64,
+}
+
 /// The metadata of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Footer {
@@ -66,6 +75,9 @@ pub struct Footer {
     /// The digest of the tuples read back from the file, where they differ: the display scale of a numeric without precision
     /// is lost in a decimal. `None` means that they are the same.
     pub restored_digest: Option<Digest>,
+    /// Values that the file holds only rounded; `None`: none can be, or an earlier version wrote the file and did not count
+    /// them.
+    pub rounded: Option<u64>,
     /// The run that wrote it (`_wh.run.id`).
     pub run: i64,
 }
@@ -74,15 +86,25 @@ impl Footer {
     pub(super) fn new(
         origin: Origin,
         tally: &Tally,
-        restored_digest: Option<Digest>,
+        restored: Option<RowsInFile>,
         run: i64,
     ) -> Footer {
         Footer {
             origin,
             rows: tally.rows,
             digest: tally.digest,
-            restored_digest,
+            restored_digest: restored.map(|restored| restored.digest),
+            rounded: restored.map(|restored| restored.rounded),
             run,
+        }
+    }
+
+    /// Whether the file holds, or may hold, rounded values. `written` is the template in the footer.
+    pub fn is_lossy(&self, written: &Template) -> bool {
+        let as_double = |column: &Column| column.land == Some(LandAs::Double);
+        match self.rounded {
+            Some(values) => values > 0,
+            None => self.restored_digest.is_some() && written.columns.iter().any(as_double),
         }
     }
 
@@ -111,6 +133,9 @@ impl Footer {
         ];
         if let Some(digest) = self.restored_digest {
             pairs.push(("restored_digest", digest.to_string()));
+        }
+        if let Some(values) = self.rounded {
+            pairs.push(("rounded", values.to_string()));
         }
         Ok(pairs
             .into_iter()
@@ -147,6 +172,10 @@ impl Footer {
             digest: keys.parsed("digest")?,
             restored_digest: match keys.find("restored_digest") {
                 Some(_) => Some(keys.parsed("restored_digest")?),
+                None => None,
+            },
+            rounded: match keys.find("rounded") {
+                Some(_) => Some(keys.parsed("rounded")?),
                 None => None,
             },
             run: keys.parsed("run")?,
@@ -250,7 +279,10 @@ mod tests {
                 day: "2024-02-29".parse().unwrap(),
             },
             &tally,
-            Some(Digest::of(b"other")),
+            Some(RowsInFile {
+                digest: Digest::of(b"other"),
+                rounded: 3,
+            }),
             7,
         )
     }
@@ -262,10 +294,34 @@ mod tests {
         assert_eq!(Footer::read(Some(&pairs)).unwrap(), footer);
         let exact = Footer {
             restored_digest: None,
+            rounded: None,
             ..footer
         };
         let pairs = exact.key_values().unwrap();
         assert_eq!(Footer::read(Some(&pairs)).unwrap(), exact);
+    }
+
+    #[test]
+    fn a_file_whose_rounded_values_nobody_counted_may_be_lossy() {
+        let template = |land: &str| {
+            let source = format!(
+                "/*\ntime_column = \"at\"\n[columns]\nat = \"timestamptz\"\nn = {{ type = \"numeric\", land = \"{land}\" }}\n*/\n\
+                 SELECT at, n FROM e WHERE at >= {{from}} AND at < {{to}}"
+            );
+            Template::parse(TemplateName::parse("orders").unwrap(), &source).unwrap()
+        };
+        let (double, decimal) = (template("double"), template("decimal(20,6)"));
+        let of = |rounded: Option<u64>, restored_digest: Option<Digest>| Footer {
+            rounded,
+            restored_digest,
+            ..footer()
+        };
+        let other = Some(Digest::of(b"other"));
+        assert!(of(Some(1), other).is_lossy(&double));
+        assert!(!of(Some(0), other).is_lossy(&double));
+        assert!(of(None, other).is_lossy(&double));
+        assert!(!of(None, other).is_lossy(&decimal));
+        assert!(!of(None, None).is_lossy(&double));
     }
 
     #[test]

@@ -48,7 +48,7 @@ mod writer;
 
 pub use blob::LandedBlob;
 pub use file::{Batches, LandedFile};
-pub use footer::{Footer, Origin};
+pub use footer::{Footer, Origin, RowsInFile};
 pub use listing::{Listed, Listing, ListingFilter};
 pub use object::{ObjectPath, check_columns};
 pub use writer::{Finished, LandedObject, Writer, WriterOptions};

@@ -2,11 +2,11 @@
 
 use super::failure::parquet_error;
 use super::folder::TempFile;
-use super::footer::{Footer, Origin};
+use super::footer::{Footer, Origin, RowsInFile};
 use super::object::ObjectPath;
 use super::properties::properties;
 use super::upload::Upload;
-use crate::copy::{Digest, Tally};
+use crate::copy::Tally;
 use crate::error::{Error, Kind, Result};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -181,18 +181,18 @@ impl Writer {
 
     /// Writes the footer and waits until every byte is durable.
     ///
-    /// `restored_digest` is that of the tuples read back from the file, where they are not byte for byte those of `tally`.
+    /// `restored` is about the tuples read back from the file, where they may not be byte for byte those of `tally`.
     ///
     /// # Errors
     /// As [`Writer::write`]; [`Kind::Bug`] when `tally` counted other rows than were written.
     pub async fn finish(
         mut self,
         tally: &Tally,
-        restored_digest: Option<Digest>,
+        restored: Option<RowsInFile>,
         run: i64,
     ) -> Result<Finished> {
         let object = self.object();
-        let footer = Footer::new(self.origin.clone(), tally, restored_digest, run);
+        let footer = Footer::new(self.origin.clone(), tally, restored, run);
         let arrow = self.arrow(None)?;
         for pair in footer.key_values()? {
             arrow.append_key_value_metadata(pair);

@@ -33,6 +33,7 @@ pub use describe::describe;
 pub use params::array::RawArray;
 pub use params::raw::Raw;
 pub use session::cancel::Canceller;
+pub use session::cancel_on_drop::CancelOnDrop;
 pub use session::copy::{CopyIn, CopyOut};
 pub use session::{Session, SimpleRows};
 pub use settings::search_path::SearchPath;

@@ -202,7 +202,7 @@ impl TemplateProbe<'_> {
             return self.by_query(query).await;
         }
         let mut has_rows = async |window: Window| self.has_rows(window).await;
-        Ok(if self.template.one_day_windows() {
+        Ok(if self.template.one_day_windows {
             day_range::by_days(today, &mut has_rows)
                 .await?
                 .map_or(DaysWithRows::None, DaysWithRows::About)

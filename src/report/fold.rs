@@ -124,6 +124,15 @@ fn remarks(pair: &PairFold, text: &mut String) {
     if let Standing::NotYet(why) = &pair.standing {
         let _ = write!(text, "\n{place}: not yet: {why}");
     }
+    if pair.unsettled > 0 && pair.standing == Standing::Moved {
+        let _ = write!(
+            text,
+            "\n{place}: {} {} not settled yet; `sync` still compares {}",
+            counted(pair.unsettled, "folded day"),
+            if pair.unsettled == 1 { "is" } else { "are" },
+            if pair.unsettled == 1 { "it" } else { "them" }
+        );
+    }
     if !pair.left.is_empty() {
         let _ = write!(
             text,
@@ -172,6 +181,8 @@ pub struct PairFoldJson<'a> {
     fold_line: Option<String>,
     why: Option<&'a str>,
     years: &'a [Moved],
+    /// Days that are folded and not settled.
+    unsettled: u64,
     left: &'a [String],
 }
 
@@ -227,6 +238,7 @@ fn pair(pair: &PairFold) -> PairFoldJson<'_> {
             .map(|day| day.to_string()),
         why,
         years: &pair.years,
+        unsettled: if moved { pair.unsettled } else { 0 },
         left: &pair.left,
     }
 }

@@ -63,40 +63,39 @@ fn loaded_day(
     if rows.version != life.template.version() {
         steps.push("`refresh --outdated` loads it with the template's current version".to_owned());
     }
-    if fold_line.is_some_and(|line| life.day < line) {
-        steps.push(closed_day());
-    } else {
-        steps.extend(open_day(life, today));
-    }
-    steps
-}
-
-fn closed_day() -> String {
-    "nothing automatically: it is closed; `refresh` and `verify` compare it on request".to_owned()
-}
-
-fn open_day(life: &UnitHistory, today: Day) -> Vec<String> {
-    let days = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
-    let mut steps = Vec::new();
-    // `sync` reads today and yesterday whatever `lookback_days` is.
-    let watched = life.day.plus(days(life.template.lookback_days.max(1)));
-    if today <= watched {
+    steps.push(next_comparison(life, today));
+    if fold_line.is_none_or(|line| life.day >= line) {
+        let open_days = i32::try_from(life.template.open_days).unwrap_or(i32::MAX);
+        let folded = life.day.plus(open_days);
         steps.push(format!(
-            "every `sync` up to {watched} reads it again, and writes only what differs"
+            "`sync` folds it into its year's table from {folded} on"
         ));
     }
-    steps.push(format!(
-        "`sync` folds it into its year's table from {} on",
-        life.day.plus(days(life.template.open_days))
-    ));
     steps
+}
+
+fn next_comparison(life: &UnitHistory, today: Day) -> String {
+    let (template, settles) = (&life.template, life.template.settles_on(life.day));
+    let checked_on = life.now.checked().and_then(|checked| checked.on);
+    if template.is_settled(life.day, checked_on) {
+        return "nothing soon: it is settled; `sync` compares a settled day once a month (`sweep_days`), `refresh` and \
+                `verify` on request"
+            .to_owned();
+    }
+    if today < settles {
+        format!(
+            "every `sync` up to {settles} compares it with its source, and writes only what differs"
+        )
+    } else {
+        "the next `sync` compares it with its source: it is not settled".to_owned()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::catalog::Tenant;
-    use crate::catalog::views::unit_history::PairFacts;
+    use crate::catalog::views::unit_history::{Checked, PairFacts};
     use crate::pg::SearchPath;
     use crate::template::Template;
     use crate::unit::{SchemaName, TemplateName, TenantName};
@@ -144,7 +143,7 @@ mod tests {
                 relation: None,
             },
             loaded_at: None,
-            checked_at: None,
+            checked: Checked::default(),
         }
     }
 
@@ -162,18 +161,24 @@ mod tests {
     }
 
     #[test]
-    fn a_loaded_day_is_watched_then_folded_then_closed() {
+    fn a_loaded_day_is_compared_until_it_is_settled_and_folded() {
         let current = life("2024-03-06", UnitState::NeverTried)
             .template
             .version()
             .to_owned();
         let on = |of| joined(&life(of, loaded(&current)));
-        assert!(on("2024-03-06").starts_with("every `sync` up to 2024-03-20"));
+        assert!(on("2024-03-06").starts_with("every `sync` up to 2024-03-21"));
         assert_eq!(
             on("2024-03-05"),
-            "`sync` folds it into its year's table from 2024-03-21 on"
+            "the next `sync` compares it with its source: it is not settled; \
+             `sync` folds it into its year's table from 2024-03-21 on"
         );
-        assert!(on("2024-03-04").contains("closed"));
+        assert!(!on("2024-03-04").contains("folds"));
+        let mut settled = life("2024-03-04", loaded(&current));
+        if let UnitState::Loaded { checked, .. } = &mut settled.now {
+            checked.on = Some(day("2024-03-19"));
+        }
+        assert!(joined(&settled).starts_with("nothing soon: it is settled"));
         assert!(joined(&life("2024-03-04", loaded("old"))).contains("refresh --outdated"));
     }
 

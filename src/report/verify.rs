@@ -357,7 +357,15 @@ fn shown(row: &DiffRow) -> String {
 
 /// Which days are loaded: a line per pair, then the gaps.
 pub fn coverage(found: &[Coverage]) -> String {
-    let mut sheet = Sheet::new(&["tenant", "template", "from", "to", ">loaded", ">missing"]);
+    let mut sheet = Sheet::new(&[
+        "tenant",
+        "template",
+        "from",
+        "to",
+        ">loaded",
+        ">missing",
+        ">unsettled",
+    ]);
     for pair in found {
         let (from, to) = pair.expected.map_or_else(Default::default, |days| {
             (days.from.to_string(), days.to.plus(-1).to_string())
@@ -369,6 +377,7 @@ pub fn coverage(found: &[Coverage]) -> String {
             to,
             count(pair.loaded as u64),
             count(pair.missing() as u64),
+            count(pair.unsettled as u64),
         ]);
     }
     let mut text = sheet.render();
@@ -381,6 +390,13 @@ pub fn coverage(found: &[Coverage]) -> String {
             );
         } else if !pair.gaps.is_empty() {
             let _ = write!(text, "\n{name}: not loaded: {}", days(&pair.gaps));
+        }
+        if !pair.overdue.is_empty() {
+            let _ = write!(
+                text,
+                "\n{name}: not compared with the source since they ended, or since late rows were due: {}",
+                days(&pair.overdue)
+            );
         }
     }
     text

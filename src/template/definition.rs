@@ -1,12 +1,13 @@
 //! A template, read from its file.
 
 use super::finding::Finding;
+use super::front_matter::{self, WindowLength};
 use super::lexer::line_of;
 use super::placeholders::{self, Bindings, Placeholder, placeholders};
-use super::{front_matter, version};
+use super::version;
 use crate::error::{Error, Result};
 use crate::schema::{Column, Scalar};
-use crate::unit::TemplateName;
+use crate::unit::{Day, TemplateName};
 
 /// A dataset's definition, validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Template {
     pub open_days: u32,
     /// A query that returns the first and the last time that have rows.
     pub range_query: Option<String>,
+    /// Whether each day is fetched with its own query: with `{day}` in it, or `windows = "day"` above it.
+    pub one_day_windows: bool,
     /// The query as written in the file, with its placeholders.
     pub query: String,
     /// The whole file.
@@ -73,8 +76,16 @@ impl Template {
             findings.sort_by_key(|f| f.line);
             return Err(findings);
         };
+        let by_day = front.windows == WindowLength::Day;
+        let uses_day = placeholders(query).any(|p| p == Placeholder::Day);
         Ok(Template {
-            version: version::version(query, &front.columns, &front.time_column),
+            version: version::version(
+                query,
+                &front.columns,
+                &front.time_column,
+                by_day && !uses_day,
+            ),
+            one_day_windows: by_day || uses_day,
             name,
             description: front.description,
             time_column: front.time_column,
@@ -94,7 +105,7 @@ impl Template {
         })
     }
 
-    /// 32 hexadecimal digits: a hash of the query, the columns and the time column, not of comments, description or indexes.
+    /// 32 hexadecimal digits: a hash of the query, the columns, the time column and `windows`, not of comments, description or indexes.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -105,6 +116,28 @@ impl Template {
     }
 
     /// Type of the time column.
+    /// The first date on which a comparison with the source settles a day: its end plus the lookback.
+    pub fn settles_on(&self, day: Day) -> Day {
+        let lookback = i32::try_from(self.lookback_days).unwrap_or(i32::MAX);
+        day.next().plus(lookback)
+    }
+
+    /// Whether a day that was last compared with its source on `checked_on` is settled: only then it is left alone.
+    pub fn is_settled(&self, day: Day, checked_on: Option<Day>) -> bool {
+        checked_on >= Some(self.settles_on(day))
+    }
+
+    /// Whether a daily `sync` would have compared an unsettled day by now, once it had ended or could be settled.
+    pub fn is_overdue(&self, day: Day, checked_on: Option<Day>, today: Day) -> bool {
+        let since_its_end = checked_on > Some(day);
+        let by_now = if since_its_end {
+            self.settles_on(day)
+        } else {
+            day.next()
+        };
+        !self.is_settled(day, checked_on) && today > by_now
+    }
+
     pub fn time_type(&self) -> Scalar {
         self.columns[self.time_index].ty.scalar
     }
@@ -120,11 +153,6 @@ impl Template {
             let mut columns = self.columns.iter().enumerate();
             columns.find(|(_, column)| column.name == *name)
         })
-    }
-
-    /// Whether the query uses `{day}` and can therefore only load one day at a time.
-    pub fn one_day_windows(&self) -> bool {
-        placeholders(&self.query).any(|p| p == Placeholder::Day)
     }
 
     /// The tenant variables that the query uses, each once.

@@ -4,13 +4,19 @@ use super::lexer::{TokenKind, lex};
 use crate::schema::Column;
 use xxhash_rust::xxh3::Xxh3;
 
-/// 32 hexadecimal digits: XXH3-128 of the normalized query, the columns and the time column. Two templates with the same
-/// version load the same rows into the same columns. Comments, description, indexes, lookback, and how a column lands or
-/// is masked have no effect.
+/// 32 hexadecimal digits: XXH3-128 of the normalized query, the columns, the time column and `windows`. Two templates with
+/// the same version load the same rows into the same columns. Comments, description, indexes, lookback, and how a column
+/// lands or is masked have no effect.
 ///
-/// The hash covers, each preceded by its length in bytes (u64, little endian): the query, the time column, and for each
-/// column its name, its type, and `round` or nothing.
-pub fn version(query: &str, columns: &[Column], time_column: &str) -> String {
+/// The hash covers, each preceded by its length in bytes (u64, little endian): the query, the time column, for each column
+/// its name, its type, and `round` or nothing; and `windows=day` when days are fetched one by one although the query does
+/// not say so itself: a query that groups or limits across days gives other rows then.
+pub fn version(
+    query: &str,
+    columns: &[Column],
+    time_column: &str,
+    one_day_windows: bool,
+) -> String {
     let mut hash = Xxh3::new();
     let mut add = |part: &str| {
         hash.update(&(part.len() as u64).to_le_bytes());
@@ -22,6 +28,9 @@ pub fn version(query: &str, columns: &[Column], time_column: &str) -> String {
         add(&column.name);
         add(&column.ty.to_string());
         add(if column.round { "round" } else { "" });
+    }
+    if one_day_windows {
+        add("windows=day");
     }
     format!("{:032x}", hash.digest128())
 }
@@ -52,7 +61,7 @@ mod tests {
     use crate::schema::{LandAs, Mask, PgType};
 
     fn of(query: &str) -> String {
-        version(query, &[], "t")
+        version(query, &[], "t", false)
     }
 
     #[test]
@@ -90,13 +99,13 @@ mod tests {
             land,
             mask,
         };
-        let plain = version("q", &[column(None, None)], "t");
+        let plain = version("q", &[column(None, None)], "t", false);
         for (land, mask) in [
             (Some(LandAs::Text), None),
             (Some(LandAs::Double), None),
             (None, Some(Mask::Fake)),
         ] {
-            assert_eq!(version("q", &[column(land, mask)], "t"), plain);
+            assert_eq!(version("q", &[column(land, mask)], "t", false), plain);
         }
     }
 
@@ -114,12 +123,18 @@ mod tests {
             column("b", "text", false),
         );
         let versions = [
-            version("q", &[a.clone(), b.clone()], "t"),
-            version("q", &[b.clone(), a.clone()], "t"),
-            version("q", &[a.clone(), b.clone()], "u"),
-            version("q", std::slice::from_ref(&a), "t"),
-            version("q", &[column("a", "numeric(5,3)", false), b.clone()], "t"),
-            version("q", &[column("a", "numeric(5,2)", true), b], "t"),
+            version("q", &[a.clone(), b.clone()], "t", false),
+            version("q", &[b.clone(), a.clone()], "t", false),
+            version("q", &[a.clone(), b.clone()], "u", false),
+            version("q", &[a.clone(), b.clone()], "t", true),
+            version("q", std::slice::from_ref(&a), "t", false),
+            version(
+                "q",
+                &[column("a", "numeric(5,3)", false), b.clone()],
+                "t",
+                false,
+            ),
+            version("q", &[column("a", "numeric(5,2)", true), b], "t", false),
         ];
         let distinct: std::collections::BTreeSet<_> = versions.iter().collect();
         assert_eq!(distinct.len(), versions.len());

@@ -4,7 +4,7 @@
 //! whose object was not yet (or not any more) is not, and the next run that lands puts that right from the warehouse.
 
 use super::rows::{
-    Columns, Entry, LoadedDay, all_rows_found, count, dates, digest, insert_attempts,
+    Columns, Entry, LoadedDay, all_rows_found, count, date_of_run, dates, digest, insert_attempts,
 };
 pub use super::rows::{Ledger, Object, object};
 use crate::copy::Digest;
@@ -21,6 +21,10 @@ pub struct StoredUnit {
     /// Of the template.
     pub version: String,
     pub digest: Option<Digest>,
+    /// Of its rows.
+    pub bytes: u64,
+    /// The date on which it was last compared with its source.
+    pub checked_on: Option<Day>,
     /// `None` when it never had one, or is not known to hold what the ledger records.
     pub object: Option<Object>,
 }
@@ -45,7 +49,8 @@ pub async fn units(
     let wh = session.catalog();
     let rows = session
         .query(
-            &format!("SELECT day, state = 'loaded', version, digest, object, object_digest, object_bytes FROM {wh}.unit \
+            &format!("SELECT day, state = 'loaded', version, digest, object, object_digest, object_bytes, object_rounded, \
+                    bytes, checked_on FROM {wh}.unit \
              WHERE tenant = $1 AND template = $2 AND state IN ('loaded', 'landed')"),
             &[&tenant, &template],
         )
@@ -58,6 +63,8 @@ pub async fn units(
                 version: row.get(2),
                 digest: digest(row, 3),
                 object: object(row, 4),
+                bytes: u64::try_from(row.get::<_, i64>(8)).unwrap_or(0),
+                checked_on: row.get(9),
             };
             (row.get::<_, Day>(0), standing)
         })
@@ -77,7 +84,7 @@ pub async fn staged(
     let rows = session
         .query(
             &format!(
-                "SELECT day, object, object_digest, object_bytes FROM {wh}.staged \
+                "SELECT day, object, object_digest, object_bytes, object_rounded FROM {wh}.staged \
              WHERE tenant = $1 AND template = $2 AND object_digest = digest"
             ),
             &[&tenant, &template],
@@ -181,8 +188,10 @@ pub async fn record(
     let updated = session
         .execute(
             &format!(
-                "UPDATE {} AS u SET object = o.object, object_digest = o.digest, object_bytes = o.bytes \
-                 FROM unnest($3::date[], $4::text[], $5::text[], $6::bigint[]) AS o (day, object, digest, bytes) \
+                "UPDATE {} AS u SET object = o.object, object_digest = o.digest, object_bytes = o.bytes, \
+                     object_rounded = o.rounded \
+                 FROM unnest($3::date[], $4::text[], $5::text[], $6::bigint[], $7::bigint[]) \
+                      AS o (day, object, digest, bytes, rounded) \
                  WHERE u.tenant = $1 AND u.template = $2 AND u.day = o.day",
                 ledger.table(session)
             ),
@@ -193,6 +202,7 @@ pub async fn record(
                 &urls(objects),
                 &digests(objects),
                 &sizes(objects),
+                &rounded(objects),
             ],
         )
         .await?;
@@ -205,6 +215,10 @@ fn urls(objects: &[(Day, Object)]) -> Vec<&str> {
 
 fn digests(objects: &[(Day, Object)]) -> Vec<Digest> {
     objects.iter().map(|(_, o)| o.digest).collect()
+}
+
+fn rounded(objects: &[(Day, Object)]) -> Vec<Option<i64>> {
+    objects.iter().map(|(_, o)| o.rounded.map(count)).collect()
 }
 
 fn sizes(objects: &[(Day, Object)]) -> Vec<i64> {
@@ -255,21 +269,24 @@ pub async fn record_alone(
     session
         .execute(
             &format!(
-                "WITH d AS (SELECT * FROM unnest($6::date[], $7::bigint[], $8::text[], $9::bigint[], $10::text[], $11::bigint[]) \
-                       AS d (day, rows, digest, bytes, object, object_bytes)), \
+                "WITH d AS (SELECT * FROM unnest($6::date[], $7::bigint[], $8::text[], $9::bigint[], $10::text[], $11::bigint[], $12::bigint[]) \
+                       AS d (day, rows, digest, bytes, object, object_bytes, object_rounded)), \
                  unit AS (INSERT INTO {wh}.unit AS u (tenant, template, day, state, rows, digest, bytes, version, \
-                                                     object, object_digest, object_bytes, loaded_at, checked_at, run, tries) \
-                     SELECT $1, $2, day, 'landed', rows, digest, bytes, $3, object, digest, object_bytes, \
-                            clock_timestamp(), clock_timestamp(), $4, $5 FROM d \
+                                                     object, object_digest, object_bytes, object_rounded, loaded_at, checked_at, checked_on, \
+                                                     run, tries) \
+                     SELECT $1, $2, day, 'landed', rows, digest, bytes, $3, object, digest, object_bytes, object_rounded, \
+                            clock_timestamp(), clock_timestamp(), {on}, $4, $5 FROM d \
                      ON CONFLICT (tenant, template, day) DO UPDATE SET object = excluded.object, \
-                         object_digest = excluded.object_digest, object_bytes = excluded.object_bytes {}), \
+                         object_digest = excluded.object_digest, object_bytes = excluded.object_bytes, \
+                         object_rounded = excluded.object_rounded {}), \
                  done AS (SELECT d.day, d.rows, d.digest, NULL::text AS error, 'landed' AS outcome FROM d) {}",
                 UNLESS_LOADED
                     .map(|column| format!(
                         ", {column} = CASE u.state WHEN 'loaded' THEN u.{column} ELSE excluded.{column} END"
                     ))
                     .concat(),
-                insert_attempts(wh)
+                insert_attempts(wh),
+                on = date_of_run(wh)
             ),
             &entry.params(&[
                 &columns.days,
@@ -278,6 +295,7 @@ pub async fn record_alone(
                 &columns.bytes,
                 &urls(objects),
                 &sizes(objects),
+                &rounded(objects),
             ]),
         )
         .await?;
@@ -298,17 +316,24 @@ pub async fn checked(
     session
         .execute(
             &format!(
-                "UPDATE {wh}.unit SET checked_at = clock_timestamp(), version = $3 \
-             WHERE tenant = $1 AND template = $2 AND day = ANY ($4) AND state = 'landed'"
+                "UPDATE {wh}.unit SET checked_at = clock_timestamp(), checked_on = {}, version = $3 \
+             WHERE tenant = $1 AND template = $2 AND day = ANY ($5) AND state = 'landed'",
+                date_of_run(wh)
             ),
-            &[&entry.tenant, &entry.template, &entry.version, &dates(days)],
+            &[
+                &entry.tenant,
+                &entry.template,
+                &entry.version,
+                &entry.run,
+                &dates(days),
+            ],
         )
         .await?;
     Ok(())
 }
 
 /// What the ledger records about a unit's rows, as long as the warehouse does not hold them.
-const UNLESS_LOADED: [&str; 10] = [
+const UNLESS_LOADED: [&str; 11] = [
     "state",
     "rows",
     "digest",
@@ -316,6 +341,7 @@ const UNLESS_LOADED: [&str; 10] = [
     "version",
     "loaded_at",
     "checked_at",
+    "checked_on",
     "run",
     "tries",
     "error",

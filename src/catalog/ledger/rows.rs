@@ -32,6 +32,11 @@ impl Entry<'_> {
     }
 }
 
+/// SQL: the date on which the run `$4` reads sources.
+pub fn date_of_run(wh: &str) -> String {
+    format!("(SELECT today FROM {wh}.run WHERE id = $4)")
+}
+
 /// Which ledger holds a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ledger {
@@ -144,15 +149,20 @@ pub struct Object {
     pub bytes: u64,
     /// Of the rows in it.
     pub digest: Digest,
+    /// Values that it holds only rounded; `None`: an earlier version wrote it, and did not count them.
+    pub rounded: Option<u64>,
 }
 
-/// The three columns of an object, from `first` on.
+/// The four columns of an object, from `first` on.
 pub fn object(row: &Row, first: usize) -> Option<Object> {
     let digest = digest(row, first + 1)?;
     Some(Object {
         url: row.get::<_, Option<String>>(first)?,
         bytes: u64::try_from(row.get::<_, Option<i64>>(first + 2)?).unwrap_or(0),
         digest,
+        rounded: row
+            .get::<_, Option<i64>>(first + 3)
+            .and_then(|n| u64::try_from(n).ok()),
     })
 }
 

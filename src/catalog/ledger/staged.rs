@@ -110,17 +110,20 @@ pub async fn reveal(
     session
         .execute(
             &format!("INSERT INTO {wh}.unit AS u (tenant, template, day, state, rows, digest, bytes, version, relation, \
-                                        object, object_digest, object_bytes, loaded_at, checked_at, run) \
+                                        object, object_digest, object_bytes, object_rounded, loaded_at, checked_at, checked_on, run) \
              SELECT tenant, template, day, 'loaded', rows, digest, bytes, version, $4, \
-                    object, object_digest, object_bytes, clock_timestamp(), clock_timestamp(), run \
-             FROM {wh}.staged WHERE tenant = $1 AND template = $2 AND relation = $3 \
+                    object, object_digest, object_bytes, object_rounded, clock_timestamp(), clock_timestamp(), \
+                    (SELECT r.today FROM {wh}.run AS r WHERE r.id = s.run), run \
+             FROM {wh}.staged AS s WHERE tenant = $1 AND template = $2 AND relation = $3 \
              ON CONFLICT (tenant, template, day) DO UPDATE \
              SET state = 'loaded', rows = excluded.rows, digest = excluded.digest, bytes = excluded.bytes, \
                  version = excluded.version, relation = excluded.relation, \
                  object = coalesce(excluded.object, u.object), \
                  object_digest = CASE WHEN excluded.object IS NULL THEN u.object_digest ELSE excluded.object_digest END, \
                  object_bytes = CASE WHEN excluded.object IS NULL THEN u.object_bytes ELSE excluded.object_bytes END, \
-                 loaded_at = excluded.loaded_at, checked_at = excluded.checked_at, run = excluded.run, error = NULL"),
+                 object_rounded = CASE WHEN excluded.object IS NULL THEN u.object_rounded ELSE excluded.object_rounded END, \
+                 loaded_at = excluded.loaded_at, checked_at = excluded.checked_at, checked_on = excluded.checked_on, \
+                 run = excluded.run, error = NULL"),
             &[&tenant, &template, &from, &to],
         )
         .await?;

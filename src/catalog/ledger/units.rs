@@ -1,7 +1,9 @@
 //! The ledger: per unit its state, rows, digest, and where they are. A unit that is not in it was never tried. Days on
 //! their way are in [`staged`](super::staged).
 
-use super::rows::{Columns, all_rows_found, dates, insert_attempts, object, tally, with_attempts};
+use super::rows::{
+    Columns, all_rows_found, date_of_run, dates, insert_attempts, object, tally, with_attempts,
+};
 pub use super::rows::{Entry, LoadedDay, Object, days_of};
 use crate::copy::Tally;
 use crate::error::Result;
@@ -94,13 +96,14 @@ pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) ->
             &with_attempts(
                 wh,
                 &format!("UPDATE {wh}.unit AS u SET rows = d.rows, digest = d.digest, bytes = d.bytes, relation = d.relation, \
-                 loaded_at = clock_timestamp(), checked_at = clock_timestamp() \
+                 loaded_at = clock_timestamp(), checked_at = clock_timestamp(), checked_on = {} \
                  FROM unnest($6::date[], $7::bigint[], $8::text[], $9::bigint[], $10::text[]) \
                       AS d (day, rows, digest, bytes, relation) JOIN {wh}.unit AS was \
                       ON was.tenant = $1 AND was.template = $2 AND was.day = d.day \
                  WHERE u.tenant = $1 AND u.template = $2 AND u.day = d.day \
                  RETURNING u.day, u.rows, u.digest, NULL::text AS error, CASE WHEN was.loaded_at IS NULL THEN 'loaded' \
-                     WHEN (was.rows, was.digest) = (d.rows, d.digest) THEN 'reloaded' ELSE 'changed' END AS outcome"),
+                     WHEN (was.rows, was.digest) = (d.rows, d.digest) THEN 'reloaded' ELSE 'changed' END AS outcome",
+                    date_of_run(wh)),
             ),
             &entry.params(&[
                 &columns.days,
@@ -128,13 +131,43 @@ pub async fn checked(
     session
         .execute(
             &format!(
-                "UPDATE {wh}.unit SET checked_at = clock_timestamp(), version = $3 \
-             WHERE tenant = $1 AND template = $2 AND day = ANY ($4)"
+                "UPDATE {wh}.unit SET checked_at = clock_timestamp(), checked_on = {}, version = $3 \
+             WHERE tenant = $1 AND template = $2 AND day = ANY ($5)",
+                date_of_run(wh)
             ),
-            &[&entry.tenant, &entry.template, &entry.version, &dates(days)],
+            &[
+                &entry.tenant,
+                &entry.template,
+                &entry.version,
+                &entry.run,
+                &dates(days),
+            ],
         )
         .await?;
     Ok(())
+}
+
+/// When the loaded days of a pair from `from` on were last compared with their source.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn checked_on(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    from: Day,
+) -> Result<BTreeMap<Day, Option<Day>>> {
+    let wh = session.catalog();
+    let rows = session
+        .query(
+            &format!(
+                "SELECT day, checked_on FROM {wh}.unit \
+                 WHERE tenant = $1 AND template = $2 AND state = 'loaded' AND day >= $3"
+            ),
+            &[&tenant, &template, &from],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// Writes down why days failed. A day that is loaded or landed stays so.
@@ -199,7 +232,7 @@ pub async fn recorded(
     let rows = session
         .query(
             &format!("SELECT u.day, u.rows, u.digest, u.bytes, u.version, u.relation, c.oid IS NOT NULL, u.state = 'loaded', \
-                    u.object, u.object_digest, u.object_bytes \
+                    u.object, u.object_digest, u.object_bytes, u.object_rounded \
              FROM {wh}.unit u \
              LEFT JOIN pg_namespace n ON n.nspname = split_part(u.relation, '.', 1) \
              LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = split_part(u.relation, '.', 2) \

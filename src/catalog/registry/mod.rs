@@ -7,3 +7,4 @@ pub mod relations;
 pub mod search_paths;
 pub mod templates;
 pub mod tenants;
+pub mod windows;

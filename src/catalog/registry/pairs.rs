@@ -1,6 +1,7 @@
 //! The (tenant, template) pairs that a run works on.
 
 use super::tenants::{Selection, check_selection, tenant_of};
+use super::windows::Windows;
 use crate::catalog::Tenant;
 use crate::error::{At, Error, Result};
 use crate::pg::Session;
@@ -19,6 +20,15 @@ pub struct Pair {
     pub first_day: Option<Day>,
     /// Days before it live in year tables.
     pub fold_line: Option<Day>,
+    /// Whether windows of several days were compared with their days, for the template's version.
+    pub windows: Option<Windows>,
+}
+
+impl Pair {
+    /// Whether each day is fetched with its own query: the template says so, or its days are too large to compare.
+    pub fn one_day_windows(&self) -> bool {
+        self.template.one_day_windows || self.windows == Some(Windows::ByDay)
+    }
 }
 
 /// The enabled pairs of a selection, by tenant and template; each template is parsed once and shared.
@@ -54,7 +64,7 @@ async fn select(session: &Session, selection: &Selection, enabled_only: bool) ->
         .query(
             &format!("SELECT t.name, t.schema_name, t.url, t.password_ref, t.vars::text, t.enabled, \
                     p.enabled, p.first_day, p.fold_line, x.name, x.source, \
-                    t.source_schema, t.search_path, t.search_path_from \
+                    p.windows, p.windows_version, t.source_schema, t.search_path, t.search_path_from \
              FROM {wh}.pair p JOIN {wh}.tenant t ON t.name = p.tenant JOIN {wh}.template x ON x.name = p.template \
              WHERE NOT $1 OR t.enabled AND p.enabled \
              ORDER BY t.name COLLATE \"C\", x.name COLLATE \"C\""),
@@ -82,6 +92,7 @@ async fn select(session: &Session, selection: &Selection, enabled_only: bool) ->
             }
         };
         pairs.push(Pair {
+            windows: Windows::of(row, 11, template.version()),
             tenant,
             template,
             enabled: row.get(6),

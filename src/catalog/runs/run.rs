@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::pg::Session;
-use crate::unit::{TemplateName, TenantName, Window};
+use crate::unit::{Day, TemplateName, TenantName, Window};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub struct RunHeader {
     pub arguments: Vec<String>,
     pub host: String,
     pub pid: i32,
+    /// The UTC date on which it reads sources; `None` when it reads none.
+    pub today: Option<Day>,
 }
 
 impl RunHeader {
@@ -37,6 +39,16 @@ impl RunHeader {
             arguments: std::env::args().skip(1).collect(),
             host: host_name(),
             pid: i32::try_from(std::process::id()).unwrap_or(0),
+            today: None,
+        }
+    }
+
+    /// The same run, which reads sources on this date.
+    #[must_use]
+    pub fn reading_on(self, today: Day) -> RunHeader {
+        RunHeader {
+            today: Some(today),
+            ..self
         }
     }
 }
@@ -76,7 +88,7 @@ pub fn outcome() -> String {
     )
 }
 
-/// Begins a run and gives its id.
+/// Begins a run and gives its id. It reads sources no later than on the warehouse's date, whatever the host's clock says.
 ///
 /// # Errors
 /// The warehouse's.
@@ -84,8 +96,19 @@ pub async fn begin(session: &Session, run: &RunHeader) -> Result<i64> {
     let wh = session.catalog();
     let row = session
         .query_one(
-            &format!("INSERT INTO {wh}.run (command, arguments, host, pid, version) VALUES ($1, $2, $3, $4, $5) RETURNING id"),
-            &[&run.command, &run.arguments, &run.host, &run.pid, &env!("CARGO_PKG_VERSION")],
+            &format!(
+                "INSERT INTO {wh}.run (command, arguments, host, pid, version, today) \
+             VALUES ($1, $2, $3, $4, $5, CASE WHEN $6::date IS NOT NULL \
+                THEN least($6, (clock_timestamp() AT TIME ZONE 'UTC')::date) END) RETURNING id"
+            ),
+            &[
+                &run.command,
+                &run.arguments,
+                &run.host,
+                &run.pid,
+                &env!("CARGO_PKG_VERSION"),
+                &run.today,
+            ],
         )
         .await?;
     Ok(row.get(0))

@@ -48,6 +48,21 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "search_path",
         sql: include_str!("migrations/0007_search_path.sql"),
     },
+    Migration {
+        version: 8,
+        name: "windows",
+        sql: include_str!("migrations/0008_windows.sql"),
+    },
+    Migration {
+        version: 9,
+        name: "settled",
+        sql: include_str!("migrations/0009_settled.sql"),
+    },
+    Migration {
+        version: 10,
+        name: "files",
+        sql: include_str!("migrations/0010_files.sql"),
+    },
 ];
 
 /// Where the applied ones are kept.

@@ -10,8 +10,7 @@ use crate::sql::literal;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
 
 /// Brings what a snapshot knows of a selection into the catalog, in the caller's transaction: the pairs that `takes` (tenant,
-/// template) agrees to. What is there already stays as it is. The pairs' first days are taken over with `first_days`, when
-/// all of their days are to come.
+/// template) agrees to, each with its first day. What is there already stays as it is.
 ///
 /// # Errors
 /// A name that is none; a tenant's schema that belongs to another here; the warehouse's.
@@ -20,7 +19,6 @@ pub async fn adopt(
     snapshot: &Snapshot,
     selection: &Selection,
     takes: impl Fn(&str, &str) -> bool,
-    first_days: bool,
 ) -> Result<()> {
     let wanted = |tenant: &str, template: &str| {
         let tenants = &selection.tenants;
@@ -45,7 +43,7 @@ pub async fn adopt(
         }
     }
     for pair in pairs() {
-        adopt_pair(session, pair, first_days).await?;
+        adopt_pair(session, pair).await?;
     }
     go_on_after(session, snapshot.last_run).await
 }
@@ -136,28 +134,26 @@ async fn adopt_template(session: &Session, kept: &KeptTemplate) -> Result<()> {
     Ok(())
 }
 
-async fn adopt_pair(session: &Session, kept: &KeptPair, first_day: bool) -> Result<()> {
+async fn adopt_pair(session: &Session, kept: &KeptPair) -> Result<()> {
     let wh = session.catalog();
     let date = |text: &Option<String>| -> Result<Option<Day>> {
         let day: Option<Day> = text.as_deref().map(str::parse).transpose()?;
         Ok(day)
     };
-    let first = if first_day {
-        date(&kept.first_day)?
-    } else {
-        None
-    };
     session
         .execute(
-            &format!("INSERT INTO {wh}.pair AS p (tenant, template, enabled, first_day, fold_line) VALUES ($1, $2, $3, $4, $5) \
+            &format!("INSERT INTO {wh}.pair AS p (tenant, template, enabled, first_day, fold_line, windows, windows_version) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) \
              ON CONFLICT (tenant, template) DO UPDATE SET first_day = least(p.first_day, excluded.first_day), \
                fold_line = coalesce(p.fold_line, excluded.fold_line)"),
             &[
                 &kept.tenant,
                 &kept.template,
                 &kept.enabled,
-                &first,
+                &date(&kept.first_day)?,
                 &date(&kept.fold_line)?,
+                &kept.windows,
+                &kept.windows_version,
             ],
         )
         .await?;

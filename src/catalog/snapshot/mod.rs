@@ -99,6 +99,12 @@ pub struct KeptPair {
     pub enabled: bool,
     pub first_day: Option<String>,
     pub fold_line: Option<String>,
+    /// What is known of windows of several days, and for which version of the template; missing in snapshots of earlier
+    /// versions.
+    #[serde(default)]
+    pub windows: Option<String>,
+    #[serde(default)]
+    pub windows_version: Option<String>,
     /// In order of days.
     pub units: Vec<KeptUnit>,
 }
@@ -116,6 +122,9 @@ pub struct KeptUnit {
     pub loaded: bool,
     /// The file that held it.
     pub object: Option<String>,
+    /// The date of its latest comparison with the source. Missing in snapshots of earlier versions.
+    #[serde(default)]
+    pub checked_on: Option<String>,
 }
 
 /// What a unit of a snapshot was.
@@ -125,6 +134,8 @@ pub struct SnapshotUnit {
     pub digest: String,
     /// A file held it.
     pub landed: bool,
+    /// The date of its latest comparison with the source.
+    pub checked_on: Option<Day>,
 }
 
 /// Fingerprint of a ledger: which units it has, and which rows each of them.
@@ -237,7 +248,7 @@ async fn pairs(session: &Session) -> Result<Vec<KeptPair>> {
     let rows = session
         .query(
             &format!(
-                "SELECT tenant, template, enabled, first_day, fold_line FROM {wh}.pair \
+                "SELECT tenant, template, enabled, first_day, fold_line, windows, windows_version FROM {wh}.pair \
              ORDER BY tenant COLLATE \"C\", template COLLATE \"C\""
             ),
             &[],
@@ -251,7 +262,7 @@ async fn pairs(session: &Session) -> Result<Vec<KeptPair>> {
             .query(
                 &format!(
                     "SELECT day, rows, bytes, digest, version, state = 'loaded', \
-                            CASE WHEN object_digest = digest THEN object END FROM {wh}.unit \
+                            CASE WHEN object_digest = digest THEN object END, checked_on FROM {wh}.unit \
                      WHERE state IN ('loaded', 'landed') AND digest IS NOT NULL \
                        AND tenant = $1 AND template = $2 ORDER BY day"
                 ),
@@ -262,6 +273,8 @@ async fn pairs(session: &Session) -> Result<Vec<KeptPair>> {
             enabled: row.get(2),
             first_day: day(row, 3),
             fold_line: day(row, 4),
+            windows: row.get(5),
+            windows_version: row.get(6),
             units: units.iter().map(unit).collect(),
             tenant,
             template,
@@ -280,6 +293,7 @@ fn unit(row: &Row) -> KeptUnit {
         version: row.get(4),
         loaded: row.get(5),
         object: row.get(6),
+        checked_on: row.get::<_, Option<Day>>(7).map(|day| day.to_string()),
     }
 }
 
@@ -344,6 +358,7 @@ impl Snapshot {
                     rows: unit.rows,
                     digest: unit.digest.clone(),
                     landed: unit.object.is_some(),
+                    checked_on: unit.checked_on.as_deref().map(str::parse).transpose()?,
                 };
                 Ok((unit.day.parse()?, known))
             })

@@ -2,17 +2,19 @@
 
 use crate::catalog::registry::tenants::{Selection, check_selection};
 use crate::catalog::snapshot::Fingerprint;
-use crate::error::Result;
+use crate::error::{At, Result};
 use crate::pg::{Row, Session};
+use crate::template::Template;
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use chrono::{DateTime, Utc};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What the ledger records about one pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairStanding {
     pub tenant: TenantName,
-    pub template: TemplateName,
+    pub template: Arc<Template>,
     /// The pair and its tenant.
     pub enabled: bool,
     /// The earliest day ever asked for.
@@ -24,6 +26,8 @@ pub struct PairStanding {
     pub landed: BTreeSet<Day>,
     /// Days whose latest try failed, and that are nowhere.
     pub failed: BTreeSet<Day>,
+    /// Days with rows that are not settled, with the date of their latest comparison with the source.
+    pub unsettled: BTreeMap<Day, Option<Day>>,
     pub rows: u64,
     pub last_run: Option<LastRun>,
 }
@@ -39,6 +43,13 @@ pub struct LastRun {
 }
 
 impl PairStanding {
+    /// Unsettled days that a daily `sync` would have compared again by `today`.
+    pub fn overdue(&self, today: Day) -> Vec<Window> {
+        let overdue =
+            |(day, on): &(&Day, &Option<Day>)| self.template.is_overdue(**day, **on, today);
+        Window::runs(self.unsettled.iter().filter(overdue).map(|(day, _)| *day))
+    }
+
     /// Runs of days that should be there by `today`, and are neither in the warehouse, nor a file, nor failed.
     pub fn missing(&self, days: Option<Window>, today: Day) -> Vec<Window> {
         let Some(first) = self.first_day else {
@@ -85,8 +96,9 @@ pub async fn standing(
         .query(
             &format!(
                 "SELECT p.tenant, p.template, p.enabled AND t.enabled, p.first_day, p.fold_line, \
-                        r.id, r.command, {}, coalesce(r.ended_at, r.heartbeat_at) \
+                        r.id, r.command, {}, coalesce(r.ended_at, r.heartbeat_at), x.source \
                  FROM {wh}.pair p JOIN {wh}.tenant t ON t.name = p.tenant \
+                 JOIN {wh}.template x ON x.name = p.template \
                  LEFT JOIN {wh}.lease l ON l.tenant = p.tenant AND l.template = p.template \
                  LEFT JOIN {wh}.run r ON r.id = l.run \
                  WHERE (cardinality($1::text[]) = 0 OR p.tenant = ANY ($1)) \
@@ -98,15 +110,26 @@ pub async fn standing(
         )
         .await?;
     let mut pairs = Vec::with_capacity(rows.len());
+    let mut parsed = BTreeMap::new();
     for row in &rows {
-        let mut pair = pair_of(row)?;
+        let mut pair = pair_of(row, &mut parsed)?;
         add_days(session, &mut pair, days).await?;
         pairs.push(pair);
     }
     Ok(pairs)
 }
 
-fn pair_of(row: &Row) -> Result<PairStanding> {
+fn pair_of(row: &Row, parsed: &mut BTreeMap<String, Arc<Template>>) -> Result<PairStanding> {
+    let name: &str = row.get(1);
+    let template = match parsed.get(name) {
+        Some(template) => Arc::clone(template),
+        None => {
+            let template = Template::parse(TemplateName::parse(name)?, row.get(9));
+            let template = Arc::new(template.at(|| format!("template `{name}`"))?);
+            parsed.insert(name.to_owned(), Arc::clone(&template));
+            template
+        }
+    };
     let day = |i: usize| row.get::<_, Option<Day>>(i);
     let last_run = row.get::<_, Option<i64>>(5).map(|id| LastRun {
         id,
@@ -116,13 +139,14 @@ fn pair_of(row: &Row) -> Result<PairStanding> {
     });
     Ok(PairStanding {
         tenant: TenantName::parse(row.get(0))?,
-        template: TemplateName::parse(row.get(1))?,
+        template,
         enabled: row.get(2),
         first_day: day(3),
         fold_line: day(4),
         loaded: BTreeSet::new(),
         landed: BTreeSet::new(),
         failed: BTreeSet::new(),
+        unsettled: BTreeMap::new(),
         rows: 0,
         last_run,
     })
@@ -132,12 +156,12 @@ async fn add_days(session: &Session, pair: &mut PairStanding, days: Option<Windo
     let wh = session.catalog();
     let rows = session
         .query(
-            &format!("SELECT day, state, coalesce(object IS NOT NULL AND object_digest = digest, false), rows FROM {wh}.unit \
+            &format!("SELECT day, state, coalesce(object IS NOT NULL AND object_digest = digest, false), rows, checked_on FROM {wh}.unit \
              WHERE tenant = $1 AND template = $2 \
                AND day >= coalesce($3::date, '-infinity') AND day < coalesce($4::date, 'infinity')"),
             &[
                 &pair.tenant,
-                &pair.template,
+                &pair.template.name,
                 &days.map(|w| w.from),
                 &days.map(|w| w.to),
             ],
@@ -148,6 +172,10 @@ async fn add_days(session: &Session, pair: &mut PairStanding, days: Option<Windo
         let (state, landed): (&str, bool) = (row.get(1), row.get(2));
         if landed {
             pair.landed.insert(day);
+        }
+        let checked_on: Option<Day> = row.get(4);
+        if state != "failed" && !pair.template.is_settled(day, checked_on) {
+            pair.unsettled.insert(day, checked_on);
         }
         match state {
             "loaded" => {

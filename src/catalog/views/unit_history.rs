@@ -55,15 +55,22 @@ pub enum UnitState {
     Loaded {
         rows: LedgerRows,
         loaded_at: Option<DateTime<Utc>>,
-        /// When it was last compared with its source.
-        checked_at: Option<DateTime<Utc>>,
+        checked: Checked,
     },
     /// In its file alone.
     Landed {
         rows: LedgerRows,
         landed_at: Option<DateTime<Utc>>,
-        checked_at: Option<DateTime<Utc>>,
+        checked: Checked,
     },
+}
+
+/// When a unit was last compared with its source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// The date that counts: `--today`, where it was given.
+    pub on: Option<Day>,
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// The rows of a unit, as the ledger knows them.
@@ -94,6 +101,14 @@ impl UnitState {
             | UnitState::Loaded { rows, .. }
             | UnitState::Landed { rows, .. } => Some(rows),
             UnitState::NeverTried | UnitState::Failed { .. } => None,
+        }
+    }
+
+    /// When it was last compared with its source, if it has rows that readers may see.
+    pub fn checked(&self) -> Option<Checked> {
+        match self {
+            UnitState::Loaded { checked, .. } | UnitState::Landed { checked, .. } => Some(*checked),
+            _ => None,
         }
     }
 
@@ -165,7 +180,8 @@ async fn now(session: &Session, unit: &Unit) -> Result<(UnitState, Option<(Objec
     let ledger = session
         .query_opt(
             &format!("SELECT rows, bytes, digest, version, relation, state, loaded_at, checked_at, error, tries, \
-                    object, object_digest, object_bytes, object_digest IS NOT DISTINCT FROM digest \
+                    object, object_digest, object_bytes, object_rounded, \
+                    object_digest IS NOT DISTINCT FROM digest, checked_on \
              FROM {wh}.unit WHERE tenant = $1 AND template = $2 AND day = $3"),
             &key,
         )
@@ -181,7 +197,7 @@ async fn now(session: &Session, unit: &Unit) -> Result<(UnitState, Option<(Objec
         .await?;
     let object = ledger
         .as_ref()
-        .and_then(|row| Some((objects::object(row, 10)?, row.get(13))));
+        .and_then(|row| Some((objects::object(row, 10)?, row.get(14))));
     let rows = |row: &Row| LedgerRows {
         rows: unsigned(row.get(0)),
         bytes: unsigned(row.get(1)),
@@ -193,7 +209,7 @@ async fn now(session: &Session, unit: &Unit) -> Result<(UnitState, Option<(Objec
         (Some(row), _) if row.get::<_, &str>(5) == "loaded" => UnitState::Loaded {
             rows: rows(&row),
             loaded_at: row.get(6),
-            checked_at: row.get(7),
+            checked: checked(&row),
         },
         (ledger, Some(row)) => UnitState::Staged {
             rows: rows(&row),
@@ -202,7 +218,7 @@ async fn now(session: &Session, unit: &Unit) -> Result<(UnitState, Option<(Objec
         (Some(row), None) if row.get::<_, &str>(5) == "landed" => UnitState::Landed {
             rows: rows(&row),
             landed_at: row.get(6),
-            checked_at: row.get(7),
+            checked: checked(&row),
         },
         (Some(row), None) => UnitState::Failed {
             error: row.get::<_, Option<String>>(8).unwrap_or_default(),
@@ -211,6 +227,14 @@ async fn now(session: &Session, unit: &Unit) -> Result<(UnitState, Option<(Objec
         (None, None) => UnitState::NeverTried,
     };
     Ok((now, object))
+}
+
+/// From the ledger's row.
+fn checked(row: &Row) -> Checked {
+    Checked {
+        on: row.get(15),
+        at: row.get(7),
+    }
 }
 
 async fn find(

@@ -5,6 +5,7 @@ use crate::catalog::Catalog;
 use crate::catalog::registry::relations::{self, Relation, RelationKind};
 use crate::catalog::registry::templates::{self, Loaded};
 use crate::catalog::registry::tenants;
+use crate::catalog::registry::windows;
 use crate::cli::context::Context;
 use crate::error::{At, Error, Result, exit};
 use crate::report::numbers::counted;
@@ -34,6 +35,9 @@ pub struct Args {
     /// Refuse templates with columns that cannot be written as Parquet
     #[arg(long)]
     landing: bool,
+    /// Do not compare windows of several days with single days before the first loads; recorded
+    #[arg(long)]
+    assume_window_safe: bool,
 }
 
 /// A file that was loaded.
@@ -75,6 +79,10 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
                 } else {
                     Vec::new()
                 };
+                if args.assume_window_safe {
+                    let version = template.version();
+                    windows::assume_everywhere(session, &template.name, version).await?;
+                }
                 done.push(LoadedFile {
                     template,
                     loaded,

@@ -2,6 +2,7 @@
 
 use super::test::load;
 use crate::catalog::registry::tenants;
+use crate::catalog::registry::windows::{self, Windows};
 use crate::catalog::{Catalog, Tenant};
 use crate::cli::context::Context;
 use crate::error::{Error, Result, exit};
@@ -27,6 +28,9 @@ pub struct EnableArgs {
     /// The first day with rows, YYYY-MM-DD
     #[arg(long, value_name = "D", requires = "templates")]
     from: Option<Day>,
+    /// Do not compare windows of several days with single days before the first load; recorded
+    #[arg(long, requires = "templates")]
+    assume_window_safe: bool,
 }
 
 const DISABLE_EXAMPLES: &str = "\
@@ -51,9 +55,19 @@ pub async fn enable(args: EnableArgs, context: &Context) -> Result<u8> {
     if args.templates.is_empty() {
         return switch(&catalog, &tenant, true, context).await;
     }
-    refuse_missing_variables(&tenant, &load(&catalog, &args.templates).await?)?;
+    let templates = load(&catalog, &args.templates).await?;
+    refuse_missing_variables(&tenant, &templates)?;
     let changed = catalog
-        .transaction(async |s| tenants::enable(s, &args.name, &args.templates, args.from).await)
+        .transaction(async |s| {
+            let changed = tenants::enable(s, &args.name, &args.templates, args.from).await?;
+            if args.assume_window_safe {
+                for template in &templates {
+                    let (name, version) = (&template.name, template.version());
+                    windows::record(s, &args.name, name, version, Windows::Assumed).await?;
+                }
+            }
+            Ok(changed)
+        })
         .await?;
     report(context, &tenant, "enabled", &args.templates, &changed);
     if !tenant.enabled {

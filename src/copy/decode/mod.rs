@@ -20,6 +20,7 @@ mod inet;
 mod numeric;
 mod numeric_text;
 mod primitive;
+mod rounded;
 mod time;
 
 use crate::error::{Error, Kind, Result};
@@ -35,12 +36,15 @@ use column_builder::ColumnBuilder;
 use fault::DecodeFault;
 use numeric::Decimal;
 use primitive::{Bools, Primitive, Uuids, exactly};
+use rounded::Rounded;
 
 /// Collects tuples and returns them as Arrow columns.
 pub struct Decoder {
     schema: SchemaRef,
     builders: Vec<Box<dyn ColumnBuilder>>,
     rows: usize,
+    /// Counted by the builders.
+    rounded: Rounded,
 }
 
 impl Decoder {
@@ -48,15 +52,17 @@ impl Decoder {
     /// [`Kind::Refused`] when a column cannot be landed: see [`arrow_schema`](fn@crate::schema::arrow::arrow_schema).
     pub fn new(columns: &[Column]) -> Result<Decoder> {
         let schema = arrow_schema(columns)?;
+        let rounded = Rounded::default();
         let builders = columns
             .iter()
             .zip(schema.fields())
-            .map(|(column, field)| builder(column, field.data_type()))
+            .map(|(column, field)| builder(column, field.data_type(), &rounded))
             .collect::<Result<_>>()?;
         Ok(Decoder {
             schema,
             builders,
             rows: 0,
+            rounded,
         })
     }
 
@@ -122,6 +128,11 @@ impl Decoder {
         self.rows
     }
 
+    /// Values since the last call that the columns hold only rounded. The display scale of a numeric is no part of its value.
+    pub fn take_rounded(&mut self) -> u64 {
+        self.rounded.take()
+    }
+
     /// Memory of the rows since the last [`Decoder::finish`], in bytes. Visits every column, so do not call it for every
     /// row.
     pub fn bytes(&self) -> usize {
@@ -164,17 +175,17 @@ fn not_a_tuple() -> Error {
 }
 
 /// The builder of a column that is landed as `ty`.
-fn builder(column: &Column, ty: &DataType) -> Result<Box<dyn ColumnBuilder>> {
+fn builder(column: &Column, ty: &DataType, rounded: &Rounded) -> Result<Box<dyn ColumnBuilder>> {
     match ty {
         DataType::List(item) if column.ty.array => {
-            let items = scalar(column, item.data_type())?;
+            let items = scalar(column, item.data_type(), rounded)?;
             Ok(array::Lists::builder(item, column.ty.scalar, items))
         }
-        _ => scalar(column, ty),
+        _ => scalar(column, ty, rounded),
     }
 }
 
-fn scalar(column: &Column, ty: &DataType) -> Result<Box<dyn ColumnBuilder>> {
+fn scalar(column: &Column, ty: &DataType, rounded: &Rounded) -> Result<Box<dyn ColumnBuilder>> {
     let fixed = |scale: i8| Decimal {
         precision: 0,
         scale: scale.unsigned_abs(),
@@ -205,7 +216,7 @@ fn scalar(column: &Column, ty: &DataType) -> Result<Box<dyn ColumnBuilder>> {
             };
             numeric::decimal256(ty, decimal)
         }
-        (Scalar::Numeric, DataType::Float64) => numeric::double(ty),
+        (Scalar::Numeric, DataType::Float64) => numeric::double(ty, rounded.clone()),
         (Scalar::Numeric, _) => bytes::text(numeric_text::print),
         (Scalar::Text | Scalar::Varchar | Scalar::Name | Scalar::Json, _) => {
             bytes::text(bytes::unchanged)

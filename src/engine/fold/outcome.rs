@@ -43,6 +43,7 @@ pub fn untouched(pair: &Pair, standing: Standing) -> PairFold {
         from_line: pair.fold_line,
         to_line: None,
         years: Vec::new(),
+        unsettled: 0,
         left: Vec::new(),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::outcome::untouched;
 use crate::catalog::Pair;
+use crate::catalog::ledger::units;
 use crate::catalog::registry::{fold_line, relations};
 use crate::engine::report::fold::{FoldReport, PairFold, Standing};
 use crate::error::{Error, Result};
@@ -64,6 +65,8 @@ pub struct FoldPlan {
     pub shape: Shape,
     pub line: Day,
     pub moving: Option<Moving>,
+    /// How many of the days that are folded are not settled.
+    pub unsettled: u64,
 }
 
 /// Plans one pair; `None` when it was never loaded.
@@ -82,6 +85,7 @@ pub async fn plan(
         shape: Shape::new(standing, &owned),
         line: target.line(pair, today),
         moving: None,
+        unsettled: 0,
     };
     plan.move_days(session, pair, target).await?;
     Ok(Some(plan))
@@ -97,10 +101,19 @@ impl FoldPlan {
         let from = self.line.min(self.shape.fold_line);
         let rows: BTreeMap<Day, u64> =
             fold_line::rows_per_day(session, &pair.tenant.name, &pair.template.name, from).await?;
-        self.moving = match target {
-            FoldTarget::Back { .. } => Moving::unfold(&self.shape, self.line, &rows),
-            _ => Moving::fold(&self.shape, self.line, &rows),
-        };
+        if let FoldTarget::Back { .. } = target {
+            self.moving = Moving::unfold(&self.shape, self.line, &rows);
+            return Ok(());
+        }
+        self.moving = Moving::fold(&self.shape, self.line, &rows);
+        if let Some(moving) = &self.moving {
+            let (tenant, template) = (&pair.tenant.name, &pair.template);
+            let checked = units::checked_on(session, tenant, &template.name, from).await?;
+            let is_settled =
+                |day: &Day| template.is_settled(*day, checked.get(day).copied().flatten());
+            let unsettled = moving.days.keys().filter(|day| !is_settled(day));
+            self.unsettled = unsettled.count() as u64;
+        }
         Ok(())
     }
 
@@ -174,6 +187,7 @@ fn would_be(pair: &Pair, plan: &FoldPlan) -> PairFold {
         from_line: Some(moving.from_line),
         to_line: Some(moving.to_line),
         years: years.collect(),
+        unsettled: plan.unsettled,
         ..untouched(pair, Standing::Moved)
     }
 }

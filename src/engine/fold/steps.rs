@@ -71,6 +71,7 @@ struct Copied<'a> {
     shape: Shape,
     moving: Moving,
     years: Vec<Moved>,
+    unsettled: u64,
     /// Boxed, because most pairs do not keep theirs.
     session: Option<Box<Session>>,
 }
@@ -182,6 +183,7 @@ impl<'a> PairsFold<'a> {
             shape,
             moving,
             years,
+            unsettled: plan.unsettled,
             session: None,
         }))
     }
@@ -229,6 +231,7 @@ impl<'a> PairsFold<'a> {
             from_line: Some(copied.moving.from_line),
             to_line: Some(copied.moving.to_line),
             years: copied.years,
+            unsettled: copied.unsettled,
             left: left.into_iter().map(|left| left.relation).collect(),
             ..untouched(pair, standing)
         };

@@ -33,6 +33,8 @@ pub struct PairFold {
     pub to_line: Option<Day>,
     /// What moved, or was to move.
     pub years: Vec<Moved>,
+    /// How many of the folded days are not settled: a `sync` still compares them.
+    pub unsettled: u64,
     /// Hidden tables that readers still hold: the next run drops them.
     pub left: Vec<String>,
 }

@@ -18,7 +18,7 @@ pub struct Adoption<'a> {
     pub found: &'a FoundFiles,
     pub snapshot: Option<&'a Snapshot>,
     pub selection: &'a Selection,
-    /// The days that were requested.
+    /// The days that were requested, for the record.
     pub days: Option<Window>,
 }
 
@@ -88,8 +88,7 @@ pub async fn adopt(catalog: &Catalog, adoption: &Adoption<'_>) -> Result<Adopted
                 let takes = |tenant: &str, template: &str| {
                     known.takes_all || names(adoption.selection, tenant, template)
                 };
-                let first_days = adoption.days.is_none();
-                snapshot::adopt(session, snapshot, adoption.selection, takes, first_days).await?;
+                snapshot::adopt(session, snapshot, adoption.selection, takes).await?;
             }
             for (unit, footer) in &footers {
                 adopt_pair(session, footer, footers.values())

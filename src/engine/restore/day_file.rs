@@ -1,6 +1,7 @@
 //! One day's file, read for a restore: batches become tuples, which are counted and compared with the footer.
 
 use super::column_mapping::{ColumnMapping, Projection};
+use super::remarks::FileRemark;
 use crate::copy::{Encoder, HEADER, Intake, SEND_BYTES, TRAILER, Tally};
 use crate::error::{At, Error, Kind, Result};
 use crate::landing::{Batches, Footer, LandedFile};
@@ -22,6 +23,7 @@ pub struct DayFile {
     file: LandedFile,
     pub place: usize,
     pub columns: Arc<ColumnMapping>,
+    pub remark: FileRemark,
     file_encoder: Encoder,
     /// `None` when the warehouse has the file's columns.
     projection: Option<Projection>,
@@ -58,9 +60,10 @@ impl DayFile {
         place: usize,
         columns: Arc<ColumnMapping>,
         template: &Template,
+        remark: FileRemark,
     ) -> Result<DayFile> {
         let url = file.url().to_owned();
-        DayFile::prepare(file, place, columns, template).at(|| format!("`{url}`"))
+        DayFile::prepare(file, place, columns, template, remark).at(|| format!("`{url}`"))
     }
 
     fn prepare(
@@ -68,6 +71,7 @@ impl DayFile {
         place: usize,
         columns: Arc<ColumnMapping>,
         template: &Template,
+        remark: FileRemark,
     ) -> Result<DayFile> {
         let day = Window::single(file.footer().origin.day);
         let mut intake = Intake::new(&template.columns, template.time_index(), day);
@@ -81,6 +85,7 @@ impl DayFile {
             file,
             place,
             columns,
+            remark,
             intake,
             file_tally: Tally::default(),
             batch: None,

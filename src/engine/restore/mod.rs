@@ -11,8 +11,10 @@ pub mod day_file;
 mod find;
 mod pair_files;
 mod plan;
+mod remarks;
 pub mod snapshots;
 
 pub use find::{FoundFiles, check_readable, find};
 pub use pair_files::PairFiles;
 pub use plan::{RestoreDays, Restoring};
+pub use remarks::{FileRemark, Remarks};

@@ -3,12 +3,13 @@
 use super::column_mapping::ColumnMapping;
 use super::day_file::DayFile;
 use super::plan::{RestoreDays, Restoring};
+use super::remarks::FileRemark;
 use crate::catalog::Pair;
-use crate::catalog::snapshot::SnapshotUnit as Known;
+use crate::catalog::snapshot::{Snapshot, SnapshotUnit as Known};
 use crate::error::{At, Error, Kind, Result};
 use crate::landing::{Footer, Landing, ObjectPath};
 use crate::template::Template;
-use crate::unit::{Day, SchemaName, TemplateName};
+use crate::unit::{Day, SchemaName, TemplateName, TenantName};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct PairFiles {
     restoring: Arc<Restoring>,
     template: Arc<Template>,
+    tenant: TenantName,
     schema: SchemaName,
     pub wanted: RestoreDays,
     /// The snapshot's ledger.
@@ -56,6 +58,7 @@ impl PairFiles {
         Ok(PairFiles {
             wanted: restoring.wanted(pair)?,
             template: Arc::clone(&pair.template),
+            tenant: pair.tenant.name.clone(),
             schema: pair.tenant.schema.clone(),
             known,
             state: Mutex::default(),
@@ -177,20 +180,32 @@ impl PairFiles {
             )
         })?;
         let at = || format!("`{}`", file.url());
-        self.check_known(day, file.footer()).at(at)?;
+        let newer = self.check_known(day, file.footer()).at(at)?;
         let columns = self.columns(file.footer()).at(at)?;
-        DayFile::new(file, place, columns, &self.template)
+        let rounded = file.footer().is_lossy(&columns.written);
+        if rounded && !self.restoring.allow_lossy {
+            return Err(lossy(file.footer())).at(at);
+        }
+        let remark = FileRemark { newer, rounded };
+        DayFile::new(file, place, columns, &self.template, remark)
     }
 
-    /// A file that is older than the snapshot must hold the rows that the snapshot's ledger records.
-    fn check_known(&self, day: Day, footer: &Footer) -> Result<()> {
+    /// A file that is older than the snapshot must hold the rows that the snapshot's ledger records. Gives whether the file is
+    /// newer and has others.
+    fn check_known(&self, day: Day, footer: &Footer) -> Result<bool> {
         let Some(snapshot) = &self.restoring.snapshot else {
-            return Ok(());
+            return Ok(false);
         };
         let known = self.known.get(&day);
         let same = |known: &Known| known.rows == footer.rows && is_digest(known, footer);
-        if footer.run > snapshot.last_run || known.is_some_and(same) {
-            return Ok(());
+        if known.is_some_and(same) {
+            return Ok(false);
+        }
+        if footer.run > snapshot.last_run {
+            return match self.restoring.exact {
+                true => Err(newer(snapshot, footer)),
+                false => Ok(true),
+            };
         }
         let error = match known {
             Some(known) => Error::new(
@@ -212,6 +227,12 @@ impl PairFiles {
         Err(error.with_hint(
             "this place holds an older copy: put a place with the latest files first, or add `--no-snapshot` to restore the files as they are",
         ))
+    }
+
+    /// A day was restored and committed.
+    pub fn restored(&self, day: Day, remark: FileRemark) {
+        let pair = format!("{}/{}", self.tenant, self.template.name);
+        self.restoring.remarks.add(&pair, day, remark);
     }
 
     /// Maps the columns of the file's template, once per version.
@@ -249,6 +270,33 @@ impl PairFiles {
     pub fn is_new_note(&self, note: &str) -> bool {
         self.state().noted.insert(note.to_owned())
     }
+}
+
+fn newer(snapshot: &Snapshot, footer: &Footer) -> Error {
+    Error::new(
+        Kind::Data,
+        format!(
+            "it was written by run {}, after snapshot {} (run {}), and has other rows",
+            footer.run, snapshot.id, snapshot.last_run
+        ),
+    )
+    .with_hint("to restore the newer rows, leave out `--exact`; or add a place with files of that time (`--from`)")
+}
+
+fn lossy(footer: &Footer) -> Error {
+    let values = match footer.rounded {
+        Some(1) => "it holds 1 rounded value".to_owned(),
+        Some(n) => format!("it holds {n} rounded values"),
+        None => "it may hold rounded values".to_owned(),
+    };
+    Error::new(
+        Kind::Data,
+        format!("{values}, because a column lands as `double`"),
+    )
+    .with_hint(
+        "to restore the rounded values, add `--allow-lossy`; to get the true ones, load the day from its source with \
+         `dayhaul backfill`",
+    )
 }
 
 /// The ledger of a restored warehouse holds the digest of the rows as read from the file.

@@ -1,6 +1,7 @@
 //! What a restore is to bring back: places, files, snapshot, and the days of each pair.
 
 use super::find::FoundFiles;
+use super::remarks::Remarks;
 use crate::catalog::Pair;
 use crate::catalog::snapshot::Snapshot;
 use crate::error::Result;
@@ -22,6 +23,11 @@ pub struct Restoring {
     pub days: Option<Window>,
     /// Load days again that are in the ledger.
     pub reload: bool,
+    /// Take files that hold rounded values.
+    pub allow_lossy: bool,
+    /// Take only what the snapshot's ledger records.
+    pub exact: bool,
+    pub remarks: Remarks,
     /// This restore's row in `_wh.restored`.
     pub record: i64,
 }
@@ -50,7 +56,7 @@ impl Restoring {
     pub fn wanted(&self, pair: &Pair) -> Result<RestoreDays> {
         let requested = |day: &Day| self.days.is_none_or(|days| days.contains(*day));
         let none = BTreeMap::new();
-        let there: BTreeSet<Day> = self
+        let mut there: BTreeSet<Day> = self
             .found
             .days_of(&pair.template.name, &pair.tenant.schema)
             .unwrap_or(&none)
@@ -61,6 +67,9 @@ impl Restoring {
         let expected: BTreeSet<Day> = match &self.snapshot {
             Some(snapshot) => {
                 let units = snapshot.units(&pair.tenant.name, &pair.template.name)?;
+                if self.exact {
+                    there.retain(|day| units.contains_key(day));
+                }
                 units.into_keys().filter(requested).collect()
             }
             None => match (there.first(), there.last()) {

@@ -71,7 +71,7 @@ fn work(pair: &Pair, request: &Request, today: Day) -> Result<PairWork<Task>> {
         builds: years.map(|year| (year, Task::BuildYear { year })).collect(),
         runs,
         bytes_per_day: None,
-        one_day_windows: pair.template.one_day_windows(),
+        one_day_windows: pair.one_day_windows(),
         replaced_years: BTreeSet::new(),
     })
 }
@@ -115,6 +115,7 @@ mod tests {
             enabled: true,
             first_day: None,
             fold_line: None,
+            windows: None,
         }
     }
 

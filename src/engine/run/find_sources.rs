@@ -6,11 +6,15 @@ use super::pair::{self, FoundPath, RowSource};
 use super::prepare::PlannedPair;
 use super::request::Request;
 use crate::catalog::Tenant;
+use crate::catalog::ledger::objects::StoredUnit;
 use crate::catalog::registry::search_paths;
+use crate::catalog::registry::windows::Windows;
 use crate::engine::restore::Restoring;
+use crate::engine::window::landing::To;
+use crate::engine::window::window_check::{self, WindowCheck};
 use crate::error::{Kind, Result};
-use crate::pg::Session;
 use crate::pg::settings::search_path::list;
+use crate::pg::{Access, Session};
 use crate::unit::{Day, Window};
 use futures::StreamExt;
 use std::collections::BTreeSet;
@@ -29,8 +33,8 @@ pub async fn find_sources(
     }
     // Days of tables that no longer exist are found later.
     let more_to_come = context.request.makes_lost_tables();
-    let checks = futures::stream::iter(pairs).map(|planned| async move {
-        let source = find_source(context, &planned).await;
+    let checks = futures::stream::iter(pairs).map(|mut planned| async move {
+        let source = find_source(context, &mut planned).await;
         (planned, source)
     });
     let mut checks = checks.buffered(context.settings.load.jobs.max(1));
@@ -44,10 +48,10 @@ pub async fn find_sources(
         match next {
             None => return found,
             Some((mut planned, Ok((source, path)))) => {
-                let note = match settle_path(session, &mut planned.pair.tenant, path).await {
+                let note = match settle_path(session, &planned.pair.tenant, path).await {
                     Ok(note) => note,
                     Err(error) => {
-                        let left = take_days_of_source(&mut planned);
+                        let left = take_days_of_source(&mut planned, context.options.to);
                         outcomes.expect(&planned.pair, &left);
                         outcomes.give_up(&planned.pair, left, error);
                         continue;
@@ -66,7 +70,7 @@ pub async fn find_sources(
                     let tenant = planned.pair.tenant.name.clone();
                     outcomes.lock().unreachable.insert(tenant);
                 }
-                let left = take_days_of_source(&mut planned);
+                let left = take_days_of_source(&mut planned, context.options.to);
                 outcomes.expect(&planned.pair, &left);
                 outcomes.give_up(&planned.pair, left, error);
                 if !more_to_come && planned.days.has_sourceless() {
@@ -80,7 +84,7 @@ pub async fn find_sources(
 /// What is to be read, and what the contact found out about the tenant's search path.
 async fn find_source(
     context: &RunContext,
-    planned: &PlannedPair,
+    planned: &mut PlannedPair,
 ) -> Result<(RowSource, FoundPath)> {
     let (request, settings) = (&context.request, &context.settings);
     let days = &planned.days;
@@ -91,6 +95,10 @@ async fn find_source(
     let access = pair::access(&planned.pair.tenant, settings).await?;
     let probe = Window::single(request.probe(context.options.today));
     let path = pair::check_at_source(&planned.pair, &access, probe, settings).await?;
+    if let FoundPath::New(path) = &path {
+        planned.pair.tenant.search_path = path.clone();
+    }
+    check_windows(context, planned, &access).await?;
     Ok((RowSource::Tenant(access), path))
 }
 
@@ -98,14 +106,13 @@ async fn find_source(
 /// `public` keeps it: what is to be told about that is the answer.
 async fn settle_path(
     session: &Session,
-    tenant: &mut Tenant,
+    tenant: &Tenant,
     path: FoundPath,
 ) -> Result<Option<String>> {
     match path {
         FoundPath::Known => Ok(None),
         FoundPath::New(path) => {
             search_paths::record(session, &tenant.name, &path).await?;
-            tenant.search_path = path;
             Ok(None)
         }
         FoundPath::Other(login) => Ok(Some(format!(
@@ -116,6 +123,41 @@ async fn settle_path(
             list(&login)
         ))),
     }
+}
+
+/// Before days are fetched together for the first time, a few of them are compared with what they are alone.
+async fn check_windows(
+    context: &RunContext,
+    planned: &mut PlannedPair,
+    access: &Access,
+) -> Result<()> {
+    let pair = &planned.pair;
+    if pair.template.one_day_windows || pair.windows.is_some() {
+        return Ok(());
+    }
+    let lost = context.request.makes_lost_tables();
+    let Some(days) = planned.read_at_source(lost).filter(|days| days.len() > 1) else {
+        return Ok(());
+    };
+    let pair = &mut planned.pair;
+    match window_check::check_windows(pair, access, days, &context.settings).await? {
+        WindowCheck::Found(windows) => {
+            pair.windows = Some(windows);
+            planned.windows = Some(windows);
+        }
+        WindowCheck::NothingToCompare => {}
+        WindowCheck::Unknown(error) => {
+            tracing::info!(
+                tenant = %pair.tenant.name,
+                template = %pair.template.name,
+                %error,
+                "windows could not be compared with their days; this run fetches days one by one"
+            );
+            // For this run alone.
+            pair.windows = Some(Windows::ByDay);
+        }
+    }
+    Ok(())
 }
 
 /// A restore never contacts a tenant.
@@ -136,9 +178,18 @@ fn find_files(
     found
 }
 
-/// The days for which a source would have been needed: they are reported, and not tried.
-fn take_days_of_source(planned: &mut PlannedPair) -> BTreeSet<Day> {
+/// The days for which a source would have been needed: they are reported, and not tried. What can land from the warehouse
+/// does so; it stays unsettled.
+fn take_days_of_source(planned: &mut PlannedPair, to: To) -> BTreeSet<Day> {
     let mut left = std::mem::take(&mut planned.days.load);
-    left.append(&mut planned.days.refresh);
+    let (to_land, not_tried) = std::mem::take(&mut planned.days.refresh)
+        .into_iter()
+        .partition(|day| to.lands() && planned.known.get(day).is_some_and(can_land));
+    planned.days.land.append(&mut { to_land });
+    left.append(&mut { not_tried });
     left
+}
+
+fn can_land(unit: &StoredUnit) -> bool {
+    unit.loaded && !unit.is_landed()
 }

@@ -17,7 +17,9 @@ pub mod pair;
 mod prepare;
 mod reconcile;
 pub mod request;
+mod requested_days;
 mod state;
+pub mod sync_days;
 mod window_tasks;
 mod work;
 mod worker;
@@ -35,7 +37,7 @@ use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
-use crate::unit::{TemplateName, TenantName, Window};
+use crate::unit::{Day, TemplateName, TenantName, Window};
 use crate::warehouse::{self, Place};
 use context::RunContext;
 use find_sources::find_sources;
@@ -70,7 +72,7 @@ pub async fn run(
         landing.check_writable().await?;
     }
     let warehouse = warehouse_access(settings).await?;
-    let header = RunHeader::of_this_process(request.command());
+    let header = header(&request, options.today);
     let mut locks = LockHolder::begin(&warehouse, settings, &header, &cancel).await?;
     if let Request::Restore(restoring) = &request {
         restored::begun(locks.session(), restoring.record, locks.run()).await?;
@@ -100,12 +102,18 @@ pub async fn run(
     let seconds = work::work(&context, &outcomes, &mut locks, prepared).await;
     let folds = fold(&context, &outcomes, &mut locks, &pairs).await;
     let ended = locks.finally(&context.cancel, async |locks| {
+        conclude_restore(&context.request, locks.session(), &pairs).await?;
         reconcile::check_ledger(locks.session(), &outcomes).await?;
         reconcile::report_rest(&context, &outcomes);
         let end = ending::of(&context, &outcomes, locks);
         locks.end(end.outcome, &end.totals, &end.failures).await
     });
     let not_recorded = ended.await.err();
+    if let Request::Restore(restoring) = &context.request {
+        let snapshot = restoring.snapshot.as_ref().map_or("", |s| s.id.as_str());
+        let notes = restoring.remarks.notes(snapshot);
+        notes.into_iter().for_each(|note| outcomes.notes.add(note));
+    }
     reconcile::report_rest(&context, &outcomes);
     Ok(RunReport {
         folds,
@@ -282,6 +290,32 @@ async fn prepare_all(
     prepared
 }
 
+/// Records what is to be known of the restored days. One that was settled in the snapshot is settled again when it has the
+/// same rows.
+async fn conclude_restore(request: &Request, session: &Session, pairs: &[Pair]) -> Result<()> {
+    let Request::Restore(restoring) = request else {
+        return Ok(());
+    };
+    restored::ended(session, restoring.record, restoring.remarks.totals()).await?;
+    for pair in pairs {
+        if let Some(snapshot) = &restoring.snapshot {
+            let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+            let known = snapshot.units(tenant, template)?;
+            restored::take_over_checks(session, tenant, template, &known).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A restore and a landing read no source.
+fn header(request: &Request, today: Day) -> RunHeader {
+    let header = RunHeader::of_this_process(request.command());
+    match request {
+        Request::Restore(_) | Request::Land { .. } => header,
+        _ => header.reading_on(today),
+    }
+}
+
 /// Stores the days of each pair with the run: they are resolved once.
 async fn select(outcomes: &Outcomes, locks: &LockHolder) -> Result<()> {
     let expected = outcomes.lock().expected.clone();
@@ -299,7 +333,7 @@ async fn fold(
     pairs: &[Pair],
 ) -> Vec<PairFold> {
     let goes_on = !context.cancel.is_cancelled() && !outcomes.lock().ended_early;
-    if !matches!(context.request, Request::Sync { .. }) || !goes_on {
+    if !matches!(context.request, Request::Sync(_)) || !goes_on {
         return Vec::new();
     }
     let steps = Steps {

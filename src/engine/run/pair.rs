@@ -251,7 +251,7 @@ impl PreparedPair {
             runs,
             builds: BTreeMap::new(),
             bytes_per_day: self.bytes_per_day,
-            one_day_windows: self.pair.template.one_day_windows(),
+            one_day_windows: self.pair.one_day_windows(),
             replaced_years: BTreeSet::new(),
         }
     }

@@ -2,12 +2,14 @@
 
 use super::context::RunContext;
 use super::pair::{PairDays, PairProgress, PreparedPair, RowSource};
-use super::request::{Options, Request, RequestedDays};
+use super::request::{Options, Request};
+use super::requested_days::RequestedDays;
 use crate::catalog::Pair;
 use crate::catalog::ledger::objects::{self, StoredUnit};
 use crate::catalog::ledger::{staged, units};
 use crate::catalog::registry::fold_line::{self, FoldLine};
 use crate::catalog::registry::relations;
+use crate::catalog::registry::windows::{self, Windows};
 use crate::copy::Tally;
 use crate::engine::report::notes::Notes;
 use crate::engine::schedule::retry;
@@ -15,7 +17,7 @@ use crate::engine::window::landing::{Landed, To};
 use crate::error::Result;
 use crate::pg::Session;
 use crate::schema::arrow::arrow_schema;
-use crate::unit::{Day, TemplateName, TenantName};
+use crate::unit::{Day, TemplateName, TenantName, Window};
 use crate::warehouse::{self, Destination, Place, Shape};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +26,8 @@ pub struct PlannedPair {
     pub pair: Pair,
     pub days: RequestedDays,
     pub known: BTreeMap<Day, StoredUnit>,
+    /// What was found out about the pair's windows and is to be recorded.
+    pub windows: Option<Windows>,
 }
 
 impl PlannedPair {
@@ -42,7 +46,20 @@ impl PlannedPair {
         }
         let known = objects::units(session, &pair.tenant.name, &pair.template.name).await?;
         let days = request.days(&pair, &known, options.to, options.today)?;
-        Ok(PlannedPair { pair, days, known })
+        Ok(PlannedPair {
+            windows: None,
+            pair,
+            days,
+            known,
+        })
+    }
+
+    /// From the first to the last of the days that may be read at the source. `lost`: days of lost tables may come to them.
+    pub fn read_at_source(&self, lost: bool) -> Option<Window> {
+        let asked = self.days.load.iter().chain(&self.days.refresh);
+        let known = self.known.keys().filter(|_| lost);
+        let days: BTreeSet<Day> = asked.chain(known).copied().collect();
+        Some(Window::new(*days.first()?, days.last()?.next()))
     }
 
     fn names(&self) -> (&TenantName, &TemplateName) {
@@ -91,6 +108,11 @@ impl Preparation<'_> {
     /// # Errors
     /// Refused when a relation that Dayhaul does not own is in the way; the warehouse's.
     pub async fn prepare(self, planned: PlannedPair, source: RowSource) -> Result<PreparedPair> {
+        if let Some(windows) = planned.windows {
+            let (tenant, template) = planned.names();
+            let version = planned.pair.template.version();
+            windows::record(self.session, tenant, template, version, windows).await?;
+        }
         let alone = self.context.options.to == To::Parquet;
         if alone || matches!(self.context.request, Request::Land { .. }) {
             return self.without_tables(planned, source).await;

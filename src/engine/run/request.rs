@@ -1,10 +1,12 @@
 //! What a run is requested to do, and the days of a pair that follow from it: resolved once, after the pair is locked.
 
+use super::requested_days::{RequestedDays, is_there};
+use super::sync_days::{Sync, sync_days};
 use crate::catalog::Pair;
 use crate::catalog::ledger::objects::StoredUnit;
 use crate::engine::restore::Restoring;
 use crate::engine::window::landing::To;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,7 +28,7 @@ pub type DaysByPair = BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>;
 /// What a run is requested to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// Days that the ledger does not have; all of `days` with `reload`.
+    /// Days that the ledger does not have or that are not settled; all of `days` with `reload`.
     Backfill { days: Window, reload: bool },
     /// The days that are loaded are compared with their source, the others loaded.
     Refresh { days: Window },
@@ -40,97 +42,11 @@ pub enum Request {
     /// These days of each pair are compared row by row with what is really in the warehouse, whatever the ledger has; and
     /// days whose tables no longer exist are loaded again.
     Repair { days: DaysByPair },
-    /// Every day from the pair's first on that is not loaded, and the latest `lookback` days again (the template's own
-    /// number for `None`).
-    Sync { lookback: Option<u32> },
+    /// Every day from the pair's first on that is not loaded or not settled, and some settled ones again.
+    Sync(Sync),
     /// Days that the warehouse has get their files from there, of `days` or of the whole ledger; all of them with
     /// `rewrite`.
     Land { days: Option<Window>, rewrite: bool },
-}
-
-/// The days of a pair, by what is to be done with them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RequestedDays {
-    pub load: BTreeSet<Day>,
-    pub refresh: BTreeSet<Day>,
-    /// Days that are loaded and not landed.
-    pub land: BTreeSet<Day>,
-    pub skipped: BTreeSet<Day>,
-}
-
-impl RequestedDays {
-    fn to_load(days: impl IntoIterator<Item = Day>) -> RequestedDays {
-        RequestedDays {
-            load: days.into_iter().collect(),
-            ..RequestedDays::default()
-        }
-    }
-
-    fn to_refresh(days: impl IntoIterator<Item = Day>) -> RequestedDays {
-        RequestedDays {
-            refresh: days.into_iter().collect(),
-            ..RequestedDays::default()
-        }
-    }
-
-    pub fn all(&self) -> BTreeSet<Day> {
-        let parts = [&self.load, &self.refresh, &self.land, &self.skipped];
-        parts.into_iter().flatten().copied().collect()
-    }
-
-    /// Whether sources are to be read.
-    pub fn needs_source(&self) -> bool {
-        !(self.load.is_empty() && self.refresh.is_empty())
-    }
-
-    /// Whether there are days that need no source in any case: they are done, or their rows are in the warehouse.
-    pub fn has_sourceless(&self) -> bool {
-        !(self.land.is_empty() && self.skipped.is_empty())
-    }
-
-    /// Puts a day where it belongs by what the ledger has of it.
-    fn put(&mut self, day: Day, standing: Option<&StoredUnit>, to: To) {
-        let days = match standing {
-            Some(there) if there.loaded && to.lands() && !there.is_landed() => &mut self.land,
-            Some(there) if is_there(there, to) => &mut self.skipped,
-            _ => &mut self.load,
-        };
-        days.insert(day);
-    }
-
-    /// Adds to the days to load those that are loaded and share a closed year with one of them: a table is replaced whole.
-    /// Gives these years.
-    pub fn widen_to_years(
-        &mut self,
-        known: &BTreeMap<Day, StoredUnit>,
-        fold_line: Day,
-    ) -> BTreeSet<i32> {
-        let years: BTreeSet<i32> = self.load.range(..fold_line).map(|day| day.year()).collect();
-        let whole = known
-            .range(..fold_line)
-            .filter(|(_, standing)| standing.loaded)
-            .map(|(day, _)| *day)
-            .filter(|day| years.contains(&day.year()));
-        self.load.extend(whole);
-        years
-    }
-
-    /// Adds to the days to load those that were lost with their tables.
-    pub fn load_lost(&mut self, lost: &BTreeSet<Day>) {
-        for part in [&mut self.refresh, &mut self.land, &mut self.skipped] {
-            part.retain(|day| !lost.contains(day));
-        }
-        self.load.extend(lost);
-    }
-
-    pub fn earliest(&self) -> Option<Day> {
-        self.all().first().copied()
-    }
-}
-
-/// Whether a unit is where it is to go.
-fn is_there(standing: &StoredUnit, to: To) -> bool {
-    standing.loaded || (to == To::Parquet && standing.is_landed())
 }
 
 impl Request {
@@ -142,7 +58,7 @@ impl Request {
             Request::Rebuild { .. } => "rebuild",
             Request::Restore(_) => "restore",
             Request::Repair { .. } => "verify",
-            Request::Sync { .. } => "sync",
+            Request::Sync(_) => "sync",
             Request::Land { .. } => "land",
         }
     }
@@ -150,7 +66,8 @@ impl Request {
     /// What it does to units.
     pub fn verb(&self) -> &'static str {
         match self {
-            Request::Backfill { .. } => "load",
+            Request::Backfill { reload: true, .. } => "load",
+            Request::Backfill { .. } => "load or compare",
             Request::Repair { .. } => "repair",
             _ => self.command(),
         }
@@ -164,7 +81,7 @@ impl Request {
             Request::Restore(restoring) => restoring.reload,
             Request::Refresh { .. }
             | Request::Outdated { .. }
-            | Request::Sync { .. }
+            | Request::Sync(_)
             | Request::Land { .. } => false,
         }
     }
@@ -186,7 +103,7 @@ impl Request {
             Request::Outdated { .. }
             | Request::Repair { .. }
             | Request::Restore(_)
-            | Request::Sync { .. }
+            | Request::Sync(_)
             | Request::Land { .. } => None,
         }
     }
@@ -242,7 +159,7 @@ impl Request {
             Request::Backfill { days: window, .. } => {
                 let mut days = RequestedDays::default();
                 for day in window.days() {
-                    days.put(day, known.get(&day), to);
+                    days.put(day, known.get(&day), to, &pair.template);
                 }
                 days
             }
@@ -259,10 +176,7 @@ impl Request {
             }
             Request::Restore(restoring) => restore_days(restoring, pair, known)?,
             Request::Repair { days } => RequestedDays::to_refresh(of_pair(days, pair)),
-            Request::Sync { lookback } => {
-                let lookback = lookback.unwrap_or(pair.template.lookback_days);
-                sync_days(pair, known, to, today, lookback)?
-            }
+            Request::Sync(sync) => sync_days(pair, known, to, today, *sync)?,
             Request::Land { days, rewrite } => land_days(known, *days, *rewrite),
         })
     }
@@ -308,37 +222,4 @@ fn land_days(
 fn of_pair(days: &DaysByPair, pair: &Pair) -> BTreeSet<Day> {
     let key = (pair.tenant.name.clone(), pair.template.name.clone());
     days.get(&key).cloned().unwrap_or_default()
-}
-
-fn sync_days(
-    pair: &Pair,
-    known: &BTreeMap<Day, StoredUnit>,
-    to: To,
-    today: Day,
-    lookback: u32,
-) -> Result<RequestedDays> {
-    let Some(first) = pair.first_day.filter(|first| *first <= today) else {
-        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
-        return Err(Error::refused(match pair.first_day {
-            None => "no start day is set for this tenant and template".to_owned(),
-            Some(first) => format!("its first day, {first}, is after today, {today}"),
-        })
-        .with_hint(format!(
-            "set it once with `dayhaul backfill --tenant {tenant} --template {template} --from D` or `dayhaul tenant add … --from D`"
-        )));
-    };
-    // Today and yesterday are always refreshed; a lookback of 0 or 1 does not change that.
-    let back = i32::try_from(lookback.max(1)).unwrap_or(i32::MAX);
-    let again = today.plus(-back).max(first);
-    let mut days = RequestedDays::default();
-    for day in Window::new(first, today.next()).days() {
-        if day >= again {
-            days.refresh.insert(day);
-        } else {
-            days.put(day, known.get(&day), to);
-        }
-    }
-    // A sync does not report days that it has nothing to do for.
-    days.skipped.clear();
-    Ok(days)
 }

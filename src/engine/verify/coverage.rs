@@ -1,7 +1,7 @@
-//! Coverage: is every expected day in the ledger? Contacts no source.
+//! Coverage: is every expected day in the ledger, and was it compared with its source since it ended? Contacts no source.
 
 use crate::catalog::Pair;
-use crate::catalog::ledger::units;
+use crate::catalog::ledger::objects;
 use crate::error::Result;
 use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName, Window};
@@ -18,11 +18,15 @@ pub struct Coverage {
     pub loaded: usize,
     /// Runs of days that are not in the ledger.
     pub gaps: Vec<Window>,
+    /// Loaded days that are not settled.
+    pub unsettled: usize,
+    /// Of these, runs of days that a daily `sync` would have compared again by now.
+    pub overdue: Vec<Window>,
 }
 
 impl Coverage {
     pub fn is_complete(&self) -> bool {
-        self.first_day.is_some() && self.gaps.is_empty()
+        self.first_day.is_some() && self.gaps.is_empty() && self.overdue.is_empty()
     }
 
     pub fn missing(&self) -> usize {
@@ -42,14 +46,23 @@ pub async fn coverage(
 ) -> Result<Vec<Coverage>> {
     let mut found = Vec::with_capacity(pairs.len());
     for pair in pairs {
-        let loaded =
-            units::loaded_versions(session, &pair.tenant.name, &pair.template.name).await?;
+        let mut loaded = objects::units(session, &pair.tenant.name, &pair.template.name).await?;
+        loaded.retain(|_, unit| unit.loaded);
         let expected = pair
             .first_day
             .and_then(|first| expected(days, first, today));
         let gaps = expected.map_or_else(Vec::new, |expected| {
             Window::runs(expected.days().filter(|day| !loaded.contains_key(day)))
         });
+        let mut unsettled = loaded;
+        unsettled.retain(|day, unit| {
+            expected.is_some_and(|expected| expected.contains(*day))
+                && !pair.template.is_settled(*day, unit.checked_on)
+        });
+        let overdue = unsettled
+            .iter()
+            .filter(|(day, unit)| pair.template.is_overdue(**day, unit.checked_on, today));
+        let overdue = Window::runs(overdue.map(|(day, _)| *day));
         let missing: usize = gaps.iter().map(Window::len).sum();
         found.push(Coverage {
             tenant: pair.tenant.name.clone(),
@@ -58,6 +71,8 @@ pub async fn coverage(
             expected,
             loaded: expected.map_or(0, |expected| expected.len() - missing),
             gaps,
+            unsettled: unsettled.len(),
+            overdue,
         });
     }
     Ok(found)

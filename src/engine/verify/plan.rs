@@ -176,7 +176,11 @@ impl VerifyPair {
             }),
             builds: BTreeMap::new(),
             bytes_per_day: self.bytes_per_day,
-            one_day_windows: self.versions.values().any(Template::one_day_windows),
+            one_day_windows: self.pair.one_day_windows()
+                || self
+                    .versions
+                    .values()
+                    .any(|version| version.one_day_windows),
             replaced_years: BTreeSet::new(),
         }
     }

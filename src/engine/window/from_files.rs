@@ -7,8 +7,8 @@ use crate::catalog::ledger::objects::{self, Object};
 use crate::catalog::ledger::units::{self, Entry, LoadedDay};
 use crate::catalog::registry::templates;
 use crate::engine::report::progress::WindowProgress;
-use crate::engine::restore::PairFiles;
 use crate::engine::restore::day_file::{DayFile, RestoredRows};
+use crate::engine::restore::{FileRemark, PairFiles};
 use crate::error::{Error, Result, Side};
 use crate::pg::Session;
 use crate::unit::{Day, Window};
@@ -31,6 +31,7 @@ struct SentDays {
     rows: u64,
     days: Vec<LoadedDay>,
     objects: Vec<(Day, Object)>,
+    remarks: Vec<(Day, FileRemark)>,
 }
 
 impl WindowLoad<'_> {
@@ -108,6 +109,9 @@ impl WindowLoad<'_> {
         }
         let others = self.restore_others(files, with, to).await?;
         self.finish(to, &entry, &sent_days).await?;
+        for (day, remark) in sent_days.remarks.into_iter().chain(others.remarks) {
+            files.restored(day, remark);
+        }
         for (day, object) in sent_days.objects.into_iter().chain(others.objects) {
             landed.found(day, object);
         }
@@ -200,6 +204,7 @@ impl WindowLoad<'_> {
             units::record(to, &entry, &sent.days).await?;
             all.days.append(&mut sent.days);
             all.objects.append(&mut sent.objects);
+            all.remarks.append(&mut sent.remarks);
         }
         Ok(all)
     }
@@ -231,6 +236,7 @@ impl WindowLoad<'_> {
             sent_days.table = Some(table);
         }
         sent_days.days.push(self.loaded_day(day, rows.tally));
+        sent_days.remarks.push((day, file.remark));
         Ok(rows)
     }
 
@@ -303,5 +309,6 @@ fn object(file: &DayFile, rows: RestoredRows) -> Object {
         url: file.url().to_owned(),
         bytes: file.bytes(),
         digest: rows.tally.digest,
+        rounded: file.footer().rounded,
     }
 }

@@ -14,3 +14,4 @@ pub mod outcome;
 pub mod refresh;
 pub mod table_runs;
 pub mod template_versions;
+pub mod window_check;

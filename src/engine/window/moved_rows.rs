@@ -67,7 +67,7 @@ impl WindowLoad<'_> {
         if vanished.is_cut() {
             return Ok(Some("they are too many to search for".into()));
         }
-        let windows: Vec<Window> = if template.one_day_windows() {
+        let windows: Vec<Window> = if self.pair.one_day_windows() {
             days.iter().rev().map(|day| Window::single(*day)).collect()
         } else {
             vec![Window::new(*first, last.next())]

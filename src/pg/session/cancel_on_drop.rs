@@ -7,7 +7,14 @@ use tokio::runtime::Handle;
 
 /// Sends a cancel request when it is dropped armed. Otherwise the server would keep computing for a client that is
 /// gone, with all its locks, until it looks for it (`client_connection_check_interval`).
-struct CancelOnDrop(Option<Canceller>);
+pub struct CancelOnDrop(Option<Canceller>);
+
+impl CancelOnDrop {
+    /// The statements have ended.
+    pub fn disarm(mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
@@ -21,14 +28,19 @@ impl Drop for CancelOnDrop {
 }
 
 impl Session {
+    /// Cancels what the session is doing when it is dropped armed.
+    pub fn cancel_on_drop(&self) -> CancelOnDrop {
+        CancelOnDrop(Some(self.canceller()))
+    }
+
     /// As [`Session::batch`]; dropped before the answer, it cancels the statements at the server.
     ///
     /// # Errors
     /// The server's, in the first statement that fails.
     pub async fn batch_or_cancel(&self, sql: &str) -> Result<()> {
-        let mut guard = CancelOnDrop(Some(self.canceller()));
+        let guard = self.cancel_on_drop();
         let result = self.batch(sql).await;
-        guard.0 = None;
+        guard.disarm();
         result
     }
 
@@ -37,9 +49,9 @@ impl Session {
     /// # Errors
     /// The server's.
     pub async fn execute_or_cancel(&self, sql: &str) -> Result<u64> {
-        let mut guard = CancelOnDrop(Some(self.canceller()));
+        let guard = self.cancel_on_drop();
         let result = self.execute(sql, &[]).await;
-        guard.0 = None;
+        guard.disarm();
         result
     }
 }

@@ -1,7 +1,7 @@
 //! A session: one connection, its statements, and the task that carries its bytes.
 
 pub mod cancel;
-mod cancel_on_drop;
+pub mod cancel_on_drop;
 pub mod copy;
 mod ending;
 pub mod route;

@@ -258,6 +258,9 @@ struct CoveredPair<'a> {
     missing: usize,
     /// Inclusive runs of days.
     gaps: Vec<[String; 2]>,
+    unsettled: usize,
+    /// Inclusive runs of days.
+    overdue: Vec<[String; 2]>,
 }
 
 impl<'a> CoverageJson<'a> {
@@ -288,5 +291,7 @@ fn covered(pair: &Coverage) -> CoveredPair<'_> {
         loaded: pair.loaded,
         missing: pair.missing(),
         gaps: inclusive(&pair.gaps),
+        unsettled: pair.unsettled,
+        overdue: inclusive(&pair.overdue),
     }
 }

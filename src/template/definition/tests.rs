@@ -198,13 +198,13 @@ fn a_mask_that_would_break_the_template_is_refused_with_its_line() {
 #[test]
 fn placeholders_say_what_the_template_needs() {
     let template = parse(ORDERS).unwrap();
-    assert!(!template.one_day_windows());
+    assert!(!template.one_day_windows);
     assert!(template.variables().is_empty());
     let daily = ORDERS.replace(
         "ordered_at >= {from} AND ordered_at < {to}",
         "day = {day} AND client = {var:client} AND '{var:no}' <> ''",
     );
     let daily = parse(&daily).unwrap();
-    assert!(daily.one_day_windows());
+    assert!(daily.one_day_windows);
     assert_eq!(daily.variables(), ["client"]);
 }

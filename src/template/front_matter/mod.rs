@@ -38,8 +38,19 @@ const OPEN_BEYOND_LOOKBACK: u32 = 2;
 /// A century: a larger number is a typo.
 const MOST_DAYS: u32 = 36_525;
 
-const KEYS: &str =
-    "description, time_column, columns, unique, indexes, lookback_days, open_days, range_query";
+const KEYS: &str = "description, time_column, columns, unique, indexes, lookback_days, open_days, range_query, windows";
+
+/// How many days a window may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WindowLength {
+    /// As many as fit.
+    #[default]
+    ByBytes,
+    /// `"any"`: the same, and the author vouches that a day's rows are the same in any window.
+    Any,
+    /// `"day"`: one.
+    Day,
+}
 
 /// The validated front matter; incomplete when there are findings.
 #[derive(Debug, Default)]
@@ -52,6 +63,7 @@ pub struct FrontMatter {
     pub lookback_days: u32,
     pub open_days: u32,
     pub range_query: Option<String>,
+    pub windows: WindowLength,
     /// Line of each column, in the order of `columns`.
     pub column_lines: Vec<usize>,
 }
@@ -152,6 +164,7 @@ impl FrontMatterReader<'_> {
                     front.lookback_days = self.days(value).unwrap_or(LOOKBACK_DAYS);
                 }
                 "open_days" => open_days = self.days(value),
+                "windows" => front.windows = self.windows(value),
                 "columns" => self.columns(value, &mut front),
                 // Read below, when all columns are known.
                 "time_column" | "unique" | "indexes" => {}
@@ -217,6 +230,23 @@ impl FrontMatterReader<'_> {
             self.error(&value.span(), message);
         }
         text
+    }
+
+    fn windows(&mut self, value: &Value<'_>) -> WindowLength {
+        match self.text(value).as_deref() {
+            Some("day") => WindowLength::Day,
+            Some("any") => WindowLength::Any,
+            Some(other) => {
+                self.error_help(
+                    &value.span(),
+                    format!("`windows` cannot be `{other}`"),
+                    "`windows = \"day\"` fetches each day with its own query; `windows = \"any\"` says that a day's rows are the \
+                     same in any window",
+                );
+                WindowLength::default()
+            }
+            None => WindowLength::default(),
+        }
     }
 
     fn days(&mut self, value: &Value<'_>) -> Option<u32> {

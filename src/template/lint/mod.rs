@@ -1,16 +1,19 @@
 //! Reviews a template file: what is wrong, slow, or probably not intended.
 
 mod comparison;
+mod pull_to_pull;
+mod query_levels;
 mod quoted_placeholders;
 mod time_zone;
 mod token_groups;
 mod window_bounds;
+mod window_dependence;
 
 pub use quoted_placeholders::quoted_placeholders;
 
 use super::definition::Template;
 use super::finding::Finding;
-use super::front_matter;
+use super::front_matter::{self, WindowLength};
 use super::lexer::{Token, lex, line_of};
 use super::mismatch::mismatches;
 use crate::schema::SourceColumn;
@@ -27,7 +30,7 @@ pub fn lint(name: &TemplateName, source: &str) -> Vec<Finding> {
         let (front, _) = front_matter::read(source, toml);
         let tokens = lex(&source[query.clone()]);
         let review = Review::new(source, query.start, &tokens, &front.time_column);
-        findings.extend(review.findings());
+        findings.extend(review.findings(front.windows == WindowLength::ByBytes));
     }
     findings.sort_by_key(|f| (f.line, f.severity));
     findings
@@ -80,7 +83,8 @@ impl<'a> Review<'a> {
         }
     }
 
-    fn findings(&self) -> Vec<Finding> {
+    /// `several_days`: windows may be longer than a day, and nobody vouches that this changes no row.
+    fn findings(&self, several_days: bool) -> Vec<Finding> {
         let comparisons = comparison::comparisons(&self.code);
         let mut findings = Vec::new();
         findings.extend(quoted_placeholders(
@@ -91,6 +95,10 @@ impl<'a> Review<'a> {
         findings.extend(self.missing_placeholders());
         findings.extend(self.clocks());
         findings.extend(self.local_days());
+        findings.extend(self.differs_from_pull_to_pull());
+        if several_days && !self.code.iter().any(|t| t.text == "{day}") {
+            findings.extend(self.window_dependence(&comparisons));
+        }
         findings.extend(comparisons.iter().filter_map(|c| self.unindexed(c)));
         findings.extend(comparisons.iter().filter_map(|c| self.off_by_an_instant(c)));
         findings

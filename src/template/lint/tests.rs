@@ -134,6 +134,126 @@ fn a_placeholder_that_is_not_replaced_is_reported() {
     assert!(!f.is_error() && f.line == 8, "{f:?}");
 }
 
+const BOUNDS: &str = "WHERE t >= {from} AND t < {to}";
+
+#[test]
+fn what_combines_rows_of_several_days_is_reported() {
+    for (query, word) in [
+        (
+            format!("SELECT s, count(*), min(t) AS t FROM x {BOUNDS} GROUP BY s"),
+            "GROUP BY",
+        ),
+        (
+            format!("SELECT s, min(t) t FROM x {BOUNDS} GROUP BY 1"),
+            "GROUP BY",
+        ),
+        (format!("SELECT max(t) AS t FROM x {BOUNDS}"), "`max`"),
+        (
+            format!("SELECT t FROM x {BOUNDS} ORDER BY id LIMIT 5"),
+            "LIMIT",
+        ),
+        (
+            format!("SELECT t FROM x {BOUNDS} ORDER BY id OFFSET 5"),
+            "OFFSET",
+        ),
+        (
+            format!("SELECT t FROM x {BOUNDS} ORDER BY id FETCH FIRST 5 ROWS ONLY"),
+            "FETCH",
+        ),
+        (
+            format!("SELECT DISTINCT ON (s) t FROM x {BOUNDS} ORDER BY s, t"),
+            "DISTINCT ON",
+        ),
+        (
+            format!("SELECT t, sum(n) OVER (PARTITION BY s) FROM x {BOUNDS}"),
+            "OVER",
+        ),
+        (
+            format!("SELECT t, rank() OVER w FROM x {BOUNDS} WINDOW w AS (ORDER BY t)"),
+            "OVER",
+        ),
+        (
+            format!(
+                "WITH a AS (SELECT t, s FROM x {BOUNDS}), b AS (SELECT s, count(*) AS n FROM a GROUP BY s) SELECT t, n FROM a JOIN b USING (s)"
+            ),
+            "GROUP BY",
+        ),
+        (
+            format!(
+                "SELECT t FROM x JOIN (SELECT s, count(*) FROM x {BOUNDS} GROUP BY s) AS y USING (s) {BOUNDS}"
+            ),
+            "GROUP BY",
+        ),
+        (
+            format!("SELECT t FROM x {BOUNDS} UNION ALL SELECT min(t) FROM y {BOUNDS}"),
+            "`min`",
+        ),
+    ] {
+        let f = finding(&query);
+        assert!(!f.is_error() && f.message.contains(word), "{query}: {f:?}");
+        assert!(f.help.unwrap().contains("windows = \"day\""), "{query}");
+        for windows in ["day", "any"] {
+            let source = format!(
+                "/*\ntime_column = \"t\"\nwindows = \"{windows}\"\n[columns]\nt = \"timestamptz\"\n*/\n{query}"
+            );
+            assert_eq!(
+                lint(&TemplateName::parse("x").unwrap(), &source),
+                [],
+                "{query}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_keeps_days_apart_is_clean() {
+    for query in [
+        "SELECT s, count(*), t FROM x WHERE t >= {from} AND t < {to} GROUP BY s, t",
+        "SELECT s, date_trunc('day', t, 'UTC') AS d, min(t) AS t FROM x WHERE t >= {from} AND t < {to} GROUP BY s, d",
+        "SELECT s, date_trunc('day', t, 'UTC'), min(t) AS t FROM x WHERE t >= {from} AND t < {to} GROUP BY 1, 2",
+        "SELECT o.id, o.t, sum(i.n) FROM o JOIN i ON i.o = o.id WHERE o.t >= {from} AND o.t < {to} GROUP BY o.id",
+        "SELECT t, (SELECT count(*) FROM i WHERE i.o = o.id) FROM o WHERE t >= {from} AND t < {to}",
+        "SELECT t, n FROM o, LATERAL (SELECT n FROM i WHERE i.o = o.id ORDER BY n LIMIT 1) AS i WHERE t >= {from} AND t < {to}",
+        "SELECT t FROM o JOIN (SELECT s, max(n) AS n FROM i GROUP BY s) AS i USING (s) WHERE t >= {from} AND t < {to}",
+        "SELECT t, sum(n) OVER (PARTITION BY (t AT TIME ZONE 'UTC')::date) FROM x WHERE t >= {from} AND t < {to}",
+        "SELECT DISTINCT ON (s, (t AT TIME ZONE 'UTC')::date) t FROM x WHERE t >= {from} AND t < {to} ORDER BY 1",
+        "WITH a AS (SELECT created FROM x WHERE created >= {from} AND created < {to} GROUP BY created) SELECT created AS t FROM a",
+        "SELECT s, min(t) AS t FROM x WHERE d = {day} GROUP BY s",
+        "SELECT t, count, sum.min FROM x WHERE t >= {from} AND t < {to} LIMIT ALL",
+    ] {
+        assert_eq!(review(query), [], "{query}");
+    }
+}
+
+#[test]
+fn values_that_differ_from_pull_to_pull_are_reported_whatever_the_window() {
+    for (list, word) in [
+        ("random()", "random"),
+        ("public.gen_random_uuid()", "gen_random_uuid"),
+        ("nextval('s')", "nextval"),
+        ("row_number() OVER ()", "ORDER BY"),
+        ("lag(n) OVER (PARTITION BY t)", "ORDER BY"),
+        ("(SELECT array_agg(n) FROM i WHERE i.o = x.id)", "ORDER BY"),
+        (
+            "(SELECT string_agg(n, ', ') FROM i WHERE i.o = x.id)",
+            "ORDER BY",
+        ),
+    ] {
+        let f = finding(&format!("SELECT t, {list} FROM x WHERE d = {{day}}"));
+        assert!(!f.is_error() && f.message.contains(word), "{list}: {f:?}");
+        assert!(f.help.is_some());
+    }
+    for list in [
+        "(SELECT array_agg(n ORDER BY n) FROM i WHERE i.o = x.id)",
+        "row_number() OVER (ORDER BY id)",
+        "random",
+        "(SELECT sum(n) FROM i WHERE i.o = x.id)",
+    ] {
+        let query = format!("SELECT t, {list} FROM x WHERE d = {{day}}");
+        assert_eq!(review(&query), [], "{list}");
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_still_reviewed() {
     let source = "/*\ntime_column = \"t\"\nindexes = [\"u\"]\n[columns]\nt = \"timestamptz\"\nc = \"char(3)\"\n*/\n\
@@ -162,7 +282,7 @@ proptest::proptest! {
         parts in proptest::collection::vec(
             proptest::sample::select(vec![
                 "t", "x.", "::", "date", "date(", "cast(", "date_trunc(", "(", ")", "[", "]", ",", ";", "{from}", "{to}",
-                "{day}", "<", "<=", "=", "between", "and", "where", "as", "'{to}'", "--\n", "at time zone", "1", "now()",
+                "{day}", "group by", "over", "limit", "distinct on", "count(", "window", "union", "with", "select", "<", "<=", "=", "between", "and", "where", "as", "'{to}'", "--\n", "at time zone", "1", "now()",
             ]),
             0..16,
         )

@@ -139,7 +139,9 @@ fn missing_tables(
     today: Day,
 ) -> Vec<NewTable> {
     let mut missing = Vec::new();
-    let ahead = Window::new(today, today.plus(DAYS_AHEAD_AND_TODAY));
+    // The fold line may be later than today: after a restore, or when a clock was set back. A view needs a table to show.
+    let first = today.max(shape.fold_line);
+    let ahead = Window::new(first, first.plus(DAYS_AHEAD_AND_TODAY));
     let wanted: BTreeSet<Day> = days.iter().copied().chain(ahead.days()).collect();
     let mut years = BTreeSet::new();
     for day in wanted {

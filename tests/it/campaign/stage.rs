@@ -288,7 +288,9 @@ fn judge(output: &Output, args: &[String], fault: &Fault) {
     // Of itself a command fails only where it looks for differences, or for files that are not there yet.
     let finds = ["verify", "restore", "unfold", "land", "snapshot"].contains(&args[0].as_str());
     let expected: &[i32] = match fault.name {
+        "kill -9" if finds => &[-1, 0, 1, 2],
         "kill -9" => &[-1, 0, 1],
+        "two signals" if finds => &[-1, 130, 0, 1, 2],
         "two signals" => &[-1, 130, 0, 1],
         _ if fault.is_signal && !finds => &[0, 130],
         _ if fault.is_signal => &[0, 1, 2, 130],

@@ -42,9 +42,11 @@ fn running_it_again_loads_nothing_twice() {
         .backfill(&[&args[..], &["--json"]].concat())
         .ok()
         .json();
+    // Days that may still get rows are compared.
+    let total = |name: &str| second["totals"][name].clone();
     assert_eq!(
-        (&second["totals"]["loaded"], &second["totals"]["skipped"]),
-        (&0.into(), &40.into())
+        [total("loaded"), total("skipped"), total("unchanged")],
+        [0, 10, 30]
     );
     assert_eq!(world.totals(), before);
     assert_eq!(before.0, "400");

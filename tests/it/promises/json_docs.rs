@@ -160,6 +160,7 @@ fn recover(world: &World, lake: &str, printed: &mut Printed) {
         .push(serde_json::from_str(&document).unwrap());
     let second = World::new("json_docs_two", &[]);
     second.dayhaul(&["init"]).ok();
+    printed.run(&second, &["restore", "--from", lake, "--catalog-only"], 0);
     printed.run(&second, &["restore", "--from", lake], 0);
     printed.run(&second, &["status"], 0);
     printed.run(world, &["template", "drop", "event", "--yes"], 0);

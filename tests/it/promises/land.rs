@@ -51,7 +51,7 @@ fn one_read_of_the_source_fills_the_warehouse_and_the_lake() {
     // Again: nothing is to be done.
     let files = world.files();
     let report = world.hauls(&args("backfill", &["--land"]), 0);
-    totals(&report, &[("skipped", 84), ("files", 0)]);
+    totals(&report, &[("skipped", 69), ("unchanged", 15), ("files", 0)]);
     assert_eq!(world.files(), files);
 }
 
@@ -110,7 +110,8 @@ fn what_is_loaded_and_not_landed_is_landed_from_the_warehouse_though_the_source_
     assert!(world.files().is_empty());
     let drop = format!("DROP DATABASE {} WITH (FORCE)", world.tenants[0].name);
     server::run(&server::url("postgres"), &drop);
-    let report = world.hauls(&args("backfill", &["--land"]), 0);
+    // The latest days cannot be compared, which is said; they land all the same.
+    let report = world.hauls(&args("backfill", &["--land"]), 3);
     totals(&report, &[("landed", 84), ("loaded", 0), ("files", 84)]);
     world.lake_is_whole("event");
     world.is_clean();
@@ -260,7 +261,7 @@ fn files_alone_need_no_table() {
     );
     let before = world.files();
     let report = world.hauls(&args("backfill", &["--to", "parquet"]), 0);
-    totals(&report, &[("skipped", 84)]);
+    totals(&report, &[("skipped", 69), ("unchanged", 15)]);
     world.tenants[0].run("DELETE FROM event WHERE id IN (SELECT min(id) FROM event)");
     let report = world.hauls(&args("refresh", &["--to", "parquet"]), 0);
     totals(&report, &[("changed", 1), ("unchanged", 83), ("files", 1)]);

@@ -1,5 +1,6 @@
 //! Where a tenant's queries find their tables is the tenant's own, and never changes without a person.
 
+use crate::support::earlier_catalog;
 use crate::support::events::{self, TEMPLATE, TODAY};
 use crate::support::login::{reader, set};
 use crate::support::server::Database;
@@ -142,10 +143,7 @@ fn a_tenant_that_was_never_contacted_gets_the_logins_path_at_its_first_run() {
 
 /// As an earlier version left the catalog.
 fn as_of_an_earlier_version(world: &World) {
-    world.warehouse.run(
-        "ALTER TABLE _wh.tenant DROP COLUMN source_schema, DROP COLUMN search_path, DROP COLUMN search_path_from; \
-         DELETE FROM _wh.migration WHERE name = 'search_path'",
-    );
+    earlier_catalog::bring_back(world, 6);
     world.dayhaul(&["tenant", "list"]).exits(2);
     world.dayhaul(&["init"]).ok();
 }

@@ -250,7 +250,6 @@ fn two_copies_of_the_same_days_have_the_same_data() {
             "status",
             "--config",
             "copy.toml",
-            "--check",
             "--json",
             "--today",
             events::TODAY,

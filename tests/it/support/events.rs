@@ -30,12 +30,17 @@ pub fn slow(seconds: f64) -> String {
     )
 }
 
-/// The events, of which no row comes while somebody keeps the source [closed](close).
+/// The events, a day at a time, of which no row comes while somebody keeps the source [closed](close).
 pub fn gated() -> String {
-    TEMPLATE.replace(
+    one_day_windows(TEMPLATE).replace(
         "WHERE",
         "WHERE pg_advisory_xact_lock_shared(1) IS NOT NULL AND",
     )
+}
+
+/// A template whose windows are single days.
+pub fn one_day_windows(template: &str) -> String {
+    template.replace("[columns]", "windows = \"day\"\n[columns]")
 }
 
 /// Keeps the rows of [`gated`] events back until it is let go.

@@ -1,6 +1,7 @@
 //! What the tests stand on: a server, worlds on it, and things that look on or get in the way.
 
 pub mod digests;
+pub mod earlier_catalog;
 pub mod events;
 pub mod imports;
 pub mod killer;

@@ -10,7 +10,7 @@ use crate::copy::{Decoder, Digest, Encoder, Tally, tuples};
 use crate::engine::window::day_buffer::DayBuffer;
 use crate::engine::window::drain::RowSink;
 use crate::error::{At, Error, Kind, Result, Side};
-use crate::landing::{Finished, Landing, Origin, Writer};
+use crate::landing::{Finished, Landing, Origin, RowsInFile, Writer};
 use crate::schema::Column;
 use crate::schema::arrow::is_exact;
 use crate::template::Template;
@@ -72,14 +72,16 @@ impl RowSink for DayFiles<'_> {
 struct OpenDay {
     decoder: Option<Decoder>,
     writer: Option<Writer>,
-    /// Digest of the rows as the file reproduces them.
-    read_back: Digest,
+    /// The rows as the file reproduces them.
+    restored: RowsInFile,
 }
 
 /// A day whose file is complete and not yet published.
 pub struct CompleteFile {
     pub day: Day,
     pub tally: Tally,
+    /// Values that the file holds only rounded.
+    pub rounded: u64,
     pub file: Finished,
 }
 
@@ -231,9 +233,11 @@ impl<'a> DayFiles<'a> {
         if decoder.rows() == 0 {
             return Ok(());
         }
+        let rounded = decoder.take_rounded();
         let batch = decoder.finish().map_err(|e| e.on_day(self.days[day]))?;
+        self.open[day].restored.rounded += rounded;
         if let Some(read_back) = &mut self.read_back {
-            read_back.add(&batch, &mut self.open[day].read_back)?;
+            read_back.add(&batch, &mut self.open[day].restored.digest)?;
         }
         self.writer(day).await?.write(&batch).await
     }
@@ -292,20 +296,27 @@ impl<'a> DayFiles<'a> {
         for (day, tally) in tallies {
             self.encode_rest(day).await?;
             let open = std::mem::take(&mut self.open[day]);
-            let read_back = self.read_back.as_ref().map(|_| open.read_back);
+            let restored = self.read_back.as_ref().map(|_| open.restored);
             if let Some(writer) = open.writer {
-                writers.push((self.days[day], tally, read_back, writer));
+                writers.push((self.days[day], tally, restored, writer));
             }
         }
         let run = self.lake.run;
         // Making a file durable takes time: meanwhile the next one is encoded.
         let mut finished = futures::stream::iter(writers)
-            .map(|(day, tally, read_back, writer)| async move {
-                let file = writer.finish(&tally, read_back, run).await;
-                file.map(|file| CompleteFile { day, tally, file })
+            .map(|(day, tally, restored, writer)| async move {
+                let file = writer.finish(&tally, restored, run).await?;
+                let rounded = restored.map_or(0, |restored| restored.rounded);
+                Ok(CompleteFile {
+                    day,
+                    tally,
+                    rounded,
+                    file,
+                })
             })
             .buffered(FINISHED_AT_ONCE);
         while let Some(complete) = finished.next().await {
+            let complete: Result<CompleteFile> = complete;
             self.finished.push(complete?);
             each();
         }

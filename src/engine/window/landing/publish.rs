@@ -112,6 +112,7 @@ impl DayFiles<'_> {
 async fn publish(complete: CompleteFile) -> Result<Object> {
     let published = complete.file.publish().await?;
     Ok(Object {
+        rounded: Some(complete.rounded),
         url: published.url,
         bytes: published.bytes,
         digest: complete.tally.digest,

@@ -3,7 +3,7 @@
 use super::{files, land, open, origin, rows, schema, tally, written};
 use arrow_array::RecordBatch;
 use dayhaul::copy::Digest;
-use dayhaul::landing::{LandedFile, Landing, ListingFilter, WriterOptions};
+use dayhaul::landing::{LandedFile, Landing, ListingFilter, RowsInFile, WriterOptions};
 use dayhaul::unit::{SchemaName, Window};
 
 const PATH: &str = "orders/tenant=acme/date=2024-02-29/data.parquet";
@@ -37,7 +37,14 @@ async fn a_day_is_read_back_as_it_was_written() {
     let origin = origin("acme", "2024-02-29");
     let writer = written(&landing, origin.clone(), 10_500).await;
     let finished = writer
-        .finish(&tally(10_500), Some(Digest::of(b"other")), 42)
+        .finish(
+            &tally(10_500),
+            Some(RowsInFile {
+                digest: Digest::of(b"other"),
+                rounded: 0,
+            }),
+            42,
+        )
         .await
         .unwrap();
     let landed = finished.publish().await.unwrap();
