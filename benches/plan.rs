@@ -6,6 +6,7 @@ use dayhaul::config::Load;
 use dayhaul::demo;
 use dayhaul::engine::run::dry_run::windows;
 use dayhaul::engine::run::request::Request;
+use dayhaul::pg::SearchPath;
 use dayhaul::template::Template;
 use dayhaul::unit::{Day, TemplateName, TenantName, Window};
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ fn pairs() -> Vec<Pair> {
                     password: None,
                     vars: BTreeMap::new(),
                     enabled: true,
+                    source_schema: None,
+                    search_path: SearchPath::Unknown,
                 },
                 template: Arc::clone(&template),
                 enabled: true,

@@ -126,7 +126,7 @@ async fn warn_of_obstacles(context: &Context, settings: &Settings) -> Result<()>
 pub(super) async fn if_needed(settings: &Settings, context: &Context) -> Result<()> {
     let access = warehouse_access(settings).await?;
     let session = pg::connect_unpooled(&access).await?;
-    if migrate::is_there(&session).await? {
+    if migrate::is_there(&session).await? && !migrate::is_unfinished(&session).await? {
         return Ok(());
     }
     let wish = Wish {

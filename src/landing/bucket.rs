@@ -6,7 +6,7 @@ use super::failure::{RequestScope, io_error, store_error};
 use super::folder::unique_suffix;
 use super::request_thread::RequestThread;
 use super::store_response::{code, is_bucket_missing, is_transport};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -30,6 +30,9 @@ const PROBE_RETRIES: usize = 1;
 const ATTEMPTS: u32 = 3;
 
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long the root may take to answer before a command begins.
+const PREFLIGHT: Duration = Duration::from_secs(20);
 
 pub(super) type StoreResult<T> = object_store::Result<T>;
 
@@ -108,14 +111,23 @@ impl Bucket {
         answer.map_err(|e| self.failed(verb, relative, &e))
     }
 
-    /// Makes a request about the root without repeating it, to fail early.
+    /// Makes a request about the root without repeating it, to fail early: within [`PREFLIGHT`].
     async fn request_once<T: Send + 'static>(
         &self,
         verb: &str,
         work: impl Future<Output = StoreResult<T>> + Send + 'static,
     ) -> Result<T> {
-        let answer = self.requests.spawn(work).await?;
-        answer.map_err(|e| store_error(self.cloud, RequestScope::Root, verb, &self.url, &e))
+        let answer = tokio::time::timeout(PREFLIGHT, self.requests.spawn(work)).await;
+        let Ok(answer) = answer else {
+            let message = format!(
+                "failed to {verb} `{}`: no answer within {} s",
+                self.url,
+                PREFLIGHT.as_secs()
+            );
+            return Err(Error::new(Kind::Stalled, message)
+                .with_hint("check the endpoint, and whether a firewall or proxy stands between"));
+        };
+        answer?.map_err(|e| store_error(self.cloud, RequestScope::Root, verb, &self.url, &e))
     }
 
     pub fn failed(&self, verb: &str, relative: &str, cause: &object_store::Error) -> Error {

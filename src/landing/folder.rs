@@ -3,11 +3,13 @@
 use super::failure::{io_error, root_error};
 use crate::error::{Error, Result};
 use bytes::Bytes;
+use rustix::io::Errno;
 use std::collections::hash_map::RandomState;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::hash::BuildHasher;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 /// The root folder.
 #[derive(Debug, Clone)]
@@ -189,13 +191,9 @@ impl TempFile {
         self.published = true;
         let mut folders = std::mem::take(&mut self.unsynced);
         folders.extend(self.target.parent().map(Path::to_owned));
-        blocking(move || {
-            folders
-                .iter()
-                .try_for_each(|folder| File::open(folder)?.sync_all())
-        })
-        .await
-        .map_err(|e| self.failed(e))?;
+        blocking(move || folders.iter().try_for_each(|folder| sync_folder(folder)))
+            .await
+            .map_err(|e| self.failed(e))?;
         Ok(self.bytes)
     }
 
@@ -223,6 +221,32 @@ impl Drop for TempFile {
             remove_empty(&self.root, &self.target);
         }
     }
+}
+
+/// Makes a folder's entries durable, where its file system can.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    static WARNED: Once = Once::new();
+    match File::open(folder)?.sync_all() {
+        Err(e) if is_unsupported(&e) => {
+            WARNED.call_once(|| {
+                let folder = folder.display();
+                tracing::warn!(
+                    "the file system of `{folder}` cannot sync folders ({e}): after a power failure, files that were \
+                     just published may be missing; `dayhaul verify --against parquet` finds them"
+                );
+            });
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+/// Whether the file system has no such operation; any other error means that it failed.
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS)
+    )
 }
 
 /// Removes the empty folders between the root and `target`. `remove_dir` fails for others.
@@ -293,4 +317,19 @@ async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io:
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|e| Err(io::Error::other(e)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Errno, is_unsupported};
+
+    #[test]
+    fn only_a_missing_operation_is_forgiven() {
+        for missing in [Errno::INVAL, Errno::NOTSUP, Errno::NOSYS] {
+            assert!(is_unsupported(&missing.into()), "{missing}");
+        }
+        for failed in [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS] {
+            assert!(!is_unsupported(&failed.into()), "{failed}");
+        }
+    }
 }

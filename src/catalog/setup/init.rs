@@ -120,7 +120,7 @@ impl Plan {
         &self.facts.database
     }
 
-    /// Does it: roles, rights and schema in one transaction, then each migration in its own.
+    /// Does it in one transaction: whatever ends the program, nothing or all of it is done.
     ///
     /// # Errors
     /// Those of PostgreSQL, with the step they came from.
@@ -131,12 +131,14 @@ impl Plan {
         passwords: &Passwords,
     ) -> Result<()> {
         session.batch("BEGIN").await?;
-        let done = self.prepare(session, wish, passwords).await;
-        finish(session, done).await?;
+        let done = self.do_all(session, wish, passwords).await;
+        finish(session, done).await
+    }
+
+    async fn do_all(&self, session: &Session, wish: &Wish, passwords: &Passwords) -> Result<()> {
+        self.prepare(session, wish, passwords).await?;
         for migration in &self.migrations {
-            begin(session, &wish.owner).await?;
-            let done = migrate::apply(session, migration).await;
-            finish(session, done).await?;
+            migrate::apply(session, migration).await?;
         }
         Ok(())
     }

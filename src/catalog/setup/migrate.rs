@@ -121,6 +121,26 @@ pub async fn is_there(session: &Session) -> Result<bool> {
     Ok(row.get(0))
 }
 
+/// Whether a catalog is there that holds nothing yet and lacks migrations: an earlier version of the program was ended while
+/// it prepared the database.
+///
+/// # Errors
+/// Those of PostgreSQL.
+pub async fn is_unfinished(session: &Session) -> Result<bool> {
+    let wh = session.catalog();
+    if applied(session).await?.last() >= Some(&newest()) {
+        return Ok(false);
+    }
+    let tenants = session
+        .query(&format!("SELECT FROM {wh}.tenant LIMIT 1"), &[])
+        .await;
+    match tenants {
+        Ok(rows) => Ok(rows.is_empty()),
+        Err(e) if e.sqlstate() == Some("42P01") => Ok(true),
+        Err(e) => Err(e),
+    }
+}
+
 /// There is no catalog yet.
 pub fn not_initialised() -> Error {
     Error::refused("the warehouse has no Dayhaul catalog").with_hint("run `dayhaul init`")

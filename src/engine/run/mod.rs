@@ -69,7 +69,10 @@ pub async fn run(
         None
     };
     if let Some(landing) = &landing {
-        landing.check_writable().await?;
+        tokio::select! {
+            checked = landing.check_writable() => checked?,
+            () = cancel.cancelled() => return Err(Error::interrupted()),
+        }
     }
     let warehouse = warehouse_access(settings).await?;
     let header = header(&request, options.today);

@@ -82,7 +82,10 @@ pub async fn verify(
     let begun = Instant::now();
     let landing = if request.against.reads_files() {
         let landing = landing::open(settings)?;
-        landing.check_readable().await?;
+        tokio::select! {
+            checked = landing.check_readable() => checked?,
+            () = cancel.cancelled() => return Err(Error::interrupted()),
+        }
         Some(landing)
     } else {
         None

@@ -139,6 +139,23 @@ fn a_numeric_without_precision_may_say_how_it_lands() {
 }
 
 #[test]
+fn more_columns_than_a_view_can_have_are_refused() {
+    let with = |more: usize| {
+        let columns: String = (0..more).map(|n| format!("c{n} = \"text\"\n")).collect();
+        parse(&ORDERS.replace(
+            "store = \"varchar(20)\"\n",
+            &format!("store = \"varchar(20)\"\n{columns}"),
+        ))
+    };
+    assert_eq!(with(1595).unwrap().columns.len(), 1599);
+    let error = with(1596).unwrap_err().to_string();
+    assert!(
+        error.contains("1600 columns: a view has at most 1,600"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_column_name_that_a_table_cannot_have_is_refused() {
     for name in ["schema_name", "ctid", "\"\"", &"c".repeat(64)] {
         let source = ORDERS.replacen("[columns]", &format!("[columns]\n{name} = \"text\""), 1);

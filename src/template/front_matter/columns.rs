@@ -2,7 +2,7 @@
 
 use super::{FrontMatter, FrontMatterReader, Value, in_order};
 use crate::schema::arrow::is_unbounded;
-use crate::schema::{Column, LandAs, Modifier, PgType};
+use crate::schema::{Column, DECIMAL256_DIGITS, LandAs, Modifier, PgType};
 use crate::unit::IDENTIFIER_BYTES;
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
@@ -17,6 +17,9 @@ const TAKEN_NAMES: [&str; 7] = [
     "cmax",
     "tableoid",
 ];
+
+/// Columns of a table, less the public view's `schema_name`.
+const MAX_COLUMNS: usize = 1599;
 
 impl FrontMatterReader<'_> {
     pub(super) fn columns(&mut self, value: &Value<'_>, front: &mut FrontMatter) {
@@ -41,6 +44,13 @@ impl FrontMatterReader<'_> {
             };
             front.column_lines.push(self.line(&key.span()));
             front.columns.push(column);
+        }
+        if table.len() > MAX_COLUMNS {
+            let message = format!(
+                "{} columns: a view has at most 1,600, of which `schema_name` is one",
+                table.len()
+            );
+            self.error_help(&value.span(), message, "split the template in two");
         }
     }
 
@@ -168,7 +178,12 @@ impl FrontMatterReader<'_> {
             let message = format!(
                 "`land` applies only to numeric without precision, but column `{name}` is `{ty}`"
             );
-            let help = "remove `land`: this type always lands without loss";
+            let help = match ty.modifier {
+                Modifier::Numeric { precision, .. } if precision > DECIMAL256_DIGITS.into() => {
+                    "declare `numeric` without precision: no decimal in a file has so many digits"
+                }
+                _ => "remove `land`: this type always lands without loss",
+            };
             self.error_help(span, message, help);
         }
         fits

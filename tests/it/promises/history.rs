@@ -461,7 +461,7 @@ fn a_catalog_of_the_first_version_is_brought_up_without_loss() {
         .ok();
     let ledger = "SELECT md5(string_agg((to_jsonb(u) - 'checked_on')::text, E'\\n' ORDER BY day)) FROM _wh.unit u";
     let before = (world.warehouse.one(ledger), why(&world, "2024-03-02"));
-    earlier_catalog::bring_back(&world, 1);
+    earlier_catalog::bring_back(&world.warehouse, 1);
     let old = world.dayhaul(&["history"]).exits(2);
     assert!(old.stderr.contains("run `dayhaul init`"), "{}", old.stderr);
     let out = world.dayhaul(&["init"]).ok();

@@ -39,6 +39,7 @@ mod messages;
 mod moved;
 mod onlookers;
 mod pgbouncer;
+mod preparing;
 mod rebuild;
 mod refresh;
 mod refusals;

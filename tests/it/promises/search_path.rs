@@ -143,7 +143,7 @@ fn a_tenant_that_was_never_contacted_gets_the_logins_path_at_its_first_run() {
 
 /// As an earlier version left the catalog.
 fn as_of_an_earlier_version(world: &World) {
-    earlier_catalog::bring_back(world, 6);
+    earlier_catalog::bring_back(&world.warehouse, 6);
     world.dayhaul(&["tenant", "list"]).exits(2);
     world.dayhaul(&["init"]).ok();
 }

@@ -1,6 +1,6 @@
 //! A catalog as an earlier version of the program left it.
 
-use super::world::World;
+use super::server::Database;
 
 /// What undoes each migration, the latest first.
 const UNDO: [(i32, &str); 9] = [
@@ -37,11 +37,11 @@ const UNDO: [(i32, &str); 9] = [
 ];
 
 /// Brings the catalog back to the shape of a version.
-pub fn bring_back(world: &World, version: i32) {
+pub fn bring_back(warehouse: &Database, version: i32) {
     for (_, sql) in UNDO.iter().filter(|(migration, _)| *migration > version) {
-        world.warehouse.run(sql);
+        warehouse.run(sql);
     }
-    world.warehouse.run(&format!(
+    warehouse.run(&format!(
         "DELETE FROM _wh.migration WHERE version > {version}"
     ));
 }
