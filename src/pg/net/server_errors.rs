@@ -80,6 +80,8 @@ pub struct Heard {
     last: Mutex<Option<ServerError>>,
     /// The server sends the rows of a COPY OUT.
     copies: AtomicBool,
+    /// The server answers nothing any more.
+    silent: AtomicBool,
 }
 
 impl Heard {
@@ -105,6 +107,15 @@ impl Heard {
 
     pub fn set_copies(&self, copies: bool) {
         self.copies.store(copies, Ordering::Relaxed);
+    }
+
+    /// Whether the server was found to answer nothing any more.
+    pub fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    pub fn found_silent(&self) {
+        self.silent.store(true, Ordering::Relaxed);
     }
 
     pub fn note(&self, error: ServerError) {

@@ -46,6 +46,13 @@ impl Ending {
         if !e.is_closed() {
             return sqlstate::error(&e);
         }
+        if self.heard.is_silent() {
+            return Error::new(
+                Kind::Connect,
+                "the server answers nothing any more, on a new connection either",
+            )
+            .with_transient(true);
+        }
         if let Some(said) = self.heard.last().filter(ServerError::is_last_word) {
             return sqlstate::server_error(&said, Kind::Connect);
         }

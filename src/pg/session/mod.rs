@@ -5,6 +5,7 @@ pub mod cancel_on_drop;
 pub mod copy;
 mod ending;
 pub mod route;
+mod silence;
 mod unanswered;
 
 use super::net::server_errors::Heard;
@@ -16,6 +17,7 @@ use copy::{CopyIn, CopyOut};
 use ending::Ending;
 use postgres_types::ToSql;
 use route::Route;
+use silence::unless_silent;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -141,7 +143,7 @@ impl Session {
     pub async fn simple_raw(&self, sql: &str) -> Result<SimpleRows, tokio_postgres::Error> {
         let mut found = SimpleRows::default();
         let messages = self.client.simple_query(sql);
-        for message in self.unanswered.run(&self.client, messages).await? {
+        for message in self.answer_raw(messages).await? {
             match message {
                 SimpleQueryMessage::RowDescription(columns) => {
                     found.columns = columns.iter().map(|c| c.name().to_owned()).collect();
@@ -283,8 +285,22 @@ impl Session {
         &self,
         statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T> {
-        self.told(self.unanswered.run(&self.client, statement).await)
-            .await
+        self.told(self.answer_raw(statement).await).await
+    }
+
+    /// As [`Session::answer`], with the driver's error. A server that answers nothing any more, on no connection, is not
+    /// waited for: the session ends.
+    async fn answer_raw<T>(
+        &self,
+        statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, tokio_postgres::Error> {
+        let mut answer = std::pin::pin!(self.unanswered.run(&self.client, statement));
+        if let Some(answer) = unless_silent(&self.route, &mut answer).await {
+            return answer;
+        }
+        self.ending.heard().found_silent();
+        self.task.abort();
+        answer.await
     }
 
     async fn told<T>(&self, result: Result<T, tokio_postgres::Error>) -> Result<T> {

@@ -2,9 +2,9 @@
 
 use super::command::index;
 use super::stage::Stage;
-use super::switch::State;
 use crate::support::random::Random;
 use crate::support::server::{Database, Holder, run};
+use crate::support::switch::{State, Switch};
 use crate::support::world::Running;
 use dayhaul::cluster::Stop;
 use rustix::process::Signal;
@@ -175,7 +175,7 @@ fn pause() {
     std::thread::sleep(Duration::from_millis(700));
 }
 
-fn for_a_while(switch: &super::switch::Switch, state: State) {
+fn for_a_while(switch: &Switch, state: State) {
     switch.set(state);
     pause();
     switch.set(State::Open);

@@ -10,7 +10,6 @@ mod interrupt;
 mod reader;
 mod sources;
 mod stage;
-mod switch;
 
 use crate::support::random::Random;
 use stage::Stage;

@@ -50,6 +50,7 @@ mod restore;
 mod search_path;
 mod settings;
 mod settled;
+mod silent_server;
 mod snapshot;
 mod source_settings;
 mod staging;

@@ -19,5 +19,6 @@ pub mod s3_server;
 pub mod server;
 pub mod sessions;
 pub mod shared;
+pub mod switch;
 #[allow(dead_code)] // until every command has its tests
 pub mod world;
