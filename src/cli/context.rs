@@ -6,7 +6,7 @@ use crate::config::{DEFAULT_FILE, Settings};
 use crate::engine::report::event::Failure;
 use crate::engine::report::fold::FoldReport;
 use crate::engine::report::run::RunReport;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, exit};
 use crate::report::{Progress, Style, aside, failure};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -109,6 +109,13 @@ impl Context {
     pub fn print(&self, text: impl AsRef<str>) {
         if !self.json {
             out(text.as_ref());
+        }
+    }
+
+    /// What a command that may run from cron reports: with `--quiet` only when something is not well.
+    pub fn report(&self, text: impl AsRef<str>, exit_code: u8) {
+        if !self.quiet || exit_code != exit::OK {
+            self.print(text);
         }
     }
 

@@ -97,13 +97,13 @@ impl RunCommand {
                 run(settings, pairs, ask, options, progress, cancel)
             })
             .await?;
+        let exit_code = exit_code(&report, locks.if_locked == IfLocked::Ok);
         if let Some(table) = run_table::render(&report) {
-            context.print(table);
+            context.report(table, exit_code);
         }
         if let Some(folds) = fold::pairs_table(&report.folds, false) {
-            context.print(folds);
+            context.report(folds, exit_code);
         }
-        let exit_code = exit_code(&report, locks.if_locked == IfLocked::Ok);
         context.print_json(&run_json::RunJson::new(command, &report, exit_code));
         context.failures(&report);
         context.cancelled(report.run, report.cancelled_by.as_deref());

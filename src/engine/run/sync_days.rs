@@ -65,7 +65,8 @@ fn first_day(pair: &Pair, today: Day) -> Result<Day> {
         Some(first) => format!("its first day, {first}, is after today, {today}"),
     };
     Err(Error::refused(why).with_hint(format!(
-        "set it once with `dayhaul backfill --tenant {tenant} --template {template} --from D` or `dayhaul tenant add … --from D`"
+        "set it once with `dayhaul backfill --tenant {tenant} --template {template} --from D` or \
+         `dayhaul tenant enable {tenant} --template {template} --from D`"
     )))
 }
 

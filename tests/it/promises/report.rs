@@ -117,3 +117,26 @@ fn when_every_tenant_is_gone_the_code_says_so() {
     backfill(&world, &["--tenant", "acme"]).exits(3);
     backfill(&world, &[]).exits(1);
 }
+
+#[test]
+fn a_quiet_sync_prints_nothing_when_all_is_well_and_its_hint_can_be_followed() {
+    let world = world("quiet_sync");
+    let sync =
+        |tenant: &str| world.dayhaul(&["sync", "-q", "--tenant", tenant, "--today", "2024-01-10"]);
+    let out = sync("acme").exits(1);
+    let enable = "dayhaul tenant enable acme --template orders --from D";
+    assert!(out.stderr.contains(enable), "{}", out.stderr);
+    for tenant in ["acme", "zenith"] {
+        let words = enable.replace("acme", tenant).replace(" D", " 2024-01-01");
+        let words: Vec<&str> = words.split(' ').skip(1).collect();
+        world.dayhaul(&words).ok();
+    }
+    let out = sync("acme").ok();
+    assert_eq!((out.stdout.as_str(), out.stderr.as_str()), ("", ""));
+    world.tenants[1].run("UPDATE orders SET note = 'too long' WHERE id = 2");
+    let out = sync("zenith").exits(1);
+    assert!(
+        out.stdout.contains("failed") && out.stderr.contains("zenith/orders 2024-01-03"),
+        "{out:?}"
+    );
+}
