@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Sync {
     /// Today and so many days before it; `None`: the template's lookback.
     pub lookback: Option<u32>,
-    /// Of the settled days of so many days back, each is compared once in [`SWEEP_NIGHTS`].
+    /// Of the settled days of so many days back, each is compared once in 30 nights.
     pub sweep_days: u32,
 }
 
