@@ -10,7 +10,7 @@ use crate::catalog::snapshot::{Snapshot, restored};
 use crate::catalog::{Catalog, Pair, Selection, warehouse_access};
 use crate::config::Settings;
 use crate::engine::restore::adopt::{Adoption, adopt};
-use crate::engine::restore::{Remarks, Restoring, check_readable, find, snapshots};
+use crate::engine::restore::{Remarks, Restoring, check_readable, find, snapshots, urls};
 use crate::engine::run::request::Request;
 use crate::engine::window::landing::To;
 use crate::error::{At, Error, Kind, Result, exit};
@@ -318,21 +318,16 @@ async fn concerned(
 }
 
 fn nothing_found(places: &[Landing]) -> Error {
-    let places: Vec<&str> = places.iter().map(Landing::url).collect();
     Error::refused(format!(
         "there are no files of this selection under {}",
-        places.join(" or ")
+        urls(places)
     ))
     .with_hint("a day's file is <root>/<template>/tenant=<schema>/date=YYYY-MM-DD/data.parquet")
 }
 
 fn no_snapshot(places: &[Landing]) -> Error {
-    let places: Vec<&str> = places.iter().map(Landing::url).collect();
-    Error::refused(format!(
-        "there is no snapshot under {}",
-        places.join(" or ")
-    ))
-    .with_hint("name one with `--snapshot FILE|URL`; `dayhaul snapshot` writes them")
+    Error::refused(format!("there is no snapshot under {}", urls(places)))
+        .with_hint("name one with `--snapshot FILE|URL`; `dayhaul snapshot` writes them")
 }
 
 async fn catalog_is_back(catalog: &Catalog, context: &Context) -> Result<u8> {

@@ -5,7 +5,7 @@ use crate::catalog::{Tenant, access};
 use crate::config::Settings;
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::{self, Purpose, Session};
-use crate::template::{Template, bind_query, check_source, wrap};
+use crate::template::{Template, bind_query, check_source, has_rows_sql};
 use crate::unit::{Day, TemplateName, Window};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -244,7 +244,7 @@ impl TemplateProbe<'_> {
 
     async fn has_rows(&self, window: Window) -> Result<bool> {
         let query = self.bound(window)?;
-        let sql = format!("SELECT EXISTS (SELECT FROM {})", wrap(&query));
+        let sql = has_rows_sql(&query);
         let rows = self
             .within(async || self.session.simple(&sql).await)
             .await?;

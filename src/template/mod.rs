@@ -23,4 +23,4 @@ pub use finding::{Finding, Severity};
 pub use lint::{lint, lint_columns};
 pub use mismatch::{Mismatch, check_source, mismatches};
 pub use placeholders::Bindings;
-pub use source_sql::{copy_out_sql, days_of_keys_sql, select_sql, wrap};
+pub use source_sql::{copy_out_sql, days_of_keys_sql, has_rows_sql, select_sql, wrap};

@@ -5,6 +5,11 @@ use super::mask_sql::masked;
 use crate::schema::{Column, Salt};
 use crate::sql::{ident, literal};
 
+/// Whether the bound query gives a row.
+pub fn has_rows_sql(bound_query: &str) -> String {
+    format!("SELECT EXISTS (SELECT FROM {})", wrap(bound_query))
+}
+
 /// The bound query as an item of FROM. The line breaks end a `--` comment at the end of the query.
 pub fn wrap(bound_query: &str) -> String {
     format!("(\n{bound_query}\n) AS q")

@@ -5,6 +5,7 @@
 
 use super::rows::{
     Columns, Entry, LoadedDay, all_rows_found, count, date_of_run, dates, digest, insert_attempts,
+    note_checked,
 };
 pub use super::rows::{Ledger, Object, object};
 use crate::copy::Digest;
@@ -312,24 +313,7 @@ pub async fn checked(
     entry: &Entry<'_>,
     days: impl IntoIterator<Item = Day>,
 ) -> Result<()> {
-    let wh = session.catalog();
-    session
-        .execute(
-            &format!(
-                "UPDATE {wh}.unit SET checked_at = clock_timestamp(), checked_on = {}, version = $3 \
-             WHERE tenant = $1 AND template = $2 AND day = ANY ($5) AND state = 'landed'",
-                date_of_run(wh)
-            ),
-            &[
-                &entry.tenant,
-                &entry.template,
-                &entry.version,
-                &entry.run,
-                &dates(days),
-            ],
-        )
-        .await?;
-    Ok(())
+    note_checked(session, entry, days, "AND state = 'landed'").await
 }
 
 /// What the ledger records about a unit's rows, as long as the warehouse does not hold them.

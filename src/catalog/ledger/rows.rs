@@ -37,6 +37,36 @@ pub fn date_of_run(wh: &str) -> String {
     format!("(SELECT today FROM {wh}.run WHERE id = $4)")
 }
 
+/// Notes that days were compared with their source and found unchanged; `only` narrows them down, as SQL.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn note_checked(
+    session: &Session,
+    entry: &Entry<'_>,
+    days: impl IntoIterator<Item = Day>,
+    only: &str,
+) -> Result<()> {
+    let wh = session.catalog();
+    session
+        .execute(
+            &format!(
+                "UPDATE {wh}.unit SET checked_at = clock_timestamp(), checked_on = {}, version = $3 \
+             WHERE tenant = $1 AND template = $2 AND day = ANY ($5) {only}",
+                date_of_run(wh)
+            ),
+            &[
+                &entry.tenant,
+                &entry.template,
+                &entry.version,
+                &entry.run,
+                &dates(days),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
 /// Which ledger holds a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ledger {

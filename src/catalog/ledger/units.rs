@@ -2,7 +2,8 @@
 //! their way are in [`staged`](super::staged).
 
 use super::rows::{
-    Columns, all_rows_found, date_of_run, dates, insert_attempts, object, tally, with_attempts,
+    Columns, all_rows_found, date_of_run, dates, insert_attempts, note_checked, object, tally,
+    with_attempts,
 };
 pub use super::rows::{Entry, LoadedDay, Object, days_of};
 use crate::copy::Tally;
@@ -127,24 +128,7 @@ pub async fn checked(
     entry: &Entry<'_>,
     days: impl IntoIterator<Item = Day>,
 ) -> Result<()> {
-    let wh = session.catalog();
-    session
-        .execute(
-            &format!(
-                "UPDATE {wh}.unit SET checked_at = clock_timestamp(), checked_on = {}, version = $3 \
-             WHERE tenant = $1 AND template = $2 AND day = ANY ($5)",
-                date_of_run(wh)
-            ),
-            &[
-                &entry.tenant,
-                &entry.template,
-                &entry.version,
-                &entry.run,
-                &dates(days),
-            ],
-        )
-        .await?;
-    Ok(())
+    note_checked(session, entry, days, "").await
 }
 
 /// When the loaded days of a pair from `from` on were last compared with their source.

@@ -71,7 +71,7 @@ async fn select(session: &Session, selection: &Selection, enabled_only: bool) ->
             &[&enabled_only],
         )
         .await?;
-    let mut parsed: HashMap<String, Arc<Template>> = HashMap::new();
+    let mut parsed = ParsedTemplates::default();
     let mut pairs = Vec::new();
     for row in &rows {
         let tenant = tenant_of(row)?;
@@ -80,17 +80,7 @@ async fn select(session: &Session, selection: &Selection, enabled_only: bool) ->
         {
             continue;
         }
-        let template = match parsed.get(name) {
-            Some(template) => Arc::clone(template),
-            None => {
-                let template = Arc::new(
-                    Template::parse(TemplateName::parse(name)?, row.get(10))
-                        .at(|| format!("template `{name}`"))?,
-                );
-                parsed.insert(name.to_owned(), Arc::clone(&template));
-                template
-            }
-        };
+        let template = parsed.get(name, row.get(10))?;
         pairs.push(Pair {
             windows: Windows::of(row, 11, template.version()),
             tenant,
@@ -101,6 +91,24 @@ async fn select(session: &Session, selection: &Selection, enabled_only: bool) ->
         });
     }
     Ok(pairs)
+}
+
+/// Templates of several pairs: each is parsed once and shared.
+#[derive(Default)]
+pub struct ParsedTemplates(HashMap<String, Arc<Template>>);
+
+impl ParsedTemplates {
+    /// # Errors
+    /// The template is none that this version of the program can read.
+    pub fn get(&mut self, name: &str, source: &str) -> Result<Arc<Template>> {
+        if let Some(template) = self.0.get(name) {
+            return Ok(Arc::clone(template));
+        }
+        let template = Template::parse(TemplateName::parse(name)?, source);
+        let template = Arc::new(template.at(|| format!("template `{name}`"))?);
+        self.0.insert(name.to_owned(), Arc::clone(&template));
+        Ok(template)
+    }
 }
 
 fn wanted<N: AsRef<str>>(named: &[N], name: &str) -> bool {

@@ -1,8 +1,9 @@
 //! The state of the pairs: how much of each is in the warehouse, how much is in files, what failed.
 
+use crate::catalog::registry::pairs::ParsedTemplates;
 use crate::catalog::registry::tenants::{Selection, check_selection};
 use crate::catalog::snapshot::Fingerprint;
-use crate::error::{At, Result};
+use crate::error::Result;
 use crate::pg::{Row, Session};
 use crate::template::Template;
 use crate::unit::{Day, TemplateName, TenantName, Window};
@@ -110,7 +111,7 @@ pub async fn standing(
         )
         .await?;
     let mut pairs = Vec::with_capacity(rows.len());
-    let mut parsed = BTreeMap::new();
+    let mut parsed = ParsedTemplates::default();
     for row in &rows {
         let mut pair = pair_of(row, &mut parsed)?;
         add_days(session, &mut pair, days).await?;
@@ -119,17 +120,7 @@ pub async fn standing(
     Ok(pairs)
 }
 
-fn pair_of(row: &Row, parsed: &mut BTreeMap<String, Arc<Template>>) -> Result<PairStanding> {
-    let name: &str = row.get(1);
-    let template = match parsed.get(name) {
-        Some(template) => Arc::clone(template),
-        None => {
-            let template = Template::parse(TemplateName::parse(name)?, row.get(9));
-            let template = Arc::new(template.at(|| format!("template `{name}`"))?);
-            parsed.insert(name.to_owned(), Arc::clone(&template));
-            template
-        }
-    };
+fn pair_of(row: &Row, parsed: &mut ParsedTemplates) -> Result<PairStanding> {
     let day = |i: usize| row.get::<_, Option<Day>>(i);
     let last_run = row.get::<_, Option<i64>>(5).map(|id| LastRun {
         id,
@@ -139,7 +130,7 @@ fn pair_of(row: &Row, parsed: &mut BTreeMap<String, Arc<Template>>) -> Result<Pa
     });
     Ok(PairStanding {
         tenant: TenantName::parse(row.get(0))?,
-        template,
+        template: parsed.get(row.get(1), row.get(9))?,
         enabled: row.get(2),
         first_day: day(3),
         fold_line: day(4),

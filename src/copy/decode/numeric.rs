@@ -5,7 +5,7 @@ use super::column_builder::ColumnBuilder;
 use super::fault::DecodeFault;
 use super::numeric_text;
 use super::primitive::Primitive;
-use super::rounded::Rounded;
+use super::rounded::{Rounded, is_rounded};
 use arrow_array::types::{Decimal128Type, Decimal256Type, Float64Type};
 use arrow_buffer::i256;
 use arrow_schema::DataType;
@@ -19,10 +19,6 @@ const DIGITS_IN_U64: i32 = 19;
 
 /// Integers up to this one are exact as doubles.
 const EXACT_IN_DOUBLE: u64 = 1 << 53;
-
-/// Numbers with so many groups have at most 12 digits; every number of at most 15 comes back from the nearest double, unless
-/// it is subnormal.
-const NEVER_ROUNDED: usize = 3;
 
 /// Powers of ten that are exact as doubles.
 const EXACT_POWERS: [f64; 23] = [
@@ -229,33 +225,6 @@ fn nearest(value: &Finite<'_>, scratch: &mut Vec<u8>) -> Result<f64, DecodeFault
     } else {
         Err(DecodeFault::BeyondDouble)
     }
-}
-
-/// Whether the shortest decimal that is nearest to `double`, which is what comes back from it, is another number.
-fn is_rounded(value: &Finite<'_>, double: f64, scratch: &mut Vec<u8>) -> Result<bool, DecodeFault> {
-    if value.groups.len() <= NEVER_ROUNDED && double.abs() >= f64::MIN_POSITIVE {
-        return Ok(false);
-    }
-    scratch.clear();
-    numeric_text::digits(value, scratch)?;
-    let shortest = format!("{:e}", double.abs());
-    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
-    let first = scratch.iter().position(|d| *d != b'0').unwrap_or(0);
-    // Power of ten of the first digit that is not zero.
-    let power = value.exponent() + (scratch.len() - first) as i32 - 1;
-    let same_digits = trimmed(scratch[first..].iter().copied())
-        == trimmed(mantissa.bytes().filter(u8::is_ascii_digit));
-    let same = value.groups.is_empty() || same_digits && exponent.parse() == Ok(power);
-    Ok(!same)
-}
-
-/// Digits without zeros at the end.
-fn trimmed(digits: impl Iterator<Item = u8>) -> Vec<u8> {
-    let mut digits: Vec<u8> = digits.collect();
-    while digits.last() == Some(&b'0') {
-        digits.pop();
-    }
-    digits
 }
 
 #[cfg(test)]

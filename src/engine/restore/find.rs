@@ -26,6 +26,12 @@ impl FoundFiles {
     }
 }
 
+/// The places as a sentence names them.
+pub fn urls(places: &[Landing]) -> String {
+    let urls: Vec<&str> = places.iter().map(Landing::url).collect();
+    urls.join(" or ")
+}
+
 /// Checks that every place can be read, before any of them is listed.
 ///
 /// # Errors

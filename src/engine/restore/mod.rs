@@ -14,7 +14,7 @@ mod plan;
 mod remarks;
 pub mod snapshots;
 
-pub use find::{FoundFiles, check_readable, find};
+pub use find::{FoundFiles, check_readable, find, urls};
 pub use pair_files::PairFiles;
 pub use plan::{RestoreDays, Restoring};
 pub use remarks::{FileRemark, Remarks};

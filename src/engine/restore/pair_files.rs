@@ -2,12 +2,13 @@
 
 use super::column_mapping::ColumnMapping;
 use super::day_file::DayFile;
+use super::find::urls;
 use super::plan::{RestoreDays, Restoring};
 use super::remarks::FileRemark;
 use crate::catalog::Pair;
 use crate::catalog::snapshot::{Snapshot, SnapshotUnit as Known};
 use crate::error::{At, Error, Kind, Result};
-use crate::landing::{Footer, Landing, ObjectPath};
+use crate::landing::{Footer, ObjectPath};
 use crate::template::Template;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -85,12 +86,11 @@ impl PairFiles {
 
     /// Why a day that should have a file has none.
     pub fn lacking(&self) -> Error {
-        let places: Vec<&str> = self.restoring.places.iter().map(Landing::url).collect();
         let error = Error::new(
             Kind::Io,
             format!(
                 "no file of this day is stored under {}",
-                places.join(" or ")
+                urls(&self.restoring.places)
             ),
         );
         error.with_hint("load these days from their source with `dayhaul backfill`, or add another place with `--from`")

@@ -5,8 +5,8 @@ use super::outcomes::Outcomes;
 use super::pair::{self, FoundPath, RowSource};
 use super::prepare::PlannedPair;
 use super::request::Request;
+use super::requested_days::can_land;
 use crate::catalog::Tenant;
-use crate::catalog::ledger::objects::StoredUnit;
 use crate::catalog::registry::search_paths;
 use crate::catalog::registry::windows::Windows;
 use crate::engine::restore::Restoring;
@@ -47,29 +47,33 @@ pub async fn find_sources(
         };
         match next {
             None => return found,
-            Some((mut planned, Ok((source, path)))) => {
-                let note = match settle_path(session, &planned.pair.tenant, path).await {
-                    Ok(note) => note,
+            Some((mut planned, looked)) => {
+                let looked = match looked {
+                    Ok((source, path)) => {
+                        let note = settle_path(session, &planned.pair.tenant, path).await;
+                        note.map(|note| (source, note))
+                    }
                     Err(error) => {
-                        let left = take_days_of_source(&mut planned, context.options.to);
-                        outcomes.expect(&planned.pair, &left);
-                        outcomes.give_up(&planned.pair, left, error);
-                        continue;
+                        if error.kind() == Kind::Connect {
+                            let tenant = planned.pair.tenant.name.clone();
+                            outcomes.lock().unreachable.insert(tenant);
+                        }
+                        Err(error)
                     }
                 };
-                let tenant = &planned.pair.tenant;
-                if let Some(note) = note
-                    && told.insert(tenant.name.clone())
-                {
-                    outcomes.notes.add(note);
-                }
-                found.push((planned, source));
-            }
-            Some((mut planned, Err(error))) => {
-                if error.kind() == Kind::Connect {
-                    let tenant = planned.pair.tenant.name.clone();
-                    outcomes.lock().unreachable.insert(tenant);
-                }
+                let error = match looked {
+                    Ok((source, note)) => {
+                        let tenant = &planned.pair.tenant;
+                        if let Some(note) = note
+                            && told.insert(tenant.name.clone())
+                        {
+                            outcomes.notes.add(note);
+                        }
+                        found.push((planned, source));
+                        continue;
+                    }
+                    Err(error) => error,
+                };
                 let left = take_days_of_source(&mut planned, context.options.to);
                 outcomes.expect(&planned.pair, &left);
                 outcomes.give_up(&planned.pair, left, error);
@@ -182,14 +186,17 @@ fn find_files(
 /// does so; it stays unsettled.
 fn take_days_of_source(planned: &mut PlannedPair, to: To) -> BTreeSet<Day> {
     let mut left = std::mem::take(&mut planned.days.load);
-    let (to_land, not_tried) = std::mem::take(&mut planned.days.refresh)
-        .into_iter()
-        .partition(|day| to.lands() && planned.known.get(day).is_some_and(can_land));
-    planned.days.land.append(&mut { to_land });
-    left.append(&mut { not_tried });
+    for day in std::mem::take(&mut planned.days.refresh) {
+        let lands = planned
+            .known
+            .get(&day)
+            .is_some_and(|unit| can_land(unit, to));
+        let days = if lands {
+            &mut planned.days.land
+        } else {
+            &mut left
+        };
+        days.insert(day);
+    }
     left
-}
-
-fn can_land(unit: &StoredUnit) -> bool {
-    unit.loaded && !unit.is_landed()
 }

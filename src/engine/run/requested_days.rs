@@ -52,7 +52,7 @@ impl RequestedDays {
         let is_settled = |there: &StoredUnit| template.is_settled(day, there.checked_on);
         let days = match standing {
             Some(there) if is_there(there, to) && !is_settled(there) => &mut self.refresh,
-            Some(there) if there.loaded && to.lands() && !there.is_landed() => &mut self.land,
+            Some(there) if can_land(there, to) => &mut self.land,
             Some(there) if is_there(there, to) => &mut self.skipped,
             _ => &mut self.load,
         };
@@ -92,4 +92,9 @@ impl RequestedDays {
 /// Whether a unit is where it is to go.
 pub fn is_there(standing: &StoredUnit, to: To) -> bool {
     standing.loaded || (to == To::Parquet && standing.is_landed())
+}
+
+/// Whether a unit gets its file from the warehouse.
+pub fn can_land(unit: &StoredUnit, to: To) -> bool {
+    unit.loaded && to.lands() && !unit.is_landed()
 }

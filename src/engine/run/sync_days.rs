@@ -87,14 +87,13 @@ fn sweep(
     let share = (done.len() + due.len()).div_ceil(SWEEP_NIGHTS);
     // Several syncs a day do the work of one.
     let share = share.saturating_sub(done.len());
-    let mut runs: Vec<Vec<(Day, Day, u64)>> = due
+    let mut runs: Vec<&[(Day, Day, u64)]> = due
         .chunk_by(|a, b| a.1 == b.1 && a.0.next() == b.0)
         .flat_map(|same| same.chunks(share.max(1)))
-        .map(<[_]>::to_vec)
         .collect();
     let bytes = |run: &[(Day, Day, u64)]| run.iter().map(|(_, _, bytes)| bytes).sum::<u64>();
     runs.sort_by_key(|run| (run[0].1, bytes(run), run[0].0));
-    let days = runs.into_iter().flatten().map(|(day, _, _)| day);
+    let days = runs.into_iter().flatten().map(|(day, _, _)| *day);
     days.take(share).collect()
 }
 

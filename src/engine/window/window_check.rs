@@ -16,7 +16,7 @@ use crate::copy::{Intake, Tally};
 use crate::engine::report::progress::WindowProgress;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Access, CancelOnDrop, Purpose, Session};
-use crate::template::{copy_out_sql, wrap};
+use crate::template::{copy_out_sql, has_rows_sql};
 use crate::unit::{Day, Window};
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -184,22 +184,20 @@ impl Comparison<'_> {
             (to, length) = (window.from, length.saturating_mul(2));
         };
         while let Some((early, late)) = hit.halves() {
-            let together = hit;
             hit = if self.has_rows(session, late).await? {
                 late
-            } else {
+            } else if self.has_rows(session, early).await? {
                 early
+            } else {
+                // Neither half has rows, but both together do: `HAVING count(*) > 100`.
+                return Ok(Latest::OnlyTogether(hit, early.from));
             };
-            // Neither half has rows, but both together do: `HAVING count(*) > 100`.
-            if hit == early && !self.has_rows(session, early).await? {
-                return Ok(Latest::OnlyTogether(together, early.from));
-            }
         }
         Ok(Latest::Day(hit.from))
     }
 
     async fn has_rows(&self, session: &Session, window: Window) -> Result<bool> {
-        let sql = format!("SELECT EXISTS (SELECT FROM {})", wrap(&self.query(window)?));
+        let sql = has_rows_sql(&self.query(window)?);
         let rows = session.simple(&sql).await?;
         Ok(rows.value(0, 0) == Some("t"))
     }

@@ -22,6 +22,12 @@ fn rows(world: &World, day: &str, from: u32, to: u32) {
     ));
 }
 
+/// Gives the pair its first day.
+fn enable_from(world: &World, day: &str) {
+    let pair = ["tenant", "enable", "acme", "--template", "event"];
+    world.dayhaul(&[&pair[..], &["--from", day]].concat()).ok();
+}
+
 fn loaded(world: &World, day: &str) -> String {
     let sql =
         format!("SELECT count(*) FROM public.event WHERE (at AT TIME ZONE 'UTC')::date = '{day}'");
@@ -72,17 +78,7 @@ fn a_day_that_was_loaded_before_its_end_is_completed_by_the_next_backfill() {
 #[test]
 fn after_a_month_of_absence_a_sync_completes_what_was_loaded_before_its_end() {
     let world = half_a_day("settled_away", "2024-06-14");
-    world
-        .dayhaul(&[
-            "tenant",
-            "enable",
-            "acme",
-            "--template",
-            "event",
-            "--from",
-            "2024-06-14",
-        ])
-        .ok();
+    enable_from(&world, "2024-06-14");
     on(&world, &["sync"], "2024-06-14").ok();
     rows(&world, "2024-06-14", 12, 23);
     assert_eq!(status(&world, "2024-06-15")["outcome"], "ok");
@@ -139,17 +135,7 @@ fn after_a_month_of_absence_a_sync_completes_what_was_loaded_before_its_end() {
 #[test]
 fn a_tenant_that_was_disabled_longer_than_the_lookback_gets_its_late_rows() {
     let world = half_a_day("settled_disabled", "2024-06-14");
-    world
-        .dayhaul(&[
-            "tenant",
-            "enable",
-            "acme",
-            "--template",
-            "event",
-            "--from",
-            "2024-06-14",
-        ])
-        .ok();
+    enable_from(&world, "2024-06-14");
     // Compared after its end, and not yet after the lookback.
     on(&world, &["sync"], "2024-06-20").ok();
     world.dayhaul(&["tenant", "disable", "acme"]).ok();

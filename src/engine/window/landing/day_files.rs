@@ -307,7 +307,7 @@ impl<'a> DayFiles<'a> {
             .map(|(day, tally, restored, writer)| async move {
                 let file = writer.finish(&tally, restored, run).await?;
                 let rounded = restored.map_or(0, |restored| restored.rounded);
-                Ok(CompleteFile {
+                Ok::<_, Error>(CompleteFile {
                     day,
                     tally,
                     rounded,
@@ -316,7 +316,6 @@ impl<'a> DayFiles<'a> {
             })
             .buffered(FINISHED_AT_ONCE);
         while let Some(complete) = finished.next().await {
-            let complete: Result<CompleteFile> = complete;
             self.finished.push(complete?);
             each();
         }
