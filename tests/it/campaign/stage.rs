@@ -6,7 +6,7 @@ use super::reader::Reader;
 use super::sources::{self, EVENT, FIRST, LAST, TODAY, VISIT};
 use crate::support::killer::{ONLY_IN_THE_CATALOG, ONLY_IN_THE_DATABASE, UNFINISHED_INDEXES};
 use crate::support::random::Random;
-use crate::support::server::Database;
+use crate::support::server::{self, Database};
 use crate::support::switch::{State, Switch};
 use crate::support::world::{Output, Running, World};
 use dayhaul::cluster::{Cluster, Programs, THROW_AWAY};
@@ -90,9 +90,12 @@ impl Stage {
     /// Nothing of ours is left in the warehouse, as before `init`.
     pub fn empty(&self) {
         self.reader().excuse(true);
-        self.world.warehouse.run(
-            "DROP SCHEMA IF EXISTS _wh, alpha, beta, gamma CASCADE; DROP VIEW IF EXISTS public.event, public.visit",
-        );
+        let drop = "DROP SCHEMA IF EXISTS _wh, alpha, beta, gamma CASCADE; DROP VIEW IF EXISTS public.event, public.visit";
+        // The reader locks views before their tables, and the server may end either of the two.
+        while let Err(e) = server::rows(&self.world.warehouse.url(), drop) {
+            let deadlock = e.code().is_some_and(|code| code.code() == "40P01");
+            assert!(deadlock, "{drop}: {e:?}");
+        }
     }
 
     pub fn source_url(&self) -> String {
