@@ -33,9 +33,12 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
-    /// Exit with 1 when a day failed, is missing or overdue, or a view does not show what it should
+    /// Exit with 1 when a day failed, is missing or overdue, a pair's last run failed or it was never loaded, or a view does not show what it should
     #[arg(long, help_heading = "Options")]
     check: bool,
+    /// With `--check`, exit with 1 when a tenant or a template of it is disabled, too
+    #[arg(long, requires = "check", help_heading = "Options")]
+    strict: bool,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
@@ -52,7 +55,8 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         today: resolved.today,
     };
     context.print(status.page());
-    let code = if args.check && !status.is_well() {
+    let bad = !status.is_well() || args.strict && status.has_disabled();
+    let code = if args.check && bad {
         exit::FAILED
     } else {
         exit::OK
@@ -92,9 +96,35 @@ impl Status {
 
     fn is_well(&self) -> bool {
         let complete = |pair: &PairStanding| {
-            pair.failed.is_empty() && self.missing(pair).is_empty() && self.overdue(pair).is_empty()
+            pair.failed.is_empty()
+                && self.missing(pair).is_empty()
+                && self.overdue(pair).is_empty()
+                && Status::remark(pair).is_none()
         };
         self.views.is_empty() && self.pairs.iter().all(complete)
+    }
+
+    fn has_disabled(&self) -> bool {
+        self.pairs.iter().any(|pair| !pair.enabled)
+    }
+
+    /// What is wrong with an enabled pair as a whole.
+    fn remark(pair: &PairStanding) -> Option<String> {
+        if !pair.enabled {
+            return None;
+        }
+        if let Some(run) = pair.last_run.as_ref().filter(|run| run.is_bad()) {
+            return Some(format!(
+                "its last run, {} ({}), {}: `dayhaul history {0}` says why",
+                run.id, run.command, run.outcome
+            ));
+        }
+        pair.was_never_loaded().then(|| {
+            format!(
+                "never loaded: `dayhaul backfill --tenant {} --template {} --from D` loads it",
+                pair.tenant, pair.template.name
+            )
+        })
     }
 
     fn page(&self) -> String {
@@ -142,6 +172,11 @@ impl Status {
             text.push_str(
                 "\noverdue days may have got rows since they were last compared with their source: `dayhaul sync` compares them",
             );
+        }
+        for pair in &self.pairs {
+            if let Some(remark) = Status::remark(pair) {
+                let _ = write!(text, "\n{}/{}: {remark}", pair.tenant, pair.template.name);
+            }
         }
         for odd in &self.views {
             let _ = write!(text, "\n{odd}");
@@ -212,6 +247,7 @@ impl Status {
             "failed_days": inclusive(&failed),
             "missing_days": inclusive(&missing),
             "overdue_days": inclusive(&self.overdue(pair)),
+            "remark": Status::remark(pair),
             "last_run": pair.last_run.as_ref().map(|run| json!({
                 "run": run.id, "command": run.command, "outcome": run.outcome, "at": run.at.to_rfc3339(),
             })),

@@ -38,12 +38,24 @@ pub struct PairStanding {
 pub struct LastRun {
     pub id: i64,
     pub command: String,
-    /// `running`, `died`, or how it ended.
+    /// `running`, `died`, or how it ended for this pair: a run may fail because of others.
     pub outcome: String,
     pub at: DateTime<Utc>,
 }
 
+impl LastRun {
+    /// It did not end as it should, and nobody asked it to end.
+    pub fn is_bad(&self) -> bool {
+        matches!(self.outcome.as_str(), "failed" | "died")
+    }
+}
+
 impl PairStanding {
+    /// It is enabled, and no day of it is anywhere.
+    pub fn was_never_loaded(&self) -> bool {
+        self.enabled && self.loaded.is_empty() && self.landed.is_empty()
+    }
+
     /// Unsettled days that a daily `sync` would have compared again by `today`.
     pub fn overdue(&self, today: Day) -> Vec<Window> {
         let overdue =
@@ -105,7 +117,7 @@ pub async fn standing(
                  WHERE (cardinality($1::text[]) = 0 OR p.tenant = ANY ($1)) \
                    AND (cardinality($2::text[]) = 0 OR p.template = ANY ($2)) \
                  ORDER BY p.tenant COLLATE \"C\", p.template COLLATE \"C\"",
-                crate::catalog::runs::run::outcome()
+                outcome_of_pair()
             ),
             &[&names(&tenants), &names(&templates)],
         )
@@ -118,6 +130,16 @@ pub async fn standing(
         pairs.push(pair);
     }
     Ok(pairs)
+}
+
+/// SQL: how run `r` ended for the pair `p`.
+fn outcome_of_pair() -> String {
+    format!(
+        "CASE WHEN r.outcome = 'failed' AND NOT EXISTS (SELECT FROM jsonb_array_elements(r.failures) AS f \
+             WHERE f ->> 'tenant' = p.tenant AND coalesce(f ->> 'template', p.template) = p.template) \
+         THEN 'done' ELSE {} END",
+        crate::catalog::runs::run::outcome()
+    )
 }
 
 fn pair_of(row: &Row, parsed: &mut ParsedTemplates) -> Result<PairStanding> {

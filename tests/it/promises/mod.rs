@@ -16,6 +16,7 @@ mod errors;
 mod exchanged_keys;
 mod flights;
 mod fold;
+mod health;
 mod help;
 mod history;
 mod indexes;
