@@ -7,13 +7,13 @@ use crate::config::Settings;
 use crate::engine::report::run::RunReport;
 use crate::engine::run::request::DaysByPair;
 use crate::engine::verify::coverage::coverage;
-use crate::engine::verify::repair::{repair, repairable, with_views};
+use crate::engine::verify::repair::{drop_orphans, repair, repairable, with_orphans, with_views};
 use crate::engine::verify::{Against, Checked, Verdict, Verification, Verify, VerifyDays, verify};
 use crate::error::{Error, Result};
 use crate::report::run_table;
 use crate::report::verify::json::{CoverageJson, VerifyJson};
 use crate::report::verify::{self as shown, VerifyOutcome};
-use crate::warehouse::OddView;
+use crate::warehouse::{OddView, Orphan};
 use clap::ValueEnum;
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +40,7 @@ pub struct Args {
         help_heading = "Options"
     )]
     against: AgainstArg,
-    /// Load days that differ from their sources, recreate missing tables and wrong views, then verify these days again
+    /// Load days that differ from their sources, recreate missing tables and wrong views, drop tables that an interrupted run left, then verify these days again
     #[arg(long, help_heading = "Options")]
     repair: bool,
     /// Count the rows of a differing day that were added, removed or changed; `--show-values` lists them
@@ -111,8 +111,9 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     };
     let found = verifier.verify(&pairs, &request).await?;
     let repairable_view = |odd: &OddView| odd.wrong.is_repairable();
-    let something =
-        found.units.iter().any(Checked::is_repairable) || found.views.iter().any(repairable_view);
+    let something = found.units.iter().any(Checked::is_repairable)
+        || found.views.iter().any(repairable_view)
+        || found.orphans.iter().any(Orphan::is_droppable);
     let to_repair = args.repair && something;
     if !to_repair || found.interrupted {
         context.print_json(&VerifyJson::new(&found));
@@ -159,7 +160,7 @@ impl Verifier<'_> {
         Ok(found)
     }
 
-    /// Loads the days that differ, and verifies them again.
+    /// Drops what stands in the way, loads the days that differ, and verifies them again.
     async fn repair(
         &self,
         pairs: &[Pair],
@@ -167,7 +168,11 @@ impl Verifier<'_> {
         request: &Verify,
         resolved: &Resolved,
     ) -> Result<u8> {
+        for left in drop_orphans(self.settings, &found.orphans).await? {
+            self.context.warn(left.warning());
+        }
         let days = with_views(repairable(&found.units), &found.views, pairs);
+        let days = with_orphans(days, &found.orphans);
         let concerned = |pair: &&Pair| {
             days.contains_key(&(pair.tenant.name.clone(), pair.template.name.clone()))
         };
@@ -217,7 +222,8 @@ fn ended(before: &Verification, after: &Verification, run: &RunReport) -> Verify
     let interrupted = after.interrupted || run.interrupted;
     let mut others = before.units.iter().filter(|u| !u.is_repairable());
     let views_well = before.views.iter().all(|odd| odd.wrong.is_repairable());
-    let others_well = views_well && others.all(|u| u.verdict == Verdict::Ok);
+    let orphans_well = before.orphans.iter().all(Orphan::is_droppable);
+    let others_well = views_well && orphans_well && others.all(|u| u.verdict == Verdict::Ok);
     match VerifyOutcome::of(after) {
         _ if interrupted => VerifyOutcome::Interrupted,
         VerifyOutcome::Ok if before.failures.is_empty() && others_well => VerifyOutcome::Ok,

@@ -11,6 +11,7 @@ use crate::report::numbers::{bytes, count, counted};
 use crate::report::table::Sheet;
 use crate::sql::literal;
 use crate::unit::{TemplateName, TenantName, Window};
+use crate::warehouse::Orphan;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -37,6 +38,7 @@ impl VerifyOutcome {
             VerifyOutcome::Unreachable
         } else if found.failures.is_empty()
             && found.views.is_empty()
+            && found.orphans.is_empty()
             && found.units.iter().all(|u| u.verdict == Verdict::Ok)
         {
             VerifyOutcome::Ok
@@ -184,6 +186,10 @@ fn findings(found: &Verification) -> Vec<String> {
         }
     }
     let mut lines: Vec<String> = found.views.iter().map(ToString::to_string).collect();
+    lines.extend(found.orphans.iter().map(ToString::to_string));
+    if found.orphans.iter().any(Orphan::is_droppable) {
+        lines.push("an interrupted run left tables that keep new ones from being made: `dayhaul verify --repair` drops those that are empty or were never shown".to_owned());
+    }
     for ((tenant, template, verdict), units) in groups {
         let windows: Vec<Window> = units.iter().map(|u| Window::single(u.unit.day)).collect();
         let what = explain(verdict, found.against, &units);

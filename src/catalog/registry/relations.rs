@@ -206,21 +206,29 @@ pub async fn refuse_foreign(session: &Session, schema: &str, names: &[String]) -
     let wh = session.catalog();
     let row = session
         .query_opt(
-            &format!("SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = $1 AND c.relname = ANY ($2) AND NOT EXISTS \
-               (SELECT FROM {wh}.relation r WHERE r.schema_name = $1 AND r.name = c.relname) \
-             ORDER BY 1 LIMIT 1"),
+            &format!(
+                "SELECT c.relname::text, c.relowner = current_role::regrole AND EXISTS \
+                   (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.conname = 'time_bounds') \
+                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE n.nspname = $1 AND c.relname = ANY ($2) AND NOT EXISTS \
+                   (SELECT FROM {wh}.relation r WHERE r.schema_name = $1 AND r.name = c.relname) \
+                 ORDER BY 1 LIMIT 1"
+            ),
             &[&schema, &names],
         )
         .await?;
-    match row {
-        Some(row) => Err(Error::refused(format!(
-            "relation `{schema}.{}` exists and is not Dayhaul's",
-            row.get::<_, &str>(0)
-        ))
-        .with_hint("Dayhaul never replaces what it does not own: rename or move it, or give the tenant another schema")),
-        None => Ok(()),
-    }
+    let Some(row) = row else {
+        return Ok(());
+    };
+    let relation = format!("{schema}.{}", row.get::<_, &str>(0));
+    let error = if row.get(1) {
+        Error::refused(format!("table `{relation}` is not in the catalog, though Dayhaul made it"))
+            .with_hint("an interrupted run left it: `dayhaul verify --repair` drops it unless it has rows that readers may have seen")
+    } else {
+        Error::refused(format!("relation `{relation}` exists and is not Dayhaul's"))
+            .with_hint("Dayhaul never replaces what it does not own: rename or move it, or give the tenant another schema")
+    };
+    Err(error)
 }
 
 /// Writes down that relations are ours, in the transaction that makes them. One that was ours and no longer exists is created again.

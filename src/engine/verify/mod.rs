@@ -40,7 +40,7 @@ use crate::error::{Error, INTERRUPTED, Kind, Result};
 use crate::landing::Landing;
 use crate::pg::{self, Access, Purpose, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
-use crate::warehouse::{OddView, odd_views, open_session};
+use crate::warehouse::{OddView, Orphan, odd_views, open_session, orphans};
 use futures::StreamExt;
 use plan::VerifyPair;
 use state::{Findings, VerifyState};
@@ -58,6 +58,8 @@ pub struct Verification {
     pub units: Vec<Checked>,
     /// Views that do not show what they should.
     pub views: Vec<OddView>,
+    /// Tables of ours that the catalog does not know.
+    pub orphans: Vec<Orphan>,
     pub failures: Vec<Failure>,
     pub interrupted: bool,
     /// Tenants of the selection, and how many of them could not be reached.
@@ -99,6 +101,7 @@ pub async fn verify(
         observer,
         cancel,
         views: Vec::new(),
+        orphans: Vec::new(),
         found: Findings::default(),
         unreachable: HashSet::new(),
         seconds: Vec::new(),
@@ -120,6 +123,7 @@ struct VerifyRun<'a> {
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
     views: Vec<OddView>,
+    orphans: Vec<Orphan>,
     found: Findings,
     unreachable: HashSet<TenantName>,
     seconds: Vec<(TenantName, TemplateName, f64)>,
@@ -133,6 +137,7 @@ impl VerifyRun<'_> {
     async fn plan(&mut self, pairs: &[Pair]) -> Result<Vec<VerifyPair>> {
         let session = self.session().await?;
         self.views = odd_views(&session, pairs).await?;
+        self.orphans = orphans(&session, pairs).await?;
         let mut planned = Vec::with_capacity(pairs.len());
         for pair in pairs {
             match VerifyPair::plan(&session, pair, self.request).await {
@@ -303,6 +308,7 @@ impl VerifyRun<'_> {
             against: self.request.against,
             units,
             views: self.views,
+            orphans: self.orphans,
             failures: self.found.failures,
             interrupted: self.cancel.is_cancelled(),
             tenants: tenants.len(),

@@ -1,7 +1,7 @@
-//! Repair: loads units that differ from their sources.
+//! Repair: drops tables that nobody owns, and loads units that differ from their sources.
 
 use super::checked::Checked;
-use crate::catalog::Pair;
+use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
 use crate::engine::report::event::Observer;
 use crate::engine::report::run::RunReport;
@@ -10,7 +10,7 @@ use crate::engine::run::{Options, run};
 use crate::engine::window::landing::To;
 use crate::error::Result;
 use crate::unit::Day;
-use crate::warehouse::OddView;
+use crate::warehouse::{self, Left, OddView, Orphan, open_session};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +37,26 @@ pub fn with_views(mut days: DaysByPair, views: &[OddView], pairs: &[Pair]) -> Da
         }
     }
     days
+}
+
+/// Adds the pairs of tables that are dropped, without days: their own tables and views can be made now.
+pub fn with_orphans(mut days: DaysByPair, orphans: &[Orphan]) -> DaysByPair {
+    for orphan in orphans.iter().filter(|orphan| orphan.is_droppable()) {
+        let names = (orphan.tenant.clone(), orphan.template.clone());
+        days.entry(names).or_default();
+    }
+    days
+}
+
+/// Drops tables of ours that the catalog does not know, and gives those back that could not be dropped. What holds rows that
+/// somebody may have read is not tried.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn drop_orphans(settings: &Settings, orphans: &[Orphan]) -> Result<Vec<Left>> {
+    let access = warehouse_access(settings).await?;
+    let session = open_session(&access, &settings.warehouse.owner_role).await?;
+    warehouse::drop_orphans(&session, orphans, settings.load.lock_timeout).await
 }
 
 /// Brings `days` up to date from their sources in one run, with the current version of their template. Only the difference

@@ -11,6 +11,7 @@ use crate::engine::verify::{Against, Checked, Odd, Verdict, Verification};
 use crate::error::exit;
 use crate::report::failure_json::{FailureJson, failure, inclusive};
 use crate::report::odd_view_json::{OddViewJson, odd_views};
+use crate::warehouse::Orphan;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -34,6 +35,8 @@ struct FoundJson<'a> {
     units: Vec<CheckedJson<'a>>,
     /// Views that do not show what they should.
     views: Vec<OddViewJson<'a>>,
+    /// Tables of Dayhaul's that the catalog does not know.
+    orphans: Vec<OrphanJson<'a>>,
     failures: Vec<FailureJson<'a>>,
 }
 
@@ -74,6 +77,16 @@ struct TallyJson {
     rows: u64,
     bytes: u64,
     digest: String,
+}
+
+#[derive(Debug, Serialize)]
+struct OrphanJson<'a> {
+    tenant: &'a str,
+    template: &'a str,
+    relation: String,
+    has_rows: bool,
+    /// Whether `--repair` drops it.
+    repairable: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -147,8 +160,19 @@ impl<'a> FoundJson<'a> {
             totals: totals(found),
             units: found.units.iter().map(unit).collect(),
             views: odd_views(&found.views),
+            orphans: found.orphans.iter().map(orphan).collect(),
             failures: found.failures.iter().map(failure).collect(),
         }
+    }
+}
+
+fn orphan(orphan: &Orphan) -> OrphanJson<'_> {
+    OrphanJson {
+        tenant: orphan.tenant.as_str(),
+        template: orphan.template.as_str(),
+        relation: orphan.relation(),
+        has_rows: orphan.has_rows,
+        repairable: orphan.is_droppable(),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod dependents;
 pub mod indexes;
 pub mod left;
 pub mod obstacles;
+pub mod orphans;
 pub mod prepare;
 pub mod replication;
 pub mod shape;

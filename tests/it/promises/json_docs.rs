@@ -140,11 +140,14 @@ fn load(world: &World, printed: &mut Printed) {
     run("history 1", 0);
     run("why acme event 2024-03-03", 0);
     run("verify --coverage --from 2024-03-01 --to 2024-03-05", 0);
-    world.warehouse.run(
+    world.warehouse.run(&format!(
         "UPDATE acme.event_2024 SET amount = 8 WHERE id = 10;
          INSERT INTO acme.event_2024 VALUES (900, '2024-02-10 12:00+00', 'x', 1);
-         DROP VIEW public.event",
-    );
+         DROP VIEW public.event; SET ROLE {};
+         CREATE TABLE acme.event_2019 (at timestamptz, CONSTRAINT time_bounds CHECK
+            (at >= '2019-01-01 00:00+00' AND at < '2020-01-01 00:00+00'))",
+        world.owner
+    ));
     run("status", 0);
     run("verify --against all --diff --show-values", 1);
     run("verify --repair --from 2024-03-03 --to 2024-03-03", 0);

@@ -39,6 +39,7 @@ mod masks;
 mod messages;
 mod moved;
 mod onlookers;
+mod orphans;
 mod pgbouncer;
 mod preparing;
 mod rebuild;
