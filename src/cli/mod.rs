@@ -29,6 +29,7 @@ mod tenant;
 mod unfold;
 mod verify;
 mod why;
+mod window_proof;
 
 use crate::error::{Error, Kind, Result, exit};
 use clap::{Parser, Subcommand};

@@ -1,13 +1,17 @@
 //! `dayhaul template load`.
 
 use super::file::TemplateFile;
-use crate::catalog::Catalog;
+use crate::catalog::registry::pairs;
 use crate::catalog::registry::relations::{self, Relation, RelationKind};
 use crate::catalog::registry::templates::{self, Loaded};
 use crate::catalog::registry::tenants;
 use crate::catalog::registry::windows;
+use crate::catalog::{Catalog, Selection};
 use crate::cli::context::Context;
-use crate::error::{At, Error, Result, exit};
+use crate::cli::window_proof::windows_of;
+use crate::config::Settings;
+use crate::engine::window::window_check::ways_out;
+use crate::error::{At, Error, Kind, Result, exit};
 use crate::report::numbers::counted;
 use crate::schema::arrow::arrow_schema;
 use crate::template::{Finding, Template, lint};
@@ -15,6 +19,10 @@ use crate::unit::TenantName;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Tenants whose rows are compared, until one has enough of them.
+const TENANTS_ASKED: usize = 3;
 
 const EXAMPLES: &str = "\
 Either all files are loaded or none.
@@ -61,6 +69,9 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     }
     let settings = context.settings()?;
     let catalog = Catalog::open(&settings).await?;
+    if !args.assume_window_safe {
+        refuse_windows_that_differ(&catalog, &loading, &settings, context).await?;
+    }
     // All files or none: a deployment is never half done.
     let done = catalog
         .transaction(async |session| {
@@ -105,6 +116,41 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         "templates": done.iter().map(LoadedFile::json).collect::<Vec<_>>(),
     }));
     Ok(exit::OK)
+}
+
+/// Compares windows with single days where a template is enabled already, at the first tenant that can be asked. The other
+/// tenants' rows are compared before their next load.
+async fn refuse_windows_that_differ(
+    catalog: &Catalog,
+    loading: &[Template],
+    settings: &Settings,
+    context: &Context,
+) -> Result<()> {
+    for template in loading {
+        let known = templates::find(catalog.session(), &template.name).await?;
+        if known.is_none_or(|known| known.template.version() == template.version()) {
+            continue;
+        }
+        let selection = Selection {
+            tenants: Vec::new(),
+            templates: vec![template.name.clone()],
+        };
+        let enabled = pairs::enabled(catalog.session(), &selection).await?;
+        for mut pair in enabled.into_iter().take(TENANTS_ASKED) {
+            pair.template = Arc::new(template.clone());
+            let found = windows_of(&pair, settings, context).await;
+            let found = found.map_err(|error| match error.kind() {
+                Kind::Refused => error
+                    .at("nothing was loaded")
+                    .with_hint(ways_out(&template.name, "add `--assume-window-safe`")),
+                _ => error,
+            })?;
+            if found.is_some() {
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The template of a file in which lint finds no error; warnings are shown.

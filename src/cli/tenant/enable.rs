@@ -1,10 +1,12 @@
 //! `dayhaul tenant enable` and `disable`.
 
 use super::test::load;
+use crate::catalog::registry::pairs;
 use crate::catalog::registry::tenants;
 use crate::catalog::registry::windows::{self, Windows};
-use crate::catalog::{Catalog, Tenant};
+use crate::catalog::{Catalog, Pair, Selection, Tenant};
 use crate::cli::context::Context;
+use crate::cli::window_proof::windows_of;
 use crate::error::{Error, Result, exit};
 use crate::template::Template;
 use crate::unit::{Day, TemplateName, TenantName};
@@ -50,21 +52,29 @@ pub struct DisableArgs {
 }
 
 pub async fn enable(args: EnableArgs, context: &Context) -> Result<u8> {
-    let catalog = Catalog::open(&context.settings()?).await?;
+    let settings = context.settings()?;
+    let catalog = Catalog::open(&settings).await?;
     let tenant = tenants::get(catalog.session(), &args.name).await?;
     if args.templates.is_empty() {
         return switch(&catalog, &tenant, true, context).await;
     }
     let templates = load(&catalog, &args.templates).await?;
     refuse_missing_variables(&tenant, &templates)?;
+    let mut found = Vec::new();
+    for pair in pairs_to_be(&catalog, &tenant, &templates, args.from).await? {
+        let windows = match pair.windows {
+            _ if args.assume_window_safe => Some(Windows::Assumed),
+            Some(_) => None,
+            None => windows_of(&pair, &settings, context).await?,
+        };
+        found.extend(windows.map(|windows| (pair.template, windows)));
+    }
     let changed = catalog
         .transaction(async |s| {
             let changed = tenants::enable(s, &args.name, &args.templates, args.from).await?;
-            if args.assume_window_safe {
-                for template in &templates {
-                    let (name, version) = (&template.name, template.version());
-                    windows::record(s, &args.name, name, version, Windows::Assumed).await?;
-                }
+            for (template, windows) in &found {
+                let (name, version) = (&template.name, template.version());
+                windows::record(s, &args.name, name, version, *windows).await?;
             }
             Ok(changed)
         })
@@ -77,6 +87,33 @@ pub async fn enable(args: EnableArgs, context: &Context) -> Result<u8> {
         ));
     }
     Ok(exit::OK)
+}
+
+/// The pairs of a tenant and templates as they will be.
+async fn pairs_to_be(
+    catalog: &Catalog,
+    tenant: &Tenant,
+    templates: &[Arc<Template>],
+    from: Option<Day>,
+) -> Result<Vec<Pair>> {
+    let selection = Selection {
+        tenants: vec![tenant.name.clone()],
+        templates: Vec::new(),
+    };
+    let known = pairs::all(catalog.session(), &selection).await?;
+    let pairs = templates.iter().map(|template| {
+        let known = known.iter().find(|p| p.template.name == template.name);
+        let first_day = known.and_then(|pair| pair.first_day);
+        Pair {
+            tenant: tenant.clone(),
+            template: Arc::clone(template),
+            enabled: true,
+            first_day: first_day.into_iter().chain(from).min(),
+            fold_line: known.and_then(|pair| pair.fold_line),
+            windows: known.and_then(|pair| pair.windows),
+        }
+    });
+    Ok(pairs.collect())
 }
 
 pub async fn disable(args: DisableArgs, context: &Context) -> Result<u8> {

@@ -149,6 +149,7 @@ async fn check_windows(
             pair.windows = Some(windows);
             planned.windows = Some(windows);
         }
+        WindowCheck::Differs(error) => return Err(error),
         WindowCheck::NothingToCompare => {}
         WindowCheck::Unknown(error) => {
             tracing::info!(

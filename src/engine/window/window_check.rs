@@ -17,7 +17,7 @@ use crate::engine::report::progress::WindowProgress;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Access, CancelOnDrop, Purpose, Session};
 use crate::template::{copy_out_sql, has_rows_sql};
-use crate::unit::{Day, Window};
+use crate::unit::{Day, TemplateName, Window};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ const LARGE: usize = 4;
 pub enum WindowCheck {
     /// Recorded for the pair.
     Found(Windows),
+    /// A day has other rows alone: why nothing may be loaded so.
+    Differs(Error),
     /// Fewer than two days have rows: there is nothing to compare yet.
     NothingToCompare,
     /// It could not be found out; this run fetches days one by one.
@@ -47,7 +49,7 @@ pub enum WindowCheck {
 /// Compares a window of `days` with its days.
 ///
 /// # Errors
-/// Refused when a day differs; the source cannot be reached.
+/// The source cannot be reached.
 pub async fn check_windows(
     pair: &Pair,
     access: &Access,
@@ -62,7 +64,9 @@ pub async fn check_windows(
     let patience = PATIENCE.min(settings.load.stall_timeout);
     let compared = tokio::time::timeout(patience, comparison.compare(days)).await;
     match compared {
-        Ok(Ok(Compared::Differs(window, day))) => Err(comparison.refusal(window, day)),
+        Ok(Ok(Compared::Differs(window, day))) => {
+            Ok(WindowCheck::Differs(comparison.refusal(window, day)))
+        }
         Ok(Ok(Compared::Same(window))) => Ok(WindowCheck::Found(Windows::Proved(Some(window)))),
         Ok(Ok(Compared::TooLarge)) => Ok(WindowCheck::Found(Windows::ByDay)),
         Ok(Ok(Compared::Nothing)) => Ok(WindowCheck::NothingToCompare),
@@ -223,12 +227,21 @@ impl Comparison<'_> {
             "{day} has other rows alone than in the window {window}: the query's result depends on the window, or differs \
              from pull to pull (`random()`, an aggregate or LIMIT without ORDER BY)"
         ))
-        .with_hint(format!(
-            "write `windows = \"day\"` in the comment of template `{template}`, or use {{day}}, or add the day to its \
-             grouping, and run `dayhaul template load` again; if the difference is meant, run \
-             `dayhaul tenant enable {tenant} --template {template} --assume-window-safe`"
+        .with_hint(ways_out(
+            template,
+            &format!(
+                "run `dayhaul tenant enable {tenant} --template {template} --assume-window-safe`"
+            ),
         ))
     }
+}
+
+/// What to do about a query whose result depends on the window; `vouch` accepts it.
+pub fn ways_out(template: &TemplateName, vouch: &str) -> String {
+    format!(
+        "write `windows = \"day\"` in the comment of template `{template}`, or use {{day}}, or add the day to its grouping, \
+         and run `dayhaul template load` again; if the difference is meant, {vouch}"
+    )
 }
 
 /// A short window's days; of a long one its first day, its last, and all between them together.

@@ -287,3 +287,66 @@ fn a_template_that_is_assumed_safe_is_recorded_for_all_its_tenants() {
     world.backfill(&BACKFILL).ok();
     assert_eq!(recorded(&world), "assumed t");
 }
+
+#[test]
+fn a_query_that_depends_on_its_window_is_refused_when_it_is_enabled_or_loaded() {
+    let world = World::new("w_enabled", &["acme"]).filled(&["acme"], TEMPLATE, FROM, (10, 20));
+    world.backfill(&BACKFILL).ok();
+    // A changed template, of a tenant that has it.
+    world.write("templates/event.sql", SUMMARY);
+    let load = ["template", "load", "templates/event.sql"];
+    let out = world.dayhaul(&load).exits(2);
+    for said in [
+        "nothing was loaded: ",
+        "2024-03-",
+        "the query's result depends on the window",
+        "add `--assume-window-safe`",
+    ] {
+        assert!(out.stderr.contains(said), "{said}: {}", out.stderr);
+    }
+    let is_old = "SELECT count(*) FROM _wh.template WHERE source LIKE '%count(*)%'";
+    assert_eq!(world.warehouse.one(is_old), "0");
+    // A template that nobody has yet: it is compared where it is enabled.
+    world.write("templates/summary.sql", SUMMARY);
+    world
+        .dayhaul(&["template", "load", "templates/summary.sql"])
+        .ok();
+    let enable = ["tenant", "enable", "acme", "--template", "summary"];
+    let from = [&enable[..], &["--from", FROM]].concat();
+    let out = world.dayhaul(&from).exits(2);
+    assert!(
+        out.stderr
+            .contains("dayhaul tenant enable acme --template summary --assume-window-safe"),
+        "{}",
+        out.stderr
+    );
+    let pairs = "SELECT string_agg(concat_ws(' ', template, windows), ', ' ORDER BY template) FROM _wh.pair";
+    assert_eq!(world.warehouse.one(pairs), "event proved");
+    let assume = [&from[..], &["--assume-window-safe"]].concat();
+    world.dayhaul(&assume).ok();
+    assert_eq!(world.warehouse.one(pairs), "event proved, summary assumed");
+    // A source that cannot be asked keeps nothing from being enabled; the first load compares.
+    world.write("templates/third.sql", TEMPLATE);
+    world
+        .dayhaul(&["template", "load", "templates/third.sql"])
+        .ok();
+    world
+        .warehouse
+        .run("UPDATE _wh.tenant SET url = 'postgres://nobody@127.0.0.1:1/nowhere'");
+    let third = [
+        "tenant",
+        "enable",
+        "acme",
+        "--template",
+        "third",
+        "--from",
+        FROM,
+    ];
+    let out = world.dayhaul(&third).ok();
+    assert!(
+        out.stderr
+            .contains("acme/third: windows of several days were not compared"),
+        "{}",
+        out.stderr
+    );
+}

@@ -1,0 +1,53 @@
+//! Windows of several days are compared with their days when a template is enabled or changed, and not only before the
+//! first load: who wrote the query is still there.
+
+use super::context::Context;
+use crate::catalog::registry::windows::Windows;
+use crate::catalog::{self, Pair};
+use crate::config::Settings;
+use crate::engine::window::window_check::{WindowCheck, check_windows};
+use crate::error::{Error, Result};
+use crate::unit::{Day, Window};
+
+/// Days before today that are looked at for rows when a pair's first day is not known.
+const DAYS: i32 = 400;
+
+/// What is to be recorded about the windows of a pair; `None` when nothing could be found out: its first load compares then.
+///
+/// # Errors
+/// Refused when a day differs; interrupted.
+pub async fn windows_of(
+    pair: &Pair,
+    settings: &Settings,
+    context: &Context,
+) -> Result<Option<Windows>> {
+    if pair.template.one_day_windows || pair.tenant.search_path.is_undecided() {
+        return Ok(None);
+    }
+    let today = Day::today();
+    let first = pair.first_day.unwrap_or_else(|| today.plus(-DAYS));
+    if today <= first {
+        return Ok(None);
+    }
+    let comparing = async {
+        let access = catalog::access(&pair.tenant, settings).await?;
+        check_windows(pair, &access, Window::new(first, today), settings).await
+    };
+    let cancel = context.cancel();
+    let compared = tokio::select! {
+        compared = comparing => compared,
+        () = cancel.cancelled() => return Err(Error::interrupted()),
+    };
+    let unknown = match compared {
+        Ok(WindowCheck::Found(windows)) => return Ok(Some(windows)),
+        Ok(WindowCheck::Differs(error)) => return Err(error),
+        Ok(WindowCheck::NothingToCompare) => return Ok(None),
+        Ok(WindowCheck::Unknown(error)) => error,
+        Err(error) => error,
+    };
+    context.note(format!(
+        "{}/{}: windows of several days were not compared with single days, the first load does that: {unknown}",
+        pair.tenant.name, pair.template.name
+    ));
+    Ok(None)
+}
