@@ -69,8 +69,10 @@ fn all_commands_succeed(world: &World) {
     world.dayhaul(&["sync", "--today", events::TODAY]).ok();
     world.dayhaul(&["tenant", "test", "--all"]).ok();
     for (tenant, source) in ["acme", "bolt"].into_iter().zip(&world.tenants) {
-        let there = source.rows("SELECT count(*), sum(amount) FROM event");
-        let here = world.read(&format!("SELECT count(*), sum(amount) FROM {tenant}.event"));
+        let there = source.rows("SELECT count(*), sum(amount)::numeric(12,2) FROM event");
+        let here = world.read(&format!(
+            "SELECT count(*), sum(amount)::numeric(12,2) FROM {tenant}.event"
+        ));
         assert_eq!(here, there, "{tenant}");
     }
     world.is_clean();
