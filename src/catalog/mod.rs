@@ -189,5 +189,5 @@ pub async fn access(tenant: &Tenant, settings: &Settings) -> Result<Access> {
         allow: &settings.secrets.allow,
     };
     let password = Password::reference(tenant.password.as_deref(), trust, &tenant_name).await?;
-    Ok(Access::new(url, password))
+    Ok(Access::new(url, password).with_places(settings.load.per_server))
 }

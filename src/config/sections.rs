@@ -77,7 +77,7 @@ pub struct Load {
     /// Windows loaded at once, over all tenants. Each takes one connection to a source and one to the warehouse.
     /// Default 4: enough to hide the sources' planning time, few enough for a small warehouse.
     pub jobs: usize,
-    /// Windows loaded at once per source server (`host:port`): tenants share servers, and those serve other work, too.
+    /// Sessions open at one source server (`host:port`) at once: tenants share servers, and those serve other work, too.
     /// Default 2.
     pub per_server: usize,
     /// Target size of one window in bytes of tuples, and the limit of its buffer. All buffers together take `jobs` × this.

@@ -20,6 +20,7 @@ pub mod conninfo;
 mod describe;
 mod net;
 mod params;
+mod places;
 mod session;
 pub mod settings;
 pub mod source;

@@ -133,8 +133,9 @@ impl LoadWorker {
         tries: u32,
         outcome: Result<WindowOutcome>,
     ) -> NextStep<Task> {
-        if !matches!(outcome, Ok(WindowOutcome::Done(_))) {
-            self.sessions.end().await;
+        match outcome {
+            Ok(WindowOutcome::Done(_)) => self.sessions.rest(),
+            _ => self.sessions.end().await,
         }
         let error = match outcome {
             Ok(WindowOutcome::Done(done)) => return self.done(job, tries, done),
@@ -265,12 +266,11 @@ impl LoadWorker {
             encoding_probe::column_not_in_utf8(session, template, &query, transaction).await
         };
         // Bounded like a COPY that moves nothing: the unit has failed, and others wait for this worker.
-        match tokio::time::timeout(load.stall_timeout, search).await {
+        let found = tokio::time::timeout(load.stall_timeout, search).await;
+        self.sessions.end().await;
+        match found {
             Ok(Ok(Some(column))) => error.at(format!("column `{column}`")),
-            _ => {
-                self.sessions.end().await;
-                error
-            }
+            _ => error,
         }
     }
 

@@ -45,8 +45,10 @@ impl Sessions {
     /// # Errors
     /// It cannot be reached.
     pub async fn source(&mut self, tenant: &TenantName, access: &Access) -> Result<&Session> {
-        let usable = |(of, session): &(TenantName, Session)| of == tenant && !session.is_closed();
+        let usable = |(of, session): &(TenantName, Session)| of == tenant && session.resume();
         if !self.source.as_ref().is_some_and(usable) {
+            // First: it may have the server's only place.
+            self.source = None;
             let session = pg::connect(access, Purpose::Source).await?;
             self.source = Some((tenant.clone(), session));
         }
@@ -69,6 +71,13 @@ impl Sessions {
 
     fn opened_source(&self) -> Option<&Session> {
         self.source.as_ref().map(|(_, session)| session)
+    }
+
+    /// After a try that went well: the source's session may end when others wait for its place.
+    pub fn rest(&self) {
+        if let Some(session) = self.opened_source() {
+            session.rest();
+        }
     }
 
     /// Gives the connection to a source back. Its session is between two transactions.

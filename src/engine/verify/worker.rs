@@ -76,6 +76,7 @@ impl Handler for VerifyWorker {
             Ok(units) => {
                 let read = units.iter().filter_map(|unit| unit.sides.read_back());
                 let bytes = read.map(|tally| tally.bytes).sum();
+                self.sessions.rest();
                 self.state.add_checked(units);
                 NextStep::Done {
                     bytes,

@@ -102,6 +102,14 @@ impl<'a> WindowLoad<'a> {
             .await
     }
 
+    /// The source has sent all of the window: ends its transaction, and lets others have its place.
+    pub async fn source_is_done(&self, from: &Session) -> Result<()> {
+        from.batch("COMMIT").await?;
+        self.slot.release();
+        from.rest();
+        Ok(())
+    }
+
     /// The files of this window's days, where they are to land.
     pub fn files(&self) -> Result<Option<DayFiles<'a>>> {
         self.files_of(self.window.days())

@@ -68,7 +68,7 @@ impl WindowLoad<'_> {
             }
         }
         from.batch("COMMIT").await?;
-        // A day that is only counted and digested may be fetched again.
+        // A day that is only counted and digested may be fetched again. The session stays: rows that moved are looked for in it.
         if fetched.iter().all(|day: &FetchedDay| day.rows.is_some()) {
             self.slot.release();
         }

@@ -108,13 +108,12 @@ impl WindowLoad<'_> {
         let mut sink = TableSink { table, files };
         let drained = drain(rows, &mut intake, self.progress, &mut sink).await?;
         let days = drained.unwrap_or_default();
-        self.slot.release();
         let TableSink { mut table, files } = sink;
         let arrived = async {
             table.send(intake.take()).await?;
             table.finish().await
         };
-        let (stored, ended) = tokio::join!(arrived, from.batch("COMMIT"));
+        let (stored, ended) = tokio::join!(arrived, self.source_is_done(from));
         let sent = days.iter().map(|tally| tally.rows).sum();
         same_count(sent, stored?)?;
         ended?;
@@ -152,8 +151,7 @@ impl WindowLoad<'_> {
         let Some(days) = drained else {
             return Ok(WindowOutcome::TooLarge);
         };
-        from.batch("COMMIT").await?;
-        self.slot.release();
+        self.source_is_done(from).await?;
         if let Some(files) = files {
             for (index, rows) in sink.days.iter().enumerate() {
                 files.take_day(index, rows).await.on(Side::Landing)?;

@@ -14,6 +14,7 @@ use crate::catalog::registry::windows::Windows;
 use crate::config::Settings;
 use crate::copy::{Intake, Tally};
 use crate::engine::report::progress::WindowProgress;
+use crate::engine::schedule::retry;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Access, CancelOnDrop, Purpose, Session};
 use crate::template::{copy_out_sql, has_rows_sql};
@@ -162,7 +163,8 @@ impl Comparison<'_> {
     /// A new session in a transaction whose queries all see the source at one moment. Whatever ends the comparison early
     /// cancels its query at the source.
     async fn begin(&self) -> Result<(Session, CancelOnDrop)> {
-        let session = pg::connect(self.access, Purpose::Source).await?;
+        let session =
+            retry::a_few_times(async || pg::connect(self.access, Purpose::Source).await).await?;
         let guard = session.cancel_on_drop();
         let tenant = &self.pair.tenant;
         let transaction = tenant.transaction(self.settings.load.statement_timeout);

@@ -11,6 +11,7 @@ use super::conninfo::password::Password;
 use super::conninfo::resolved::{SessionAttrs, Target};
 use super::conninfo::values::Values;
 use super::net::socket::addresses;
+use super::places::open_in_place;
 use super::session::Session;
 use super::settings::{LOGIN_READ_ONLY, Scope, WAREHOUSE, statements};
 use crate::config::Schemas;
@@ -26,6 +27,8 @@ pub struct Access {
     pub password: Password,
     /// Those of the warehouse.
     pub schemas: Schemas,
+    /// Sessions that may be open at its server at once, if they are limited.
+    pub places: Option<usize>,
 }
 
 impl Access {
@@ -34,6 +37,7 @@ impl Access {
             url,
             password,
             schemas: Schemas::default(),
+            places: None,
         }
     }
 
@@ -41,6 +45,13 @@ impl Access {
     #[must_use]
     pub fn with_schemas(self, schemas: Schemas) -> Access {
         Access { schemas, ..self }
+    }
+
+    /// As a source, with so many sessions open at its server at once.
+    #[must_use]
+    pub fn with_places(self, places: usize) -> Access {
+        let places = Some(places);
+        Access { places, ..self }
     }
 }
 
@@ -61,7 +72,7 @@ const CONNECTION_CHECK: &str = "SET client_connection_check_interval = '10s'";
 const OLDEST_SOURCE: u32 = 12;
 const OLDEST_WAREHOUSE: u32 = 14;
 
-/// Opens a session.
+/// Opens a session, at a source as soon as its server has a place for one ([`places`](super::places)).
 ///
 /// # Errors
 /// [`Kind::Connect`]: unreachable (transient), or not let in. [`Kind::Refused`]: a server too old, a warehouse that is not
@@ -72,7 +83,14 @@ pub async fn connect(access: &Access, purpose: Purpose) -> Result<Session> {
         Purpose::Warehouse => error.on(Side::Warehouse),
         Purpose::Plain => error,
     };
-    open(access, purpose).await.map_err(on_side)
+    let Some(places) = access.places else {
+        return open(access, purpose).await.map_err(on_side);
+    };
+    let open = || open(access, purpose);
+    let opened = open_in_place(&access.url.endpoint(), places, open).await;
+    let (session, place) = opened.map_err(on_side)?;
+    session.keep(place);
+    Ok(session)
 }
 
 async fn open(access: &Access, purpose: Purpose) -> Result<Session> {

@@ -119,7 +119,7 @@ impl Url {
             } else {
                 ports.get(i)
             };
-            let host = if host.contains(':') && !host.starts_with('/') {
+            let host = if is_in_brackets(host) {
                 format!("[{host}]")
             } else {
                 encode(host)
@@ -331,6 +331,12 @@ fn encode(text: &str) -> String {
     out
 }
 
+/// Whether a URL names a host as `[host]`: an IPv6 address, with its zone. Whatever else has a colon is encoded.
+fn is_in_brackets(host: &str) -> bool {
+    let of_address = |c: char| c.is_ascii_alphanumeric() || ":.%_-".contains(c);
+    host.contains(':') && host.chars().all(of_address)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -375,6 +381,9 @@ mod tests {
             "host=/var/run/pg user='a b' password=topsecret dbname=x/y",
             "postgres://u:topsecret@[::1]:5433/db?hostaddr=::1",
             "postgres:///db?password=topsecret",
+            "postgres:///db?host=[::1]&password=topsecret",
+            "host='a:b]c,fe80::1%eth0,x@[y:z]' port=1,1,1 password=topsecret",
+            "postgres://u:topsecret@[fe80::1%25eth0]:1/db",
         ] {
             let url = parse(text);
             let redacted = url.redacted();

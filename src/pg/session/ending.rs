@@ -37,6 +37,12 @@ impl Ending {
         }
     }
 
+    /// Waits until the connection has ended.
+    pub async fn wait(mut self) {
+        // Without an answer nobody carries the connection's bytes any longer.
+        let _ = self.ended.wait_for(Option::is_some).await;
+    }
+
     /// The driver's error in our words.
     pub async fn explain(&self, e: tokio_postgres::Error) -> Error {
         self.on_side(self.clone().reason(e).await)

@@ -4,17 +4,20 @@ pub mod cancel;
 pub mod cancel_on_drop;
 pub mod copy;
 mod ending;
+mod place;
 pub mod route;
 mod silence;
 mod unanswered;
 
 use super::net::server_errors::Heard;
+use super::places::Place;
 use crate::config::Schemas;
 use crate::error::{Error, Kind, Result, Side};
 use crate::sql::ident;
 use cancel::Canceller;
 use copy::{CopyIn, CopyOut};
 use ending::Ending;
+use place::Keeper;
 use postgres_types::ToSql;
 use route::Route;
 use silence::unless_silent;
@@ -37,6 +40,7 @@ pub struct Session {
     task: AbortHandle,
     abandoned: Arc<AtomicBool>,
     unanswered: Unanswered,
+    keeper: Keeper,
     route: Arc<Route>,
     endpoint: String,
     version: u32,
@@ -88,6 +92,7 @@ impl Session {
             task: task.abort_handle(),
             abandoned: Arc::new(AtomicBool::new(false)),
             unanswered: Unanswered::default(),
+            keeper: Keeper::default(),
             endpoint: route.host.to_string(),
             version: parameters.get("server_version").map_or(0, |v| version(v)),
             route: Arc::new(route),
@@ -100,6 +105,22 @@ impl Session {
     /// Sets the side that its errors name.
     pub fn set_side(&mut self, side: Side) {
         self.ending.set_side(side);
+    }
+
+    /// Keeps its place at the server until its connection has ended.
+    pub fn keep(&self, place: Place) {
+        let ended = self.ending.clone().wait();
+        self.keeper.keep(place, ended, self.task.clone());
+    }
+
+    /// It is between two transactions and is not used for now: it ends when somebody waits for its place.
+    pub fn rest(&self) {
+        self.keeper.rest();
+    }
+
+    /// Takes a session up again. Whether it can be used.
+    pub fn resume(&self) -> bool {
+        self.keeper.resume() && !self.is_closed()
     }
 
     /// Sets the schemas that the statements of the catalog's and the warehouse's functions name.

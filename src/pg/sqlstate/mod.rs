@@ -35,7 +35,9 @@ fn hint(said: &ServerError, trouble: Trouble) -> Option<&'static str> {
             "a policy would hide rows from the login: have an administrator run `ALTER ROLE … BYPASSRLS` for it, or read from a view whose owner sees all rows of the table"
         }
         "42501" => "grant the right to the role in the connection URL",
-        "53300" => "lower `jobs` or `per_server`, or raise the server's `max_connections`",
+        "53300" => {
+            "lower `jobs` (at a source, `per_server`), or raise the server's `max_connections`, or the CONNECTION LIMIT of the role or the database"
+        }
         "55000" if said.routine.as_deref() == Some("CheckCmdReplicaIdentity") => {
             "the table is in a publication: set `replica_identity = \"full\"` in [warehouse], or take it out of the publication"
         }

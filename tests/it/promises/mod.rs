@@ -50,6 +50,7 @@ mod repair;
 mod report;
 mod restore;
 mod search_path;
+mod session_limits;
 mod settings;
 mod settled;
 mod silent_server;

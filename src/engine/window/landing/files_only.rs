@@ -71,8 +71,7 @@ impl WindowLoad<'_> {
         let mut intake = self.intake(from);
         let drained = drain(rows, &mut intake, self.progress, files).await?;
         let tallies = drained.unwrap_or_default();
-        from.batch("COMMIT").await?;
-        self.slot.release();
+        self.source_is_done(from).await?;
         files
             .finish(tallies.iter().copied().enumerate(), || {
                 self.progress.alive();
