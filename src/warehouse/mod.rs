@@ -14,10 +14,11 @@ mod views;
 
 pub use context::{WarehouseContext, open_session};
 pub use load::copy_in::{Claim, add_to_load, begin_load, copy_into, finish_load};
-pub use load::duplicates::{days_with_shared_keys, set_duplicates_aside};
+pub use load::duplicates::set_duplicates_aside;
 pub use load::held_keys::HeldKeys;
 pub use load::rebuild::{drop_retired, drop_stale_days};
 pub use load::refused::set_refused_aside;
+pub use load::shared_keys::{FreshTables, days_with_shared_keys};
 pub use load::staging::{YearBuild, build_year};
 pub use moves::fold::{Folding, analyze_grown, fold_days, hide, reveal};
 pub use moves::moving::{Moved, Moving};

@@ -8,7 +8,7 @@ use super::rows::{
 pub use super::rows::{Entry, LoadedDay, Object, days_of};
 use crate::copy::Tally;
 use crate::error::Result;
-use crate::pg::Session;
+use crate::pg::{Row, Session};
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -185,6 +185,29 @@ pub async fn fail(
         )
         .await?;
     Ok(())
+}
+
+/// How many rows of a pair each table (`schema.table`) holds.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn rows_of_tables(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+) -> Result<BTreeMap<String, u64>> {
+    let wh = session.catalog();
+    let rows = session
+        .query(
+            &format!(
+                "SELECT relation, sum(rows)::bigint FROM {wh}.unit \
+                 WHERE tenant = $1 AND template = $2 AND state = 'loaded' AND relation IS NOT NULL GROUP BY relation"
+            ),
+            &[&tenant, &template],
+        )
+        .await?;
+    let of_table = |row: &Row| (row.get(0), row.get::<_, i64>(1).unsigned_abs());
+    Ok(rows.iter().map(of_table).collect())
 }
 
 /// What the ledger records about a day that is loaded or landed.

@@ -6,7 +6,7 @@ use super::pair::PreparedPair;
 use super::state::RunState;
 use crate::error::Result;
 use crate::unit::Day;
-use crate::warehouse;
+use crate::warehouse::{self, FreshTables};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub async fn find_duplicates(run: &RunState) {
 async fn days_with_duplicates(
     context: &RunContext,
     pair: &PreparedPair,
-    loaded: &BTreeSet<String>,
+    loaded: &FreshTables,
 ) -> Result<BTreeSet<Day>> {
     let open = context.warehouse_context().open_session();
     let session = tokio::select! {

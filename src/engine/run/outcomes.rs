@@ -12,6 +12,7 @@ use crate::engine::schedule::queue::{PairIndex, by_pair};
 use crate::engine::window::outcome::{DayResult, DoneDays};
 use crate::error::{Error, Kind};
 use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
+use crate::warehouse::FreshTables;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -37,8 +38,8 @@ pub struct Collected {
     pub ended_early: bool,
     /// The tables (`schema.table`) in which rows changed.
     pub changed_tables: BTreeSet<String>,
-    /// The tables into which days were loaded without a look at the other tables of their pair.
-    pub unchecked_tables: BTreeMap<PairIndex, BTreeSet<String>>,
+    /// The days that were loaded without a look at the other tables of their pair.
+    pub unchecked_tables: BTreeMap<PairIndex, FreshTables>,
     /// Seconds of work, summed over workers.
     pub seconds: BTreeMap<PairIndex, f64>,
 }
@@ -145,9 +146,13 @@ impl Outcomes {
 
     /// The keys of these days were not looked up in the pair's other tables.
     fn keys_unchecked<'a>(&self, index: PairIndex, days: impl IntoIterator<Item = &'a LoadedDay>) {
-        let tables = days.into_iter().map(|day| day.relation.clone());
         let unchecked = &mut self.lock().unchecked_tables;
-        unchecked.entry(index).or_default().extend(tables);
+        let tables = unchecked.entry(index).or_default();
+        for day in days {
+            let table = tables.entry(day.relation.clone()).or_default();
+            table.days.insert(day.day);
+            table.rows += day.tally.rows;
+        }
     }
 
     fn report_day(

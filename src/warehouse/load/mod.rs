@@ -6,4 +6,5 @@ pub mod duplicates;
 pub mod held_keys;
 pub mod rebuild;
 pub mod refused;
+pub mod shared_keys;
 pub mod staging;

@@ -53,6 +53,7 @@ mod search_path;
 mod session_limits;
 mod settings;
 mod settled;
+mod shared_keys;
 mod silent_server;
 mod snapshot;
 mod source_settings;
