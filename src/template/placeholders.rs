@@ -141,7 +141,7 @@ fn value(text: &str, bindings: &Bindings<'_>) -> Result<String> {
             Some(value) => Ok(literal(value)),
             None => Err(
                 Error::config(format!("the tenant has no variable `{name}`")).with_hint(format!(
-                    "the query uses `{text}`: set it with `dayhaul tenant add … --var {name}=VALUE`"
+                    "the query uses `{text}`: set it with `dayhaul tenant set NAME --var {name}=VALUE`"
                 )),
             ),
         },
