@@ -18,6 +18,7 @@ mod flights;
 mod fold;
 mod health;
 mod help;
+mod hints_followed;
 mod history;
 mod indexes;
 mod init;
