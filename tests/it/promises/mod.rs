@@ -42,6 +42,7 @@ mod moved;
 mod onlookers;
 mod pgbouncer;
 mod preparing;
+mod quiet;
 mod rebuild;
 mod refresh;
 mod refusals;
