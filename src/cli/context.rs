@@ -6,7 +6,7 @@ use crate::config::{DEFAULT_FILE, Settings};
 use crate::engine::report::event::Failure;
 use crate::engine::report::fold::FoldReport;
 use crate::engine::report::run::RunReport;
-use crate::error::{Error, Result, exit};
+use crate::error::{Error, Result};
 use crate::report::{Progress, Style, aside, failure};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ pub struct Context {
     /// Results are one JSON object.
     pub json: bool,
     /// No notes, no progress.
-    quiet: bool,
+    pub quiet: bool,
     /// DETAIL and CONTEXT of PostgreSQL's errors may be shown.
     pub show_values: bool,
     /// Standard error is a terminal: bars may be drawn there.
@@ -112,13 +112,6 @@ impl Context {
         }
     }
 
-    /// What a command that may run from cron reports: with `--quiet` only when something is not well.
-    pub fn report(&self, text: impl AsRef<str>, exit_code: u8) {
-        if !self.quiet || exit_code != exit::OK {
-            self.print(text);
-        }
-    }
-
     /// The result for programs, on standard output. Silent without `--json`.
     pub fn print_json<T: Serialize>(&self, value: &T) {
         if self.json {
@@ -139,6 +132,35 @@ impl Context {
     /// Something a person should look at, on standard error.
     pub fn warn(&self, text: impl AsRef<str>) {
         err(&format!("warning: {}", text.as_ref()));
+    }
+
+    /// As [`Context::print`], of a table that only informs: silent with `--quiet`, however the run ended.
+    pub fn table(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            self.print(text);
+        }
+    }
+
+    /// Prints why units failed, and in a note what is left to other runs when `others_do_it`.
+    pub fn failures_but_locked(
+        &self,
+        failures: &[Failure],
+        not_recorded: Option<&Error>,
+        others_do_it: bool,
+    ) {
+        if !others_do_it {
+            return self.failures_of_run(failures, not_recorded);
+        }
+        let (locked, failed) = failure::split_locked(failures);
+        if !locked.is_empty() {
+            self.note(failure::left_to_others(&locked));
+        }
+        if !failed.is_empty() {
+            err(&failure::render(failed, self.show_values));
+        }
+        if let Some(error) = not_recorded {
+            self.error(error);
+        }
     }
 
     /// Why units failed, on standard error; each cause is printed once.

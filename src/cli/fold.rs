@@ -77,10 +77,16 @@ impl FoldArgs {
 
 /// Prints the report and returns the exit code.
 fn show(fold: &FoldReport, if_locked: IfLocked, context: &Context) -> u8 {
-    let exit_code = report::exit_code(fold, if_locked == IfLocked::Ok);
-    context.print(report::render(fold));
+    let others_do_it = if_locked == IfLocked::Ok;
+    let exit_code = report::exit_code(fold, others_do_it);
+    let dry = fold.run.is_none();
+    if dry || !context.quiet {
+        context.print(report::render(fold));
+    } else if let Some(waiting) = report::not_yet(fold) {
+        context.print(waiting);
+    }
     context.print_json(&report::FoldJson::new(fold, exit_code));
-    context.failures_of_fold(fold);
+    context.failures_but_locked(&fold.failures, fold.not_recorded.as_ref(), others_do_it);
     context.cancelled(fold.run, fold.cancelled_by.as_deref());
     exit_code
 }

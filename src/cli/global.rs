@@ -12,7 +12,7 @@ pub struct GlobalArgs {
     /// Print one JSON object on standard output instead of tables
     #[arg(long, global = true)]
     pub json: bool,
-    /// Hide progress and notes, and the table of a run in which all is well
+    /// Hide progress, notes and the tables of runs
     #[arg(long, short, global = true)]
     pub quiet: bool,
     /// Log each step; $DAYHAUL_LOG takes a finer filter

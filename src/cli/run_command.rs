@@ -97,15 +97,17 @@ impl RunCommand {
                 run(settings, pairs, ask, options, progress, cancel)
             })
             .await?;
-        let exit_code = exit_code(&report, locks.if_locked == IfLocked::Ok);
+        let others_do_it = locks.if_locked == IfLocked::Ok;
+        let exit_code = exit_code(&report, others_do_it);
         if let Some(table) = run_table::render(&report) {
-            context.report(table, exit_code);
+            context.table(table);
         }
         if let Some(folds) = fold::pairs_table(&report.folds, false) {
-            context.report(folds, exit_code);
+            context.table(folds);
         }
         context.print_json(&run_json::RunJson::new(command, &report, exit_code));
-        context.failures(&report);
+        let not_recorded = report.not_recorded.as_ref();
+        context.failures_but_locked(&report.failures, not_recorded, others_do_it);
         context.cancelled(report.run, report.cancelled_by.as_deref());
         Ok(exit_code)
     }

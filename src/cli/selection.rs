@@ -1,6 +1,7 @@
 //! Which units a command works on: the same flags everywhere.
 
 use super::destination::Destination;
+use crate::catalog::registry::pairs::how_to_enable;
 use crate::catalog::{self, Catalog, Pair, Selection};
 use crate::error::{Error, Result};
 use crate::unit::{Day, TemplateName, TenantName, Window};
@@ -35,8 +36,8 @@ impl From<PairArgs> for Selection {
 pub async fn enabled_pairs(catalog: &Catalog, selection: &Selection) -> Result<Vec<Pair>> {
     let pairs = catalog::pairs(catalog.session(), selection).await?;
     if pairs.is_empty() {
-        return Err(Error::refused("no template is enabled for any tenant")
-            .with_hint("enable one with `dayhaul tenant enable T --template X`"));
+        let hint = how_to_enable(catalog.session(), selection, None, None).await?;
+        return Err(Error::refused("no template is enabled for any tenant").with_hint(hint));
     }
     Ok(pairs)
 }

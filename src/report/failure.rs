@@ -3,6 +3,7 @@
 use crate::engine::report::event::Failure;
 use crate::error::Error;
 use crate::report::numbers::counted;
+use crate::report::outcome::is_locked;
 use crate::unit::{TemplateName, TenantName, Window};
 use std::fmt::Write as _;
 
@@ -97,7 +98,7 @@ impl<'a> Cause<'a> {
     }
 }
 
-fn by_cause(failures: &[Failure]) -> Vec<Cause<'_>> {
+fn by_cause<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> Vec<Cause<'a>> {
     let mut causes: Vec<Cause> = Vec::new();
     for failure in failures {
         let text = why(&failure.error);
@@ -116,8 +117,28 @@ fn by_cause(failures: &[Failure]) -> Vec<Cause<'_>> {
     causes
 }
 
+/// Splits off what other runs' locks kept from being tried: (locked, all others).
+pub fn split_locked(failures: &[Failure]) -> (Vec<&Failure>, Vec<&Failure>) {
+    failures.iter().partition(|failure| is_locked(failure))
+}
+
+/// What is left to other runs, a line per pair.
+pub fn left_to_others(locked: &[&Failure]) -> String {
+    let mut lines = Vec::new();
+    for cause in by_cause(locked.iter().copied()) {
+        for pair in &cause.pairs {
+            lines.push(format!(
+                "left to another run: {}: {}",
+                place(pair),
+                cause.text
+            ));
+        }
+    }
+    lines.join("\n")
+}
+
 /// All failures for people, equal causes together. DETAIL and CONTEXT only with `show_values`.
-pub fn render(failures: &[Failure], show_values: bool) -> String {
+pub fn render<'a>(failures: impl IntoIterator<Item = &'a Failure>, show_values: bool) -> String {
     let mut text = String::new();
     for cause in by_cause(failures) {
         for pair in &cause.pairs {

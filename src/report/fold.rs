@@ -47,6 +47,18 @@ pub fn render(report: &FoldReport) -> String {
     pairs_table(&report.pairs, report.run.is_none()).unwrap_or_else(|| "nothing to move".to_owned())
 }
 
+/// The pairs that have to wait, a line each: no failure tells of them.
+pub fn not_yet(report: &FoldReport) -> Option<String> {
+    let waits = |pair: &&PairFold| matches!(pair.standing, Standing::NotYet(_));
+    let mut text = String::new();
+    report
+        .pairs
+        .iter()
+        .filter(waits)
+        .for_each(|pair| remarks(pair, &mut text));
+    (!text.is_empty()).then(|| text.trim_start().to_owned())
+}
+
 /// As [`render`], for the folds of a sync; `None` when there is nothing to print.
 pub fn pairs_table(pairs: &[PairFold], dry: bool) -> Option<String> {
     let mut sheet = Sheet::new(&[
@@ -188,7 +200,7 @@ pub struct PairFoldJson<'a> {
 
 impl<'a> FoldJson<'a> {
     pub fn new(report: &'a FoldReport, exit_code: u8) -> FoldJson<'a> {
-        let outcome = outcome(report);
+        let outcome = outcome(report).beside(exit_code);
         let pairs: Vec<_> = report.pairs.iter().map(pair).collect();
         let counted = |name| pairs.iter().filter(|pair| pair.outcome == name).count();
         FoldJson {

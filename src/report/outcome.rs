@@ -53,6 +53,14 @@ impl RunOutcome {
         }
     }
 
+    /// What is told beside this exit code: all is done if it is 0, as what is left is the work of other runs.
+    pub(super) fn beside(self, exit_code: u8) -> RunOutcome {
+        match exit_code {
+            exit::OK => RunOutcome::Done,
+            _ => self,
+        }
+    }
+
     /// The exit code; 0 when `others_do_it`: the rest is the work of other runs.
     pub(super) fn exit_code_unless(self, others_do_it: bool) -> u8 {
         match self {
@@ -79,8 +87,12 @@ pub fn exit_code(report: &RunReport, others_do_it: bool) -> u8 {
 
 /// Whether there are failures, and all are locked pairs.
 pub(super) fn are_locked(failures: &[Failure]) -> bool {
-    let locked = |failure: &Failure| failure.not_tried && failure.error.kind() == Kind::Locked;
-    !failures.is_empty() && failures.iter().all(locked)
+    !failures.is_empty() && failures.iter().all(is_locked)
+}
+
+/// Whether another run's lock kept it from being tried.
+pub(super) fn is_locked(failure: &Failure) -> bool {
+    failure.not_tried && failure.error.kind() == Kind::Locked
 }
 
 #[cfg(test)]

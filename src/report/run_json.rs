@@ -58,7 +58,7 @@ struct UnitJson<'a> {
 impl<'a> RunJson<'a> {
     /// `command` is the command's name, as in the schema.
     pub fn new(command: &str, report: &'a RunReport, exit_code: u8) -> RunJson<'a> {
-        let outcome = RunOutcome::of(report);
+        let outcome = RunOutcome::of(report).beside(exit_code);
         RunJson {
             schema: format!("dayhaul.{command}/1"),
             run: report.run,

@@ -12,6 +12,7 @@ mod fuzz;
 mod lexer;
 mod lint;
 mod mask_sql;
+mod meant;
 mod mismatch;
 mod placeholders;
 mod source_sql;

@@ -2,6 +2,7 @@
 
 use super::finding::Finding;
 use super::lexer::{TokenKind, lex};
+use super::meant;
 use crate::error::{Error, Kind, Result};
 use crate::schema::Scalar;
 use crate::sql::{bound, ident, literal};
@@ -81,9 +82,8 @@ pub fn check(query: &str, line: impl Fn(usize) -> usize) -> Vec<Finding> {
                 "a string, quoted name or comment starts here and is never closed",
             )),
             TokenKind::Placeholder if Placeholder::parse(token.text).is_none() => findings.push(
-                Finding::error(at, format!("unknown placeholder `{}`", token.text)).help(
-                    "the placeholders are {from}, {to}, {day}, {tenant}, {schema}, {var:NAME}",
-                ),
+                Finding::error(at, format!("unknown placeholder `{}`", token.text))
+                    .help(meant::instead(token.text)),
             ),
             _ if token.is("{") || token.is("}") => findings.push(Finding::error(
                 at,
@@ -141,11 +141,12 @@ fn value(text: &str, bindings: &Bindings<'_>) -> Result<String> {
             Some(value) => Ok(literal(value)),
             None => Err(
                 Error::config(format!("the tenant has no variable `{name}`")).with_hint(format!(
-                    "the query uses `{text}`: set it with `dayhaul tenant add … --var {name}=VALUE`"
+                    "the query uses `{text}`: set it with `dayhaul tenant set NAME --var {name}=VALUE`"
                 )),
             ),
         },
-        None => Err(Error::config(format!("unknown placeholder `{text}`"))),
+        None => Err(Error::config(format!("unknown placeholder `{text}`"))
+            .with_hint(meant::instead(text))),
     }
 }
 

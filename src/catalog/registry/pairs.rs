@@ -1,12 +1,12 @@
 //! The (tenant, template) pairs that a run works on.
 
-use super::tenants::{Selection, check_selection, tenant_of};
+use super::tenants::{self, Selection, check_selection, tenant_of};
 use super::windows::Windows;
 use crate::catalog::Tenant;
 use crate::error::{At, Error, Result};
 use crate::pg::Session;
 use crate::template::Template;
-use crate::unit::{Day, TemplateName};
+use crate::unit::{Day, TemplateName, TenantName};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl Pair {
 /// The selection names a tenant or template that is unknown, or a pair that is not enabled.
 pub async fn pairs(session: &Session, selection: &Selection) -> Result<Vec<Pair>> {
     let pairs = select(session, selection, true).await?;
-    refuse_nothing_to_do(selection, &pairs)?;
+    refuse_nothing_to_do(session, selection, &pairs).await?;
     Ok(pairs)
 }
 
@@ -116,30 +116,67 @@ fn wanted<N: AsRef<str>>(named: &[N], name: &str) -> bool {
 }
 
 /// A name that was spelt out and selects nothing would otherwise end green.
-fn refuse_nothing_to_do(selection: &Selection, pairs: &[Pair]) -> Result<()> {
-    if let Some(tenant) = selection
+async fn refuse_nothing_to_do(
+    session: &Session,
+    selection: &Selection,
+    pairs: &[Pair],
+) -> Result<()> {
+    let idle = selection
         .tenants
         .iter()
-        .find(|t| !pairs.iter().any(|p| p.tenant.name == **t))
-    {
+        .find(|t| !pairs.iter().any(|p| p.tenant.name == **t));
+    if let Some(tenant) = idle {
         return Err(Error::refused(format!(
             "no template of this selection is enabled for tenant `{tenant}`"
         ))
-        .with_hint(format!(
-            "enable it with `dayhaul tenant enable {tenant} --template X`"
-        )));
+        .with_hint(how_to_enable(session, selection, Some(tenant), None).await?));
     }
-    match selection
+    let idle = selection
         .templates
         .iter()
-        .find(|t| !pairs.iter().any(|p| p.template.name == **t))
-    {
+        .find(|t| !pairs.iter().any(|p| p.template.name == **t));
+    match idle {
         Some(template) => Err(Error::refused(format!(
             "template `{template}` is not enabled for any tenant of this selection"
         ))
-        .with_hint(format!(
-            "enable it with `dayhaul tenant enable T --template {template}`"
-        ))),
+        .with_hint(how_to_enable(session, selection, None, Some(template)).await?)),
         None => Ok(()),
+    }
+}
+
+/// The hint of a selection in which nothing is enabled, for this tenant or with this template if one is given: which
+/// command enables the tenant itself, or the pair.
+///
+/// # Errors
+/// The selection names a tenant or template that is unknown.
+pub async fn how_to_enable(
+    session: &Session,
+    selection: &Selection,
+    tenant: Option<&TenantName>,
+    template: Option<&TemplateName>,
+) -> Result<String> {
+    let mut pairs = all(session, selection).await?;
+    pairs.retain(|p| tenant.is_none_or(|t| p.tenant.name == *t));
+    pairs.retain(|p| template.is_none_or(|x| p.template.name == *x));
+    if let Some(pair) = pairs.iter().find(|p| p.enabled && !p.tenant.enabled) {
+        let name = &pair.tenant.name;
+        return Ok(format!(
+            "tenant `{name}` is disabled; enable it with `dayhaul tenant enable {name}`"
+        ));
+    }
+    let pair = pairs.first();
+    let known = tenant.or(pair.map(|p| &p.tenant.name));
+    let only = template.or(pair.map(|p| &p.template.name));
+    let only = only.or(selection.templates.first());
+    let name = known.map_or("T", TenantName::as_str);
+    let pair = format!(
+        "`dayhaul tenant enable {name} --template {}`",
+        only.map_or("X", TemplateName::as_str)
+    );
+    match known {
+        Some(known) if !tenants::get(session, known).await?.enabled => Ok(format!(
+            "tenant `{name}` is disabled, too: enable both with `dayhaul tenant enable {name}` and {pair}"
+        )),
+        _ => Ok(format!("enable one with {pair}")),
     }
 }

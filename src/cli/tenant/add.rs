@@ -1,6 +1,6 @@
 //! `dayhaul tenant add`.
 
-use super::enable::refuse_missing_variables;
+use super::enable::{Remedy, refuse_missing_variables};
 use super::list::object;
 use super::{source, test};
 use crate::catalog::registry::tenants;
@@ -10,7 +10,6 @@ use crate::error::{Error, Result, exit};
 use crate::pg::SearchPath;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
 use serde_json::json;
-use std::collections::BTreeMap;
 
 const EXAMPLES: &str = "\
 The tenant is tested first, as by `dayhaul tenant test`.
@@ -64,7 +63,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let catalog = Catalog::open(&settings).await?;
     tenants::refuse_taken(catalog.session(), &tenant).await?;
     let templates = test::load(&catalog, &args.templates).await?;
-    refuse_missing_variables(&tenant, &templates)?;
+    refuse_missing_variables(&tenant, &templates, Remedy::ThisCommand)?;
     look_at_schema(&catalog, &tenant, &args.templates, context).await?;
     if args.schema.is_none() && tenant.schema.as_str() != tenant.name.as_str() {
         context.note(format!(
@@ -123,7 +122,7 @@ fn tenant(args: &Args) -> Result<Tenant> {
         schema,
         url: Some(source::url(&args.name, &args.url)?),
         password: args.password.as_deref().map(source::password).transpose()?,
-        vars: variables(&args.vars)?,
+        vars: source::variables(&args.vars)?,
         enabled: true,
         source_schema: args
             .source_schema
@@ -135,25 +134,6 @@ fn tenant(args: &Args) -> Result<Tenant> {
             None => SearchPath::Unknown,
         },
     })
-}
-
-fn variables(pairs: &[String]) -> Result<BTreeMap<String, String>> {
-    let mut vars = BTreeMap::new();
-    for pair in pairs {
-        let (key, value) = pair.split_once('=').ok_or_else(|| {
-            Error::usage("`--var` takes KEY=VALUE").with_hint("for example `--var client=7`")
-        })?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if key.is_empty() || !key.chars().all(plain) {
-            return Err(Error::usage(format!(
-                "`--var`: the key `{key}` may contain only letters, digits, `-` and `_`"
-            )));
-        }
-        if vars.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Err(Error::usage(format!("`--var {key}=…` is given twice")));
-        }
-    }
-    Ok(vars)
 }
 
 /// In an existing schema, the owner must be allowed to create tables; its content is not touched.
@@ -211,16 +191,6 @@ fn is_table_of(template: &str, relation: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn variables_are_key_and_value_and_never_given_twice() {
-        let texts = |list: &[&str]| list.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
-        let vars = variables(&texts(&["client=7", "note=a=b"])).unwrap();
-        assert_eq!(vars["note"], "a=b");
-        for wrong in [&["client"][..], &["=x"], &["a b=x"], &["a=1", "a=2"]] {
-            assert!(variables(&texts(wrong)).is_err(), "{wrong:?}");
-        }
-    }
 
     #[test]
     fn a_relation_conflicts_by_its_name_alone() {

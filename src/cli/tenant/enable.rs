@@ -59,7 +59,7 @@ pub async fn enable(args: EnableArgs, context: &Context) -> Result<u8> {
         return switch(&catalog, &tenant, true, context).await;
     }
     let templates = load(&catalog, &args.templates).await?;
-    refuse_missing_variables(&tenant, &templates)?;
+    refuse_missing_variables(&tenant, &templates, Remedy::TenantSet)?;
     let mut found = Vec::new();
     for pair in pairs_to_be(&catalog, &tenant, &templates, args.from).await? {
         let windows = match pair.windows {
@@ -129,41 +129,66 @@ pub async fn disable(args: DisableArgs, context: &Context) -> Result<u8> {
     Ok(exit::OK)
 }
 
+/// Where a tenant gets what a template's query needs of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// The command takes the values itself.
+    ThisCommand,
+    /// `dayhaul tenant set`.
+    TenantSet,
+}
+
 /// Checks that a tenant has every variable that the templates' queries use, and the schema.
 ///
 /// # Errors
-/// One is missing.
-pub fn refuse_missing_variables(tenant: &Tenant, templates: &[Arc<Template>]) -> Result<()> {
+/// One is missing; the hint names all that are.
+pub fn refuse_missing_variables(
+    tenant: &Tenant,
+    templates: &[Arc<Template>],
+    remedy: Remedy,
+) -> Result<()> {
+    let mut missing = Vec::new();
+    let mut first = None;
     for template in templates {
-        let missing: Vec<_> = template
-            .variables()
-            .into_iter()
-            .filter(|v| !tenant.vars.contains_key(*v))
-            .collect();
-        if !missing.is_empty() {
-            return Err(Error::refused(format!(
-                "template `{}` uses {}, which tenant `{}` does not have",
-                template.name,
-                missing
-                    .iter()
-                    .map(|v| format!("`{{var:{v}}}`"))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-                tenant.name
-            ))
-            .with_hint(format!("add the tenant with `--var {}=…`", missing[0])));
+        let lacks = lacking(tenant, template);
+        if !lacks.is_empty() {
+            let places: Vec<_> = lacks.iter().map(|l| format!("`{}`", l.0)).collect();
+            first.get_or_insert_with(|| {
+                format!(
+                    "template `{}` uses {}, which tenant `{}` does not have",
+                    template.name,
+                    places.join(", "),
+                    tenant.name
+                )
+            });
         }
-        if template.uses_schema() && tenant.source_schema.is_none() {
-            return Err(Error::refused(format!(
-                "template `{}` uses `{{schema}}`, but tenant `{}` has no schema at the source",
-                template.name, tenant.name
-            ))
-            .with_hint(
-                "give it with `--source-schema SCHEMA`, of `dayhaul tenant add` or `dayhaul tenant set`",
-            ));
-        }
+        missing.extend(lacks.into_iter().map(|(_, flag)| flag));
     }
-    Ok(())
+    let Some(message) = first else {
+        return Ok(());
+    };
+    missing.sort();
+    missing.dedup();
+    let flags = missing.join(" ");
+    let hint = match remedy {
+        Remedy::ThisCommand => format!("add `{flags}` to this command"),
+        Remedy::TenantSet => format!("set it with `dayhaul tenant set {} {flags}`", tenant.name),
+    };
+    Err(Error::refused(message).with_hint(hint))
+}
+
+/// The placeholders of a template that the tenant has no value for, each with the flag that gives one.
+fn lacking(tenant: &Tenant, template: &Template) -> Vec<(String, String)> {
+    let mut lacks: Vec<_> = template
+        .variables()
+        .into_iter()
+        .filter(|name| !tenant.vars.contains_key(*name))
+        .map(|name| (format!("{{var:{name}}}"), format!("--var {name}=…")))
+        .collect();
+    if template.uses_schema() && tenant.source_schema.is_none() {
+        lacks.push(("{schema}".to_owned(), "--source-schema SCHEMA".to_owned()));
+    }
+    lacks
 }
 
 async fn switch(catalog: &Catalog, tenant: &Tenant, on: bool, context: &Context) -> Result<u8> {

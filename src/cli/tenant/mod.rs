@@ -24,7 +24,7 @@ Examples:
 pub enum Command {
     /// Add a tenant: a source database and its schema in the warehouse
     Add(add::Args),
-    /// Change a tenant's connection, password reference or schemas
+    /// Change a tenant's connection, password reference, schemas or variables
     Set(set::Args),
     /// List all tenants
     #[command(after_help = "Examples:\n  dayhaul tenant list\n  dayhaul tenant list --json")]

@@ -1,6 +1,6 @@
 //! `dayhaul tenant set`.
 
-use super::enable::refuse_missing_variables;
+use super::enable::{Remedy, refuse_missing_variables};
 use super::list::object;
 use super::{source, test};
 use crate::catalog::registry::tenants;
@@ -17,12 +17,13 @@ Days that are loaded stay as they are; `dayhaul verify` compares them.
 Examples:
   dayhaul tenant set acme --url postgres://reader@new-db.acme.example/app
   dayhaul tenant set acme --password file:/run/secrets/acme
-  dayhaul tenant set acme --search-path 'acme, extensions'";
+  dayhaul tenant set acme --search-path 'acme, extensions'
+  dayhaul tenant set acme --var client=7";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, override_usage = "dayhaul tenant set [OPTIONS] <NAME>")]
 #[command(group = clap::ArgGroup::new("values").required(true).multiple(true)
-    .args(["url", "password", "search_path", "source_schema"]))]
+    .args(["url", "password", "search_path", "source_schema", "vars"]))]
 pub struct Args {
     /// The tenant's name
     #[arg(value_name = "NAME")]
@@ -39,6 +40,9 @@ pub struct Args {
     /// The tenant's schema at the source: {schema} in templates
     #[arg(long, value_name = "SCHEMA")]
     source_schema: Option<String>,
+    /// Value of {var:KEY} in templates (repeatable); other variables stay
+    #[arg(long = "var", value_name = "KEY=VALUE")]
+    vars: Vec<String>,
     /// Set the values without connecting to the tenant
     #[arg(long)]
     no_test: bool,
@@ -53,7 +57,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let names: Vec<_> = enabled.iter().filter(|t| t.enabled).collect();
     let names: Vec<_> = names.iter().map(|t| t.template.clone()).collect();
     let templates = test::load(&catalog, &names).await?;
-    refuse_missing_variables(&tenant, &templates)?;
+    refuse_missing_variables(&tenant, &templates, Remedy::ThisCommand)?;
     if args.no_test {
         source::note_untrusted(&tenant, &settings, context);
     } else {
@@ -94,6 +98,7 @@ fn changed(args: &Args, before: &Tenant) -> Result<Tenant> {
     if let Some(schema) = &args.source_schema {
         tenant.source_schema = Some(source::schema(schema)?);
     }
+    tenant.vars.extend(source::variables(&args.vars)?);
     Ok(tenant)
 }
 
@@ -102,4 +107,5 @@ fn reads_other_rows(before: &Tenant, after: &Tenant) -> bool {
     before.url != after.url
         || before.search_path.schemas() != after.search_path.schemas()
         || before.source_schema != after.source_schema
+        || before.vars != after.vars
 }

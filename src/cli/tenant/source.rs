@@ -1,4 +1,4 @@
-//! What `tenant add` and `tenant set` take about a tenant's source.
+//! What `tenant add` and `tenant set` take about a tenant's source, and its variables.
 
 use crate::catalog::Tenant;
 use crate::cli::context::Context;
@@ -8,6 +8,7 @@ use crate::pg::conninfo::secret::SecretRef;
 use crate::pg::settings::search_path;
 use crate::pg::{SearchPath, Url};
 use crate::unit::TenantName;
+use std::collections::BTreeMap;
 
 /// `--url`, as the catalog keeps it.
 ///
@@ -67,5 +68,43 @@ pub fn note_untrusted(tenant: &Tenant, settings: &Settings, context: &Context) {
         context.warn(format!(
             "`{reference}` is not allowed on this host; add it to `allow` under `[secrets]` in the configuration"
         ));
+    }
+}
+
+/// `--var`, each given once.
+///
+/// # Errors
+/// One is not KEY=VALUE, its key cannot be written in a template, or it is given twice.
+pub fn variables(pairs: &[String]) -> Result<BTreeMap<String, String>> {
+    let mut vars = BTreeMap::new();
+    for pair in pairs {
+        let (key, value) = pair.split_once('=').ok_or_else(|| {
+            Error::usage("`--var` takes KEY=VALUE").with_hint("for example `--var client=7`")
+        })?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if key.is_empty() || !key.chars().all(plain) {
+            return Err(Error::usage(format!(
+                "`--var`: the key `{key}` may contain only letters, digits, `-` and `_`"
+            )));
+        }
+        if vars.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(Error::usage(format!("`--var {key}=…` is given twice")));
+        }
+    }
+    Ok(vars)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_key_and_value_and_never_given_twice() {
+        let texts = |list: &[&str]| list.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+        let vars = variables(&texts(&["client=7", "note=a=b"])).unwrap();
+        assert_eq!(vars["note"], "a=b");
+        for wrong in [&["client"][..], &["=x"], &["a b=x"], &["a=1", "a=2"]] {
+            assert!(variables(&texts(wrong)).is_err(), "{wrong:?}");
+        }
     }
 }

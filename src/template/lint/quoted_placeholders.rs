@@ -2,6 +2,7 @@
 
 use crate::template::finding::Finding;
 use crate::template::lexer::{Token, TokenKind, line_of};
+use crate::template::meant;
 
 /// Placeholders in literals and comments, where they are not replaced.
 pub fn quoted_placeholders(source: &str, query_start: usize, tokens: &[Token<'_>]) -> Vec<Finding> {
@@ -11,6 +12,7 @@ pub fn quoted_placeholders(source: &str, query_start: usize, tokens: &[Token<'_>
             continue;
         };
         let Some((at, placeholder)) = first_placeholder(token.text) else {
+            findings.extend(foreign(source, query_start, token));
             continue;
         };
         let line = line_of(source, query_start + token.start + at);
@@ -34,6 +36,23 @@ pub fn quoted_placeholders(source: &str, query_start: usize, tokens: &[Token<'_>
         });
     }
     findings
+}
+
+/// A warning for a string that is nothing but another program's placeholder, as in `'{START_DATE}'`.
+fn foreign(source: &str, query_start: usize, token: &Token<'_>) -> Option<Finding> {
+    let text = token.text.strip_prefix('\'')?.strip_suffix('\'')?;
+    let name = text.strip_prefix('{')?.strip_suffix('}')?;
+    // `'{day}'` is found as one of ours, and `'{a,b}'` is an array.
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let instead = meant::by_words(name).filter(|_| name.chars().all(plain))?;
+    let line = line_of(source, query_start + token.start);
+    Some(
+        Finding::warning(
+            line,
+            format!("`{{{name}}}` is not a placeholder, and is not replaced"),
+        )
+        .help(format!("{instead}, without quotes")),
+    )
 }
 
 /// The first text that looks like a placeholder, without its closing brace, and its position.
