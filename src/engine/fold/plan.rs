@@ -124,7 +124,7 @@ impl FoldPlan {
         let new = |year: &&i32| !self.shape.years.contains(year);
         let year = years.intersection(&self.shape.staging).find(new)?;
         Some(format!(
-            "the year {year} is still being built: finish it with `dayhaul backfill`"
+            "the year {year} is still being built: finish it with `dayhaul backfill --year {year}`"
         ))
     }
 

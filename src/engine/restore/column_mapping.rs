@@ -166,7 +166,7 @@ fn other_type(now: &Column, then: &Column, written: &Template) -> Error {
         ),
     )
     .with_hint(
-        "a restore does not cast values: load the day from its source (`dayhaul backfill`), or restore into an empty \
+        "a restore does not cast values: load the day from its source (`dayhaul backfill --from D --to D`), or restore into an empty \
          warehouse, which takes the template from the files",
     )
 }

@@ -93,7 +93,7 @@ impl PairFiles {
                 urls(&self.restoring.places)
             ),
         );
-        error.with_hint("load these days from their source with `dayhaul backfill`, or add another place with `--from`")
+        error.with_hint("load these days from their source with `dayhaul backfill --from D --to D`, or add another place with `--from`")
     }
 
     /// Whether another place has a file of the day that is not known to be bad.
@@ -295,7 +295,7 @@ fn lossy(footer: &Footer) -> Error {
     )
     .with_hint(
         "to restore the rounded values, add `--allow-lossy`; to get the true ones, load the day from its source with \
-         `dayhaul backfill`",
+         `dayhaul backfill --from D --to D`",
     )
 }
 

@@ -259,7 +259,7 @@ fn note_missing_days(context: &RunContext, outcomes: &Outcomes, planned: &Planne
     let (tenant, template) = (&planned.pair.tenant.name, &planned.pair.template.name);
     outcomes.notes.add(format!(
         "{tenant}/{template}: {missing} of {named} {are} not in the warehouse, so no file was written for them; \
-         `dayhaul backfill --land` loads and lands them"
+         `dayhaul backfill --land --from D --to D` loads and lands them"
     ));
 }
 

@@ -116,6 +116,6 @@ async fn all_known(
         Kind::Data,
         format!("{window} holds {rows} rows, but the ledger has {known}"),
     )
-    .with_hint("nothing was moved; another program wrote to the table: load these days again with `dayhaul backfill --reload`")
+    .with_hint("nothing was moved; another program wrote to the table: load these days again with `dayhaul backfill --reload --from D --to D`")
     .at(format!("table `{}.{table}`", place.schema)))
 }

@@ -41,7 +41,7 @@ fn what_is_disabled_is_enabled_by_the_command_of_the_hint() {
     let backfill = |more: &[&str]| world.dayhaul(&[&["backfill"], &DAYS[..], more].concat());
     let others: [&dyn Fn(); 3] = [&the_tenant, &the_pair, &both];
     for disable in others {
-        for selection in [&acme[..], &[acme, pair].concat()] {
+        for selection in [&acme[..], &[acme, pair].concat()[..]] {
             disable();
             let refused = backfill(selection).exits(2);
             follow_hint(&world, &refused, "");

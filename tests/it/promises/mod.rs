@@ -39,6 +39,7 @@ mod lossy;
 mod masks;
 mod messages;
 mod moved;
+mod named_commands;
 mod onlookers;
 mod orphans;
 mod pgbouncer;

@@ -212,7 +212,9 @@ fn check_tables_exist(recorded: &BTreeMap<Day, Recorded>) -> Result<()> {
         None => "the ledger names no table".to_owned(),
     };
     Err(Error::new(Kind::Data, what)
-        .with_hint("load the day again: `dayhaul backfill --reload`")
+        .with_hint(format!(
+            "load the day again: `dayhaul backfill --reload --from {day} --to {day}`"
+        ))
         .on_day(*day))
 }
 
