@@ -1,5 +1,6 @@
 //! One writer per (tenant, template).
 
+use crate::support::events;
 use crate::support::server::Holder;
 use crate::support::world::{World, wait_until};
 use rustix::process::Signal;
@@ -13,10 +14,13 @@ fn args<'a>(more: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn a_second_run_says_who_holds_the_pair_and_loads_what_nobody_holds() {
-    let world = World::with_slow_events("two_runs", &["acme", "beta"], "2024-03-08", (12, 5), 0.05);
+    let tenants = ["acme", "beta"];
+    let world = World::new("two_runs", &tenants);
+    let world = world.filled(&tenants, &events::gated(), "2024-03-08", (12, 5));
+    let closed = events::close(&world.tenants[0]);
     let first = world.start_backfill(&args(&["--tenant", "acme"]));
     wait_until("the first run has begun", || {
-        world.warehouse.one("SELECT count(*) FROM _wh.unit") != "0"
+        world.warehouse.one("SELECT count(*) FROM _wh.lease") != "0"
     });
     let run = world.warehouse.one("SELECT id FROM _wh.run");
 
@@ -38,6 +42,7 @@ fn a_second_run_says_who_holds_the_pair_and_loads_what_nobody_holds() {
         (&12.into(), &12.into())
     );
 
+    closed.let_go();
     first.output().ok();
     let waited = waiting.output().ok().json();
     assert_eq!(waited["totals"]["unchanged"], 12, "{waited}");

@@ -93,9 +93,7 @@ impl Helps {
         };
         let mut help = help.to_owned();
         if help.contains("\nCommands:\n") {
-            let Some(second) = words.get(1).filter(|w| is_name(w)) else {
-                return None;
-            };
+            let second = words.get(1).filter(|w| is_name(w))?;
             path.push(second);
             match self.of(&path) {
                 Some(below) => help = below.to_owned(),

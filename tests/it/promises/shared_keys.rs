@@ -53,9 +53,9 @@ fn new_day(world: &World, rows: u32) {
 #[track_caller]
 fn is_right(world: &World) {
     let rows = "SELECT n, part, id::text, at AT TIME ZONE 'UTC' FROM";
-    let there = world.tenants[0].rows(&format!(
-        "SELECT n, part, translate(id, '-', ''), at AT TIME ZONE 'UTC' FROM event ORDER BY n"
-    ));
+    let there = world.tenants[0].rows(
+        "SELECT n, part, translate(id, '-', ''), at AT TIME ZONE 'UTC' FROM event ORDER BY n",
+    );
     let here = world.read(&format!(
         "SELECT n, part, translate(id, '-', ''), at FROM ({rows} public.event) AS q (n, part, id, at) ORDER BY n"
     ));
