@@ -72,7 +72,7 @@ const CONNECTION_CHECK: &str = "SET client_connection_check_interval = '10s'";
 const OLDEST_SOURCE: u32 = 12;
 const OLDEST_WAREHOUSE: u32 = 14;
 
-/// Opens a session, at a source as soon as its server has a place for one ([`places`](super::places)).
+/// Opens a session, at a source as soon as its server has a place for one.
 ///
 /// # Errors
 /// [`Kind::Connect`]: unreachable (transient), or not let in. [`Kind::Refused`]: a server too old, a warehouse that is not
