@@ -7,6 +7,7 @@ use crate::engine::report::event::Failure;
 use crate::engine::report::fold::FoldReport;
 use crate::engine::report::run::RunReport;
 use crate::error::{Error, Result};
+use crate::report::outcome::is_locked;
 use crate::report::{Progress, Style, aside, failure};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -148,16 +149,13 @@ impl Context {
         not_recorded: Option<&Error>,
         others_do_it: bool,
     ) {
-        if !others_do_it {
-            return self.failures_of_run(failures, not_recorded);
-        }
-        let (locked, failed) = failure::split_locked(failures);
+        let (locked, failed): (Vec<_>, Vec<_>) = failures
+            .iter()
+            .partition(|failure| others_do_it && is_locked(failure));
         if !locked.is_empty() {
             self.note(failure::left_to_others(&locked));
         }
-        if !failed.is_empty() {
-            err(&failure::render(failed, self.show_values));
-        }
+        self.causes(failed);
         if let Some(error) = not_recorded {
             self.error(error);
         }
@@ -165,25 +163,19 @@ impl Context {
 
     /// Why units failed, on standard error; each cause is printed once.
     pub fn failures(&self, report: &RunReport) {
-        self.failures_of_run(&report.failures, report.not_recorded.as_ref());
+        self.failures_but_locked(&report.failures, report.not_recorded.as_ref(), false);
     }
 
     /// As [`Context::failures`], of a fold.
     pub fn failures_of_fold(&self, report: &FoldReport) {
-        self.failures_of_run(&report.failures, report.not_recorded.as_ref());
-    }
-
-    fn failures_of_run(&self, failures: &[Failure], not_recorded: Option<&Error>) {
-        self.causes(failures);
-        if let Some(error) = not_recorded {
-            self.error(error);
-        }
+        self.failures_but_locked(&report.failures, report.not_recorded.as_ref(), false);
     }
 
     /// As [`Context::failures`], for commands with a report of another kind.
-    pub fn causes(&self, failures: &[Failure]) {
-        if !failures.is_empty() {
-            err(&failure::render(failures, self.show_values));
+    pub fn causes<'a>(&self, failures: impl IntoIterator<Item = &'a Failure>) {
+        let text = failure::render(failures, self.show_values);
+        if !text.is_empty() {
+            err(&text);
         }
     }
 

@@ -3,7 +3,6 @@
 use crate::engine::report::event::Failure;
 use crate::error::Error;
 use crate::report::numbers::counted;
-use crate::report::outcome::is_locked;
 use crate::unit::{TemplateName, TenantName, Window};
 use std::fmt::Write as _;
 
@@ -115,11 +114,6 @@ fn by_cause<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> Vec<Cause<'a
         causes[at].add(failure);
     }
     causes
-}
-
-/// Splits off what other runs' locks kept from being tried: (locked, all others).
-pub fn split_locked(failures: &[Failure]) -> (Vec<&Failure>, Vec<&Failure>) {
-    failures.iter().partition(|failure| is_locked(failure))
 }
 
 /// What is left to other runs, a line per pair.

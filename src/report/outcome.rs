@@ -91,7 +91,7 @@ pub(super) fn are_locked(failures: &[Failure]) -> bool {
 }
 
 /// Whether another run's lock kept it from being tried.
-pub(super) fn is_locked(failure: &Failure) -> bool {
+pub fn is_locked(failure: &Failure) -> bool {
     failure.not_tried && failure.error.kind() == Kind::Locked
 }
 

@@ -1,5 +1,6 @@
 //! "Write `{day}`": what an unknown placeholder was meant to be.
 
+use super::variable_name::is_variable;
 use crate::nearest::nearest;
 
 /// The known placeholders without a name of their own, with the words of others' names for them.
@@ -64,11 +65,7 @@ fn write(known: Option<&(&str, &str, &[&str])>) -> Option<String> {
 }
 
 fn variable(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let key = match name.is_empty() || !name.chars().all(plain) {
-        true => "NAME",
-        false => name,
-    };
+    let key = if is_variable(name) { name } else { "NAME" };
     format!(
         "write `{{var:{key}}}` for a value of the tenant, set with `dayhaul tenant set T --var {key}=VALUE`; the other \
          placeholders are {{from}}, {{to}}, {{day}}, {{tenant}}, {{schema}}"

@@ -16,6 +16,7 @@ mod meant;
 mod mismatch;
 mod placeholders;
 mod source_sql;
+mod variable_name;
 mod version;
 
 pub use definition::Template;
@@ -25,3 +26,4 @@ pub use lint::{lint, lint_columns};
 pub use mismatch::{Mismatch, check_source, mismatches};
 pub use placeholders::Bindings;
 pub use source_sql::{copy_out_sql, days_of_keys_sql, has_rows_sql, select_sql, wrap};
+pub use variable_name::is_variable;

@@ -3,6 +3,7 @@
 use super::finding::Finding;
 use super::lexer::{TokenKind, lex};
 use super::meant;
+use super::variable_name::is_variable;
 use crate::error::{Error, Kind, Result};
 use crate::schema::Scalar;
 use crate::sql::{bound, ident, literal};
@@ -46,8 +47,7 @@ impl<'a> Placeholder<'a> {
             "schema" => Some(Placeholder::Schema),
             inside => {
                 let name = inside.strip_prefix("var:")?;
-                let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-                (!name.is_empty() && name.chars().all(plain)).then_some(Placeholder::Var(name))
+                is_variable(name).then_some(Placeholder::Var(name))
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What is registered: tenants, templates, their pairs, and the relations that are ours.
 
 pub mod fold_line;
+pub mod lost;
 pub mod masked;
 pub mod pairs;
 pub mod relations;

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::pg::conninfo::secret::SecretRef;
 use crate::pg::settings::search_path;
 use crate::pg::{SearchPath, Url};
+use crate::template::is_variable;
 use crate::unit::TenantName;
 use std::collections::BTreeMap;
 
@@ -81,8 +82,7 @@ pub fn variables(pairs: &[String]) -> Result<BTreeMap<String, String>> {
         let (key, value) = pair.split_once('=').ok_or_else(|| {
             Error::usage("`--var` takes KEY=VALUE").with_hint("for example `--var client=7`")
         })?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if key.is_empty() || !key.chars().all(plain) {
+        if !is_variable(key) {
             return Err(Error::usage(format!(
                 "`--var`: the key `{key}` may contain only letters, digits, `-` and `_`"
             )));

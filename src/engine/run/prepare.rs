@@ -8,8 +8,8 @@ use crate::catalog::Pair;
 use crate::catalog::ledger::objects::{self, StoredUnit};
 use crate::catalog::ledger::{staged, units};
 use crate::catalog::registry::fold_line::{self, FoldLine};
-use crate::catalog::registry::relations;
 use crate::catalog::registry::windows::{self, Windows};
+use crate::catalog::registry::{lost, relations};
 use crate::copy::Tally;
 use crate::engine::report::notes::Notes;
 use crate::engine::schedule::retry;
@@ -189,7 +189,7 @@ impl Preparation<'_> {
             return Ok(planned);
         }
         let (tenant, template) = planned.names();
-        let lost = relations::forget_lost(self.session, tenant, template).await?;
+        let lost = lost::forget_lost(self.session, tenant, template).await?;
         for relation in &lost.relations {
             tracing::warn!(
                 relation,
