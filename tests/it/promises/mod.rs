@@ -42,6 +42,7 @@ mod moved;
 mod named_commands;
 mod onlookers;
 mod orphans;
+mod owner_trigger;
 mod pgbouncer;
 mod preparing;
 mod quiet;
