@@ -25,6 +25,7 @@ mod interrupt;
 mod json_docs;
 mod killed;
 #[cfg(feature = "s3")]
+mod lake_profiles;
 mod lake_s3;
 #[cfg(feature = "s3")]
 mod lake_signed;
@@ -60,6 +61,7 @@ mod staging;
 mod standby;
 mod sync;
 mod template;
+mod template_names;
 mod tenant;
 mod tls;
 mod unchanged;
