@@ -26,6 +26,7 @@ mod interrupt;
 mod json_docs;
 mod killed;
 #[cfg(feature = "s3")]
+mod lake_profiles;
 mod lake_s3;
 #[cfg(feature = "s3")]
 mod lake_signed;
@@ -65,6 +66,7 @@ mod staging;
 mod standby;
 mod sync;
 mod template;
+mod template_names;
 mod tenant;
 mod tls;
 mod unchanged;
