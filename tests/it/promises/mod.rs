@@ -39,6 +39,7 @@ mod locks;
 mod lossy;
 mod masks;
 mod messages;
+mod migrations;
 mod moved;
 mod named_commands;
 mod onlookers;
