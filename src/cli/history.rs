@@ -81,7 +81,7 @@ async fn one(catalog: &Catalog, id: i64, context: &Context) -> Result<u8> {
         let failures: Vec<Failure> = failures.iter().map(as_reported).collect();
         context.print(format!(
             "\n{}",
-            failure::render(&failures, context.show_values).trim_end()
+            failure::render_all_days(&failures, context.show_values).trim_end()
         ));
     }
     let mut value = to_json(&run);

@@ -1,8 +1,10 @@
 //! Clients of object stores, configured by the environment variables that the stores' own tools read.
 
+use super::aws_profile::{note_of_default_file, refuse_profile};
 use crate::error::{Error, Result};
 use object_store::ObjectStore;
 use object_store::multipart::MultipartStore;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A client for whole objects and for uploads in parts.
@@ -46,7 +48,19 @@ impl Cloud {
     }
 
     /// A hint: where credentials come from.
-    pub fn credentials(self) -> &'static str {
+    pub fn credentials(self) -> String {
+        let from = self.credentials_come_from();
+        let variable = |name: &str| std::env::var(name).ok();
+        match self {
+            Cloud::S3 => match note_of_default_file(variable, Path::exists) {
+                Some(note) => format!("{note}; {from}"),
+                None => from.to_owned(),
+            },
+            Cloud::Gcs | Cloud::Azure => from.to_owned(),
+        }
+    }
+
+    fn credentials_come_from(self) -> &'static str {
         match self {
             Cloud::S3 => {
                 "credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with AWS_REGION; AWS_SESSION_TOKEN), a \
@@ -72,7 +86,7 @@ impl Cloud {
     /// A client for a bucket or container that repeats a request `retries` times after a connection or server failure.
     ///
     /// # Errors
-    /// This build does not include the store, or a variable is invalid.
+    /// This build does not include the store, or a variable is invalid or not read.
     pub fn client(
         self,
         bucket: &str,
@@ -81,7 +95,14 @@ impl Cloud {
     ) -> Result<Arc<dyn Store>> {
         match self {
             #[cfg(feature = "s3")]
-            Cloud::S3 => built::s3(bucket, variables, retries),
+            Cloud::S3 => {
+                let set = |name: &str| {
+                    let mut of_name = variables.iter().filter(|(n, _)| n == name);
+                    of_name.next().map(|(_, value)| value.clone())
+                };
+                refuse_profile(set)?;
+                built::s3(bucket, variables, retries)
+            }
             #[cfg(feature = "gcs")]
             Cloud::Gcs => built::gcs(bucket, variables, retries),
             #[cfg(feature = "azure")]

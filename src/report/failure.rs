@@ -50,15 +50,15 @@ const RUNS_SHOWN: usize = 6;
 
 /// `2024-01-03, 2024-01-05 … 2024-01-09 (6 days)`.
 pub fn days(windows: &[Window]) -> String {
+    first_days(windows, RUNS_SHOWN)
+}
+
+fn first_days(windows: &[Window], most: usize) -> String {
     let merged = merged(windows);
     let total: usize = merged.iter().map(Window::len).sum();
-    let shown: Vec<String> = merged
-        .iter()
-        .take(RUNS_SHOWN)
-        .map(Window::to_string)
-        .collect();
+    let shown: Vec<String> = merged.iter().take(most).map(Window::to_string).collect();
     let mut text = shown.join(", ");
-    if merged.len() > RUNS_SHOWN {
+    if merged.len() > most {
         text.push_str(", …");
     }
     if total > 1 {
@@ -123,7 +123,7 @@ pub fn left_to_others(locked: &[&Failure]) -> String {
         for pair in &cause.pairs {
             lines.push(format!(
                 "left to another run: {}: {}",
-                place(pair),
+                place(pair, RUNS_SHOWN),
                 cause.text
             ));
         }
@@ -133,10 +133,26 @@ pub fn left_to_others(locked: &[&Failure]) -> String {
 
 /// All failures for people, equal causes together. DETAIL and CONTEXT only with `show_values`.
 pub fn render<'a>(failures: impl IntoIterator<Item = &'a Failure>, show_values: bool) -> String {
+    render_with(failures, show_values, RUNS_SHOWN)
+}
+
+/// The same, with all days of each pair.
+pub fn render_all_days<'a>(
+    failures: impl IntoIterator<Item = &'a Failure>,
+    show_values: bool,
+) -> String {
+    render_with(failures, show_values, usize::MAX)
+}
+
+fn render_with<'a>(
+    failures: impl IntoIterator<Item = &'a Failure>,
+    show_values: bool,
+    most: usize,
+) -> String {
     let mut text = String::new();
     for cause in by_cause(failures) {
         for pair in &cause.pairs {
-            let _ = writeln!(text, "{}: {}", label(cause.failure), place(pair));
+            let _ = writeln!(text, "{}: {}", label(cause.failure), place(pair, most));
         }
         let _ = writeln!(text, "  error: {}", cause.text);
         let error = &cause.failure.error;
@@ -160,13 +176,13 @@ fn label(failure: &Failure) -> &'static str {
     }
 }
 
-fn place(pair: &PairDays) -> String {
+fn place(pair: &PairDays, most: usize) -> String {
     let mut text = pair.tenant.to_string();
     if let Some(template) = pair.template {
         let _ = write!(text, "/{template}");
     }
     if !pair.windows.is_empty() {
-        let _ = write!(text, " {}", days(&pair.windows));
+        let _ = write!(text, " {}", first_days(&pair.windows, most));
     }
     text
 }
@@ -209,6 +225,8 @@ mod tests {
         let many: Vec<_> = (1..=9)
             .map(|d| window(&format!("2024-0{d}-01"), &format!("2024-0{d}-01")))
             .collect();
+        let all = render_all_days(&[failure("acme", many.clone(), "no")], false);
+        assert!(all.contains("2024-08-01, 2024-09-01 (9 days)"), "{all}");
         assert!(
             days(&many).ends_with("2024-06-01, … (9 days)"),
             "{}",

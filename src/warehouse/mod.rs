@@ -31,7 +31,7 @@ pub use tables::barrier::{Barrier, barrier};
 pub use tables::definitions::{TableCopy, analyze, day_table, staging_table, year_table};
 pub use tables::left::Left;
 pub use tables::obstacles::obstacles;
-pub use tables::orphans::{Orphan, drop_orphans, orphans};
+pub use tables::orphans::{Orphan, drop_orphans, namesake, orphans};
 pub use tables::prepare::prepare;
 pub use tables::replication::of_all_tables;
 pub use tables::shape::{DAYS_AHEAD, Destination, Shape};

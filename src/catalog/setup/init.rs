@@ -2,6 +2,7 @@
 //! done; what is done is done as a whole or not at all.
 
 use super::migrate::{self, MIGRATIONS, Migration};
+use super::owners::refuse_other_owner;
 use super::rights::Facts;
 use super::steps::{self, Step, administrator_sql};
 use crate::catalog::{begin, finish};
@@ -170,6 +171,8 @@ impl Plan {
         }
         if self.create_migration_table {
             migrate::create_table(session).await?;
+            let (schema, table) = (&self.facts.schemas.catalog, migrate::TABLE.to_owned());
+            refuse_other_owner(session, schema, &[table]).await?;
         }
         Ok(())
     }

@@ -2,5 +2,6 @@
 
 pub mod init;
 pub mod migrate;
+pub mod owners;
 mod rights;
 mod steps;

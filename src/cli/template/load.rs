@@ -15,7 +15,8 @@ use crate::error::{At, Error, Kind, Result, exit};
 use crate::report::numbers::counted;
 use crate::schema::arrow::arrow_schema;
 use crate::template::{Finding, Template, lint};
-use crate::unit::TenantName;
+use crate::unit::{TemplateName, TenantName};
+use crate::warehouse::namesake;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -78,6 +79,9 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
             let mut done = Vec::new();
             for template in loading {
                 let before = templates::find(session, &template.name).await?;
+                if before.is_none() {
+                    refuse_name_of_table(&template.name)?;
+                }
                 let loaded = templates::load(session, &template).await?;
                 let kept = match before {
                     Some(before) if indexes(&before.template) != indexes(&template) => {
@@ -116,6 +120,20 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         "templates": done.iter().map(LoadedFile::json).collect::<Vec<_>>(),
     }));
     Ok(exit::OK)
+}
+
+/// A view of that name would stand where another template's table belongs. A template that is in the catalog stays.
+fn refuse_name_of_table(name: &TemplateName) -> Result<()> {
+    match namesake(name) {
+        Some(other) => Err(Error::refused(format!(
+            "template `{name}` has a name that a table of a template `{other}` would have"
+        ))
+        .at("nothing was loaded")
+        .with_hint(format!(
+            "choose a name that does not end in a year or a day: `{other}_old`, for instance"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Compares windows with single days where a template is enabled already, at the first tenant that can be asked. The other

@@ -118,6 +118,15 @@ fn part_of(template: &TemplateName, table: &str) -> Option<(RelationKind, Window
     Some((kind, year_window(year)))
 }
 
+/// The template, known or not, whose staging or retired tables may be called `name`. Names of its other tables are no names of
+/// templates.
+pub fn namesake(name: &TemplateName) -> Option<TemplateName> {
+    let name = name.as_str();
+    name.match_indices('_')
+        .filter_map(|(end, _)| TemplateName::parse(&name[..end]).ok())
+        .find(|other| part_of(other, name).is_some())
+}
+
 /// Whether a CHECK is about these days.
 fn admits(check: &str, window: Window) -> bool {
     [window.from, window.to]
@@ -221,5 +230,23 @@ mod tests {
             "CHECK ((day >= '2023-01-01'::date) AND (day < '2024-01-01'::date))",
             year
         ));
+    }
+
+    #[test]
+    fn a_name_of_another_templates_table_is_known() {
+        let of = |name| namesake(&TemplateName::parse(name).unwrap());
+        for (name, other) in [
+            ("event_2_2024_staging", Some("event_2")),
+            ("event_2024_retired", Some("event")),
+            ("event_2024_retire9", Some("event")),
+            ("event", None),
+            ("event_2", None),
+            ("event_2024_staging_old", None),
+            ("event_2024_old", None),
+            ("event_2024_retire0", None),
+            ("event2024", None),
+        ] {
+            assert_eq!(of(name).as_ref().map(TemplateName::as_str), other, "{name}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::replication::identity_statement;
 use super::shape::{Destination, Shape, year_window};
 use super::transaction::short_transaction;
 use crate::catalog::registry::relations::{self, Relation, RelationKind};
+use crate::catalog::setup::owners::refuse_other_owner;
 use crate::error::Result;
 use crate::pg::Session;
 use crate::sql::{ident, qualified};
@@ -192,14 +193,17 @@ pub async fn make_tables(
         .flat_map(|table| names_taken(place, table))
         .collect();
     relations::refuse_foreign(session, schema, &names).await?;
+    let creates = tables.iter().map(|table| {
+        let (name, window) = (&table.name, table.window);
+        create_table(schema, name, place.template, window)
+    });
+    session
+        .batch(&creates.collect::<Vec<_>>().join(";"))
+        .await?;
+    let created: Vec<String> = tables.iter().map(|table| table.name.clone()).collect();
+    refuse_other_owner(session, schema, &created).await?;
     let mut statements = Vec::new();
     for table in tables {
-        statements.push(create_table(
-            schema,
-            &table.name,
-            place.template,
-            table.window,
-        ));
         statements.extend(identity_statement(
             schema,
             &table.name,

@@ -26,6 +26,7 @@ mod interrupt;
 mod json_docs;
 mod killed;
 #[cfg(feature = "s3")]
+mod lake_profiles;
 mod lake_s3;
 #[cfg(feature = "s3")]
 mod lake_signed;
@@ -38,10 +39,12 @@ mod locks;
 mod lossy;
 mod masks;
 mod messages;
+mod migrations;
 mod moved;
 mod named_commands;
 mod onlookers;
 mod orphans;
+mod owner_trigger;
 mod pgbouncer;
 mod preparing;
 mod quiet;
@@ -64,6 +67,7 @@ mod staging;
 mod standby;
 mod sync;
 mod template;
+mod template_names;
 mod tenant;
 mod tls;
 mod unchanged;
