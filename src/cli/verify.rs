@@ -108,6 +108,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         against,
         diff: args.diff,
         values: context.show_values,
+        today: resolved.today,
     };
     let found = verifier.verify(&pairs, &request).await?;
     let repairable_view = |odd: &OddView| odd.wrong.is_repairable();

@@ -61,6 +61,26 @@ impl SourceTransaction<'_> {
         .map_err(|error| session.on_side(error))
     }
 
+    /// Runs `work` in such a transaction, and ends it.
+    ///
+    /// # Errors
+    /// Those of [`SourceTransaction::begin`] and of the work.
+    pub async fn read<T>(
+        &self,
+        session: &Session,
+        work: impl AsyncFnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let result = match self.begin(session).await {
+            Ok(()) => work().await,
+            Err(error) => Err(error),
+        };
+        // After an error, the first error explains more than a failed ROLLBACK.
+        let ended = session.batch("ROLLBACK").await;
+        let value = result?;
+        ended?;
+        Ok(value)
+    }
+
     fn same_as_recorded(&self, recorded: &[String], found: &[String]) -> Result<()> {
         if recorded == found {
             return Ok(());

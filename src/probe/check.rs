@@ -3,15 +3,13 @@
 use super::day_range::{self, DayRange};
 use crate::catalog::{Tenant, access};
 use crate::config::Settings;
+use crate::engine::verify::rows_of_no_day::{self, RowsOfNoDay, limit};
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::{self, Purpose, Session};
 use crate::template::{Template, bind_query, check_source, has_rows_sql};
 use crate::unit::{Day, TemplateName, Window};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// A probe that takes longer is given up: a test should not take minutes.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 
 const ROUND_TRIPS: usize = 5;
 
@@ -39,6 +37,8 @@ pub struct TemplateCheck {
     /// The login may read its query, and the columns match.
     pub readable: Result<()>,
     pub days: DaysWithRows,
+    /// Rows that no day has, or why they were not counted; `None` when the query cannot be read.
+    pub rows_of_no_day: Option<Result<RowsOfNoDay>>,
 }
 
 /// The days that have rows.
@@ -108,7 +108,7 @@ async fn connect(tenant: &mut Tenant, settings: &Settings) -> Result<(Session, T
         tenant.search_path = decided;
     }
     tenant
-        .transaction(PROBE_TIMEOUT)
+        .transaction(limit(settings))
         .begin(&session)
         .await
         .at(place)?;
@@ -162,18 +162,24 @@ async fn check_template(
     };
     let place = || format!("tenant `{}`", tenant.name);
     let readable = probe.read().await.at(place);
-    let days = match readable {
-        Ok(()) => probe
-            .days(Day::today())
-            .await
-            .at(place)
-            .unwrap_or_else(DaysWithRows::Unknown),
-        Err(_) => DaysWithRows::NotTried,
+    let today = Day::today();
+    let (days, rows_of_no_day) = match readable {
+        Ok(()) => {
+            let days = probe.days(today).await.at(place);
+            let all = Window::new(day_range::oldest(), today.next());
+            let outside = rows_of_no_day::count(session, tenant, template, all, settings).await;
+            (
+                days.unwrap_or_else(DaysWithRows::Unknown),
+                Some(outside.at(place)),
+            )
+        }
+        Err(_) => (DaysWithRows::NotTried, None),
     };
     TemplateCheck {
         template: template.name.clone(),
         readable,
         days,
+        rows_of_no_day,
     }
 }
 
@@ -257,21 +263,7 @@ impl TemplateProbe<'_> {
 
     /// Runs `work` in a read-only transaction with the settings of a load.
     async fn within<T>(&self, work: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
-        let limit = self.settings.load.statement_timeout;
-        let limit = if limit.is_zero() {
-            PROBE_TIMEOUT
-        } else {
-            limit.min(PROBE_TIMEOUT)
-        };
-        let begun = self.tenant.transaction(limit).begin(self.session).await;
-        let result = match begun {
-            Ok(()) => work().await,
-            Err(e) => Err(e),
-        };
-        // After an error, the first error explains more than a failed ROLLBACK.
-        let ended = self.session.batch("ROLLBACK").await;
-        let value = result?;
-        ended?;
-        Ok(value)
+        let transaction = self.tenant.transaction(limit(self.settings));
+        transaction.read(self.session, work).await
     }
 }

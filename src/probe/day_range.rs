@@ -14,6 +14,11 @@ pub struct DayRange {
 /// The search does not go back beyond this year.
 const OLDEST_YEAR: i32 = 1970;
 
+/// The first day of the search.
+pub fn oldest() -> Day {
+    Day::first_of_year(OLDEST_YEAR)
+}
+
 /// For queries that take windows of many days: exact, up to `today`. Windows grow from today backwards until one has a row,
 /// and are halved from there. The first day is then found by halving the time before, so that most windows are empty,
 /// which is fast with an index.
@@ -24,7 +29,7 @@ pub async fn by_windows(
     today: Day,
     has_rows: &mut impl AsyncFnMut(Window) -> Result<bool>,
 ) -> Result<Option<DayRange>> {
-    let floor = Day::first_of_year(OLDEST_YEAR);
+    let floor = oldest();
     let mut to = today.next();
     let mut days = 1;
     let mut hit = loop {
@@ -90,7 +95,7 @@ pub async fn by_days(
         }
     }
     let (mut first, mut step) = (known, 1);
-    let floor = Day::first_of_year(OLDEST_YEAR);
+    let floor = oldest();
     let mut empty = loop {
         let day = known.plus(-step);
         if day <= floor || !any_near(day, has_rows).await? {

@@ -8,6 +8,7 @@ pub mod odd_view_json;
 pub mod outcome;
 pub mod progress;
 mod progress_counts;
+pub mod rows_of_no_day;
 pub mod run_json;
 pub mod run_table;
 pub mod table;

@@ -3,7 +3,8 @@
 use crate::engine::report::event::{Event, Outcome};
 use crate::report::numbers::{bytes, count, counted, seconds};
 use crate::report::throughput::{Throughput, Transferred};
-use std::collections::BTreeMap;
+use crate::unit::{Day, TemplateName, TenantName, Unit};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// The counts so far.
@@ -11,6 +12,7 @@ pub struct ProgressCounts {
     started: Instant,
     pub units: u64,
     pub done: u64,
+    done_days: BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>,
     failed: u64,
     /// Everything that was transferred, including windows that failed later.
     transferred: Transferred,
@@ -32,6 +34,7 @@ impl ProgressCounts {
             started: Instant::now(),
             units: 0,
             done: 0,
+            done_days: BTreeMap::new(),
             failed: 0,
             transferred: Transferred::default(),
             throughput: Throughput::default(),
@@ -75,7 +78,15 @@ impl ProgressCounts {
             Event::WindowEnded { slot } => {
                 self.slots.remove(slot);
             }
-            Event::Through { units } => self.done += *units as u64,
+            Event::Through {
+                tenant,
+                template,
+                days,
+            } => {
+                for day in days {
+                    self.unit_done(tenant, template, *day);
+                }
+            }
             Event::Unit(unit) => match unit.outcome {
                 // Counted when the run was planned, or when its rows were written.
                 Outcome::Skipped
@@ -84,11 +95,24 @@ impl ProgressCounts {
                 | Outcome::Changed
                 | Outcome::Loaded => {}
                 Outcome::Failed | Outcome::NotTried => {
-                    self.done += 1;
+                    let Unit {
+                        tenant,
+                        template,
+                        day,
+                    } = &unit.unit;
+                    self.unit_done(tenant, template, *day);
                     self.failed += 1;
                 }
             },
             Event::Retry { .. } | Event::Stage { .. } | Event::Warning(_) => {}
+        }
+    }
+
+    /// A day may be through and fail later, with the year that it was staged for: it counts once.
+    fn unit_done(&mut self, tenant: &TenantName, template: &TemplateName, day: Day) {
+        let pair = (tenant.clone(), template.clone());
+        if self.done_days.entry(pair).or_default().insert(day) {
+            self.done += 1;
         }
     }
 
@@ -163,13 +187,13 @@ fn whole_seconds(d: Duration) -> String {
 mod tests {
     use super::*;
     use crate::engine::report::event::UnitReport;
-    use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
+    use crate::unit::Window;
 
-    fn unit(outcome: Outcome) -> Event {
+    fn unit(outcome: Outcome, day: i32) -> Event {
         let unit = Unit {
             tenant: TenantName::parse("acme").unwrap(),
             template: TemplateName::parse("flights").unwrap(),
-            day: Day::from_pg_days(0),
+            day: Day::from_pg_days(day),
         };
         Event::Unit(UnitReport {
             rows: 10,
@@ -177,6 +201,29 @@ mod tests {
             tries: 1,
             ..UnitReport::new(unit, outcome)
         })
+    }
+
+    fn through(days: &[i32]) -> Event {
+        Event::Through {
+            tenant: TenantName::parse("acme").unwrap(),
+            template: TemplateName::parse("flights").unwrap(),
+            days: days.iter().copied().map(Day::from_pg_days).collect(),
+        }
+    }
+
+    #[test]
+    fn a_day_that_was_through_and_failed_later_counts_once() {
+        let mut state = ProgressCounts::new();
+        state.count(&Event::Planned {
+            units: 3,
+            skipped: 0,
+        });
+        state.count(&through(&[0, 1]));
+        // Read again with a day that its rows moved to.
+        state.count(&through(&[1]));
+        state.count(&unit(Outcome::Failed, 0));
+        state.count(&unit(Outcome::NotTried, 1));
+        assert_eq!((state.done, state.failed), (2, 2));
     }
 
     #[test]
@@ -199,10 +246,10 @@ mod tests {
         });
         assert_eq!(state.slots[&0].rows, 10);
         state.count(&Event::WindowEnded { slot: 0 });
-        state.count(&Event::Through { units: 1 });
-        state.count(&unit(Outcome::Loaded));
-        state.count(&unit(Outcome::Failed));
-        state.count(&unit(Outcome::Skipped));
+        state.count(&through(&[0]));
+        state.count(&unit(Outcome::Loaded, 0));
+        state.count(&unit(Outcome::Failed, 1));
+        state.count(&unit(Outcome::Skipped, 2));
         assert_eq!(
             (state.done, state.failed, state.transferred.rows),
             (2, 1, 10)

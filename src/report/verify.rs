@@ -1,13 +1,18 @@
 //! The result of a verification for people: a line per tenant and template, then the findings.
 
+mod coverage;
 pub mod json;
 
-use crate::engine::verify::coverage::Coverage;
+pub use coverage::coverage;
+
+use crate::engine::report::event::Failure;
 use crate::engine::verify::row_diff::{ColumnValue, Diff, DiffRow, RowChange, RowDiff};
+use crate::engine::verify::rows_of_no_day::PairRowsOfNoDay;
 use crate::engine::verify::{Against, Checked, Odd, Verdict, Verification};
 use crate::error::exit;
-use crate::report::failure::days;
+use crate::report::failure::{days, why};
 use crate::report::numbers::{bytes, count, counted};
+use crate::report::rows_of_no_day;
 use crate::report::table::Sheet;
 use crate::sql::literal;
 use crate::unit::{TemplateName, TenantName, Window};
@@ -190,6 +195,12 @@ fn findings(found: &Verification) -> Vec<String> {
     if found.orphans.iter().any(Orphan::is_droppable) {
         lines.push("an interrupted run left tables that keep new ones from being made: `dayhaul verify --repair` drops those that are empty or were never shown".to_owned());
     }
+    lines.extend(
+        found
+            .rows_of_no_day
+            .iter()
+            .filter_map(|pair| in_no_day(pair, found)),
+    );
     for ((tenant, template, verdict), units) in groups {
         let windows: Vec<Window> = units.iter().map(|u| Window::single(u.unit.day)).collect();
         let what = explain(verdict, found.against, &units);
@@ -207,6 +218,26 @@ fn findings(found: &Verification) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Rows of a source that are in no day. Where the query failed, its failure is enough.
+fn in_no_day(pair: &PairRowsOfNoDay, found: &Verification) -> Option<String> {
+    let (tenant, template) = (&pair.tenant, &pair.template);
+    match &pair.rows {
+        Ok(rows) if rows.is_none() => None,
+        Ok(rows) => Some(format!(
+            "{tenant}/{template}: the source has rows that are in no day: {}",
+            rows_of_no_day::counts(rows)
+        )),
+        Err(error) => {
+            let failed = |f: &Failure| f.tenant == *tenant && f.template.as_ref() == Some(template);
+            let why = why(error);
+            let shown = !found.failures.iter().any(failed);
+            shown.then(|| {
+                format!("{tenant}/{template}: rows that are in no day were not counted: {why}")
+            })
+        }
+    }
 }
 
 fn explain(verdict: Verdict, against: Against, units: &[&Checked]) -> String {
@@ -359,51 +390,4 @@ fn shown(row: &DiffRow) -> String {
         .collect();
     let colon = if columns.is_empty() { "" } else { ": " };
     format!("{what} {}{colon}{}", key.join(", "), columns.join("; "))
-}
-
-/// Which days are loaded: a line per pair, then the gaps.
-pub fn coverage(found: &[Coverage]) -> String {
-    let mut sheet = Sheet::new(&[
-        "tenant",
-        "template",
-        "from",
-        "to",
-        ">loaded",
-        ">missing",
-        ">unsettled",
-    ]);
-    for pair in found {
-        let (from, to) = pair.expected.map_or_else(Default::default, |days| {
-            (days.from.to_string(), days.to.plus(-1).to_string())
-        });
-        sheet.row([
-            pair.tenant.to_string(),
-            pair.template.to_string(),
-            from,
-            to,
-            count(pair.loaded as u64),
-            count(pair.missing() as u64),
-            count(pair.unsettled as u64),
-        ]);
-    }
-    let mut text = sheet.render();
-    for pair in found {
-        let name = format!("{}/{}", pair.tenant, pair.template);
-        if pair.first_day.is_none() {
-            let _ = write!(
-                text,
-                "\n{name}: the first day is not known, because nothing was ever loaded"
-            );
-        } else if !pair.gaps.is_empty() {
-            let _ = write!(text, "\n{name}: not loaded: {}", days(&pair.gaps));
-        }
-        if !pair.overdue.is_empty() {
-            let _ = write!(
-                text,
-                "\n{name}: not compared with the source since they ended, or since late rows were due: {}",
-                days(&pair.overdue)
-            );
-        }
-    }
-    text
 }

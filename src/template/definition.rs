@@ -115,7 +115,6 @@ impl Template {
         line_of(&self.source, self.lines.query_start)
     }
 
-    /// Type of the time column.
     /// The first date on which a comparison with the source settles a day: its end plus the lookback.
     pub fn settles_on(&self, day: Day) -> Day {
         let lookback = i32::try_from(self.lookback_days).unwrap_or(i32::MAX);
@@ -138,6 +137,7 @@ impl Template {
         !self.is_settled(day, checked_on) && today > by_now
     }
 
+    /// Type of the time column.
     pub fn time_type(&self) -> Scalar {
         self.columns[self.time_index].ty.scalar
     }

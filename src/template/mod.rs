@@ -3,6 +3,7 @@
 //! A template is one `.sql` file that opens in any SQL editor: a leading comment with TOML (`front_matter`), then one
 //! query. Nothing here does I/O: text in, text or findings out.
 
+mod all_rows;
 mod definition;
 mod draft;
 mod finding;
@@ -25,5 +26,7 @@ pub use finding::{Finding, Severity};
 pub use lint::{lint, lint_columns};
 pub use mismatch::{Mismatch, check_source, mismatches};
 pub use placeholders::Bindings;
-pub use source_sql::{copy_out_sql, days_of_keys_sql, has_rows_sql, select_sql, wrap};
+pub use source_sql::{
+    copy_out_sql, days_of_keys_sql, has_rows_sql, rows_of_no_day_sql, select_sql, wrap,
+};
 pub use variable_name::is_variable;

@@ -3,7 +3,8 @@
 use super::definition::Template;
 use super::mask_sql::masked;
 use crate::schema::{Column, Salt};
-use crate::sql::{ident, literal};
+use crate::sql::{bound, ident, literal};
+use crate::unit::Window;
 
 /// Whether the bound query gives a row.
 pub fn has_rows_sql(bound_query: &str) -> String {
@@ -76,6 +77,36 @@ pub fn days_of_keys_sql(
         wrap(bound_query),
         conditions.join(" AND ")
     )
+}
+
+/// Counts the rows of the bound query that no day of `days` has: without a time, at an infinite time, before the first day,
+/// after the last one; at most `most` each.
+pub fn rows_of_no_day_sql(
+    template: &Template,
+    bound_query: &str,
+    days: Window,
+    most: u64,
+) -> String {
+    let ty = template.time_type();
+    let time = format!(
+        "(q.{})::{}",
+        ident(&template.time_column),
+        template.columns[template.time_index()].ty.bare()
+    );
+    let (from, to) = (bound(days.from, ty), bound(days.to, ty));
+    let conditions = [
+        format!("{time} IS NULL"),
+        format!("{time} IN ('infinity', '-infinity')"),
+        format!("{time} < {from} AND {time} > '-infinity'"),
+        format!("{time} >= {to} AND {time} < 'infinity'"),
+    ];
+    let counts = conditions.map(|condition| {
+        format!(
+            "(SELECT count(*) FROM (SELECT FROM {} WHERE {condition} LIMIT {most}) AS r)",
+            wrap(bound_query)
+        )
+    });
+    format!("SELECT {}", counts.join(", "))
 }
 
 /// The statement that fetches a window. `masks` is the configured salt when a tenant is read, and `None` when the

@@ -5,8 +5,9 @@ use crate::catalog::{Catalog, Selection, Tenant};
 use crate::cli::context::Context;
 use crate::config::Settings;
 use crate::error::{Result, exit};
-use crate::probe::check::{DaysWithRows, TenantCheck, check};
+use crate::probe::check::{DaysWithRows, TemplateCheck, TenantCheck, check};
 use crate::report::failure::why;
+use crate::report::rows_of_no_day;
 use crate::report::table::Sheet;
 use crate::template::Template;
 use crate::unit::{TemplateName, TenantName};
@@ -113,6 +114,7 @@ pub async fn must_pass(
     if check.server.is_ok() && !context.json {
         context.note(render(std::slice::from_ref(&check)));
     }
+    warn_of_rows(context, &check);
     check.server?;
     check.templates.into_iter().try_for_each(|t| t.readable)?;
     Ok(check.tenant)
@@ -159,6 +161,29 @@ fn report(context: &Context, checks: &[TenantCheck]) {
                 _ => {}
             }
         }
+        warn_of_rows(context, check);
+    }
+}
+
+fn warn_of_rows(context: &Context, check: &TenantCheck) {
+    for what in check.templates.iter().filter_map(in_no_day) {
+        context.warn(format!("tenant `{}`, {what}", check.tenant.name));
+    }
+}
+
+/// What to know of a template's rows that are in no day.
+fn in_no_day(check: &TemplateCheck) -> Option<String> {
+    let template = &check.template;
+    match check.rows_of_no_day.as_ref()? {
+        Ok(rows) if rows.is_none() => None,
+        Ok(rows) => Some(format!(
+            "template `{template}`: rows that are in no day up to today: {}",
+            rows_of_no_day::counts(rows)
+        )),
+        Err(error) => Some(format!(
+            "template `{template}`: rows that are in no day were not counted: {}",
+            why(error)
+        )),
     }
 }
 
@@ -259,6 +284,7 @@ fn tenant_json(check: &TenantCheck) -> Value {
                 },
                 "first_day": range.map(|range| range.first.to_string()),
                 "last_day": range.map(|range| range.last.to_string()),
+                "rows_of_no_day": t.rows_of_no_day.as_ref().map(rows_of_no_day::json),
             })
         })
         .collect();

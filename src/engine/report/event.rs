@@ -1,7 +1,7 @@
 //! What the engine reports to whoever watches. The engine prints nothing.
 
 use crate::error::Error;
-use crate::unit::{TemplateName, TenantName, Unit, Window};
+use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
 use std::time::Duration;
 
 /// How a unit ended.
@@ -123,7 +123,11 @@ pub enum Event {
     /// The window ended, successfully or not; a retry starts it again.
     WindowEnded { slot: usize },
     /// The rows of units are in the warehouse: seen at once or, in a year that is being built, when it is revealed.
-    Through { units: usize },
+    Through {
+        tenant: TenantName,
+        template: TemplateName,
+        days: Vec<Day>,
+    },
     /// A unit ended.
     Unit(UnitReport),
     /// A window is tried again after `wait`.

@@ -99,6 +99,15 @@ impl Outcomes {
         }
     }
 
+    /// The rows of these days are in the warehouse.
+    pub fn through(&self, pair: &Pair, days: impl Iterator<Item = Day>) {
+        self.event(&Event::Through {
+            tenant: pair.tenant.name.clone(),
+            template: pair.template.name.clone(),
+            days: days.collect(),
+        });
+    }
+
     /// A window is done. Days whose file is missing are reported when it is written; those of a staged year when the year
     /// is revealed.
     pub fn window_done(
@@ -110,7 +119,7 @@ impl Outcomes {
         tries: u32,
     ) {
         let days: Vec<&DayResult> = done.days.iter().filter(|day| !day.lacks_file).collect();
-        self.event(&Event::Through { units: days.len() });
+        self.through(&pair.pair, days.iter().map(|day| day.loaded.day));
         if staged {
             return;
         }

@@ -71,14 +71,14 @@ pub struct PairDays {
 
 impl PairDays {
     /// Days that are staged and have nothing left to do but the year's build.
-    pub fn waiting_for_build(&self) -> usize {
-        let staged = self.staged.keys();
-        staged.filter(|day| !self.land.contains(day)).count()
+    pub fn waiting_for_build(&self) -> impl Iterator<Item = Day> {
+        let staged = self.staged.keys().copied();
+        staged.filter(|day| !self.land.contains(day))
     }
 
     /// Days that are to be worked on.
     pub fn units(&self) -> usize {
-        self.load.len() + self.refresh.len() + self.land.len() + self.waiting_for_build()
+        self.load.len() + self.refresh.len() + self.land.len() + self.waiting_for_build().count()
     }
 }
 

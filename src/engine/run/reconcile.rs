@@ -7,7 +7,7 @@ use crate::catalog::ledger::objects::{self, StoredUnit};
 use crate::engine::report::event::{Failure, Outcome, UnitReport};
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
-use crate::unit::{Day, Unit, Window};
+use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
 use std::collections::BTreeSet;
 
 /// Checks that the ledger has what was reported as loaded. Loads commit without waiting for the disk: a warehouse that
@@ -89,14 +89,16 @@ pub fn report_rest(context: &RunContext, outcomes: &Outcomes) {
         for day in &rest {
             outcomes.report(UnitReport::new(unit(*day), Outcome::NotTried));
         }
-        let explained = outcomes.lock().failures.iter().any(|f| {
-            f.tenant == tenant && f.template.as_ref().is_none_or(|named| *named == template)
-        });
-        if rest.is_empty() || explained {
+        let pair = (&tenant, &template);
+        let (rest, others_failed) = list_with_others(&mut outcomes.lock().failures, pair, rest);
+        if rest.is_empty() {
             continue;
         }
         let error = if context.cancel.is_cancelled() {
             Error::interrupted()
+        } else if others_failed {
+            Error::refused("not shown before days that failed are loaded")
+                .with_hint("run the same command again: it loads what is missing")
         } else {
             Error::new(Kind::Bug, "these days were neither loaded nor reported")
                 .with_hint("run the same command again: it loads what is missing")
@@ -108,6 +110,37 @@ pub fn report_rest(context: &RunContext, outcomes: &Outcomes) {
             error,
             not_tried: true,
         });
+    }
+}
+
+/// Lists the days that no failure of the pair lists: with what was not tried, if something was, because what ended the others
+/// ended them, too (staged days wait for the others of their year). Gives the days that are left, and whether others failed.
+fn list_with_others(
+    failures: &mut [Failure],
+    (tenant, template): (&TenantName, &TemplateName),
+    mut days: BTreeSet<Day>,
+) -> (BTreeSet<Day>, bool) {
+    let mut of_pair: Vec<&mut Failure> = failures
+        .iter_mut()
+        .filter(|f| f.tenant == *tenant && f.template.as_ref().is_none_or(|t| t == template))
+        .collect();
+    // One without days is about the whole pair.
+    if of_pair.iter().any(|f| f.windows.is_empty()) {
+        return (BTreeSet::new(), true);
+    }
+    for failure in &of_pair {
+        days.retain(|day| !failure.windows.iter().any(|w| w.contains(*day)));
+    }
+    match of_pair
+        .iter_mut()
+        .rev()
+        .find(|f| f.not_tried && f.template.is_some())
+    {
+        Some(failure) => {
+            failure.windows.extend(Window::runs(days));
+            (BTreeSet::new(), true)
+        }
+        None => (days, !of_pair.is_empty()),
     }
 }
 

@@ -91,9 +91,7 @@ fn report_plan(run: &RunState) {
     {
         let skipped = days.skipped.iter().copied();
         run.outcomes.report_days(pair, skipped, Outcome::Skipped, 0);
-        run.outcomes.event(&Event::Through {
-            units: days.waiting_for_build(),
-        });
+        run.outcomes.through(pair, days.waiting_for_build());
         if let RowSource::Files(files) = source
             && !days.lacking.is_empty()
         {

@@ -23,6 +23,7 @@ mod read;
 pub mod repair;
 mod request;
 pub mod row_diff;
+pub mod rows_of_no_day;
 mod state;
 mod worker;
 
@@ -43,6 +44,7 @@ use crate::unit::{Day, TemplateName, TenantName, Window};
 use crate::warehouse::{OddView, Orphan, odd_views, open_session, orphans};
 use futures::StreamExt;
 use plan::VerifyPair;
+use rows_of_no_day::PairRowsOfNoDay;
 use state::{Findings, VerifyState};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
@@ -60,6 +62,8 @@ pub struct Verification {
     pub views: Vec<OddView>,
     /// Tables of ours that the catalog does not know.
     pub orphans: Vec<Orphan>,
+    /// Rows of the sources that no day has.
+    pub rows_of_no_day: Vec<PairRowsOfNoDay>,
     pub failures: Vec<Failure>,
     pub interrupted: bool,
     /// Tenants of the selection, and how many of them could not be reached.
@@ -102,6 +106,7 @@ pub async fn verify(
         cancel,
         views: Vec::new(),
         orphans: Vec::new(),
+        rows_of_no_day: Vec::new(),
         found: Findings::default(),
         unreachable: HashSet::new(),
         seconds: Vec::new(),
@@ -124,6 +129,7 @@ struct VerifyRun<'a> {
     cancel: CancellationToken,
     views: Vec<OddView>,
     orphans: Vec<Orphan>,
+    rows_of_no_day: Vec<PairRowsOfNoDay>,
     found: Findings,
     unreachable: HashSet<TenantName>,
     seconds: Vec<(TenantName, TemplateName, f64)>,
@@ -162,9 +168,10 @@ impl VerifyRun<'_> {
             return planned;
         }
         let (settings, cancel) = (self.settings, self.cancel.clone());
+        let known = |pair: &VerifyPair| self.request.known_days(&pair.pair);
         let contacts = futures::stream::iter(planned).map(|pair| async {
             let contact = tokio::select! {
-                contact = contact(&pair, settings) => contact,
+                contact = contact(&pair, known(&pair), settings) => contact,
                 () = cancel.cancelled() => Err(Error::interrupted()),
             };
             (pair, contact)
@@ -173,8 +180,9 @@ impl VerifyRun<'_> {
         let mut reachable = Vec::new();
         while let Some((mut pair, contact)) = contacts.next().await {
             match contact {
-                Ok(access) => {
-                    pair.access = Some(access);
+                Ok(contact) => {
+                    self.rows_of_no_day.extend(contact.rows_of_no_day);
+                    pair.access = Some(contact.access);
                     reachable.push(pair);
                 }
                 Err(error) => self.cannot_reach(&pair, error),
@@ -309,6 +317,7 @@ impl VerifyRun<'_> {
             units,
             views: self.views,
             orphans: self.orphans,
+            rows_of_no_day: self.rows_of_no_day,
             failures: self.found.failures,
             interrupted: self.cancel.is_cancelled(),
             tenants: tenants.len(),
@@ -319,11 +328,32 @@ impl VerifyRun<'_> {
     }
 }
 
-/// How to reach a source. Connects once if anything is to be read there.
-async fn contact(pair: &VerifyPair, settings: &Settings) -> Result<Access> {
-    let access = catalog::access(&pair.pair.tenant, settings).await?;
+/// What contacting a source gave.
+struct Contact {
+    access: Access,
+    rows_of_no_day: Option<PairRowsOfNoDay>,
+}
+
+/// How to reach a source. Connects once if anything is to be read there, and counts the rows that are in none of the known days.
+async fn contact(pair: &VerifyPair, known: Option<Window>, settings: &Settings) -> Result<Contact> {
+    let tenant = &pair.pair.tenant;
+    let access = catalog::access(tenant, settings).await?;
+    let mut rows_of_no_day = None;
     if !pair.days.is_empty() {
-        retry::a_few_times(async || pg::connect(&access, Purpose::Source).await).await?;
+        let connect = async || pg::connect(&access, Purpose::Source).await;
+        let session = retry::a_few_times(connect).await?;
+        if let Some(days) = known {
+            let template = &pair.pair.template;
+            let rows = rows_of_no_day::count(&session, tenant, template, days, settings).await;
+            rows_of_no_day = Some(PairRowsOfNoDay {
+                tenant: tenant.name.clone(),
+                template: template.name.clone(),
+                rows,
+            });
+        }
     }
-    Ok(access)
+    Ok(Contact {
+        access,
+        rows_of_no_day,
+    })
 }

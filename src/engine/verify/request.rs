@@ -1,6 +1,7 @@
 //! The request of a verification: which days, against what, and how much detail.
 
 use super::checked::Against;
+use crate::catalog::Pair;
 use crate::engine::run::request::DaysByPair;
 use crate::unit::{Day, TemplateName, TenantName, Window};
 
@@ -51,4 +52,18 @@ pub struct Verify {
     pub diff: bool,
     /// A diff may hold values of rows.
     pub values: bool,
+    pub today: Day,
+}
+
+impl Verify {
+    /// From a pair's first day to today; `None` before its first load, and when only some days are verified once more.
+    pub fn known_days(&self, pair: &Pair) -> Option<Window> {
+        match self.days {
+            VerifyDays::These(_) => None,
+            VerifyDays::Loaded | VerifyDays::Window(_) => {
+                let first = pair.first_day.filter(|first| *first <= self.today)?;
+                Some(Window::new(first, self.today.next()))
+            }
+        }
+    }
 }

@@ -41,8 +41,13 @@ impl VerifyState {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn add_checked(&self, units: Vec<Checked>) {
-        self.observer.event(&Event::Through { units: units.len() });
+    pub fn add_checked(&self, pair: PairIndex, units: Vec<Checked>) {
+        let (tenant, template) = self.pairs[pair].names();
+        self.observer.event(&Event::Through {
+            tenant: tenant.clone(),
+            template: template.clone(),
+            days: units.iter().map(|checked| checked.unit.day).collect(),
+        });
         self.findings().units.extend(units);
     }
 

@@ -77,7 +77,7 @@ impl Handler for VerifyWorker {
                 let read = units.iter().filter_map(|unit| unit.sides.read_back());
                 let bytes = read.map(|tally| tally.bytes).sum();
                 self.sessions.rest();
-                self.state.add_checked(units);
+                self.state.add_checked(job.pair, units);
                 NextStep::Done {
                     bytes,
                     more: Vec::new(),

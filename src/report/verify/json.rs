@@ -7,10 +7,12 @@ use crate::copy::Tally;
 use crate::engine::report::run::RunReport;
 use crate::engine::verify::coverage::Coverage;
 use crate::engine::verify::row_diff::{ColumnValue, Diff, DiffRow, RowChange, RowDiff};
+use crate::engine::verify::rows_of_no_day::PairRowsOfNoDay;
 use crate::engine::verify::{Against, Checked, Odd, Verdict, Verification};
 use crate::error::exit;
 use crate::report::failure_json::{FailureJson, failure, inclusive};
 use crate::report::odd_view_json::{OddViewJson, odd_views};
+use crate::report::rows_of_no_day::{self, RowsOfNoDayJson};
 use crate::warehouse::Orphan;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -37,6 +39,8 @@ struct FoundJson<'a> {
     views: Vec<OddViewJson<'a>>,
     /// Tables of Dayhaul's that the catalog does not know.
     orphans: Vec<OrphanJson<'a>>,
+    /// Rows of the sources that no day has.
+    rows_of_no_day: Vec<PairRowsOfNoDayJson<'a>>,
     failures: Vec<FailureJson<'a>>,
 }
 
@@ -87,6 +91,14 @@ struct OrphanJson<'a> {
     has_rows: bool,
     /// Whether `--repair` drops it.
     repairable: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct PairRowsOfNoDayJson<'a> {
+    tenant: &'a str,
+    template: &'a str,
+    #[serde(flatten)]
+    rows: RowsOfNoDayJson,
 }
 
 #[derive(Debug, Serialize)]
@@ -161,6 +173,7 @@ impl<'a> FoundJson<'a> {
             units: found.units.iter().map(unit).collect(),
             views: odd_views(&found.views),
             orphans: found.orphans.iter().map(orphan).collect(),
+            rows_of_no_day: found.rows_of_no_day.iter().map(of_no_day).collect(),
             failures: found.failures.iter().map(failure).collect(),
         }
     }
@@ -173,6 +186,14 @@ fn orphan(orphan: &Orphan) -> OrphanJson<'_> {
         relation: orphan.relation(),
         has_rows: orphan.has_rows,
         repairable: orphan.is_droppable(),
+    }
+}
+
+fn of_no_day(pair: &PairRowsOfNoDay) -> PairRowsOfNoDayJson<'_> {
+    PairRowsOfNoDayJson {
+        tenant: pair.tenant.as_str(),
+        template: pair.template.as_str(),
+        rows: rows_of_no_day::json(&pair.rows),
     }
 }
 

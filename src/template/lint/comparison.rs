@@ -16,6 +16,9 @@ pub struct Comparison<'q, 'a> {
     pub placeholder: Placeholder<'a>,
     /// Whether the placeholder is the whole other side.
     pub alone: bool,
+    /// All of its tokens: operand, operator and the other side.
+    pub from: usize,
+    pub to: usize,
 }
 
 /// The comparisons of `code` (no white space, no comments) with `{from}`, `{to}` or `{day}`.
@@ -45,6 +48,8 @@ fn comparison<'q, 'a>(
                 operator: spelling(code[op].text, false),
                 placeholder,
                 alone: op + 2 == outer_to,
+                from: outer_from,
+                to: outer_to,
             });
         }
         if let Some(op) = operator_in(code, to, outer_to) {
@@ -53,6 +58,8 @@ fn comparison<'q, 'a>(
                 operator: spelling(code[op].text, true),
                 placeholder,
                 alone: outer_from + 1 == op,
+                from: outer_from,
+                to: outer_to,
             });
         }
         let enclosed = outer_from > 0

@@ -1,6 +1,6 @@
 //! Reviews a template file: what is wrong, slow, or probably not intended.
 
-mod comparison;
+pub(super) mod comparison;
 mod pull_to_pull;
 mod query_levels;
 mod quoted_placeholders;
