@@ -59,6 +59,17 @@ impl Template {
         })
     }
 
+    /// The columns and the time column of a file that may have problems, as far as they can be read.
+    pub fn shape(source: &str) -> (Vec<Column>, String) {
+        front_matter::split(source).map_or_else(
+            |_| (Vec::new(), String::new()),
+            |(toml, _)| {
+                let (front, _) = front_matter::read(source, toml);
+                (front.columns, front.time_column)
+            },
+        )
+    }
+
     /// Reads a template file, or returns all problems in it by line.
     pub(super) fn read(name: TemplateName, source: &str) -> Result<Template, Vec<Finding>> {
         let (toml, query) = front_matter::split(source).map_err(|f| vec![f])?;

@@ -1,5 +1,6 @@
 //! What is registered: tenants, templates, their pairs, and the relations that are ours.
 
+pub mod belongings;
 pub mod fold_line;
 pub mod lost;
 pub mod masked;

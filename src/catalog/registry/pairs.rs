@@ -1,9 +1,10 @@
 //! The (tenant, template) pairs that a run works on.
 
+use super::templates;
 use super::tenants::{self, Selection, check_selection, tenant_of};
 use super::windows::Windows;
 use crate::catalog::Tenant;
-use crate::error::{At, Error, Result};
+use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::template::Template;
 use crate::unit::{Day, TemplateName, TenantName};
@@ -104,8 +105,7 @@ impl ParsedTemplates {
         if let Some(template) = self.0.get(name) {
             return Ok(Arc::clone(template));
         }
-        let template = Template::parse(TemplateName::parse(name)?, source);
-        let template = Arc::new(template.at(|| format!("template `{name}`"))?);
+        let template = Arc::new(templates::stored(name, source)?);
         self.0.insert(name.to_owned(), Arc::clone(&template));
         Ok(template)
     }

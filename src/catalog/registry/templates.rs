@@ -1,14 +1,13 @@
 //! Templates as the catalog holds them: the current text, and every version there was.
 
 use super::tenants;
-use crate::error::{At, Error, Result};
+use crate::error::{At, Error, Kind, Result};
 use crate::nearest::nearest;
 use crate::pg::{Row, Session};
-use crate::sql::qualified;
+use crate::schema::Column;
 use crate::template::Template;
 use crate::unit::{TemplateName, TenantName};
 use chrono::{DateTime, Utc};
-use std::time::Duration;
 
 /// A template and what the catalog knows about it.
 #[derive(Debug, Clone)]
@@ -43,31 +42,6 @@ pub enum Loaded {
         from: String,
         units: i64,
     },
-}
-
-/// What goes with a template when it is dropped.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Belongings {
-    pub pairs: i64,
-    /// Rows of the ledger, those of staged days included.
-    pub units: i64,
-    pub versions: i64,
-    /// Top down, as readers take their locks.
-    pub views: Vec<OwnedRelation>,
-    pub tables: Vec<OwnedRelation>,
-}
-
-/// A relation that the catalog owns.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnedRelation {
-    pub schema: String,
-    pub name: String,
-}
-
-impl OwnedRelation {
-    fn qualified(&self) -> String {
-        qualified(&self.schema, &self.name)
-    }
 }
 
 /// All templates, by name.
@@ -112,6 +86,31 @@ pub async fn find(session: &Session, name: &TemplateName) -> Result<Option<Regis
     row.as_ref().map(registered).transpose()
 }
 
+/// One template, if it is registered and this version of the program can read it.
+///
+/// # Errors
+/// Those of PostgreSQL.
+pub async fn find_readable(session: &Session, name: &TemplateName) -> Result<Option<Registered>> {
+    match find(session, name).await {
+        Err(error) if error.kind() == Kind::Config => Ok(None),
+        found => found,
+    }
+}
+
+/// A template of the catalog. It may have been loaded by a version of the program with other rules.
+///
+/// # Errors
+/// This version cannot read it.
+pub fn stored(name: &str, source: &str) -> Result<Template> {
+    Template::parse(TemplateName::parse(name)?, source)
+        .at(|| format!("template `{name}` of the catalog"))
+        .map_err(|error| {
+            error.and_hint(&format!(
+                "load a corrected file with `dayhaul template load {name}.sql`; the loaded days stay"
+            ))
+        })
+}
+
 fn select_registered(session: &Session) -> String {
     let wh = session.catalog();
     format!(
@@ -122,17 +121,18 @@ fn select_registered(session: &Session) -> String {
 }
 
 fn registered(row: &Row) -> Result<Registered> {
-    let name: &str = row.get(0);
-    let template = Template::parse(TemplateName::parse(name)?, row.get(1))
-        .at(|| format!("template `{name}` of the catalog"))?;
     Ok(Registered {
-        template,
+        template: stored(row.get(0), row.get(1))?,
         loaded_at: row.get(2),
         tenants: row.get(3),
     })
 }
 
-async fn unknown(session: &Session, name: &TemplateName) -> Result<Error> {
+/// That there is no such template; the nearest is suggested.
+///
+/// # Errors
+/// Those of PostgreSQL.
+pub async fn unknown(session: &Session, name: &TemplateName) -> Result<Error> {
     let wh = session.catalog();
     let rows = session
         .query(&format!("SELECT name FROM {wh}.template"), &[])
@@ -272,17 +272,16 @@ async fn replace(session: &Session, template: &Template) -> Result<Loaded> {
 async fn refuse_new_shape(session: &Session, template: &Template, old_source: &str) -> Result<()> {
     let wh = session.catalog();
     let name = &template.name;
-    let old = Template::parse(name.clone(), old_source)
-        .at(|| format!("template `{name}` of the catalog"))?;
-    let shape = |t: &Template| -> Vec<(String, String)> {
-        let columns = t.columns.iter();
+    let (old_columns, old_time) = Template::shape(old_source);
+    let shape = |columns: &[Column]| -> Vec<(String, String)> {
+        let columns = columns.iter();
         columns
             .map(|c| (c.name.clone(), c.ty.to_string()))
             .collect()
     };
-    let what = if shape(&old) != shape(template) {
+    let what = if shape(&old_columns) != shape(&template.columns) {
         "columns differ"
-    } else if old.time_column != template.time_column {
+    } else if old_time != template.time_column {
         "time column differs"
     } else {
         return Ok(());
@@ -322,113 +321,4 @@ pub async fn enable_everywhere(session: &Session, name: &TemplateName) -> Result
         }
     }
     Ok(newly)
-}
-
-/// What [`drop()`] would take away.
-///
-/// # Errors
-/// There is no such template.
-pub async fn belongings(session: &Session, name: &TemplateName) -> Result<Belongings> {
-    let wh = session.catalog();
-    let counts = session
-        .query_opt(
-            &format!(
-                "SELECT (SELECT count(*) FROM {wh}.pair WHERE template = x.name), \
-                    (SELECT count(*) FROM {wh}.unit WHERE template = x.name) \
-                        + (SELECT count(*) FROM {wh}.staged WHERE template = x.name), \
-                    (SELECT count(*) FROM {wh}.template_version WHERE template = x.name) \
-             FROM {wh}.template x WHERE x.name = $1"
-            ),
-            &[&name],
-        )
-        .await?;
-    let Some(counts) = counts else {
-        return Err(unknown(session, name).await?);
-    };
-    let relations = session
-        .query(
-            &format!("SELECT schema_name, name, kind LIKE '%view' FROM {wh}.relation WHERE template = $1 \
-             ORDER BY array_position(ARRAY['public view', 'tenant view', 'year', 'day', 'staging'], kind), \
-                      schema_name COLLATE \"C\", name COLLATE \"C\""),
-            &[&name],
-        )
-        .await?;
-    let (views, tables): (Vec<&Row>, Vec<&Row>) =
-        relations.iter().partition(|row| row.get::<_, bool>(2));
-    let relation = |row: &Row| OwnedRelation {
-        schema: row.get(0),
-        name: row.get(1),
-    };
-    Ok(Belongings {
-        pairs: counts.get(0),
-        units: counts.get(1),
-        versions: counts.get(2),
-        views: views.into_iter().map(relation).collect(),
-        tables: tables.into_iter().map(relation).collect(),
-    })
-}
-
-/// Drops a template with all that belongs to it: views and tables that the catalog owns, ledger, pairs, versions. What
-/// someone built on them is not dropped: then nothing is.
-///
-/// # Errors
-/// There is no such template; a relation is used by something that is not ours; a lock was not to be had within
-/// `lock_timeout` (transient).
-pub async fn drop(
-    session: &Session,
-    name: &TemplateName,
-    lock_timeout: Duration,
-) -> Result<Belongings> {
-    let wh = session.catalog();
-    session
-        .batch(&format!(
-            "SET LOCAL lock_timeout = {}",
-            lock_timeout.as_millis()
-        ))
-        .await?;
-    // Nobody registers, enables or loads it from here on.
-    session
-        .query(
-            &format!("SELECT FROM {wh}.template WHERE name = $1 FOR UPDATE"),
-            &[&name],
-        )
-        .await?;
-    let belongings = belongings(session, name).await?;
-    for (what, relations) in [("VIEW", &belongings.views), ("TABLE", &belongings.tables)] {
-        for relation in relations {
-            session
-                .batch(&format!("DROP {what} IF EXISTS {}", relation.qualified()))
-                .await
-                .map_err(|e| match e.sqlstate() {
-                    Some("2BP01") => e.with_hint(
-                        "an object that is not Dayhaul's depends on it: `--show-values` names it",
-                    ),
-                    _ => e,
-                })
-                .at(|| format!("`{}.{}`", relation.schema, relation.name))?;
-        }
-    }
-    for table in [
-        "relation",
-        "unit",
-        "staged",
-        "attempt",
-        "lease",
-        "pair",
-        "template_version",
-    ] {
-        session
-            .execute(
-                &format!("DELETE FROM {wh}.{table} WHERE template = $1"),
-                &[&name],
-            )
-            .await?;
-    }
-    session
-        .execute(
-            &format!("DELETE FROM {wh}.template WHERE name = $1"),
-            &[&name],
-        )
-        .await?;
-    Ok(belongings)
 }

@@ -1,7 +1,7 @@
 //! `dayhaul template drop`.
 
 use crate::catalog::Catalog;
-use crate::catalog::registry::templates::{self, Belongings};
+use crate::catalog::registry::belongings::{self, Belongings};
 use crate::cli::confirm::confirm;
 use crate::cli::context::Context;
 use crate::error::{Error, Result, exit};
@@ -32,7 +32,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let settings = context.settings()?;
     let catalog = Catalog::open(&settings).await?;
-    let belongings = templates::belongings(catalog.session(), &args.name).await?;
+    let belongings = belongings::belongings(catalog.session(), &args.name).await?;
     context.note(format!(
         "this drops template `{}` with {}; the tenants' own rows and the schemas remain",
         args.name,
@@ -68,7 +68,7 @@ async fn drop(
     let mut tried = 0;
     loop {
         let dropped = catalog
-            .transaction(async |session| templates::drop(session, name, lock_timeout).await)
+            .transaction(async |session| belongings::drop(session, name, lock_timeout).await)
             .await;
         tried += 1;
         match dropped {

@@ -78,8 +78,8 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         .transaction(async |session| {
             let mut done = Vec::new();
             for template in loading {
-                let before = templates::find(session, &template.name).await?;
-                if before.is_none() {
+                let before = templates::find_readable(session, &template.name).await?;
+                if !templates::is_there(session, &template.name).await? {
                     refuse_name_of_table(&template.name)?;
                 }
                 let loaded = templates::load(session, &template).await?;
@@ -145,7 +145,7 @@ async fn refuse_windows_that_differ(
     context: &Context,
 ) -> Result<()> {
     for template in loading {
-        let known = templates::find(catalog.session(), &template.name).await?;
+        let known = templates::find_readable(catalog.session(), &template.name).await?;
         if known.is_none_or(|known| known.template.version() == template.version()) {
             continue;
         }

@@ -173,10 +173,16 @@ async fn open_any(target: &Arc<Target>, password: Option<&SecretString>) -> Resu
     Err(all_failed(failures))
 }
 
+/// All reasons, with the code of a server that answered: one that has no session left is waited for.
 fn all_failed(mut failures: Vec<Error>) -> Error {
     if failures.len() > 1 {
         let all: Vec<String> = failures.iter().map(ToString::to_string).collect();
-        return Error::new(Kind::Connect, all.join("; ")).with_transient(true);
+        let error = Error::new(Kind::Connect, all.join("; ")).with_transient(true);
+        let mut answers = failures.iter();
+        return match answers.find_map(|answer| Some((answer.sqlstate()?, answer.trouble()))) {
+            Some((code, trouble)) => error.with_sqlstate(code, trouble),
+            None => error,
+        };
     }
     failures
         .pop()

@@ -73,6 +73,7 @@ mod template_names;
 mod tenant;
 mod tls;
 mod unchanged;
+mod unreadable_template;
 mod values;
 mod verify;
 mod views;
