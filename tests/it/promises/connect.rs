@@ -385,6 +385,8 @@ fn a_server_that_says_nothing_does_not_hold_us() {
 #[test]
 fn nobody_there_is_worth_a_retry_and_the_next_host_is_tried() {
     let db = Database::create("connect");
+    let full = format!("full_{}", server::unique());
+    db.run(&format!("CREATE ROLE {full} LOGIN CONNECTION LIMIT 0"));
     block_on(async {
         let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let dead = free.local_addr().unwrap().port();
@@ -415,7 +417,19 @@ fn nobody_there_is_worth_a_retry_and_the_next_host_is_tried() {
             .await
             .unwrap_err();
         assert!(error.to_string().contains("be a standby"), "{error}");
+        // Of two hosts, the one that answers says what is wrong.
+        for both in [
+            format!("{dead},127.0.0.1:{live}"),
+            format!("{live},127.0.0.1:{dead}"),
+        ] {
+            let error = source(&format!("postgres://{full}@127.0.0.1:{both}/{}", db.name))
+                .await
+                .unwrap_err();
+            assert_eq!(error.sqlstate(), Some("53300"), "{error}");
+            assert!(error.is_transient(), "{error}");
+        }
     });
+    db.run(&format!("DROP ROLE {full}"));
 }
 
 async fn described(db: &Database, query: &str) -> Result<Vec<SourceColumn>> {
