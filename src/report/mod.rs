@@ -10,6 +10,7 @@ pub mod progress;
 mod progress_counts;
 pub mod run_json;
 pub mod run_table;
+pub mod selection;
 pub mod table;
 mod throughput;
 pub mod upcoming;

@@ -4,6 +4,7 @@
 //! life: the lock outlasts a host that is slow, the heartbeat a connection that is being reopened. A run without an end
 //! that has neither has died.
 
+use super::selected::inclusive;
 use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName, Window};
@@ -154,14 +155,6 @@ pub async fn select<'a>(
     Ok(())
 }
 
-/// Windows as the catalog keeps them: pairs of a first and a last day.
-pub fn inclusive(windows: &[Window]) -> Vec<[String; 2]> {
-    windows
-        .iter()
-        .map(|w| [w.from.to_string(), w.to.plus(-1).to_string()])
-        .collect()
-}
-
 /// Says that the run is alive. Gives who asked it to end, if somebody did.
 ///
 /// # Errors
@@ -287,18 +280,4 @@ pub async fn request_cancel(session: &Session, run: i64, by: &str) -> Result<Run
         )
         .await?;
     Ok(standing)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_are_kept_as_first_and_last() {
-        let day: crate::unit::Day = "2024-02-28".parse().unwrap();
-        assert_eq!(
-            inclusive(&[Window::new(day, day.plus(2)), Window::single(day)]),
-            [["2024-02-28", "2024-02-29"], ["2024-02-28", "2024-02-28"]]
-        );
-    }
 }

@@ -4,6 +4,7 @@ use super::heartbeat::Heartbeat;
 use crate::catalog::Pair;
 use crate::catalog::runs::lease;
 use crate::catalog::runs::run::{self, HEARTBEAT};
+use crate::catalog::runs::selected::inclusive;
 use crate::config::Settings;
 use crate::engine::report::event::Failure;
 use crate::error::{Error, Kind, Result, Trouble};
@@ -221,7 +222,7 @@ fn kept(failure: &Failure) -> Value {
     json!({
         "tenant": failure.tenant.as_str(),
         "template": failure.template.as_ref().map(TemplateName::as_str),
-        "days": run::inclusive(&failure.windows),
+        "days": inclusive(&failure.windows),
         "not_tried": failure.not_tried,
         "error": failure.error.to_string(),
         "hint": failure.error.hint(),

@@ -84,6 +84,7 @@ pub async fn run(
         .iter()
         .map(|pair| (key(pair), request.known_days(pair)));
     let outcomes = Arc::new(Outcomes::new(&observer, expected.collect()));
+    select(&outcomes, &locks).await?;
     let context = Arc::new(RunContext {
         settings: settings.clone(),
         warehouse,
@@ -319,7 +320,7 @@ fn header(request: &Request, today: Day) -> RunHeader {
     }
 }
 
-/// Stores the days of each pair with the run: they are resolved once.
+/// Stores what the run is for: first the pairs, with the days that are known of each; when these are resolved, once more.
 async fn select(outcomes: &Outcomes, locks: &LockHolder) -> Result<()> {
     let expected = outcomes.lock().expected.clone();
     let pairs = expected

@@ -20,6 +20,7 @@ mod health;
 mod help;
 mod hints_followed;
 mod history;
+mod history_list;
 mod indexes;
 mod init;
 mod interrupt;
