@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use crate::catalog::runs::history::{self, Counts, FailedDays, Filter, RunRecord};
+use crate::catalog::runs::run::Progress;
 use crate::catalog::runs::selected::{SelectedPair, inclusive};
 use crate::catalog::{Catalog, Selection};
 use crate::engine::report::event::Failure;
@@ -12,6 +13,7 @@ use crate::report::selection;
 use crate::report::table::{Sheet, cut};
 use crate::unit::{TemplateName, TenantName};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 /// How much of a command, and of what it was for, the list shows: its lines fit into about 120 columns.
 const COMMAND_WIDTH: usize = 28;
@@ -116,10 +118,20 @@ fn table(runs: &[RunRecord]) -> String {
             seconds(run.seconds),
             run.outcome.clone(),
             count(run.counts.rows),
-            units(&run.counts, false),
+            so_far(run).unwrap_or_else(|| units(&run.counts, false)),
         ]);
     }
     sheet.render()
+}
+
+/// `120 of 366, 2 failed`: how far a run is, or was when it died.
+fn so_far(run: &RunRecord) -> Option<String> {
+    let Progress { planned, done } = run.progress?;
+    let mut text = format!("{} of {}", count(done), count(planned));
+    if run.counts.failed > 0 {
+        let _ = write!(text, ", {} failed", count(run.counts.failed));
+    }
+    Some(text)
 }
 
 /// The command line from the command's name on: what is before it says where, not what.
@@ -158,6 +170,10 @@ fn page(run: &RunRecord) -> String {
         fact(what, line);
     }
     fact("outcome", run.outcome.clone());
+    if let Some(Progress { planned, done }) = run.progress {
+        let planned = counted(planned, "unit");
+        fact("progress", format!("{} of {planned}", count(done)));
+    }
     fact("host", format!("{}, pid {}", run.host, run.pid));
     fact("dayhaul", run.version.clone());
     fact("started", format!("{} UTC", utc(run.started_at)));
@@ -219,6 +235,7 @@ fn to_json(run: &RunRecord) -> Value {
         "moved": run.counts.moved,
         "files": run.counts.files,
         "rows": run.counts.rows,
+        "progress": run.progress.map(|p| json!({"planned": p.planned, "done": p.done})),
         "retried": run.retried,
         "cancel_requested_by": request.map(|(who, _)| who),
         "cancel_requested_at": request.map(|(_, at)| at.to_rfc3339()),

@@ -1,6 +1,6 @@
 //! What was done: runs with how they stand, and what each run did to a unit.
 
-use super::run::{outcome, unknown};
+use super::run::{Progress, outcome, unknown};
 use super::selected::{self, SelectedPair, windows};
 use crate::catalog::registry::tenants::{Selection, check_selection};
 use crate::error::{Error, Kind, Result};
@@ -31,6 +31,8 @@ pub struct RunRecord {
     /// To its end, to now, or to its last heartbeat.
     pub seconds: f64,
     pub counts: Counts,
+    /// How far it was at its last heartbeat; `None` before its units were known, and when it recorded its end.
+    pub progress: Option<Progress>,
     /// Units that took more than one try.
     pub retried: u64,
     /// Who asked it to end, and when.
@@ -89,7 +91,7 @@ fn select_runs(session: &Session) -> String {
                 coalesce((r.totals ->> 'rows')::bigint, a.rows), a.retried, \
                 r.cancel_requested_by, r.cancel_requested_at, \
                 coalesce((r.totals ->> 'landed')::bigint, a.landed), (r.totals ->> 'files')::bigint, (r.totals ->> 'days')::bigint, \
-                r.selection::text \
+                r.selection::text, (r.progress ->> 'planned')::bigint, (r.progress ->> 'done')::bigint \
          FROM {wh}.run r CROSS JOIN LATERAL (SELECT {} AS outcome) o CROSS JOIN LATERAL ( \
              SELECT count(*) FILTER (WHERE outcome IN ('loaded', 'reloaded')) AS loaded, \
                     count(*) FILTER (WHERE outcome = 'changed') AS changed, \
@@ -185,6 +187,9 @@ fn run_of(row: &Row) -> Result<RunRecord> {
             files: known(22),
             rows: unsigned(row.get(17)),
         },
+        progress: known(25)
+            .zip(known(26))
+            .map(|(planned, done)| Progress { planned, done }),
         retried: unsigned(row.get(18)),
         cancel_requested: row.get::<_, Option<String>>(19).zip(row.get(20)),
     })

@@ -155,17 +155,32 @@ pub async fn select<'a>(
     Ok(())
 }
 
-/// Says that the run is alive. Gives who asked it to end, if somebody did.
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Units that it has to do something about.
+    pub planned: u64,
+    /// Those of them that it is through with, also those that failed.
+    pub done: u64,
+}
+
+/// Says that the run is alive, and how far it is, if that is known. Gives who asked it to end, if somebody did.
 ///
 /// # Errors
 /// The warehouse's.
-pub async fn heartbeat(session: &Session, run: i64) -> Result<Option<String>> {
+pub async fn heartbeat(
+    session: &Session,
+    run: i64,
+    progress: Option<Progress>,
+) -> Result<Option<String>> {
     let wh = session.catalog();
+    let progress = progress.map(|p| json!({"planned": p.planned, "done": p.done}).to_string());
     let row = session
         .query_opt(
-            &format!("UPDATE {wh}.run SET heartbeat_at = clock_timestamp() WHERE id = $1 \
+            &format!("UPDATE {wh}.run SET heartbeat_at = clock_timestamp(), \
+                progress = CASE WHEN ended_at IS NULL THEN $2::text::jsonb END WHERE id = $1 \
              RETURNING CASE WHEN cancel_requested_at IS NOT NULL THEN coalesce(cancel_requested_by, 'somebody') END"),
-            &[&run],
+            &[&run, &progress],
         )
         .await?;
     Ok(row.and_then(|row| row.get(0)))
@@ -192,7 +207,7 @@ pub async fn end(session: &Session, run: i64, end: End<'_>) -> Result<()> {
     session
         .execute(
             &format!("UPDATE {wh}.run SET ended_at = clock_timestamp(), heartbeat_at = clock_timestamp(), outcome = $2, \
-             totals = $3::text::jsonb, failures = $4::text::jsonb WHERE id = $1"),
+             totals = $3::text::jsonb, failures = $4::text::jsonb, progress = NULL WHERE id = $1"),
             &[
                 &run,
                 &end.outcome,

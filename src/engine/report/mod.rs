@@ -5,3 +5,4 @@ pub mod fold;
 pub mod notes;
 pub mod progress;
 pub mod run;
+pub mod run_progress;

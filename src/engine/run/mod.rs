@@ -77,6 +77,7 @@ pub async fn run(
     let warehouse = warehouse_access(settings).await?;
     let header = header(&request, options.today);
     let mut locks = LockHolder::begin(&warehouse, settings, &header, &cancel).await?;
+    let observer = locks.counting(observer);
     if let Request::Restore(restoring) = &request {
         restored::begun(locks.session(), restoring.record, locks.run()).await?;
     }
@@ -347,6 +348,7 @@ async fn fold(
         target: FoldTarget::OpenDays,
         today: context.options.today,
         observer: &*context.observer,
+        progress: None,
     };
     let (folds, failures) = fold_pairs(steps, locks, pairs, &context.cancel).await;
     outcomes.lock().failures.extend(failures);

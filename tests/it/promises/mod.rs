@@ -56,6 +56,7 @@ mod refused_rows;
 mod repair;
 mod report;
 mod restore;
+mod run_progress;
 mod search_path;
 mod session_limits;
 mod settings;
