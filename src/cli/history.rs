@@ -1,16 +1,23 @@
-//! `dayhaul history`: runs and how they ended; for one run, also what failed.
+//! `dayhaul history`: runs, what they were for and how they ended; for one run, also what failed.
 
 use super::context::Context;
-use crate::catalog::runs::history::{self, FailedDays, Filter, RunRecord};
-use crate::catalog::runs::run;
+use crate::catalog::runs::history::{self, Counts, FailedDays, Filter, RunRecord};
+use crate::catalog::runs::run::Progress;
+use crate::catalog::runs::selected::{SelectedPair, inclusive};
 use crate::catalog::{Catalog, Selection};
 use crate::engine::report::event::Failure;
 use crate::error::{Error, Result, exit};
 use crate::report::failure;
-use crate::report::numbers::{count, counted, seconds, utc};
-use crate::report::table::Sheet;
+use crate::report::numbers::{count, counted, seconds, utc, utc_minute};
+use crate::report::selection;
+use crate::report::table::{Sheet, cut};
 use crate::unit::{TemplateName, TenantName};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// How much of a command, and of what it was for, the list shows: its lines fit into about 120 columns.
+const COMMAND_WIDTH: usize = 28;
+const SELECTION_WIDTH: usize = 26;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -94,43 +101,79 @@ fn table(runs: &[RunRecord]) -> String {
     let mut sheet = Sheet::new(&[
         ">run",
         "command",
+        "for",
         "started (UTC)",
         ">took",
         "outcome",
-        ">loaded",
-        ">changed",
-        ">landed",
-        ">unchanged",
-        ">skipped",
-        ">failed",
         ">rows",
-        "host",
+        "units",
     ]);
     for run in runs {
+        let pairs = run.selection.as_deref().unwrap_or_default();
         sheet.row([
             run.id.to_string(),
-            run.command.clone(),
-            utc(run.started_at),
+            cut(&as_typed(run), COMMAND_WIDTH),
+            selection::in_short(pairs, SELECTION_WIDTH),
+            utc_minute(run.started_at),
             seconds(run.seconds),
             run.outcome.clone(),
-            count(run.counts.loaded),
-            count(run.counts.changed),
-            count(run.counts.landed),
-            run.counts.unchanged.map_or_else(String::new, count),
-            run.counts.skipped.map_or_else(String::new, count),
-            count(run.counts.failed),
             count(run.counts.rows),
-            run.host.clone(),
+            so_far(run).unwrap_or_else(|| units(&run.counts, false)),
         ]);
     }
     sheet.render()
 }
 
+/// `120 of 366, 2 failed`: how far a run is, or was when it died.
+fn so_far(run: &RunRecord) -> Option<String> {
+    let Progress { planned, done } = run.progress?;
+    let mut text = format!("{} of {}", count(done), count(planned));
+    if run.counts.failed > 0 {
+        let _ = write!(text, ", {} failed", count(run.counts.failed));
+    }
+    Some(text)
+}
+
+/// The command line from the command's name on: what is before it says where, not what.
+fn as_typed(run: &RunRecord) -> String {
+    let named = run.arguments.iter().position(|word| *word == run.command);
+    run.arguments[named.unwrap_or(0)..].join(" ")
+}
+
+/// `19 loaded, 1 failed`: the units by how they ended; with the zeros that are known when `all`.
+fn units(counts: &Counts, all: bool) -> String {
+    let ends = [
+        (Some(counts.loaded), "loaded"),
+        (Some(counts.changed), "changed"),
+        (Some(counts.landed), "landed"),
+        (counts.moved, "moved"),
+        (counts.unchanged, "unchanged"),
+        (counts.skipped, "skipped"),
+        (Some(counts.failed), "failed"),
+        (counts.not_tried, "not tried"),
+    ];
+    let known = ends.into_iter().filter_map(|(n, how)| Some((n?, how)));
+    let parts: Vec<String> = known
+        .filter(|(n, _)| all || *n > 0)
+        .map(|(n, how)| format!("{} {how}", count(n)))
+        .collect();
+    parts.join(", ")
+}
+
 fn page(run: &RunRecord) -> String {
+    let lines = selection::lines(run.selection.as_deref().unwrap_or_default());
     let mut facts = Sheet::new(&["run", &run.id.to_string()]);
     let mut fact = |what: &str, value: String| facts.row([what.to_owned(), value]);
     fact("command", format!("dayhaul {}", run.arguments.join(" ")));
+    for (n, line) in lines.into_iter().enumerate() {
+        let what = if n == 0 { "for" } else { "" };
+        fact(what, line);
+    }
     fact("outcome", run.outcome.clone());
+    if let Some(Progress { planned, done }) = run.progress {
+        let planned = counted(planned, "unit");
+        fact("progress", format!("{} of {planned}", count(done)));
+    }
     fact("host", format!("{}, pid {}", run.host, run.pid));
     fact("dayhaul", run.version.clone());
     fact("started", format!("{} UTC", utc(run.started_at)));
@@ -143,16 +186,7 @@ fn page(run: &RunRecord) -> String {
         fact("cancel requested", format!("by {who} at {} UTC", utc(*at)));
     }
     let counts = run.counts;
-    let mut units = vec![
-        format!("{} loaded", count(counts.loaded)),
-        format!("{} changed", count(counts.changed)),
-        format!("{} landed", count(counts.landed)),
-    ];
-    units.extend(counts.unchanged.map(|n| format!("{} unchanged", count(n))));
-    units.extend(counts.skipped.map(|n| format!("{} skipped", count(n))));
-    units.push(format!("{} failed", count(counts.failed)));
-    units.extend(counts.not_tried.map(|n| format!("{} not tried", count(n))));
-    fact("units", units.join(", "));
+    fact("units", units(&counts, true));
     fact("retried", counted(run.retried, "unit"));
     fact("rows", count(counts.rows));
     if let Some(files) = counts.files.filter(|files| *files > 0) {
@@ -182,6 +216,7 @@ fn to_json(run: &RunRecord) -> Value {
         "run": run.id,
         "command": run.command,
         "arguments": run.arguments,
+        "selection": run.selection.as_deref().map(selection_to_json),
         "host": run.host,
         "pid": run.pid,
         "version": run.version,
@@ -197,19 +232,32 @@ fn to_json(run: &RunRecord) -> Value {
         "skipped": run.counts.skipped,
         "failed": run.counts.failed,
         "not_tried": run.counts.not_tried,
+        "moved": run.counts.moved,
         "files": run.counts.files,
         "rows": run.counts.rows,
+        "progress": run.progress.map(|p| json!({"planned": p.planned, "done": p.done})),
         "retried": run.retried,
         "cancel_requested_by": request.map(|(who, _)| who),
         "cancel_requested_at": request.map(|(_, at)| at.to_rfc3339()),
     })
 }
 
+fn selection_to_json(pairs: &[SelectedPair]) -> Value {
+    let pair = |pair: &SelectedPair| {
+        json!({
+            "tenant": pair.tenant.as_str(),
+            "template": pair.template.as_str(),
+            "days": inclusive(&pair.days),
+        })
+    };
+    pairs.iter().map(pair).collect()
+}
+
 fn failure_to_json(failed: &FailedDays) -> Value {
     json!({
         "tenant": failed.tenant.as_str(),
         "template": failed.template.as_ref().map(TemplateName::as_str),
-        "days": run::inclusive(&failure::merged(&failed.days)),
+        "days": inclusive(&failure::merged(&failed.days)),
         "not_tried": failed.not_tried,
         "error": failed.error,
         "hint": failed.hint,

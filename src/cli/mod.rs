@@ -110,7 +110,7 @@ enum Command {
     Status(status::Args),
     /// Show one day's history: what is loaded, by which runs, and what comes next
     Why(why::Args),
-    /// Show runs, how they ended and what failed
+    /// Show runs, what they were for, how they ended and what failed
     History(history::Args),
     /// End a run cleanly, from any host
     Cancel(cancel::Args),

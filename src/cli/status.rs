@@ -256,7 +256,7 @@ impl Status {
 }
 
 fn inclusive(windows: &[Window]) -> Vec<[String; 2]> {
-    crate::catalog::runs::run::inclusive(windows)
+    crate::catalog::runs::selected::inclusive(windows)
 }
 
 /// "restored from snapshot 3f2a91c04b7e of 2024-01-15 03:00:00 (UTC), run 3, done; only 2024-01-01 … 2024-01-30".

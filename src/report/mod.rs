@@ -11,6 +11,7 @@ mod progress_counts;
 pub mod rows_of_no_day;
 pub mod run_json;
 pub mod run_table;
+pub mod selection;
 pub mod table;
 mod throughput;
 pub mod upcoming;

@@ -168,7 +168,7 @@ fn write_lines(state: &Mutex<ProgressCounts>, stopped: &mpsc::Receiver<()>) {
             let figures = state.figures(Instant::now());
             format!(
                 "{}/{}, {figures}",
-                count(state.done),
+                count(state.done()),
                 counted(state.units, "unit")
             )
         };

@@ -1,18 +1,17 @@
 //! How far a run is, counted from its events. Pure.
 
+use crate::engine::report::done_units::DoneUnits;
 use crate::engine::report::event::{Event, Outcome};
 use crate::report::numbers::{bytes, count, counted, seconds};
 use crate::report::throughput::{Throughput, Transferred};
-use crate::unit::{Day, TemplateName, TenantName, Unit};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The counts so far.
 pub struct ProgressCounts {
     started: Instant,
     pub units: u64,
-    pub done: u64,
-    done_days: BTreeMap<(TenantName, TemplateName), BTreeSet<Day>>,
+    done: DoneUnits,
     failed: u64,
     /// Everything that was transferred, including windows that failed later.
     transferred: Transferred,
@@ -33,8 +32,7 @@ impl ProgressCounts {
         ProgressCounts {
             started: Instant::now(),
             units: 0,
-            done: 0,
-            done_days: BTreeMap::new(),
+            done: DoneUnits::default(),
             failed: 0,
             transferred: Transferred::default(),
             throughput: Throughput::default(),
@@ -43,6 +41,7 @@ impl ProgressCounts {
     }
 
     pub fn count(&mut self, event: &Event) {
+        self.done.add(event);
         match event {
             Event::Planned { units, .. } => {
                 self.units = *units as u64;
@@ -78,15 +77,6 @@ impl ProgressCounts {
             Event::WindowEnded { slot } => {
                 self.slots.remove(slot);
             }
-            Event::Through {
-                tenant,
-                template,
-                days,
-            } => {
-                for day in days {
-                    self.unit_done(tenant, template, *day);
-                }
-            }
             Event::Unit(unit) => match unit.outcome {
                 // Counted when the run was planned, or when its rows were written.
                 Outcome::Skipped
@@ -94,32 +84,24 @@ impl ProgressCounts {
                 | Outcome::Landed
                 | Outcome::Changed
                 | Outcome::Loaded => {}
-                Outcome::Failed | Outcome::NotTried => {
-                    let Unit {
-                        tenant,
-                        template,
-                        day,
-                    } = &unit.unit;
-                    self.unit_done(tenant, template, *day);
-                    self.failed += 1;
-                }
+                Outcome::Failed | Outcome::NotTried => self.failed += 1,
             },
-            Event::Retry { .. } | Event::Stage { .. } | Event::Warning(_) => {}
+            Event::Through { .. }
+            | Event::Retry { .. }
+            | Event::Stage { .. }
+            | Event::Warning(_) => {}
         }
     }
 
-    /// A day may be through and fail later, with the year that it was staged for: it counts once.
-    fn unit_done(&mut self, tenant: &TenantName, template: &TemplateName, day: Day) {
-        let pair = (tenant.clone(), template.clone());
-        if self.done_days.entry(pair).or_default().insert(day) {
-            self.done += 1;
-        }
+    /// Units that the run is through with.
+    pub fn done(&self) -> u64 {
+        self.done.count()
     }
 
     /// The time left, once it can be estimated.
     fn left(&self, now: Instant) -> Option<Duration> {
-        let todo = self.units.saturating_sub(self.done);
-        let done = u32::try_from(self.done).ok().filter(|n| *n > 0)?;
+        let todo = self.units.saturating_sub(self.done());
+        let done = u32::try_from(self.done()).ok().filter(|n| *n > 0)?;
         let todo = u32::try_from(todo).ok()?;
         (now.duration_since(self.started) / done).checked_mul(todo)
     }
@@ -132,7 +114,7 @@ impl ProgressCounts {
             parts.push(format!("{} failed", count(self.failed)));
         }
         match self.left(now) {
-            Some(left) if self.done < self.units => {
+            Some(left) if self.done() < self.units => {
                 parts.push(format!("about {} left", whole_seconds(left)));
             }
             _ => {}
@@ -156,7 +138,7 @@ impl ProgressCounts {
         };
         (self.units > 0).then(|| Picture {
             units: self.units,
-            done: self.done,
+            done: self.done(),
             figures: self.figures(now),
             slots: self
                 .slots
@@ -187,7 +169,7 @@ fn whole_seconds(d: Duration) -> String {
 mod tests {
     use super::*;
     use crate::engine::report::event::UnitReport;
-    use crate::unit::Window;
+    use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
 
     fn unit(outcome: Outcome, day: i32) -> Event {
         let unit = Unit {
@@ -209,21 +191,6 @@ mod tests {
             template: TemplateName::parse("flights").unwrap(),
             days: days.iter().copied().map(Day::from_pg_days).collect(),
         }
-    }
-
-    #[test]
-    fn a_day_that_was_through_and_failed_later_counts_once() {
-        let mut state = ProgressCounts::new();
-        state.count(&Event::Planned {
-            units: 3,
-            skipped: 0,
-        });
-        state.count(&through(&[0, 1]));
-        // Read again with a day that its rows moved to.
-        state.count(&through(&[1]));
-        state.count(&unit(Outcome::Failed, 0));
-        state.count(&unit(Outcome::NotTried, 1));
-        assert_eq!((state.done, state.failed), (2, 2));
     }
 
     #[test]
@@ -251,7 +218,7 @@ mod tests {
         state.count(&unit(Outcome::Failed, 1));
         state.count(&unit(Outcome::Skipped, 2));
         assert_eq!(
-            (state.done, state.failed, state.transferred.rows),
+            (state.done(), state.failed, state.transferred.rows),
             (2, 1, 10)
         );
         assert!(state.slots.is_empty());

@@ -60,9 +60,31 @@ impl Sheet {
     }
 }
 
+/// A text that is at most `width` characters wide; `…` stands for the rest.
+pub fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_is_too_wide_is_cut() {
+        for (text, short) in [
+            ("sync", "sync"),
+            ("sync --land", "sync --land"),
+            ("sync --tenant", "sync --ten…"),
+            ("backfill a b c", "backfill a…"),
+            ("größte Fläche", "größte Flä…"),
+        ] {
+            assert_eq!(cut(text, 11), short);
+        }
+    }
 
     #[test]
     fn columns_are_separated_and_numbers_right_aligned() {

@@ -1,6 +1,7 @@
 //! What was done: runs with how they stand, and what each run did to a unit.
 
-use super::run::{outcome, unknown};
+use super::run::{Progress, outcome, unknown};
+use super::selected::{self, SelectedPair, windows};
 use crate::catalog::registry::tenants::{Selection, check_selection};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Row, Session};
@@ -16,6 +17,8 @@ pub struct RunRecord {
     pub command: String,
     /// The command line without the program's name.
     pub arguments: Vec<String>,
+    /// What it was for; `None` when it did not record that.
+    pub selection: Option<Vec<SelectedPair>>,
     pub host: String,
     pub pid: i32,
     /// Of dayhaul.
@@ -28,6 +31,8 @@ pub struct RunRecord {
     /// To its end, to now, or to its last heartbeat.
     pub seconds: f64,
     pub counts: Counts,
+    /// How far it was at its last heartbeat; `None` before its units were known, and when it recorded its end.
+    pub progress: Option<Progress>,
     /// Units that took more than one try.
     pub retried: u64,
     /// Who asked it to end, and when.
@@ -46,6 +51,8 @@ pub struct Counts {
     pub unchanged: Option<u64>,
     pub skipped: Option<u64>,
     pub not_tried: Option<u64>,
+    /// Days that a fold or unfold moved; known when it has ended.
+    pub moved: Option<u64>,
     /// Parquet files that it wrote; known when the run has ended.
     pub files: Option<u64>,
     pub rows: u64,
@@ -83,7 +90,8 @@ fn select_runs(session: &Session) -> String {
                 (r.totals ->> 'unchanged')::bigint, (r.totals ->> 'skipped')::bigint, (r.totals ->> 'not_tried')::bigint, \
                 coalesce((r.totals ->> 'rows')::bigint, a.rows), a.retried, \
                 r.cancel_requested_by, r.cancel_requested_at, \
-                coalesce((r.totals ->> 'landed')::bigint, a.landed), (r.totals ->> 'files')::bigint \
+                coalesce((r.totals ->> 'landed')::bigint, a.landed), (r.totals ->> 'files')::bigint, (r.totals ->> 'days')::bigint, \
+                r.selection::text, (r.progress ->> 'planned')::bigint, (r.progress ->> 'done')::bigint \
          FROM {wh}.run r CROSS JOIN LATERAL (SELECT {} AS outcome) o CROSS JOIN LATERAL ( \
              SELECT count(*) FILTER (WHERE outcome IN ('loaded', 'reloaded')) AS loaded, \
                     count(*) FILTER (WHERE outcome = 'changed') AS changed, \
@@ -127,7 +135,7 @@ pub async fn list(session: &Session, filter: &Filter) -> Result<Vec<RunRecord>> 
             ],
         )
         .await?;
-    Ok(rows.iter().map(run_of).collect())
+    rows.iter().map(run_of).collect()
 }
 
 fn names<N: AsRef<str>>(names: &[N]) -> Vec<&str> {
@@ -142,8 +150,8 @@ pub async fn get(session: &Session, id: i64) -> Result<RunRecord> {
     session
         .query_opt(&format!("{} WHERE r.id = $1", select_runs(session)), &[&id])
         .await?
-        .map(|row| run_of(&row))
         .ok_or_else(|| unknown(id))
+        .and_then(|row| run_of(&row))
 }
 
 /// A count, as PostgreSQL gives it.
@@ -151,12 +159,14 @@ pub fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
 
-fn run_of(row: &Row) -> RunRecord {
+fn run_of(row: &Row) -> Result<RunRecord> {
     let known = |column| row.get::<_, Option<i64>>(column).map(unsigned);
-    RunRecord {
+    let selection = row.get::<_, Option<String>>(24);
+    Ok(RunRecord {
         id: row.get(0),
         command: row.get(1),
         arguments: row.get(2),
+        selection: selection.as_deref().map(selected::read).transpose()?,
         host: row.get(3),
         pid: row.get(4),
         version: row.get(5),
@@ -173,12 +183,16 @@ fn run_of(row: &Row) -> RunRecord {
             unchanged: known(14),
             skipped: known(15),
             not_tried: known(16),
+            moved: known(23),
             files: known(22),
             rows: unsigned(row.get(17)),
         },
+        progress: known(25)
+            .zip(known(26))
+            .map(|(planned, done)| Progress { planned, done }),
         retried: unsigned(row.get(18)),
         cancel_requested: row.get::<_, Option<String>>(19).zip(row.get(20)),
-    }
+    })
 }
 
 /// Why units of a run failed or were not tried, each cause once: as the run recorded at its end or, when it could not, as its
@@ -217,11 +231,6 @@ fn kept_failures(kept: &str) -> Result<Vec<FailedDays>> {
     })?;
     let mut by_cause: Vec<FailedDays> = Vec::new();
     for one in kept {
-        let days = one
-            .days
-            .iter()
-            .map(|[first, last]| Ok(Window::new(first.parse()?, last.parse::<Day>()?.next())))
-            .collect::<Result<Vec<_>>>()?;
         let next = FailedDays {
             tenant: TenantName::parse(&one.tenant)?,
             template: one
@@ -229,7 +238,7 @@ fn kept_failures(kept: &str) -> Result<Vec<FailedDays>> {
                 .as_deref()
                 .map(TemplateName::parse)
                 .transpose()?,
-            days,
+            days: windows(&one.days)?,
             not_tried: one.not_tried,
             error: one.error,
             hint: one.hint,

@@ -4,6 +4,7 @@
 //! life: the lock outlasts a host that is slow, the heartbeat a connection that is being reopened. A run without an end
 //! that has neither has died.
 
+use super::selected::inclusive;
 use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName, Window};
@@ -154,25 +155,32 @@ pub async fn select<'a>(
     Ok(())
 }
 
-/// Windows as the catalog keeps them: pairs of a first and a last day.
-pub fn inclusive(windows: &[Window]) -> Vec<[String; 2]> {
-    windows
-        .iter()
-        .map(|w| [w.from.to_string(), w.to.plus(-1).to_string()])
-        .collect()
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Units that it has to do something about.
+    pub planned: u64,
+    /// Those of them that it is through with, also those that failed.
+    pub done: u64,
 }
 
-/// Says that the run is alive. Gives who asked it to end, if somebody did.
+/// Says that the run is alive, and how far it is, if that is known. Gives who asked it to end, if somebody did.
 ///
 /// # Errors
 /// The warehouse's.
-pub async fn heartbeat(session: &Session, run: i64) -> Result<Option<String>> {
+pub async fn heartbeat(
+    session: &Session,
+    run: i64,
+    progress: Option<Progress>,
+) -> Result<Option<String>> {
     let wh = session.catalog();
+    let progress = progress.map(|p| json!({"planned": p.planned, "done": p.done}).to_string());
     let row = session
         .query_opt(
-            &format!("UPDATE {wh}.run SET heartbeat_at = clock_timestamp() WHERE id = $1 \
+            &format!("UPDATE {wh}.run SET heartbeat_at = clock_timestamp(), \
+                progress = CASE WHEN ended_at IS NULL THEN $2::text::jsonb END WHERE id = $1 \
              RETURNING CASE WHEN cancel_requested_at IS NOT NULL THEN coalesce(cancel_requested_by, 'somebody') END"),
-            &[&run],
+            &[&run, &progress],
         )
         .await?;
     Ok(row.and_then(|row| row.get(0)))
@@ -199,7 +207,7 @@ pub async fn end(session: &Session, run: i64, end: End<'_>) -> Result<()> {
     session
         .execute(
             &format!("UPDATE {wh}.run SET ended_at = clock_timestamp(), heartbeat_at = clock_timestamp(), outcome = $2, \
-             totals = $3::text::jsonb, failures = $4::text::jsonb WHERE id = $1"),
+             totals = $3::text::jsonb, failures = $4::text::jsonb, progress = NULL WHERE id = $1"),
             &[
                 &run,
                 &end.outcome,
@@ -287,18 +295,4 @@ pub async fn request_cancel(session: &Session, run: i64, by: &str) -> Result<Run
         )
         .await?;
     Ok(standing)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_are_kept_as_first_and_last() {
-        let day: crate::unit::Day = "2024-02-28".parse().unwrap();
-        assert_eq!(
-            inclusive(&[Window::new(day, day.plus(2)), Window::single(day)]),
-            [["2024-02-28", "2024-02-29"], ["2024-02-28", "2024-02-28"]]
-        );
-    }
 }

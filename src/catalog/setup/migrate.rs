@@ -63,6 +63,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "files",
         sql: include_str!("migrations/0010_files.sql"),
     },
+    Migration {
+        version: 11,
+        name: "progress",
+        sql: include_str!("migrations/0011_progress.sql"),
+    },
 ];
 
 /// Where the applied ones are kept.

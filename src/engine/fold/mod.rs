@@ -69,6 +69,7 @@ pub async fn fold(
     let taken = take(&mut locks, pairs, request.wait, &cancel, &mut report).await?;
     let context = WarehouseContext::new(&access, settings);
     let well = look_at_tables(&locks, taken, context, &*observer, &cancel, &mut report).await?;
+    let progress = locks.progress();
     let steps = Steps {
         settings,
         access: &access,
@@ -76,6 +77,7 @@ pub async fn fold(
         target: request.target,
         today: request.today,
         observer: &*observer,
+        progress: Some(&progress),
     };
     let (folded, failures) = fold_pairs(steps, &mut locks, &well, &cancel).await;
     report.pairs.extend(folded);

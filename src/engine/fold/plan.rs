@@ -91,6 +91,25 @@ pub async fn plan(
     Ok(Some(plan))
 }
 
+/// How many days of these pairs are to move.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn days_to_move(
+    session: &Session,
+    pairs: &[Pair],
+    target: FoldTarget,
+    today: Day,
+) -> Result<usize> {
+    let mut days = 0;
+    for pair in pairs {
+        let plan = plan(session, pair, target, today).await?;
+        let moving = plan.and_then(|plan| plan.moving);
+        days += moving.map_or(0, |moving| moving.days.len());
+    }
+    Ok(days)
+}
+
 impl FoldPlan {
     async fn move_days(
         &mut self,

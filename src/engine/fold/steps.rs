@@ -1,12 +1,13 @@
 //! The steps of a fold, within a run that holds the pairs' locks: that of `fold` itself, or of another command.
 
 use super::outcome::{PairEnd, failure, untouched};
-use super::plan::{FoldPlan, FoldTarget, plan};
+use super::plan::{FoldPlan, FoldTarget, days_to_move, plan};
 use crate::catalog::Pair;
 use crate::config::Settings;
 use crate::engine::locks::lock_holder::LockHolder;
 use crate::engine::report::event::{Event, Failure, Observer};
 use crate::engine::report::fold::{PairFold, Standing};
+use crate::engine::report::run_progress::RunProgress;
 use crate::error::{Error, Result};
 use crate::pg::{Access, Session};
 use crate::unit::Day;
@@ -26,6 +27,8 @@ pub struct Steps<'a> {
     pub target: FoldTarget,
     pub today: Day,
     pub observer: &'a dyn Observer,
+    /// Counts the days that are copied; `None` within a sync, which counts the days that it loads.
+    pub progress: Option<&'a RunProgress>,
 }
 
 /// A fold of several pairs at once.
@@ -105,6 +108,7 @@ impl<'a> PairsFold<'a> {
         pairs: &'a [Pair],
         stop: &CancellationToken,
     ) -> (Vec<PairFold>, Vec<Failure>) {
+        self.plan_progress(pairs, stop).await;
         let jobs = self.steps.settings.load.jobs.max(1);
         let (mut ends, mut copied) = (Vec::new(), Vec::new());
         let mut copies = futures::stream::iter(pairs)
@@ -128,6 +132,19 @@ impl<'a> PairsFold<'a> {
         let (folds, failures): (Vec<PairFold>, Vec<Option<Failure>>) =
             ends.into_iter().map(|end| (end.fold, end.failure)).unzip();
         (folds, failures.into_iter().flatten().collect())
+    }
+
+    /// Counts the days that are to move, for whoever watches from elsewhere. If that fails, they see no progress.
+    async fn plan_progress(self, pairs: &[Pair], stop: &CancellationToken) {
+        let Some(progress) = self.steps.progress else {
+            return;
+        };
+        let (target, today) = (self.steps.target, self.steps.today);
+        let count = async |session: &Session| days_to_move(session, pairs, target, today).await;
+        match self.in_session(None, stop, count).await {
+            Ok((days, _)) => progress.plan(days),
+            Err(error) => tracing::debug!(%error, "failed to count the days that are to move"),
+        }
     }
 
     /// Sweeps, plans, copies. Afterwards its session is in no transaction: none of ours may hold a snapshot at the barrier.
@@ -178,6 +195,9 @@ impl<'a> PairsFold<'a> {
         } else {
             warehouse::fold_days(session, at, &mut shape, &moving, self.folding()).await?
         };
+        if let Some(progress) = steps.progress {
+            progress.moved(moving.days.len());
+        }
         Ok(CopyOutcome::Copied(Copied {
             pair,
             shape,

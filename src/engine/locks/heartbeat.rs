@@ -1,7 +1,8 @@
-//! A run's heartbeat: it shows that the run is alive, whatever else it does or waits for, and receives the request
-//! to end it.
+//! A run's heartbeat: it shows that the run is alive and how far it is, whatever else it does or waits for, and receives
+//! the request to end it.
 
 use crate::catalog::runs::run::{self, HEARTBEAT};
+use crate::engine::report::run_progress::RunProgress;
 use crate::error::Result;
 use crate::pg::{Access, Session};
 use crate::warehouse::open_session;
@@ -16,13 +17,20 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// A request to end the run cancels `cancel`.
-    pub fn start(access: &Access, owner: &str, run: i64, cancel: &CancellationToken) -> Heartbeat {
+    /// Each beat writes down how far the run is. A request to end it cancels `cancel`.
+    pub fn start(
+        access: &Access,
+        owner: &str,
+        run: i64,
+        progress: Arc<RunProgress>,
+        cancel: &CancellationToken,
+    ) -> Heartbeat {
         let requested_by = Arc::new(OnceLock::new());
         let sender = Sender {
             access: access.clone(),
             owner: owner.to_owned(),
             run,
+            progress,
             session: None,
         };
         Heartbeat {
@@ -47,6 +55,7 @@ struct Sender {
     access: Access,
     owner: String,
     run: i64,
+    progress: Arc<RunProgress>,
     /// Holds the run's lock.
     session: Option<Session>,
 }
@@ -79,7 +88,7 @@ impl Sender {
                 session
             }
         };
-        let requested_by = run::heartbeat(&session, self.run).await?;
+        let requested_by = run::heartbeat(&session, self.run, self.progress.now()).await?;
         self.session = Some(session);
         Ok(requested_by)
     }

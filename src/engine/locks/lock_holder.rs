@@ -4,13 +4,16 @@ use super::heartbeat::Heartbeat;
 use crate::catalog::Pair;
 use crate::catalog::runs::lease;
 use crate::catalog::runs::run::{self, HEARTBEAT};
+use crate::catalog::runs::selected::inclusive;
 use crate::config::Settings;
-use crate::engine::report::event::Failure;
+use crate::engine::report::event::{Failure, Observer};
+use crate::engine::report::run_progress::{Counting, RunProgress};
 use crate::error::{Error, Kind, Result, Trouble};
 use crate::pg::{Access, Session};
 use crate::unit::{TemplateName, TenantName, Window};
 use crate::warehouse::open_session;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +32,7 @@ pub struct LockHolder {
     run: i64,
     held: Vec<(TenantName, TemplateName)>,
     heartbeat: Heartbeat,
+    progress: Arc<RunProgress>,
 }
 
 impl LockHolder {
@@ -45,8 +49,10 @@ impl LockHolder {
         let owner = settings.warehouse.owner_role.clone();
         let session = open_session(access, &owner).await?;
         let run = run::begin(&session, header).await?;
+        let progress = Arc::<RunProgress>::default();
         Ok(LockHolder {
-            heartbeat: Heartbeat::start(access, &owner, run, cancel),
+            heartbeat: Heartbeat::start(access, &owner, run, Arc::clone(&progress), cancel),
+            progress,
             session,
             access: access.clone(),
             owner,
@@ -61,6 +67,16 @@ impl LockHolder {
 
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// How far the run is: what is counted there, others see.
+    pub fn progress(&self) -> Arc<RunProgress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// An observer that also counts how far the run is.
+    pub fn counting(&self, observer: Arc<dyn Observer>) -> Arc<dyn Observer> {
+        Arc::new(Counting::new(observer, self.progress()))
     }
 
     /// Who asked the run to end by `dayhaul cancel`.
@@ -221,7 +237,7 @@ fn kept(failure: &Failure) -> Value {
     json!({
         "tenant": failure.tenant.as_str(),
         "template": failure.template.as_ref().map(TemplateName::as_str),
-        "days": run::inclusive(&failure.windows),
+        "days": inclusive(&failure.windows),
         "not_tried": failure.not_tried,
         "error": failure.error.to_string(),
         "hint": failure.error.hint(),

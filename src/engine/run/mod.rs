@@ -77,6 +77,7 @@ pub async fn run(
     let warehouse = warehouse_access(settings).await?;
     let header = header(&request, options.today);
     let mut locks = LockHolder::begin(&warehouse, settings, &header, &cancel).await?;
+    let observer = locks.counting(observer);
     if let Request::Restore(restoring) = &request {
         restored::begun(locks.session(), restoring.record, locks.run()).await?;
     }
@@ -84,6 +85,7 @@ pub async fn run(
         .iter()
         .map(|pair| (key(pair), request.known_days(pair)));
     let outcomes = Arc::new(Outcomes::new(&observer, expected.collect()));
+    select(&outcomes, &locks).await?;
     let context = Arc::new(RunContext {
         settings: settings.clone(),
         warehouse,
@@ -319,7 +321,7 @@ fn header(request: &Request, today: Day) -> RunHeader {
     }
 }
 
-/// Stores the days of each pair with the run: they are resolved once.
+/// Stores what the run is for: first the pairs, with the days that are known of each; when these are resolved, once more.
 async fn select(outcomes: &Outcomes, locks: &LockHolder) -> Result<()> {
     let expected = outcomes.lock().expected.clone();
     let pairs = expected
@@ -346,6 +348,7 @@ async fn fold(
         target: FoldTarget::OpenDays,
         today: context.options.today,
         observer: &*context.observer,
+        progress: None,
     };
     let (folds, failures) = fold_pairs(steps, locks, pairs, &context.cancel).await;
     outcomes.lock().failures.extend(failures);

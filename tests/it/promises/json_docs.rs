@@ -175,6 +175,8 @@ fn cancel(printed: &mut Printed) {
     let running = world.start_backfill(&["--from", "2024-03-10", "--to", "2024-03-10"]);
     let begun = "SELECT count(*) FROM _wh.run";
     wait_until("it runs", || world.warehouse.one(begun) == "1");
+    world.wait_for("SELECT progress IS NOT NULL FROM _wh.run");
+    printed.run(&world, &["history"], 0);
     printed.run(&world, &["cancel", "1", "--wait"], 0);
     running.output().exits(130);
 }

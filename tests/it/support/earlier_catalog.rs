@@ -3,7 +3,8 @@
 use super::server::Database;
 
 /// What undoes each migration, the latest first.
-const UNDO: [(i32, &str); 9] = [
+const UNDO: [(i32, &str); 10] = [
+    (11, "ALTER TABLE _wh.run DROP progress"),
     (
         10,
         "ALTER TABLE _wh.unit DROP object_rounded; ALTER TABLE _wh.staged DROP object_rounded; \
