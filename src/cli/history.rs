@@ -15,8 +15,21 @@ use crate::unit::{TemplateName, TenantName};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// How much of a command, and of what it was for, the list shows: its lines fit into about 120 columns.
-const COMMAND_WIDTH: usize = 28;
+const HEADINGS: [&str; 8] = [
+    ">run",
+    "command",
+    "for",
+    "started (UTC)",
+    ">took",
+    "outcome",
+    ">rows",
+    "units",
+];
+const COMMAND: usize = 1;
+
+/// How wide the list is: its commands are cut to what the other columns leave of it, but not to less than the least.
+const LIST_WIDTH: usize = 120;
+const LEAST_COMMAND_WIDTH: usize = 20;
 const SELECTION_WIDTH: usize = 26;
 
 const EXAMPLES: &str = "\
@@ -98,30 +111,40 @@ async fn one(catalog: &Catalog, id: i64, context: &Context) -> Result<u8> {
 }
 
 fn table(runs: &[RunRecord]) -> String {
-    let mut sheet = Sheet::new(&[
-        ">run",
-        "command",
-        "for",
-        "started (UTC)",
-        ">took",
-        "outcome",
-        ">rows",
-        "units",
-    ]);
-    for run in runs {
-        let pairs = run.selection.as_deref().unwrap_or_default();
-        sheet.row([
-            run.id.to_string(),
-            cut(&as_typed(run), COMMAND_WIDTH),
-            selection::in_short(pairs, SELECTION_WIDTH),
-            utc_minute(run.started_at),
-            seconds(run.seconds),
-            run.outcome.clone(),
-            count(run.counts.rows),
-            so_far(run).unwrap_or_else(|| units(&run.counts, false)),
-        ]);
+    let rows: Vec<[String; 8]> = runs.iter().map(cells).collect();
+    let room = room_for_command(&rows);
+    let mut sheet = Sheet::new(&HEADINGS);
+    for mut row in rows {
+        row[COMMAND] = cut(&row[COMMAND], room);
+        sheet.row(row);
     }
     sheet.render()
+}
+
+fn cells(run: &RunRecord) -> [String; 8] {
+    let pairs = run.selection.as_deref().unwrap_or_default();
+    [
+        run.id.to_string(),
+        as_typed(run),
+        selection::in_short(pairs, SELECTION_WIDTH),
+        utc_minute(run.started_at),
+        seconds(run.seconds),
+        run.outcome.clone(),
+        count(run.counts.rows),
+        so_far(run).unwrap_or_else(|| units(&run.counts, false)),
+    ]
+}
+
+/// What the other columns leave.
+fn room_for_command(rows: &[[String; 8]]) -> usize {
+    let width = |column: usize| {
+        let heading = HEADINGS[column].trim_start_matches('>');
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0).max(heading.len())
+    };
+    let others = (0..HEADINGS.len()).filter(|column| *column != COMMAND);
+    let taken: usize = others.map(|column| width(column) + 2).sum();
+    LIST_WIDTH.saturating_sub(taken).max(LEAST_COMMAND_WIDTH)
 }
 
 /// `120 of 366, 2 failed`: how far a run is, or was when it died.

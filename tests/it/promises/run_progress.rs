@@ -3,6 +3,7 @@
 use crate::support::earlier_catalog;
 use crate::support::events::{self, TODAY};
 use crate::support::readers;
+use crate::support::server::Holder;
 use crate::support::world::{Running, World};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -50,11 +51,16 @@ fn shows(world: &World, run: &mut Running, progress: &Value) -> Value {
 
 /// Holds a command at the last of its days, compares what others see, and lets it end.
 fn held_at_the_last_day(world: &World, command: &str, from: &str, last: &str) {
-    let closed = events::close(&world.tenants[0]);
-    let mut run = world.start(&[command, "--from", from, "--to", last, "--today", TODAY]);
+    let args = [command, "--from", from, "--to", last, "--today", TODAY];
+    held_by(events::close(&world.tenants[0]), world, &args);
+}
+
+/// Holds a command at one of its six days.
+fn held_by(closed: Holder, world: &World, args: &[&str]) {
+    let mut run = world.start(args);
     let five = json!({"planned": 6, "done": 5});
     let running = shows(world, &mut run, &five);
-    assert_eq!(running["command"], command);
+    assert_eq!(running["command"], args[0]);
     assert_eq!(running["outcome"], "running");
     let list = world.dayhaul(&["history"]).ok().stdout;
     let line = list.lines().nth(1).unwrap();
@@ -101,6 +107,29 @@ fn others_see_how_far_a_first_load_is() {
     let template = last_day_gated(last);
     let world = World::new("progress_load", &["acme"]).filled(&["acme"], &template, from, DAYS);
     held_at_the_last_day(&world, "backfill", from, last);
+}
+
+#[test]
+fn others_see_how_far_a_sync_is() {
+    let world = loaded("progress_sync", "2024-03-10", "2024-03-15");
+    let closed = events::close(&world.tenants[0]);
+    held_by(closed, &world, &["sync", "--today", "2024-03-15"]);
+    world.is_clean();
+}
+
+#[test]
+fn others_see_how_far_a_landing_is() {
+    let (from, last) = ("2024-03-10", "2024-03-15");
+    let world = loaded("progress_land", from, last);
+    let lake = tempfile::tempdir().unwrap();
+    world.configure(&format!(
+        "[landing]\nurl = \"file://{}\"\n",
+        lake.path().display()
+    ));
+    let table = "LOCK TABLE acme.event_2024_03_15 IN ACCESS EXCLUSIVE MODE";
+    let held = Holder::new(&world.warehouse, table);
+    held_by(held, &world, &["land", "--from", from, "--to", last]);
+    assert_eq!(newest(&world)["landed"], 6);
 }
 
 #[test]
