@@ -9,7 +9,6 @@ use crate::engine::report::event::{Event, Failure, Observer};
 use crate::engine::report::fold::{PairFold, Standing};
 use crate::error::{Error, Result};
 use crate::pg::{Access, Session};
-use crate::unit::Day;
 use crate::warehouse::{
     self, Barrier, Folding, Left, Moved, Moving, Place, Shape, WarehouseContext,
 };
@@ -24,7 +23,6 @@ pub struct Steps<'a> {
     pub access: &'a Access,
     pub run: i64,
     pub target: FoldTarget,
-    pub today: Day,
     pub observer: &'a dyn Observer,
 }
 
@@ -145,7 +143,7 @@ impl<'a> PairsFold<'a> {
 
     async fn copy(self, session: &Session, pair: &'a Pair) -> Result<CopyOutcome<'a>> {
         let (steps, at) = (self.steps, Place::of(pair));
-        let Some(mut plan) = plan(session, pair, steps.target, steps.today).await? else {
+        let Some(mut plan) = plan(session, pair, steps.target).await? else {
             let fold = untouched(pair, Standing::Nothing);
             return Ok(CopyOutcome::Ended(PairEnd::without_failure(fold)));
         };

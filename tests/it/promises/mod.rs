@@ -70,6 +70,7 @@ mod template;
 mod template_names;
 mod tenant;
 mod tls;
+mod today;
 mod unchanged;
 mod values;
 mod verify;
