@@ -2,6 +2,7 @@
 
 use super::Review;
 use super::comparison::Comparison;
+use super::time_expression::half_open;
 use super::token_groups::without_parentheses;
 use crate::template::finding::Finding;
 use crate::template::lexer::{Token, TokenKind};
@@ -50,14 +51,16 @@ impl<'a> Review<'a> {
         if plain {
             return None;
         }
-        let column = self.column_in(operand)?;
+        let named = self.column_in(operand)?;
+        let column = self.text(named);
         let message = format!(
             "`{}` in a comparison cannot use an index on `{column}`: the source scans the whole table for every window",
             self.text(operand)
         );
         Some(
             Finding::warning(self.line(operand.first()?), message).help(format!(
-                "compare the column itself: `{column} >= {{from}} AND {column} < {{to}}`"
+                "compare the column itself: {}",
+                self.condition_on(named, half_open)
             )),
         )
     }
@@ -80,14 +83,15 @@ impl<'a> Review<'a> {
             comparison.operator.to_uppercase()
         );
         let finding = Finding::warning(self.line(comparison.operand.first()?), message);
+        let write = |column: &str| format!("{column} {}", right.replace('…', column));
         Some(finding.help(format!(
-            "write `{operand} {}`",
-            right.replace('…', &operand)
+            "write {}",
+            self.condition_on(comparison.operand, write)
         )))
     }
 
     /// The time column as written in the tokens, otherwise the first token that can be a column.
-    fn column_in(&self, tokens: &[Token<'_>]) -> Option<String> {
+    fn column_in<'q>(&self, tokens: &'q [Token<'a>]) -> Option<&'q [Token<'a>]> {
         const NOT_COLUMNS: &str = " at time zone as interval date timestamp timestamptz cast extract day from and or not is null \
             distinct case when then else end in ";
         let is_column = |at: &usize| {
@@ -111,6 +115,6 @@ impl<'a> Review<'a> {
         while from >= 2 && tokens[from - 1].is(".") {
             from -= 2;
         }
-        Some(self.text(&tokens[from..=at]))
+        Some(&tokens[from..=at])
     }
 }
