@@ -304,6 +304,11 @@ fn a_suggested_condition_names_what_a_where_can_see() {
         ("SELECT id, o.created_at t FROM orders o", "o.created_at"),
         ("SELECT (o.\"Made\") AS t, id FROM orders o", "o.\"Made\""),
         ("SELECT DISTINCT o.t FROM orders o", "o.t"),
+        (
+            "SELECT date_trunc('day', o.t, 'UTC') AS t FROM orders o",
+            "o.t",
+        ),
+        ("SELECT id, t::timestamptz AS t FROM orders", "t"),
         ("SELECT t, created FROM orders", "t"),
         ("SELECT o.*, 1 AS one FROM orders o", "t"),
         // The outer SELECT sees the name that the inner one gives.
@@ -362,6 +367,10 @@ fn an_alias_in_a_comparison_is_not_repeated_in_the_hint() {
         (
             "SELECT a + b AS t FROM o WHERE t >= {from} AND t <= {to}",
             "write `… < {to}`, where … is the expression of column `t`",
+        ),
+        (
+            "SELECT date_trunc('hour', t, 'UTC') AS t FROM o WHERE t >= {from} AND t <= {to}",
+            "write `t < {to}`",
         ),
         // There it is a column.
         (

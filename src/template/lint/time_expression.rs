@@ -76,10 +76,14 @@ impl<'a> Review<'a> {
         let items = level.select_list();
         let expression = items.iter().find_map(|item| expression_of(item, name))?;
         let expression = without_parentheses(expression);
-        Some(if is_column(expression) {
-            Origin::Column(self.text(expression))
-        } else {
-            Origin::Expression
+        if is_column(expression) {
+            return Some(Origin::Column(self.text(expression)));
+        }
+        // `date_trunc('day', o.at) AS at`: a WHERE that names `at` means the column.
+        let is_named = |column: &[Token<'_>]| column.last()?.name().filter(|n| n == name);
+        Some(match columns_in(expression)[..] {
+            [only] if is_named(only).is_some() => Origin::Column(self.text(only)),
+            _ => Origin::Expression,
         })
     }
 }
@@ -118,6 +122,31 @@ fn expression_of<'q, 'a>(item: &'q [Token<'a>], name: &str) -> Option<&'q [Token
 fn ends_expression(token: &Token<'_>) -> bool {
     let is_value = matches!(token.kind, TokenKind::String | TokenKind::Number);
     is_value || token.name().is_some() || token.is(")") || token.is("]")
+}
+
+/// The tokens that can be columns, with what qualifies them.
+pub(super) fn columns_in<'q, 'a>(tokens: &'q [Token<'a>]) -> Vec<&'q [Token<'a>]> {
+    const KEY_WORDS: &str = " at time zone as interval date timestamp timestamptz cast extract day from and or not is null \
+        distinct case when then else end in ";
+    let is_column = |at: &usize| {
+        let Some(name) = tokens[*at].name() else {
+            return false;
+        };
+        let follows = |text| *at > 0 && tokens[*at - 1].is(text);
+        let leads = |text| tokens.get(*at + 1).is_some_and(|t: &Token<'_>| t.is(text));
+        let key_word =
+            tokens[*at].kind == TokenKind::Word && KEY_WORDS.contains(&format!(" {name} "));
+        !(follows("::") || leads("(") || leads(".") || key_word)
+    };
+    let qualified = |at: usize| {
+        let mut from = at;
+        while from >= 2 && tokens[from - 1].is(".") {
+            from -= 2;
+        }
+        &tokens[from..=at]
+    };
+    let columns = (0..tokens.len()).filter(is_column);
+    columns.map(qualified).collect()
 }
 
 /// `created`, `o.created` or `public.o.created`.
