@@ -3,11 +3,11 @@
 use super::global::GlobalArgs;
 use super::signals::Interrupt;
 use crate::config::{DEFAULT_FILE, Settings};
+use crate::engine::locks::held_pairs::{HeldPairs, is_held};
 use crate::engine::report::event::Failure;
 use crate::engine::report::fold::FoldReport;
 use crate::engine::report::run::RunReport;
 use crate::error::{Error, Result};
-use crate::report::outcome::is_locked;
 use crate::report::{Progress, Style, aside, failure};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -142,18 +142,31 @@ impl Context {
         }
     }
 
-    /// Prints why units failed, and in a note what is left to other runs when `others_do_it`.
-    pub fn failures_but_locked(
+    /// Why units failed, on standard error, each cause once; and apart from that which pairs other runs hold, in a note if
+    /// they are left to them.
+    pub fn failures(&self, report: &RunReport, held: HeldPairs) {
+        self.failures_and_held(&report.failures, report.not_recorded.as_ref(), held);
+    }
+
+    /// As [`Context::failures`], of a fold.
+    pub fn failures_of_fold(&self, report: &FoldReport, held: HeldPairs) {
+        self.failures_and_held(&report.failures, report.not_recorded.as_ref(), held);
+    }
+
+    fn failures_and_held(
         &self,
         failures: &[Failure],
         not_recorded: Option<&Error>,
-        others_do_it: bool,
+        held: HeldPairs,
     ) {
-        let (locked, failed): (Vec<_>, Vec<_>) = failures
-            .iter()
-            .partition(|failure| others_do_it && is_locked(failure));
-        if !locked.is_empty() {
-            self.note(failure::left_to_others(&locked));
+        let (by_others, failed): (Vec<_>, Vec<_>) = failures.iter().partition(|f| is_held(f));
+        if !by_others.is_empty() {
+            let text = failure::held_by_others(&by_others, held.leave);
+            if held.leave {
+                self.note(text);
+            } else {
+                err(&text);
+            }
         }
         self.causes(failed);
         if let Some(error) = not_recorded {
@@ -161,17 +174,7 @@ impl Context {
         }
     }
 
-    /// Why units failed, on standard error; each cause is printed once.
-    pub fn failures(&self, report: &RunReport) {
-        self.failures_but_locked(&report.failures, report.not_recorded.as_ref(), false);
-    }
-
-    /// As [`Context::failures`], of a fold.
-    pub fn failures_of_fold(&self, report: &FoldReport) {
-        self.failures_but_locked(&report.failures, report.not_recorded.as_ref(), false);
-    }
-
-    /// As [`Context::failures`], for commands with a report of another kind.
+    /// As [`Context::failures`], for commands that take no locks.
     pub fn causes<'a>(&self, failures: impl IntoIterator<Item = &'a Failure>) {
         let text = failure::render(failures, self.show_values);
         if !text.is_empty() {

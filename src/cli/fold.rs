@@ -1,13 +1,14 @@
 //! `dayhaul fold`: moves closed days into their year tables.
 
 use super::context::Context;
-use super::run_command::{IfLocked, LockArgs};
+use super::run_command::LockArgs;
 use super::selection::{PairArgs, enabled_pairs};
+use super::today::TodayArgs;
 use crate::catalog::{Catalog, Selection};
 use crate::engine::fold::{Fold, FoldReport, FoldTarget, dry_run, fold};
+use crate::engine::locks::held_pairs::HeldPairs;
 use crate::error::Result;
 use crate::report::fold as report;
-use crate::unit::Day;
 
 const EXAMPLES: &str = "\
 The latest days stay open, as many as the template's `open_days`. `sync` folds
@@ -23,6 +24,8 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     common: FoldArgs,
+    #[command(flatten, next_help_heading = "Selection")]
+    today: TodayArgs,
     /// Close this year: all its past days, even those that `open_days` keeps open
     #[arg(long, value_name = "Y", value_parser = clap::value_parser!(i32).range(1000..=9998), help_heading = "Options")]
     year: Option<i32>,
@@ -38,13 +41,14 @@ pub(super) struct FoldArgs {
     dry_run: bool,
     #[command(flatten)]
     locks: LockArgs,
-    /// Treat this day as today
-    #[arg(long, value_name = "D", hide = true)]
-    today: Option<Day>,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
-    let target = args.year.map_or(FoldTarget::OpenDays, FoldTarget::Year);
+    let today = args.today.day();
+    let target = match args.year {
+        Some(year) => FoldTarget::Year { year, today },
+        None => FoldTarget::OpenDays { today },
+    };
     args.common.move_line(target, context).await
 }
 
@@ -52,33 +56,28 @@ impl FoldArgs {
     /// Moves the fold line of the selected pairs, and shows how it ended.
     pub(super) async fn move_line(self, target: FoldTarget, context: &Context) -> Result<u8> {
         let settings = context.settings()?;
-        let today = self.today.unwrap_or_else(Day::today);
+        let held = self.locks.held();
         let catalog = Catalog::open(&settings).await?;
         let pairs = enabled_pairs(&catalog, &Selection::from(self.pairs)).await?;
         if self.dry_run {
-            let report = dry_run(catalog.session(), &pairs, target, today).await?;
-            return Ok(show(&report, IfLocked::Fail, context));
+            let report = dry_run(catalog.session(), &pairs, target).await?;
+            return Ok(show(&report, held, context));
         }
         drop(catalog);
-        let request = Fold {
-            target,
-            today,
-            wait: self.locks.wait,
-        };
+        let request = Fold { target, held };
         let cancel = context.cancel();
         let report = context
             .with_progress("fold", |progress| {
                 fold(&settings, pairs, &request, progress, cancel)
             })
             .await?;
-        Ok(show(&report, self.locks.if_locked, context))
+        Ok(show(&report, held, context))
     }
 }
 
 /// Prints the report and returns the exit code.
-fn show(fold: &FoldReport, if_locked: IfLocked, context: &Context) -> u8 {
-    let others_do_it = if_locked == IfLocked::Ok;
-    let exit_code = report::exit_code(fold, others_do_it);
+fn show(fold: &FoldReport, held: HeldPairs, context: &Context) -> u8 {
+    let exit_code = report::exit_code(fold, held);
     let dry = fold.run.is_none();
     if dry || !context.quiet {
         context.print(report::render(fold));
@@ -86,7 +85,7 @@ fn show(fold: &FoldReport, if_locked: IfLocked, context: &Context) -> u8 {
         context.print(waiting);
     }
     context.print_json(&report::FoldJson::new(fold, exit_code));
-    context.failures_but_locked(&fold.failures, fold.not_recorded.as_ref(), others_do_it);
+    context.failures_of_fold(fold, held);
     context.cancelled(fold.run, fold.cancelled_by.as_deref());
     exit_code
 }

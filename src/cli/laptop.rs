@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::selection::{SelectionArgs, enabled_pairs};
 use crate::catalog::Catalog;
+use crate::engine::locks::held_pairs::HeldPairs;
 use crate::error::{Error, Kind, Result, exit};
 use crate::laptop::fill::{self, FilledLaptop, PreparedLaptop, Wanted};
 use crate::laptop::home::{FolderContent, Home, InheritedSettings, blocking};
@@ -118,8 +119,9 @@ async fn fill_home(
     if let Some(table) = run_table::render(&loaded.report) {
         context.print(table);
     }
-    context.failures(&loaded.report);
-    if ready.may_fold() && !loaded.report.interrupted {
+    context.failures(&loaded.report, HeldPairs::REPORT);
+    let all_tried = loaded.report.locked_pairs == 0 && !loaded.report.interrupted;
+    if ready.may_fold() && all_tried {
         fold(&ready, cancel, context).await;
     }
     Ok(loaded)
@@ -131,7 +133,7 @@ async fn fold(ready: &PreparedLaptop, cancel: &CancellationToken, context: &Cont
         .with_progress("fold", |progress| ready.fold(progress, cancel.clone()))
         .await;
     match folded {
-        Ok(report) => context.failures_of_fold(&report),
+        Ok(report) => context.failures_of_fold(&report, HeldPairs::REPORT),
         Err(error) => context.warn(format!("failed to fold closed days: {error}")),
     }
 }

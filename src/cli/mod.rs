@@ -26,6 +26,7 @@ mod status;
 mod sync;
 mod template;
 mod tenant;
+mod today;
 mod unfold;
 mod verify;
 mod why;

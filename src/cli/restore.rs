@@ -5,6 +5,7 @@ use super::context::Context;
 use super::landing_root::{self, DayOrRoot};
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::{PairArgs, SelectionArgs, Until};
+use super::today::TodayArgs;
 use crate::catalog::registry::{pairs, templates, tenants};
 use crate::catalog::snapshot::{Snapshot, restored};
 use crate::catalog::{Catalog, Pair, Selection, warehouse_access};
@@ -61,9 +62,8 @@ pub struct Args {
     /// All days of a year; of the current year, those up to yesterday
     #[arg(long, value_name = "Y", help_heading = "Selection")]
     year: Option<i32>,
-    /// Treat this day as today
-    #[arg(long, value_name = "D", hide = true)]
-    today: Option<Day>,
+    #[command(flatten, next_help_heading = "Selection")]
+    today: TodayArgs,
     /// Load into this database instead of the configured warehouse; it is prepared as by `init` (URL without a password)
     #[arg(long, value_name = "URL", help_heading = "Where rows go")]
     into: Option<String>,

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::selection::{Resolved, enabled_pairs};
 use crate::catalog::{Catalog, Pair};
 use crate::config::Settings;
+use crate::engine::locks::held_pairs::HeldPairs;
 use crate::engine::run::request::Request;
 use crate::engine::run::{Options, run};
 use crate::engine::window::landing::To;
@@ -19,7 +20,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", help_heading = "Options")]
     jobs: Option<NonZeroUsize>,
     #[command(flatten)]
-    pub(super) locks: LockArgs,
+    locks: LockArgs,
 }
 
 /// What to do about pairs that other runs have locked.
@@ -28,18 +29,28 @@ pub struct RunArgs {
 pub(super) struct LockArgs {
     /// Wait for pairs locked by another run
     #[arg(long)]
-    pub(super) wait: bool,
+    wait: bool,
     /// How to treat pairs locked by another run
     #[arg(long, value_name = "WHAT", default_value = "fail")]
-    pub(super) if_locked: IfLocked,
+    if_locked: IfLocked,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum IfLocked {
+enum IfLocked {
     /// Exit with 4 when all pairs are locked, with 1 when some are
     Fail,
     /// Leave them to the other run, without a failure
     Ok,
+}
+
+impl LockArgs {
+    pub(super) fn held(self) -> HeldPairs {
+        HeldPairs {
+            wait: self.wait,
+            leave: self.if_locked == IfLocked::Ok,
+            hint: "wait for it with `--wait`",
+        }
+    }
 }
 
 impl RunArgs {
@@ -85,9 +96,9 @@ impl RunCommand {
     ) -> Result<u8> {
         let ask = self.ask;
         let command = ask.command();
-        let locks = self.args.locks;
+        let held = self.args.locks.held();
         let options = Options {
-            wait: locks.wait,
+            held,
             today: self.resolved.today,
             to,
         };
@@ -97,8 +108,7 @@ impl RunCommand {
                 run(settings, pairs, ask, options, progress, cancel)
             })
             .await?;
-        let others_do_it = locks.if_locked == IfLocked::Ok;
-        let exit_code = exit_code(&report, others_do_it);
+        let exit_code = exit_code(&report, held);
         if let Some(table) = run_table::render(&report) {
             context.table(table);
         }
@@ -106,8 +116,7 @@ impl RunCommand {
             context.table(folds);
         }
         context.print_json(&run_json::RunJson::new(command, &report, exit_code));
-        let not_recorded = report.not_recorded.as_ref();
-        context.failures_but_locked(&report.failures, not_recorded, others_do_it);
+        context.failures(&report, held);
         context.cancelled(report.run, report.cancelled_by.as_deref());
         Ok(exit_code)
     }

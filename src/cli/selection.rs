@@ -1,6 +1,7 @@
 //! Which units a command works on: the same flags everywhere.
 
 use super::destination::Destination;
+use super::today::TodayArgs;
 use crate::catalog::registry::pairs::how_to_enable;
 use crate::catalog::{self, Catalog, Pair, Selection};
 use crate::error::{Error, Result};
@@ -60,9 +61,8 @@ pub struct SelectionArgs {
     /// All days of a year; of the current year, those up to yesterday
     #[arg(long, value_name = "Y")]
     pub year: Option<i32>,
-    /// Treat this day as today
-    #[arg(long, value_name = "D", hide = true)]
-    pub today: Option<Day>,
+    #[command(flatten)]
+    pub today: TodayArgs,
 }
 
 /// A value of `--to`: the last day or, of a load, where rows go.
@@ -134,7 +134,7 @@ impl SelectionArgs {
     /// # Errors
     /// Days given in two ways, `--from` after `--to`, `--to` without `--from`, `--last` or `--year` out of range.
     pub fn resolve(&self) -> Result<Resolved> {
-        let today = self.today.unwrap_or_else(Day::today);
+        let today = self.today.day();
         let days = self.days(today)?;
         Ok(Resolved {
             selection: self.pairs.clone().into(),
@@ -240,7 +240,7 @@ mod tests {
 
     fn args() -> SelectionArgs {
         SelectionArgs {
-            today: Some(day("2024-03-01")),
+            today: day("2024-03-01").into(),
             ..SelectionArgs::default()
         }
     }

@@ -4,10 +4,10 @@ use super::context::Context;
 use super::destination::{Destination, DestinationArgs};
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::{PairArgs, Resolved};
+use super::today::TodayArgs;
 use crate::engine::run::request::Request;
 use crate::engine::run::sync_days::Sync;
 use crate::error::Result;
-use crate::unit::Day;
 
 const EXAMPLES: &str = "\
 Loads days that are missing or failed, compares days that are not settled with
@@ -31,9 +31,8 @@ pub struct Args {
     /// Compare no settled days
     #[arg(long, help_heading = "Selection")]
     no_sweep: bool,
-    /// Treat this day as today
-    #[arg(long, value_name = "D", help_heading = "Selection")]
-    today: Option<Day>,
+    #[command(flatten, next_help_heading = "Selection")]
+    today: TodayArgs,
     /// `warehouse`, `parquet` (files only) or `both` [default: the configuration's]
     #[arg(long, value_name = "WHERE", help_heading = "Where rows go")]
     to: Option<Destination>,
@@ -56,7 +55,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         resolved: Resolved {
             selection: args.pairs.into(),
             days: None,
-            today: args.today.unwrap_or_else(Day::today),
+            today: args.today.day(),
             note: None,
         },
         to: args.destination.choose(args.to)?,

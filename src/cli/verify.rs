@@ -4,6 +4,7 @@ use super::context::Context;
 use super::selection::{Resolved, SelectionArgs, enabled_pairs};
 use crate::catalog::{Catalog, Pair};
 use crate::config::Settings;
+use crate::engine::locks::held_pairs::HeldPairs;
 use crate::engine::report::run::RunReport;
 use crate::engine::run::request::DaysByPair;
 use crate::engine::verify::coverage::coverage;
@@ -213,7 +214,7 @@ impl Verifier<'_> {
         if let Some(table) = run_table::render(&run) {
             self.context.print(format!("\n{table}"));
         }
-        self.context.failures(&run);
+        self.context.failures(&run, HeldPairs::REPORT);
         Ok(run)
     }
 }

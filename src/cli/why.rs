@@ -1,6 +1,7 @@
 //! `dayhaul why`: the history of one unit.
 
 use super::context::Context;
+use super::today::TodayArgs;
 use crate::catalog::Catalog;
 use crate::catalog::runs::history::UnitAttempt;
 use crate::catalog::views::unit_history::{self, Checked, UnitHistory, UnitState};
@@ -27,16 +28,15 @@ pub struct Args {
     template: TemplateName,
     /// The UTC day, YYYY-MM-DD
     day: Day,
-    /// Treat this day as today
-    #[arg(long, value_name = "D", hide = true)]
-    today: Option<Day>,
+    #[command(flatten)]
+    today: TodayArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let catalog = Catalog::open(&context.settings()?).await?;
     let life =
         unit_history::read(catalog.session(), &args.tenant, &args.template, args.day).await?;
-    let next = next_steps(&life, args.today.unwrap_or_else(Day::today));
+    let next = next_steps(&life, args.today.day());
     context.print(page(&life, &next));
     context.print_json(&to_json(&life, &next));
     Ok(exit::OK)

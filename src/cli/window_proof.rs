@@ -19,12 +19,12 @@ const DAYS: i32 = 400;
 pub async fn windows_of(
     pair: &Pair,
     settings: &Settings,
+    today: Day,
     context: &Context,
 ) -> Result<Option<Windows>> {
     if pair.template.one_day_windows || pair.tenant.search_path.is_undecided() {
         return Ok(None);
     }
-    let today = Day::today();
     let first = pair.first_day.unwrap_or_else(|| today.plus(-DAYS));
     if today <= first {
         return Ok(None);

@@ -1,7 +1,7 @@
 //! The engine: plan, windows, scheduling, retry, circuit, one unit's pipeline. Emits events, prints nothing.
 
 pub mod fold;
-mod locks;
+pub mod locks;
 pub mod report;
 pub mod restore;
 pub mod run;

@@ -7,6 +7,7 @@ use crate::catalog::setup::init::{Passwords, Wish, plan};
 use crate::catalog::{self, Catalog, Pair, Selection, warehouse_access};
 use crate::config::Settings;
 use crate::engine::fold::{Fold, FoldReport, FoldTarget, fold};
+use crate::engine::locks::held_pairs::HeldPairs;
 use crate::engine::report::event::Observer;
 use crate::engine::report::run::RunReport;
 use crate::engine::run::request::Request;
@@ -134,7 +135,7 @@ impl PreparedLaptop {
         let ask = self.ask();
         let command = ask.command();
         let options = Options {
-            wait: false,
+            held: HeldPairs::REPORT,
             today: self.today,
             to: To::Warehouse,
         };
@@ -162,9 +163,8 @@ impl PreparedLaptop {
         cancel: CancellationToken,
     ) -> Result<FoldReport> {
         let request = Fold {
-            target: FoldTarget::OpenDays,
-            today: self.today,
-            wait: false,
+            target: FoldTarget::OpenDays { today: self.today },
+            held: HeldPairs::REPORT,
         };
         fold(
             &self.settings,

@@ -3,6 +3,7 @@
 use super::fill::FilledLaptop;
 use super::home::Home;
 use crate::catalog::Pair;
+use crate::engine::locks::held_pairs::HeldPairs;
 use crate::report::table::Sheet;
 use crate::report::{exit_code, run_json};
 use crate::template::Template;
@@ -143,7 +144,7 @@ impl<'a> LaptopJson<'a> {
             run: run_json::RunJson::new(
                 loaded.command,
                 &loaded.report,
-                exit_code(&loaded.report, false),
+                exit_code(&loaded.report, HeldPairs::REPORT),
             ),
         }
     }

@@ -79,12 +79,13 @@ pub async fn check(
     mut tenant: Tenant,
     templates: &[Arc<Template>],
     settings: &Settings,
+    today: Day,
 ) -> TenantCheck {
     let (server, templates) = match connect(&mut tenant, settings).await {
         Ok((session, server)) => {
             let mut found = Vec::new();
             for template in templates {
-                found.push(check_template(&session, &tenant, template, settings).await);
+                found.push(check_template(&session, &tenant, template, settings, today).await);
             }
             (Ok(server), found)
         }
@@ -153,19 +154,20 @@ async fn check_template(
     tenant: &Tenant,
     template: &Template,
     settings: &Settings,
+    today: Day,
 ) -> TemplateCheck {
     let probe = TemplateProbe {
         session,
         tenant,
         template,
         settings,
+        today,
     };
     let place = || format!("tenant `{}`", tenant.name);
     let readable = probe.read().await.at(place);
-    let today = Day::today();
     let (days, rows_of_no_day) = match readable {
         Ok(()) => {
-            let days = probe.days(today).await.at(place);
+            let days = probe.days().await.at(place);
             let all = Window::new(day_range::oldest(), today.next());
             let outside = rows_of_no_day::count(session, tenant, template, all, settings).await;
             (
@@ -189,12 +191,13 @@ struct TemplateProbe<'a> {
     tenant: &'a Tenant,
     template: &'a Template,
     settings: &'a Settings,
+    today: Day,
 }
 
 impl TemplateProbe<'_> {
     /// Describes the query. The server checks the rights on all its tables, and reads no rows.
     async fn read(&self) -> Result<()> {
-        let query = self.bound(Window::single(Day::today()))?;
+        let query = self.bound(Window::single(self.today))?;
         let place = || format!("template `{}`", self.template.name);
         let columns = self
             .within(async || pg::describe(self.session, &query).await)
@@ -203,17 +206,17 @@ impl TemplateProbe<'_> {
         check_source(self.template, &columns).at(place)
     }
 
-    async fn days(&self, today: Day) -> Result<DaysWithRows> {
+    async fn days(&self) -> Result<DaysWithRows> {
         if let Some(query) = &self.template.range_query {
             return self.by_query(query).await;
         }
         let mut has_rows = async |window: Window| self.has_rows(window).await;
         Ok(if self.template.one_day_windows {
-            day_range::by_days(today, &mut has_rows)
+            day_range::by_days(self.today, &mut has_rows)
                 .await?
                 .map_or(DaysWithRows::None, DaysWithRows::About)
         } else {
-            day_range::by_windows(today, &mut has_rows)
+            day_range::by_windows(self.today, &mut has_rows)
                 .await?
                 .map_or(DaysWithRows::None, DaysWithRows::Exact)
         })
@@ -221,7 +224,7 @@ impl TemplateProbe<'_> {
 
     /// From the template's `range_query`: one row with the first and the last time.
     async fn by_query(&self, query: &str) -> Result<DaysWithRows> {
-        let window = Window::single(Day::today());
+        let window = Window::single(self.today);
         let query = bind_query(query.trim(), &self.tenant.bindings(window))?;
         let rows = self
             .within(async || self.session.simple(&query).await)

@@ -48,7 +48,7 @@ pub fn bindings(tenant: &Tenant, day: Day) -> Bindings<'_> {
     tenant.bindings(Window::single(day))
 }
 
-/// Any day will do to describe a query.
-pub fn some_day(tenant: &Tenant) -> Bindings<'_> {
-    bindings(tenant, Day::today().plus(-1))
+/// The day before `today`: to describe a query, any day will do that its source has.
+pub fn yesterday(tenant: &Tenant, today: Day) -> Bindings<'_> {
+    bindings(tenant, today.plus(-1))
 }

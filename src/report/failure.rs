@@ -116,18 +116,25 @@ fn by_cause<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> Vec<Cause<'a
     causes
 }
 
-/// What is left to other runs, a line per pair.
-pub fn left_to_others(locked: &[&Failure]) -> String {
+/// What other runs hold, a line per pair; what to do about it, unless it is left to them.
+pub fn held_by_others(held: &[&Failure], left: bool) -> String {
+    let label = if left {
+        "left to another run"
+    } else {
+        "locked"
+    };
     let mut lines = Vec::new();
-    for cause in by_cause(locked.iter().copied()) {
+    let mut hints = Vec::new();
+    for cause in by_cause(held.iter().copied()) {
         for pair in &cause.pairs {
-            lines.push(format!(
-                "left to another run: {}: {}",
-                place(pair, RUNS_SHOWN),
-                cause.text
-            ));
+            let place = place(pair, RUNS_SHOWN);
+            lines.push(format!("{label}: {place}: {}", cause.text));
         }
+        let hint = cause.failure.error.hint().filter(|_| !left);
+        hints.extend(hint.map(|hint| format!("hint: {hint}")));
     }
+    hints.dedup();
+    lines.extend(hints);
     lines.join("\n")
 }
 

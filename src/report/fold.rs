@@ -1,11 +1,11 @@
 //! A fold for people and for programs.
 
 use crate::engine::fold::{FoldReport, PairFold, Standing};
+use crate::engine::locks::held_pairs::HeldPairs;
 use crate::report::RunOutcome;
 use crate::report::failure::why;
 use crate::report::failure_json::{FailureJson, failure};
 use crate::report::numbers::{bytes, count, counted};
-use crate::report::outcome::are_locked;
 use crate::report::table::Sheet;
 use crate::unit::Day;
 use crate::warehouse::Moved;
@@ -30,16 +30,16 @@ pub fn outcome(report: &FoldReport) -> RunOutcome {
     }
 }
 
-/// The exit code. With `others_do_it`, pairs locked by other runs are not failures.
-pub fn exit_code(report: &FoldReport, others_do_it: bool) -> u8 {
+/// The exit code. Pairs that are left to other runs are not failures.
+pub fn exit_code(report: &FoldReport, held: HeldPairs) -> u8 {
     let done = |pair: &PairFold| {
         matches!(
             pair.standing,
             Standing::Moved | Standing::Nothing | Standing::NotTried
         )
     };
-    let others = others_do_it && are_locked(&report.failures) && report.pairs.iter().all(done);
-    outcome(report).exit_code_unless(others)
+    let others = report.not_recorded.is_none() && held.excuses(&report.failures);
+    outcome(report).exit_code_unless(others && report.pairs.iter().all(done))
 }
 
 /// The table: a line per year of each pair that moves or cannot move; then remarks.

@@ -1,6 +1,7 @@
 //! How a run ended, in one word and one exit code.
 
-use crate::engine::report::event::{Failure, Outcome};
+use crate::engine::locks::held_pairs::HeldPairs;
+use crate::engine::report::event::Outcome;
 use crate::engine::report::run::RunReport;
 use crate::error::{Error, Kind, exit};
 use serde::Serialize;
@@ -80,24 +81,16 @@ impl RunOutcome {
     }
 }
 
-/// The exit code of a run. With `others_do_it`, pairs locked by other runs are not failures.
-pub fn exit_code(report: &RunReport, others_do_it: bool) -> u8 {
-    RunOutcome::of(report).exit_code_unless(others_do_it && are_locked(&report.failures))
-}
-
-/// Whether there are failures, and all are locked pairs.
-pub(super) fn are_locked(failures: &[Failure]) -> bool {
-    !failures.is_empty() && failures.iter().all(is_locked)
-}
-
-/// Whether another run's lock kept it from being tried.
-pub fn is_locked(failure: &Failure) -> bool {
-    failure.not_tried && failure.error.kind() == Kind::Locked
+/// The exit code of a run. Pairs that are left to other runs are not failures.
+pub fn exit_code(report: &RunReport, held: HeldPairs) -> u8 {
+    let excused = report.not_recorded.is_none() && held.excuses(&report.failures);
+    RunOutcome::of(report).exit_code_unless(excused)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::report::event::Failure;
     use crate::report::run_table::tests::report;
     use crate::unit::TenantName;
 
@@ -109,6 +102,15 @@ mod tests {
             error: Error::new(Kind::Locked, "held by run 7"),
             not_tried: true,
         }
+    }
+
+    /// The exit codes when held pairs are reported, and when they are left to others.
+    fn codes(run: &RunReport) -> (u8, u8) {
+        let leave = HeldPairs {
+            leave: true,
+            ..HeldPairs::REPORT
+        };
+        (exit_code(run, HeldPairs::REPORT), exit_code(run, leave))
     }
 
     #[test]
@@ -133,17 +135,21 @@ mod tests {
 
         // Locked pairs are left to the other runs on request; other failures remain failures.
         run.failures.push(locked());
-        assert_eq!((exit_code(&run, false), exit_code(&run, true)), (1, 0));
+        assert_eq!(codes(&run), (1, 0));
         run.locked_pairs = run.pairs;
-        assert_eq!((exit_code(&run, false), exit_code(&run, true)), (4, 0));
+        assert_eq!(codes(&run), (4, 0));
         let mut other = locked();
         other.error = Error::new(Kind::Data, "a row");
         run.failures.push(other);
-        assert_eq!(exit_code(&run, true), 4);
+        assert_eq!(codes(&run), (4, 4));
         run.failures.pop();
+        // What was done besides them may not be in the ledger.
+        run.not_recorded = Some(Error::new(Kind::Sql, "no end today"));
+        assert_eq!(codes(&run), (4, 4));
+        run.not_recorded = None;
 
         run.interrupted = true;
-        assert_eq!(exit_code(&run, true), 130);
+        assert_eq!(codes(&run), (130, 130));
         assert_eq!(RunOutcome::of(&run), RunOutcome::Interrupted);
         assert_eq!(RunOutcome::of(&run).exit_code(), 130);
         run.cancelled_by = Some("alice on db1".to_owned());

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::pg::{Row, Session};
+use crate::sql::{ident, qualified};
 use crate::unit::{Day, TemplateName, TenantName, Window};
 
 /// What a relation is for.
@@ -207,7 +208,8 @@ pub async fn refuse_foreign(session: &Session, schema: &str, names: &[String]) -
         .query_opt(
             &format!(
                 "SELECT c.relname::text, c.relowner = current_role::regrole AND EXISTS \
-                   (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.conname = 'time_bounds') \
+                   (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.conname = 'time_bounds'), \
+                   CASE c.relkind WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END \
                  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                  WHERE n.nspname = $1 AND c.relname = ANY ($2) AND NOT EXISTS \
                    (SELECT FROM {wh}.relation r WHERE r.schema_name = $1 AND r.name = c.relname) \
@@ -219,13 +221,18 @@ pub async fn refuse_foreign(session: &Session, schema: &str, names: &[String]) -
     let Some(row) = row else {
         return Ok(());
     };
-    let relation = format!("{schema}.{}", row.get::<_, &str>(0));
+    let (name, kind): (&str, &str) = (row.get(0), row.get(2));
+    let relation = format!("{schema}.{name}");
     let error = if row.get(1) {
         Error::refused(format!("table `{relation}` is not in the catalog, though Dayhaul made it"))
             .with_hint("an interrupted run left it: `dayhaul verify --repair` drops it unless it has rows that readers may have seen")
     } else {
         Error::refused(format!("relation `{relation}` exists and is not Dayhaul's"))
-            .with_hint("Dayhaul never replaces what it does not own: rename or move it, or give the tenant another schema")
+            .with_hint(format!(
+                "Dayhaul never replaces what it does not own: rename it, for instance with `ALTER {kind} {} RENAME TO {}`",
+                qualified(schema, name),
+                ident(&format!("{name}_other"))
+            ))
     };
     Err(error)
 }

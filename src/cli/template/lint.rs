@@ -4,12 +4,13 @@ use super::file::TemplateFile;
 use crate::catalog::registry::tenants;
 use crate::catalog::{Catalog, Tenant};
 use crate::cli::context::Context;
+use crate::cli::today::TodayArgs;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result, exit};
 use crate::probe::session;
 use crate::report::numbers::counted;
 use crate::template::{Finding, Template, lint, lint_columns};
-use crate::unit::TenantName;
+use crate::unit::{Day, TenantName};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -29,6 +30,8 @@ pub struct Args {
     /// Also compare the columns with those that the query returns at this tenant
     #[arg(long, value_name = "T")]
     tenant: Option<TenantName>,
+    #[command(flatten)]
+    today: TodayArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
@@ -38,12 +41,13 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
         Some(name) => Some(tenant(name, context).await?),
         None => None,
     };
+    let today = args.today.day();
     let (mut errors, mut warnings) = (0, 0);
     let mut found = Vec::new();
     for file in &files {
         let mut findings = lint(&file.name, &file.source);
         if let Some((tenant, settings)) = &tenant {
-            findings.extend(at_tenant(file, tenant, settings).await?);
+            findings.extend(at_tenant(file, tenant, settings, today).await?);
         }
         findings.sort_by_key(|f| (f.line, f.severity));
         print_findings(context, &file.shown, &file.source, &findings);
@@ -74,11 +78,12 @@ async fn at_tenant(
     file: &TemplateFile,
     tenant: &Tenant,
     settings: &Settings,
+    today: Day,
 ) -> Result<Vec<Finding>> {
     let Ok(template) = Template::parse(file.name.clone(), &file.source) else {
         return Ok(Vec::new());
     };
-    let described = match template.bind(&session::some_day(tenant)) {
+    let described = match template.bind(&session::yesterday(tenant, today)) {
         Ok(query) => session::describe(tenant, settings, &query).await,
         Err(e) => Err(e),
     };

@@ -8,6 +8,7 @@ use crate::catalog::registry::tenants;
 use crate::catalog::registry::windows;
 use crate::catalog::{Catalog, Selection};
 use crate::cli::context::Context;
+use crate::cli::today::TodayArgs;
 use crate::cli::window_proof::windows_of;
 use crate::config::Settings;
 use crate::engine::window::window_check::ways_out;
@@ -15,7 +16,7 @@ use crate::error::{At, Error, Kind, Result, exit};
 use crate::report::numbers::counted;
 use crate::schema::arrow::arrow_schema;
 use crate::template::{Finding, Template, lint};
-use crate::unit::{TemplateName, TenantName};
+use crate::unit::{Day, TemplateName, TenantName};
 use crate::warehouse::namesake;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -47,6 +48,8 @@ pub struct Args {
     /// Do not compare windows of several days with single days before the first loads; recorded
     #[arg(long)]
     assume_window_safe: bool,
+    #[command(flatten)]
+    today: TodayArgs,
 }
 
 /// A file that was loaded.
@@ -71,7 +74,8 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let settings = context.settings()?;
     let catalog = Catalog::open(&settings).await?;
     if !args.assume_window_safe {
-        refuse_windows_that_differ(&catalog, &loading, &settings, context).await?;
+        refuse_windows_that_differ(&catalog, &loading, &settings, args.today.day(), context)
+            .await?;
     }
     // All files or none: a deployment is never half done.
     let done = catalog
@@ -142,6 +146,7 @@ async fn refuse_windows_that_differ(
     catalog: &Catalog,
     loading: &[Template],
     settings: &Settings,
+    today: Day,
     context: &Context,
 ) -> Result<()> {
     for template in loading {
@@ -156,7 +161,7 @@ async fn refuse_windows_that_differ(
         let enabled = pairs::enabled(catalog.session(), &selection).await?;
         for mut pair in enabled.into_iter().take(TENANTS_ASKED) {
             pair.template = Arc::new(template.clone());
-            let found = windows_of(&pair, settings, context).await;
+            let found = windows_of(&pair, settings, today, context).await;
             let found = found.map_err(|error| match error.kind() {
                 Kind::Refused => error
                     .at("nothing was loaded")

@@ -5,6 +5,7 @@ use super::lint::{print_findings, to_json};
 use crate::catalog::Catalog;
 use crate::catalog::registry::tenants;
 use crate::cli::context::Context;
+use crate::cli::today::TodayArgs;
 use crate::error::{At, Error, Kind, Result, exit};
 use crate::probe::session;
 use crate::template::{self, Draft};
@@ -38,6 +39,8 @@ pub struct Args {
     /// Overwrite an existing file
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    today: TodayArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
@@ -54,7 +57,8 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let tenant = tenants::get(catalog.session(), &args.tenant).await?;
 
     let place = || format!("`{}`", args.query.display());
-    let bound = template::bind_query(&query, &session::some_day(&tenant)).at(place)?;
+    let yesterday = session::yesterday(&tenant, args.today.day());
+    let bound = template::bind_query(&query, &yesterday).at(place)?;
     let columns = session::describe(&tenant, &settings, &bound)
         .await
         .at(place)?;

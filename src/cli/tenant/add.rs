@@ -6,6 +6,7 @@ use super::{source, test};
 use crate::catalog::registry::tenants;
 use crate::catalog::{Catalog, Tenant};
 use crate::cli::context::Context;
+use crate::cli::today::TodayArgs;
 use crate::error::{Error, Result, exit};
 use crate::pg::SearchPath;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName};
@@ -55,6 +56,8 @@ pub struct Args {
     /// Add the tenant without connecting to it
     #[arg(long)]
     no_test: bool,
+    #[command(flatten)]
+    today: TodayArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
@@ -74,7 +77,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     if args.no_test {
         source::note_untrusted(&tenant, &settings, context);
     } else {
-        tenant = test::must_pass(context, &tenant, &templates, &settings)
+        tenant = test::must_pass(context, &tenant, &templates, &settings, args.today.day())
             .await
             .inspect_err(|_| {
                 context.note("the tenant was not added; to add it anyway, use `--no-test`")

@@ -6,6 +6,7 @@ use crate::catalog::registry::tenants;
 use crate::catalog::registry::windows::{self, Windows};
 use crate::catalog::{Catalog, Pair, Selection, Tenant};
 use crate::cli::context::Context;
+use crate::cli::today::TodayArgs;
 use crate::cli::window_proof::windows_of;
 use crate::error::{Error, Result, exit};
 use crate::template::Template;
@@ -33,6 +34,8 @@ pub struct EnableArgs {
     /// Do not compare windows of several days with single days before the first load; recorded
     #[arg(long, requires = "templates")]
     assume_window_safe: bool,
+    #[command(flatten)]
+    today: TodayArgs,
 }
 
 const DISABLE_EXAMPLES: &str = "\
@@ -60,12 +63,13 @@ pub async fn enable(args: EnableArgs, context: &Context) -> Result<u8> {
     }
     let templates = load(&catalog, &args.templates).await?;
     refuse_missing_variables(&tenant, &templates, Remedy::TenantSet)?;
+    let today = args.today.day();
     let mut found = Vec::new();
     for pair in pairs_to_be(&catalog, &tenant, &templates, args.from).await? {
         let windows = match pair.windows {
             _ if args.assume_window_safe => Some(Windows::Assumed),
             Some(_) => None,
-            None => windows_of(&pair, &settings, context).await?,
+            None => windows_of(&pair, &settings, today, context).await?,
         };
         found.extend(windows.map(|windows| (pair.template, windows)));
     }

@@ -6,6 +6,7 @@ use super::{source, test};
 use crate::catalog::registry::tenants;
 use crate::catalog::{Catalog, Tenant};
 use crate::cli::context::Context;
+use crate::cli::today::TodayArgs;
 use crate::error::{Result, exit};
 use crate::unit::TenantName;
 use serde_json::json;
@@ -46,6 +47,8 @@ pub struct Args {
     /// Set the values without connecting to the tenant
     #[arg(long)]
     no_test: bool,
+    #[command(flatten)]
+    today: TodayArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
@@ -61,7 +64,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     if args.no_test {
         source::note_untrusted(&tenant, &settings, context);
     } else {
-        tenant = test::must_pass(context, &tenant, &templates, &settings)
+        tenant = test::must_pass(context, &tenant, &templates, &settings, args.today.day())
             .await
             .inspect_err(|_| {
                 context.note("the tenant was not changed; to change it anyway, use `--no-test`")

@@ -3,6 +3,7 @@
 use crate::catalog::registry::{templates, tenants};
 use crate::catalog::{Catalog, Selection, Tenant};
 use crate::cli::context::Context;
+use crate::cli::today::TodayArgs;
 use crate::config::Settings;
 use crate::error::{Result, exit};
 use crate::probe::check::{DaysWithRows, TemplateCheck, TenantCheck, check};
@@ -10,7 +11,7 @@ use crate::report::failure::why;
 use crate::report::rows_of_no_day;
 use crate::report::table::Sheet;
 use crate::template::Template;
-use crate::unit::{TemplateName, TenantName};
+use crate::unit::{Day, TemplateName, TenantName};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub struct Args {
     /// Only this template (repeatable) [default: those enabled for the tenant]
     #[arg(long = "template", value_name = "X")]
     templates: Vec<TemplateName>,
+    #[command(flatten)]
+    today: TodayArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
@@ -68,10 +71,11 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
             work.push((tenant, parsed));
         }
     }
+    let today = args.today.day();
     let checks: Vec<TenantCheck> = stream::iter(work)
         .map(|(tenant, templates)| {
             let settings = &settings;
-            async move { check(tenant, &templates, settings).await }
+            async move { check(tenant, &templates, settings, today).await }
         })
         .buffered(AT_ONCE)
         .collect()
@@ -109,8 +113,9 @@ pub async fn must_pass(
     tenant: &Tenant,
     templates: &[Arc<Template>],
     settings: &Settings,
+    today: Day,
 ) -> Result<Tenant> {
-    let check = check(tenant.clone(), templates, settings).await;
+    let check = check(tenant.clone(), templates, settings, today).await;
     if check.server.is_ok() && !context.json {
         context.note(render(std::slice::from_ref(&check)));
     }

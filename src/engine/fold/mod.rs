@@ -12,13 +12,13 @@ pub use super::report::fold::{FoldReport, PairFold, Standing};
 pub use plan::{FoldTarget, dry_run};
 pub use steps::{Steps, fold_pairs};
 
+use super::locks::held_pairs::HeldPairs;
 use super::locks::lock_holder::{LockHolder, kept_failures};
 use super::report::event::{Event, Observer};
 use crate::catalog::runs::run::RunHeader;
 use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::unit::Day;
 use crate::warehouse::{self, Place, WarehouseContext};
 use outcome::{PairEnd, failure, untouched};
 use std::collections::BTreeSet;
@@ -30,10 +30,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, Copy)]
 pub struct Fold {
     pub target: FoldTarget,
-    /// The day that open days are counted back from.
-    pub today: Day,
-    /// Wait for pairs that another run has locked.
-    pub wait: bool,
+    pub held: HeldPairs,
 }
 
 /// Runs a fold (or unfold) of `pairs` to its end. A pair's failure is in the report, not an error.
@@ -66,7 +63,7 @@ pub async fn fold(
         not_recorded: None,
         elapsed: begun.elapsed(),
     };
-    let taken = take(&mut locks, pairs, request.wait, &cancel, &mut report).await?;
+    let taken = take(&mut locks, pairs, request.held, &cancel, &mut report).await?;
     let context = WarehouseContext::new(&access, settings);
     let well = look_at_tables(&locks, taken, context, &*observer, &cancel, &mut report).await?;
     let progress = locks.progress();
@@ -75,7 +72,6 @@ pub async fn fold(
         access: &access,
         run: locks.run(),
         target: request.target,
-        today: request.today,
         observer: &*observer,
         progress: Some(&progress),
     };
@@ -90,7 +86,7 @@ pub async fn fold(
     let ended = locks.finally(&cancel, async |locks| {
         let failures = kept_failures(&report.failures);
         locks
-            .end(outcome(&report), &totals(&report), &failures)
+            .end(outcome(&report, request.held), &totals(&report), &failures)
             .await
     });
     report.not_recorded = ended.await.err();
@@ -102,14 +98,14 @@ pub async fn fold(
 async fn take(
     locks: &mut LockHolder,
     pairs: Vec<Pair>,
-    wait: bool,
+    held: HeldPairs,
     cancel: &CancellationToken,
     report: &mut FoldReport,
 ) -> Result<Vec<Pair>> {
     let mut taken = Vec::with_capacity(pairs.len());
     for pair in pairs {
         let result = tokio::select! {
-            result = locks.take(&pair, wait) => result,
+            result = locks.take(&pair, held) => result,
             () = cancel.cancelled() => Err(Error::interrupted()),
         };
         let error = match result {
@@ -166,12 +162,12 @@ async fn look_at_tables(
     Ok(well)
 }
 
-fn outcome(report: &FoldReport) -> &'static str {
+fn outcome(report: &FoldReport, held: HeldPairs) -> &'static str {
     if report.cancelled_by.is_some() {
         "cancelled"
     } else if report.interrupted {
         "interrupted"
-    } else if report.failures.is_empty() {
+    } else if report.failures.is_empty() || held.excuses(&report.failures) {
         "done"
     } else {
         "failed"

@@ -15,10 +15,10 @@ use std::time::Instant;
 /// Where the fold line of every pair goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FoldTarget {
-    /// The template's number of open days stays open.
-    OpenDays,
-    /// All complete days of this year are folded, and all days before them.
-    Year(i32),
+    /// The template's number of open days stays open, counted back from `today`.
+    OpenDays { today: Day },
+    /// All days of this year before `today` are folded, and all days before them.
+    Year { year: i32, today: Day },
     /// Back to `from`: days from there on get day tables again. `to` is the last of them, if it was given.
     Back { from: Day, to: Option<Day> },
 }
@@ -31,10 +31,12 @@ impl FoldTarget {
         }
     }
 
-    fn line(self, pair: &Pair, today: Day) -> Day {
+    fn line(self, pair: &Pair) -> Day {
         match self {
-            FoldTarget::OpenDays => Shape::first_fold_line(today, pair.template.open_days),
-            FoldTarget::Year(year) => Day::first_of_year(year + 1).min(today),
+            FoldTarget::OpenDays { today } => {
+                Shape::first_fold_line(today, pair.template.open_days)
+            }
+            FoldTarget::Year { year, today } => Day::first_of_year(year + 1).min(today),
             FoldTarget::Back { from, .. } => from,
         }
     }
@@ -70,12 +72,7 @@ pub struct FoldPlan {
 }
 
 /// Plans one pair; `None` when it was never loaded.
-pub async fn plan(
-    session: &Session,
-    pair: &Pair,
-    target: FoldTarget,
-    today: Day,
-) -> Result<Option<FoldPlan>> {
+pub async fn plan(session: &Session, pair: &Pair, target: FoldTarget) -> Result<Option<FoldPlan>> {
     let Some(standing) = fold_line::get(session, &pair.tenant.name, &pair.template.name).await?
     else {
         return Ok(None);
@@ -83,7 +80,7 @@ pub async fn plan(
     let owned = relations::of_pair(session, &pair.tenant.name, &pair.template.name).await?;
     let mut plan = FoldPlan {
         shape: Shape::new(standing, &owned),
-        line: target.line(pair, today),
+        line: target.line(pair),
         moving: None,
         unsettled: 0,
     };
@@ -95,15 +92,10 @@ pub async fn plan(
 ///
 /// # Errors
 /// The warehouse's.
-pub async fn days_to_move(
-    session: &Session,
-    pairs: &[Pair],
-    target: FoldTarget,
-    today: Day,
-) -> Result<usize> {
+pub async fn days_to_move(session: &Session, pairs: &[Pair], target: FoldTarget) -> Result<usize> {
     let mut days = 0;
     for pair in pairs {
-        let plan = plan(session, pair, target, today).await?;
+        let plan = plan(session, pair, target).await?;
         let moving = plan.and_then(|plan| plan.moving);
         days += moving.map_or(0, |moving| moving.days.len());
     }
@@ -159,17 +151,12 @@ impl FoldPlan {
 ///
 /// # Errors
 /// An unfold that would leave later days folded; errors of the warehouse.
-pub async fn dry_run(
-    session: &Session,
-    pairs: &[Pair],
-    target: FoldTarget,
-    today: Day,
-) -> Result<FoldReport> {
+pub async fn dry_run(session: &Session, pairs: &[Pair], target: FoldTarget) -> Result<FoldReport> {
     let begun = Instant::now();
     target.check(pairs)?;
     let mut folds = Vec::with_capacity(pairs.len());
     for pair in pairs {
-        folds.push(match plan(session, pair, target, today).await? {
+        folds.push(match plan(session, pair, target).await? {
             None => untouched(pair, Standing::Nothing),
             Some(plan) => would_be(pair, &plan),
         });

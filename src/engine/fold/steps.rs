@@ -10,7 +10,6 @@ use crate::engine::report::fold::{PairFold, Standing};
 use crate::engine::report::run_progress::RunProgress;
 use crate::error::{Error, Result};
 use crate::pg::{Access, Session};
-use crate::unit::Day;
 use crate::warehouse::{
     self, Barrier, Folding, Left, Moved, Moving, Place, Shape, WarehouseContext,
 };
@@ -25,7 +24,6 @@ pub struct Steps<'a> {
     pub access: &'a Access,
     pub run: i64,
     pub target: FoldTarget,
-    pub today: Day,
     pub observer: &'a dyn Observer,
     /// Counts the days that are copied; `None` within a sync, which counts the days that it loads.
     pub progress: Option<&'a RunProgress>,
@@ -139,8 +137,8 @@ impl<'a> PairsFold<'a> {
         let Some(progress) = self.steps.progress else {
             return;
         };
-        let (target, today) = (self.steps.target, self.steps.today);
-        let count = async |session: &Session| days_to_move(session, pairs, target, today).await;
+        let target = self.steps.target;
+        let count = async |session: &Session| days_to_move(session, pairs, target).await;
         match self.in_session(None, stop, count).await {
             Ok((days, _)) => progress.plan(days),
             Err(error) => tracing::debug!(%error, "failed to count the days that are to move"),
@@ -162,7 +160,7 @@ impl<'a> PairsFold<'a> {
 
     async fn copy(self, session: &Session, pair: &'a Pair) -> Result<CopyOutcome<'a>> {
         let (steps, at) = (self.steps, Place::of(pair));
-        let Some(mut plan) = plan(session, pair, steps.target, steps.today).await? else {
+        let Some(mut plan) = plan(session, pair, steps.target).await? else {
             let fold = untouched(pair, Standing::Nothing);
             return Ok(CopyOutcome::Ended(PairEnd::without_failure(fold)));
         };

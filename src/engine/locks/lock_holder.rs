@@ -1,6 +1,7 @@
 //! The run's own session: it holds the pairs' locks. The run's [`Heartbeat`] has another one.
 
 use super::heartbeat::Heartbeat;
+use super::held_pairs::HeldPairs;
 use crate::catalog::Pair;
 use crate::catalog::runs::lease;
 use crate::catalog::runs::run::{self, HEARTBEAT};
@@ -95,18 +96,17 @@ impl LockHolder {
         run::select(&self.session, self.run, pairs).await
     }
 
-    /// Takes the lock of a pair, waiting for it when `wait`.
+    /// Takes the lock of a pair, or waits for it.
     ///
     /// # Errors
     /// [`Kind::Locked`] naming who holds it; the warehouse's.
-    pub async fn take(&mut self, pair: &Pair, wait: bool) -> Result<()> {
+    pub async fn take(&mut self, pair: &Pair, held: HeldPairs) -> Result<()> {
         let (tenant, template) = (&pair.tenant.name, &pair.template.name);
-        if wait {
+        if held.wait {
             lease::wait_and_take(&self.session, self.run, tenant, template).await?;
         } else if !lease::try_take(&self.session, self.run, tenant, template).await? {
             let holder = lease::holder(&self.session, tenant, template).await?;
-            return Err(Error::new(Kind::Locked, format!("held by {holder}"))
-                .with_hint("wait for it with `--wait`"));
+            return Err(Error::new(Kind::Locked, format!("held by {holder}")).with_hint(held.hint));
         }
         self.held.push((tenant.clone(), template.clone()));
         Ok(())

@@ -138,7 +138,7 @@ async fn lock(
     let mut taken = Vec::with_capacity(pairs.len());
     for pair in pairs {
         let result = tokio::select! {
-            result = locks.take(&pair, context.options.wait) => result,
+            result = locks.take(&pair, context.options.held) => result,
             () = context.cancel.cancelled() => Err(Error::interrupted()),
         };
         match result {
@@ -345,8 +345,9 @@ async fn fold(
         settings: &context.settings,
         access: &context.warehouse,
         run: context.run,
-        target: FoldTarget::OpenDays,
-        today: context.options.today,
+        target: FoldTarget::OpenDays {
+            today: context.options.today,
+        },
         observer: &*context.observer,
         progress: None,
     };

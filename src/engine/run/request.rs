@@ -4,6 +4,7 @@ use super::requested_days::{RequestedDays, is_there};
 use super::sync_days::{Sync, sync_days};
 use crate::catalog::Pair;
 use crate::catalog::ledger::objects::StoredUnit;
+use crate::engine::locks::held_pairs::HeldPairs;
 use crate::engine::restore::Restoring;
 use crate::engine::window::landing::To;
 use crate::error::Result;
@@ -14,8 +15,7 @@ use std::sync::Arc;
 /// How a run is carried out.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Wait for pairs that another run holds.
-    pub wait: bool,
+    pub held: HeldPairs,
     /// The day that open days are counted back from.
     pub today: Day,
     /// Where the rows go.

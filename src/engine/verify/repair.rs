@@ -3,6 +3,7 @@
 use super::checked::Checked;
 use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
+use crate::engine::locks::held_pairs::HeldPairs;
 use crate::engine::report::event::Observer;
 use crate::engine::report::run::RunReport;
 use crate::engine::run::request::{DaysByPair, Request};
@@ -74,7 +75,7 @@ pub async fn repair(
     cancel: CancellationToken,
 ) -> Result<RunReport> {
     let options = Options {
-        wait: false,
+        held: HeldPairs::REPORT,
         today,
         to: To::configured(settings),
     };

@@ -4,6 +4,7 @@ pub(super) mod comparison;
 mod pull_to_pull;
 mod query_levels;
 mod quoted_placeholders;
+mod time_expression;
 mod time_zone;
 mod token_groups;
 mod window_bounds;
@@ -116,10 +117,6 @@ impl<'a> Review<'a> {
         let range = self.query_start + first.start..self.query_start + last.start + last.text.len();
         let words: Vec<&str> = self.source[range].split_whitespace().collect();
         words.join(" ")
-    }
-
-    fn bounds(&self) -> String {
-        format!("`{0} >= {{from}} AND {0} < {{to}}`", self.time)
     }
 }
 

@@ -3,12 +3,36 @@
 use crate::template::lexer::{Token, TokenKind};
 use std::collections::BTreeSet;
 
+/// Key words that end a list of keys.
+const AFTER_KEYS: &str =
+    " having window order limit offset fetch for rows range groups where from ";
+
 /// One SELECT: the whole query, an arm of a UNION, a subquery or a common table expression.
 pub struct Level<'a> {
     /// Its tokens without those of the subqueries in it; white space and comments are left out.
     pub own: Vec<Token<'a>>,
     /// It reads the rows of the window: the bounds stand in it or in what it reads.
     pub sees_window: bool,
+    /// Its columns are those of the whole query.
+    pub outermost: bool,
+}
+
+impl<'a> Level<'a> {
+    /// The expressions after SELECT.
+    pub fn select_list(&self) -> Vec<&[Token<'a>]> {
+        let own = &self.own;
+        let Some(at) = own.iter().position(|t| t.is_word("select")) else {
+            return Vec::new();
+        };
+        let mut from = at + 1;
+        if own.get(from).is_some_and(|t| t.is_word("distinct")) {
+            from += 1;
+            if own.get(from).is_some_and(|t| t.is_word("on")) {
+                from = (closing(own, from + 1) + 1).min(own.len());
+            }
+        }
+        split(until_next_clause(&own[from..]))
+    }
 }
 
 /// All levels of `code`, the outermost first.
@@ -46,6 +70,7 @@ fn collect<'a>(
         found.push(Level {
             own: arm.to_vec(),
             sees_window,
+            outermost,
         });
     }
     for inside in inner {
@@ -125,4 +150,30 @@ fn expression_after(code: &[Token<'_>], at: usize) -> Option<usize> {
         next += 1;
     }
     code.get(next)?.is("(").then_some(next)
+}
+
+/// Up to the key word that begins the next clause on the same level.
+pub fn until_next_clause<'q, 'a>(tokens: &'q [Token<'a>]) -> &'q [Token<'a>] {
+    let mut depth = 0usize;
+    let end = tokens.iter().position(|token| {
+        if token.is("(") {
+            depth += 1;
+        } else if token.is(")") {
+            depth = depth.saturating_sub(1);
+        }
+        let word = || format!(" {} ", token.text.to_ascii_lowercase());
+        depth == 0 && token.kind == TokenKind::Word && AFTER_KEYS.contains(&word())
+    });
+    &tokens[..end.unwrap_or(tokens.len())]
+}
+
+/// The parts between commas on the same level.
+pub fn split<'q, 'a>(tokens: &'q [Token<'a>]) -> Vec<&'q [Token<'a>]> {
+    let mut depth = 0i32;
+    let parts = tokens.split(|token| {
+        depth += i32::from(token.is("(") || token.is("["));
+        depth -= i32::from(token.is(")") || token.is("]"));
+        depth == 0 && token.is(",")
+    });
+    parts.collect()
 }

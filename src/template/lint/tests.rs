@@ -290,3 +290,94 @@ proptest::proptest! {
         review(&parts.join(" "));
     }
 }
+
+/// What is said to do about the only finding.
+#[track_caller]
+fn help(query: &str) -> String {
+    finding(query).help.unwrap()
+}
+
+#[test]
+fn a_suggested_condition_names_what_a_where_can_see() {
+    for (query, column) in [
+        ("SELECT o.created_at AS t FROM orders o", "o.created_at"),
+        ("SELECT id, o.created_at t FROM orders o", "o.created_at"),
+        ("SELECT (o.\"Made\") AS t, id FROM orders o", "o.\"Made\""),
+        ("SELECT DISTINCT o.t FROM orders o", "o.t"),
+        (
+            "SELECT date_trunc('day', o.t, 'UTC') AS t FROM orders o",
+            "o.t",
+        ),
+        ("SELECT id, t::timestamptz AS t FROM orders", "t"),
+        ("SELECT t, created FROM orders", "t"),
+        ("SELECT o.*, 1 AS one FROM orders o", "t"),
+        // The outer SELECT sees the name that the inner one gives.
+        (
+            "SELECT q.t, id FROM (SELECT o.created_at AS t, id FROM orders o) q",
+            "q.t",
+        ),
+        (
+            "WITH q AS (SELECT made AS t FROM orders) SELECT t FROM q",
+            "t",
+        ),
+        (
+            "SELECT made AS t FROM a UNION ALL SELECT made AS t FROM b",
+            "made",
+        ),
+    ] {
+        let help = help(query);
+        let expected = format!("`{column} >= {{from}} AND {column} < {{to}}`");
+        assert!(help.ends_with(&expected), "{query}: {help}");
+    }
+}
+
+#[test]
+fn what_a_where_can_see_is_not_guessed() {
+    for query in [
+        "SELECT coalesce(o.made, o.sent) AS t FROM orders o",
+        "SELECT o.made::timestamptz t FROM orders o",
+        "SELECT to_timestamp(made) AS t FROM orders",
+        "SELECT CASE WHEN a THEN b ELSE c END AS t FROM orders",
+        "SELECT id FROM orders",
+        "SELECT made AS t FROM a UNION ALL SELECT sent AS t FROM b",
+        "SELECT made AS t FROM a UNION ALL SELECT sent FROM b",
+        "(SELECT made AS t FROM a)",
+    ] {
+        let help = help(query);
+        let expected = "`… >= {from} AND … < {to}`, where … is the expression of column `t`";
+        assert!(help.ends_with(expected), "{query}: {help}");
+    }
+}
+
+#[test]
+fn an_alias_in_a_comparison_is_not_repeated_in_the_hint() {
+    for (query, expected) in [
+        (
+            "SELECT o.made AS t FROM o WHERE t >= {from} AND t <= {to}",
+            "write `o.made < {to}`",
+        ),
+        (
+            "SELECT o.made AS t FROM o WHERE t BETWEEN {from} AND {to}",
+            "write `o.made >= {from} AND o.made < {to}`",
+        ),
+        (
+            "SELECT o.made AS t FROM o WHERE (t AT TIME ZONE 'UTC')::date = {day}",
+            "compare the column itself: `o.made >= {from} AND o.made < {to}`",
+        ),
+        (
+            "SELECT a + b AS t FROM o WHERE t >= {from} AND t <= {to}",
+            "write `… < {to}`, where … is the expression of column `t`",
+        ),
+        (
+            "SELECT date_trunc('hour', t, 'UTC') AS t FROM o WHERE t >= {from} AND t <= {to}",
+            "write `t < {to}`",
+        ),
+        // There it is a column.
+        (
+            "SELECT t FROM (SELECT o.made AS t FROM o) q WHERE t >= {from} AND t <= {to}",
+            "write `t < {to}`",
+        ),
+    ] {
+        assert_eq!(help(query), expected, "{query}");
+    }
+}

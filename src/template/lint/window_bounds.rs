@@ -2,6 +2,7 @@
 
 use super::Review;
 use super::comparison::Comparison;
+use super::time_expression::{columns_in, half_open};
 use super::token_groups::without_parentheses;
 use crate::template::finding::Finding;
 use crate::template::lexer::{Token, TokenKind};
@@ -50,14 +51,16 @@ impl<'a> Review<'a> {
         if plain {
             return None;
         }
-        let column = self.column_in(operand)?;
+        let named = self.column_in(operand)?;
+        let column = self.text(named);
         let message = format!(
             "`{}` in a comparison cannot use an index on `{column}`: the source scans the whole table for every window",
             self.text(operand)
         );
         Some(
             Finding::warning(self.line(operand.first()?), message).help(format!(
-                "compare the column itself: `{column} >= {{from}} AND {column} < {{to}}`"
+                "compare the column itself: {}",
+                self.condition_on(named, half_open)
             )),
         )
     }
@@ -80,37 +83,17 @@ impl<'a> Review<'a> {
             comparison.operator.to_uppercase()
         );
         let finding = Finding::warning(self.line(comparison.operand.first()?), message);
+        let write = |column: &str| format!("{column} {}", right.replace('…', column));
         Some(finding.help(format!(
-            "write `{operand} {}`",
-            right.replace('…', &operand)
+            "write {}",
+            self.condition_on(comparison.operand, write)
         )))
     }
 
     /// The time column as written in the tokens, otherwise the first token that can be a column.
-    fn column_in(&self, tokens: &[Token<'_>]) -> Option<String> {
-        const NOT_COLUMNS: &str = " at time zone as interval date timestamp timestamptz cast extract day from and or not is null \
-            distinct case when then else end in ";
-        let is_column = |at: &usize| {
-            let Some(name) = tokens[*at].name() else {
-                return false;
-            };
-            let follows = |text| *at > 0 && tokens[*at - 1].is(text);
-            let leads = |text| tokens.get(*at + 1).is_some_and(|t: &Token<'_>| t.is(text));
-            let key_word =
-                tokens[*at].kind == TokenKind::Word && NOT_COLUMNS.contains(&format!(" {name} "));
-            !(follows("::") || leads("(") || leads(".") || key_word)
-        };
-        let candidates: Vec<usize> = (0..tokens.len()).filter(is_column).collect();
-        let is_time = |at: &&usize| {
-            tokens[**at]
-                .name()
-                .is_some_and(|n| self.time_names.contains(&n))
-        };
-        let at = *candidates.iter().find(is_time).or(candidates.first())?;
-        let mut from = at;
-        while from >= 2 && tokens[from - 1].is(".") {
-            from -= 2;
-        }
-        Some(self.text(&tokens[from..=at]))
+    fn column_in<'q>(&self, tokens: &'q [Token<'a>]) -> Option<&'q [Token<'a>]> {
+        let columns = columns_in(tokens);
+        let is_time = |column: &&&[Token<'_>]| self.names_time(&column[column.len() - 1..]);
+        columns.iter().find(is_time).or(columns.first()).copied()
     }
 }

@@ -2,7 +2,7 @@
 //! together. Only what PostgreSQL's grammar shows is known here; the first load compares real rows.
 
 use super::Review;
-use super::query_levels::{Level, closing, levels};
+use super::query_levels::{Level, closing, levels, split, until_next_clause};
 use crate::template::finding::Finding;
 use crate::template::lexer::{Token, TokenKind};
 use crate::template::lint::comparison::Comparison;
@@ -12,10 +12,6 @@ const AGGREGATES: &str = " any_value array_agg avg bit_and bit_or bit_xor bool_a
     cume_dist every json_agg json_object_agg json_objectagg json_arrayagg jsonb_agg jsonb_object_agg max min mode \
     percentile_cont percentile_disc range_agg range_intersect_agg regr_avgx regr_avgy regr_count regr_intercept regr_r2 \
     regr_slope regr_sxx regr_sxy regr_syy stddev stddev_pop stddev_samp string_agg sum var_pop var_samp variance xmlagg ";
-
-/// Key words that end a list of keys.
-const AFTER_KEYS: &str =
-    " having window order limit offset fetch for rows range groups where from ";
 
 impl<'a> Review<'a> {
     /// What makes the rows of a day depend on its window, in the SELECTs that see several days.
@@ -113,6 +109,7 @@ impl<'a> DaysOf<'_, 'a> {
             .windows(2)
             .position(|w| w[0].is_word("group") && w[1].is_word("by"));
         let selects_time = self
+            .level
             .select_list()
             .iter()
             .any(|item| self.has_time(&without_aggregates(without_alias(item))));
@@ -127,7 +124,7 @@ impl<'a> DaysOf<'_, 'a> {
 
     /// Whether one of the keys is the time, written out, by its place in the select list, or by its alias.
     fn is_by_day(&self, keys: &[Token<'_>]) -> bool {
-        let items = self.select_list();
+        let items = self.level.select_list();
         split(keys).iter().any(|key| match key {
             [place] if place.kind == TokenKind::Number => {
                 let item = place.text.parse::<usize>().ok();
@@ -143,22 +140,6 @@ impl<'a> DaysOf<'_, 'a> {
             }
             key => self.has_time(key),
         })
-    }
-
-    /// The expressions after SELECT.
-    fn select_list(&self) -> Vec<&[Token<'a>]> {
-        let own = self.own();
-        let Some(at) = own.iter().position(|t| t.is_word("select")) else {
-            return Vec::new();
-        };
-        let mut from = at + 1;
-        if own.get(from).is_some_and(|t| t.is_word("distinct")) {
-            from += 1;
-            if own.get(from).is_some_and(|t| t.is_word("on")) {
-                from = (closing(own, from + 1) + 1).min(own.len());
-            }
-        }
-        split(until_next_clause(&own[from..]))
     }
 }
 
@@ -213,30 +194,4 @@ fn without_alias<'q, 'a>(item: &'q [Token<'a>]) -> &'q [Token<'a>] {
         },
         _ => item,
     }
-}
-
-/// Up to the key word that begins the next clause on the same level.
-fn until_next_clause<'q, 'a>(tokens: &'q [Token<'a>]) -> &'q [Token<'a>] {
-    let mut depth = 0usize;
-    let end = tokens.iter().position(|token| {
-        if token.is("(") {
-            depth += 1;
-        } else if token.is(")") {
-            depth = depth.saturating_sub(1);
-        }
-        let word = || format!(" {} ", token.text.to_ascii_lowercase());
-        depth == 0 && token.kind == TokenKind::Word && AFTER_KEYS.contains(&word())
-    });
-    &tokens[..end.unwrap_or(tokens.len())]
-}
-
-/// The parts between commas on the same level.
-fn split<'q, 'a>(tokens: &'q [Token<'a>]) -> Vec<&'q [Token<'a>]> {
-    let mut depth = 0i32;
-    let parts = tokens.split(|token| {
-        depth += i32::from(token.is("(") || token.is("["));
-        depth -= i32::from(token.is(")") || token.is("]"));
-        depth == 0 && token.is(",")
-    });
-    parts.collect()
 }

@@ -26,7 +26,7 @@ fn subcommands(help: &str) -> Vec<String> {
 }
 
 /// Every command, with the commands below it.
-fn all(path: &[&str], found: &mut Vec<(String, String)>) {
+pub fn all(path: &[&str], found: &mut Vec<(String, String)>) {
     let help = help_of(path);
     for name in subcommands(&help) {
         all(&[path, &[&name]].concat(), found);

@@ -130,7 +130,7 @@ fn load(world: &World, printed: &mut Printed) {
     run(&format!("refresh {march} --land"), 0);
     run("land --from 2024-02-20 --to 2024-03-05", 0);
     run("sync --today 2024-04-10 --land", 0);
-    run("unfold --from 2024-03-04 --today 2024-04-10", 0);
+    run("unfold --from 2024-03-04", 0);
     run("fold --today 2024-04-10", 0);
     run(
         "rebuild --from 2024-03-01 --to 2024-03-05 --today 2024-04-10",

@@ -39,7 +39,7 @@ fn fill(source: &Database, from: &str, days: u32) {
     ));
 }
 
-fn shop(name: &str, tenants: &[&str]) -> World {
+pub fn shop(name: &str, tenants: &[&str]) -> World {
     let world = World::new(name, tenants);
     for source in &world.tenants {
         fill(source, "2024-02-10", 39);
@@ -49,10 +49,10 @@ fn shop(name: &str, tenants: &[&str]) -> World {
 }
 
 /// A folder for laptops that whoever runs PostgreSQL may pass through.
-struct Desk(tempfile::TempDir);
+pub struct Desk(tempfile::TempDir);
 
 impl Desk {
-    fn new() -> Desk {
+    pub fn new() -> Desk {
         let folder = tempfile::tempdir().unwrap();
         let open = std::fs::Permissions::from_mode(0o711);
         std::fs::set_permissions(folder.path(), open).unwrap();
@@ -63,7 +63,7 @@ impl Desk {
         self.0.path().join("wh")
     }
 
-    fn laptop(&self, world: &World, args: &[&str]) -> Output {
+    pub fn laptop(&self, world: &World, args: &[&str]) -> Output {
         let dir = self.dir();
         let args = [&["laptop", dir.to_str().unwrap()], args].concat();
         world.dayhaul(&args)
@@ -79,7 +79,7 @@ impl Desk {
         format!("{}?options=-c%20timezone%3Dutc", self.plain_url())
     }
 
-    fn plain_url(&self) -> String {
+    pub fn plain_url(&self) -> String {
         let read = |file: &str| std::fs::read_to_string(self.dir().join(file)).unwrap();
         let port = read("postgres/port");
         let password = read("password");
@@ -94,7 +94,7 @@ impl Desk {
         server::rows(&self.url(), sql).unwrap_or_else(|e| panic!("{sql}: {e:?}"))
     }
 
-    fn one(&self, sql: &str) -> String {
+    pub fn one(&self, sql: &str) -> String {
         self.rows(sql)[0][0].clone().unwrap_or_default()
     }
 }

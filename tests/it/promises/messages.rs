@@ -294,7 +294,10 @@ fn runs() {
     at("fold --dry-run");
     at("fold --year 2024 --tenant zenith");
     at("fold --tenant acme");
-    at("unfold --from 2024-03-16 --tenant zenith");
+    said.run("unfold --from 2024-03-16 --tenant zenith");
+    let mut at = |line: &str| {
+        said.run(&format!("{line} --today {TODAY}"));
+    };
     at("sync --tenant acme");
     at("status --last 7");
     at("why acme event 2024-03-15");

@@ -9,7 +9,7 @@ const NEED_DAYS: [&str; 2] = ["backfill", "refresh"];
 const DAYS: [&str; 4] = ["--from", "--last", "--year", "--outdated"];
 
 /// The files of a folder and those below it, with their texts.
-fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+pub fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -22,7 +22,7 @@ fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
 }
 
 /// The program's text without comments; a string that goes on in the next line is one line.
-fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     let lines = text.lines().filter(|l| !l.trim_start().starts_with("//"));
     let mut code = String::new();
     for line in lines {

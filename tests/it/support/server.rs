@@ -166,8 +166,12 @@ pub struct Holder(Client);
 
 impl Holder {
     pub fn new(database: &Database, sql: &str) -> Holder {
+        Holder::at(&database.url(), sql)
+    }
+
+    pub fn at(url: &str, sql: &str) -> Holder {
         block_on(async {
-            let client = connect(&database.url()).await.unwrap();
+            let client = connect(url).await.unwrap();
             client
                 .batch_execute(&format!("BEGIN; {sql}"))
                 .await
