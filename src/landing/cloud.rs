@@ -1,10 +1,10 @@
 //! Clients of object stores, configured by the environment variables that the stores' own tools read.
 
+#[cfg(feature = "s3")]
 use super::aws_profile::{note_of_default_file, refuse_profile};
 use crate::error::{Error, Result};
 use object_store::ObjectStore;
 use object_store::multipart::MultipartStore;
-use std::path::Path;
 use std::sync::Arc;
 
 /// A client for whole objects and for uploads in parts.
@@ -50,14 +50,14 @@ impl Cloud {
     /// A hint: where credentials come from.
     pub fn credentials(self) -> String {
         let from = self.credentials_come_from();
-        let variable = |name: &str| std::env::var(name).ok();
-        match self {
-            Cloud::S3 => match note_of_default_file(variable, Path::exists) {
-                Some(note) => format!("{note}; {from}"),
-                None => from.to_owned(),
-            },
-            Cloud::Gcs | Cloud::Azure => from.to_owned(),
+        #[cfg(feature = "s3")]
+        if self == Cloud::S3
+            && let Some(note) =
+                note_of_default_file(|name| std::env::var(name).ok(), std::path::Path::exists)
+        {
+            return format!("{note}; {from}");
         }
+        from.to_owned()
     }
 
     fn credentials_come_from(self) -> &'static str {

@@ -30,6 +30,7 @@
 //! A writer holds one encoded row group, at most [`WriterOptions::row_group_bytes`]. For a bucket it holds as much again, and
 //! the parts in flight, while a row group is sent. A reader holds one batch and one page of each column.
 
+#[cfg(feature = "s3")]
 mod aws_profile;
 mod blob;
 mod bucket;

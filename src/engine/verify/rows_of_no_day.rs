@@ -58,7 +58,7 @@ pub fn limit(settings: &Settings) -> Duration {
 /// Counts the rows of the query that are in none of `days`.
 ///
 /// # Errors
-/// [`Kind::Refused`] when the query's conditions about the window cannot be taken out of it; the source's, [`LIMIT`] exceeded.
+/// [`Kind::Refused`] when the query's conditions about the window cannot be taken out of it; the source's, also after 30 s.
 pub async fn count(
     session: &Session,
     tenant: &Tenant,

@@ -148,7 +148,12 @@ impl WindowLoad<'_> {
             }
             rows.finish().await?;
         }
+        let among_themselves = held.among_themselves().await?;
         let others = held.find(&own).await?;
+        if others.is_empty() && !among_themselves {
+            // Another worker has just replaced the day that held them.
+            return Err(error.with_transient(true));
+        }
         if others.is_empty() || !others.is_subset(&files.wanted.there) {
             return Err(error);
         }

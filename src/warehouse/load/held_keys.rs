@@ -44,6 +44,20 @@ impl<'a> HeldKeys<'a> {
         TableCopy::begin_into(self.session, self.place.template, TABLE).await
     }
 
+    /// Whether several of the rows have the same key: no other day is to blame then.
+    ///
+    /// # Errors
+    /// The warehouse's.
+    pub async fn among_themselves(&self) -> Result<bool> {
+        let unique = self.place.template.unique.iter();
+        let keys: Vec<String> = unique.map(|column| ident(column)).collect();
+        let twice = format!(
+            "SELECT EXISTS (SELECT FROM {TABLE} GROUP BY {} HAVING count(*) > 1)",
+            keys.join(", ")
+        );
+        Ok(self.session.query_one(&twice, &[]).await?.get(0))
+    }
+
     /// Ends the search. Gives the days, except those that the rows are of.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use crate::support::events;
 use crate::support::landed_files::Lake;
+use crate::support::server::Holder;
 use crate::support::world::World;
 
 const PERIOD: [&str; 4] = ["--from", "2023-11-01", "--to", "2023-11-30"];
@@ -55,6 +56,41 @@ fn days_that_exchanged_keys_are_restored_together() {
         world.is_clean();
     }
     world.digests_hold("event", events::TEMPLATE);
+}
+
+#[test]
+fn a_key_that_another_session_gave_up_in_the_meantime_is_no_reason_to_fail() {
+    let (world, old) = landed("given_up");
+    world.tenants[0].run("DELETE FROM event WHERE id = 41");
+    world.backfill(&[&PERIOD[..], &["--reload"]].concat()).ok();
+    assert_eq!(world.totals().0, "119");
+    let warehouse = &world.warehouse;
+    // Another day gets the key, and gives it up between the refusal and the search for who holds it.
+    let stray = "INSERT INTO acme.event_2023 VALUES (41, '2023-11-20 12:00+00', 'stray', 1)";
+    let holder = Holder::new(warehouse, stray);
+    let day = ["--from", "2023-11-11", "--to", "2023-11-11"];
+    std::thread::scope(|scope| {
+        let restored = scope.spawn(|| restore(&world, &old, &day));
+        world.wait_for(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+             AND application_name = 'dayhaul' AND wait_event_type = 'Lock' AND query LIKE 'COPY%')",
+        );
+        scope.spawn(|| {
+            warehouse.run(
+                "BEGIN; LOCK TABLE acme.event_2023 IN ACCESS EXCLUSIVE MODE; \
+                 DELETE FROM acme.event_2023 WHERE note = 'stray'; COMMIT",
+            );
+        });
+        world.wait_for(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' \
+             AND relation = 'acme.event_2023'::regclass)",
+        );
+        holder.commit();
+        let report = restored.join().unwrap().ok().json();
+        assert_eq!(report["units"][0]["tries"], 2, "refused once: {report}");
+    });
+    assert_eq!(world.totals().0, "120");
+    world.is_clean();
 }
 
 #[test]

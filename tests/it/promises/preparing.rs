@@ -43,6 +43,9 @@ fn a_restore_that_was_ended_while_it_prepared_the_database_can_be_repeated() {
         let args = restore(&into.url());
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let run = world.start(&args);
+        if signal == Signal::TERM {
+            run.listens();
+        }
         std::thread::sleep(Duration::from_millis(20 * round as u64));
         run.signal(signal);
         let ended = run.output();

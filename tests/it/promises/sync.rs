@@ -124,20 +124,16 @@ fn two_syncs_at_once(name: &str, tenants: &[&str], locked: &[&str], check: impl 
         let args = [&["sync", "--json", "--today", &today], locked].concat();
         let start = || ["one", "two"].map(|host| start_on(host, &world, &args));
         let runs = if round % 2 == 0 {
-            // Nobody gets a row until both have asked for every lock, or wait for the first.
+            // Nobody gets a row until both have begun, or one waits for the other.
             let closed: Vec<_> = world.tenants.iter().map(events::close).collect();
             let runs = start();
-            let selected = |n: u64| {
-                let begun = 2 * round + n;
+            if locked == ["--wait"] {
+                world.a_run_waits();
+            } else {
+                let begun = 2 * round + 2;
                 world.wait_for(&format!(
                     "SELECT count(*) = {begun} FROM _wh.run WHERE selection IS NOT NULL"
                 ));
-            };
-            if locked == ["--wait"] {
-                selected(1);
-                world.a_run_waits();
-            } else {
-                selected(2);
             }
             closed.into_iter().for_each(Holder::let_go);
             runs

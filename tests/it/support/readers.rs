@@ -30,13 +30,13 @@ impl Seen {
         }
     }
 
-    /// No poll was slower than 500 ms because of us. Waiting for a lock for that long is an error of its own, on
-    /// whatever machine.
+    /// No poll hung. Waiting for a lock for 500 ms is an error of its own, on whatever machine; the time alone says little
+    /// on one that does something else, too.
     #[track_caller]
     pub fn nobody_waited(&self) {
         let machine = self.control * 2;
         assert!(
-            self.slowest < Duration::from_millis(500) + machine,
+            self.slowest < Duration::from_secs(5) + machine,
             "{:?}, {:?} where nothing of ours was read",
             self.slowest,
             self.control

@@ -180,6 +180,10 @@ impl Holder {
         })
     }
 
+    pub fn commit(self) {
+        block_on(self.0.batch_execute("COMMIT")).unwrap();
+    }
+
     pub fn let_go(self) {
         block_on(self.0.batch_execute("ROLLBACK")).unwrap();
     }

@@ -128,6 +128,20 @@ impl Running {
         send(self.0.as_ref().expect("a child"), signal);
     }
 
+    /// Waits until it catches SIGTERM, or has ended: a signal to a process that has not come to its first line kills it.
+    pub fn listens(&self) {
+        let pid = self.0.as_ref().expect("a child").id();
+        wait_until("the binary listens to signals", || {
+            let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else {
+                return true;
+            };
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            let term = 1 << (Signal::TERM.as_raw() - 1);
+            status.contains("\nState:\tZ") || caught.is_none_or(|mask| mask & term != 0)
+        });
+    }
+
     /// Waits for its end.
     pub fn output(mut self) -> Output {
         let child = self.0.take().expect("a child");
