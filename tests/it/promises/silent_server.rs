@@ -28,8 +28,9 @@ fn a_server_that_falls_silent_in_the_middle_of_a_command_is_given_up() {
     let status = ["status", "--config", "behind.toml", "--today", TODAY];
     switch.hold_at(usize::MAX);
     world.dayhaul(&status).ok();
-    // One of its last statements: the proxy still takes what is sent, and nothing comes back.
-    switch.hold_at(switch.sent() - 2);
+    // One of its later statements (how many of them come in one piece differs from run to run): the proxy still takes what is
+    // sent, and nothing comes back.
+    switch.hold_at(switch.sent() * 2 / 3);
     let begun = Instant::now();
     let out = world.dayhaul(&status).exits(3);
     assert!(switch.is_held());
