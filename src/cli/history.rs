@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::catalog::runs::history::{self, Counts, FailedDays, Filter, RunRecord};
 use crate::catalog::runs::run::Progress;
-use crate::catalog::runs::selected::{SelectedPair, inclusive};
+use crate::catalog::runs::selected::{self, SelectedPair, inclusive};
 use crate::catalog::{Catalog, Selection};
 use crate::engine::report::event::Failure;
 use crate::error::{Error, Result, exit};
@@ -266,14 +266,10 @@ fn to_json(run: &RunRecord) -> Value {
 }
 
 fn selection_to_json(pairs: &[SelectedPair]) -> Value {
-    let pair = |pair: &SelectedPair| {
-        json!({
-            "tenant": pair.tenant.as_str(),
-            "template": pair.template.as_str(),
-            "days": inclusive(&pair.days),
-        })
-    };
-    pairs.iter().map(pair).collect()
+    let pairs = pairs.iter();
+    pairs
+        .map(|pair| selected::to_json(&pair.tenant, &pair.template, &pair.days))
+        .collect()
 }
 
 fn failure_to_json(failed: &FailedDays) -> Value {

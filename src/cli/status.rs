@@ -4,6 +4,7 @@ use super::context::Context;
 use super::selection::SelectionArgs;
 use crate::catalog::Catalog;
 use crate::catalog::registry::pairs;
+use crate::catalog::runs::selected::inclusive;
 use crate::catalog::snapshot::restored::{self, Restored};
 use crate::catalog::views::status::{self, PairStanding, standing};
 use crate::error::{Result, exit};
@@ -253,10 +254,6 @@ impl Status {
             })),
         })
     }
-}
-
-fn inclusive(windows: &[Window]) -> Vec<[String; 2]> {
-    crate::catalog::runs::selected::inclusive(windows)
 }
 
 /// "restored from snapshot 3f2a91c04b7e of 2024-01-15 03:00:00 (UTC), run 3, done; only 2024-01-01 … 2024-01-30".

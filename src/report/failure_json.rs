@@ -1,8 +1,8 @@
 //! Failures in the JSON of every command that reports them.
 
+use crate::catalog::runs::selected::inclusive;
 use crate::engine::report::event::Failure;
 use crate::report::failure::{merged, why};
-use crate::unit::Window;
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
@@ -15,14 +15,6 @@ pub(super) struct FailureJson<'a> {
     error: String,
     sqlstate: Option<&'a str>,
     hint: Option<&'a str>,
-}
-
-/// First and last days.
-pub(super) fn inclusive(windows: &[Window]) -> Vec<[String; 2]> {
-    windows
-        .iter()
-        .map(|w| [w.from.to_string(), w.to.plus(-1).to_string()])
-        .collect()
 }
 
 pub(super) fn failure(failure: &Failure) -> FailureJson<'_> {

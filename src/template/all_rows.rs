@@ -2,10 +2,9 @@
 
 use super::definition::Template;
 use super::lexer::{Token, TokenKind, lex};
-use super::lint::comparison::{Comparison, comparisons};
+use super::lint::comparison::{Comparison, closes, comparisons, opens};
 use super::placeholders::{Bindings, Placeholder, bind};
 use crate::error::Result;
-use std::cmp::Ordering;
 
 /// Key words that end a WHERE clause.
 const AFTER_WHERE: &str =
@@ -107,13 +106,14 @@ fn left_end(code: &[Token<'_>], from: usize) -> Option<usize> {
     let mut depth = 0usize;
     for at in (0..from).rev() {
         let token = &code[at];
-        match (depth, side(token)) {
-            (0, Ordering::Less) => return Some(at),
-            (_, Ordering::Less) => depth -= 1,
-            (_, Ordering::Greater) => depth += 1,
-            (0, Ordering::Equal) if token.is_word("where") => return Some(at),
-            (0, Ordering::Equal) if changes_meaning(token) => return None,
-            (_, Ordering::Equal) => {}
+        if closes(token) {
+            depth += 1;
+        } else if depth > 0 {
+            depth -= usize::from(opens(token));
+        } else if opens(token) || token.is_word("where") {
+            return Some(at);
+        } else if changes_meaning(token) {
+            return None;
         }
     }
     None
@@ -123,27 +123,17 @@ fn left_end(code: &[Token<'_>], from: usize) -> Option<usize> {
 fn right_end(code: &[Token<'_>], to: usize) -> Option<usize> {
     let mut depth = 0usize;
     for (at, token) in code.iter().enumerate().skip(to) {
-        match (depth, side(token)) {
-            (0, Ordering::Greater) => return Some(at),
-            (_, Ordering::Greater) => depth -= 1,
-            (_, Ordering::Less) => depth += 1,
-            (0, Ordering::Equal) if ends_where(token) => return Some(at),
-            (0, Ordering::Equal) if changes_meaning(token) => return None,
-            (_, Ordering::Equal) => {}
+        if opens(token) {
+            depth += 1;
+        } else if depth > 0 {
+            depth -= usize::from(closes(token));
+        } else if closes(token) || ends_where(token) {
+            return Some(at);
+        } else if changes_meaning(token) {
+            return None;
         }
     }
     Some(code.len())
-}
-
-/// Less for what opens a group, greater for what closes one.
-fn side(token: &Token<'_>) -> Ordering {
-    if token.is("(") || token.is("[") {
-        Ordering::Less
-    } else if token.is(")") || token.is("]") {
-        Ordering::Greater
-    } else {
-        Ordering::Equal
-    }
 }
 
 #[cfg(test)]

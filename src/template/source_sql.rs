@@ -31,6 +31,12 @@ pub fn select_sql(template: &Template, bound_query: &str, masks: Option<&Salt>) 
     format!("SELECT {} FROM {}", columns.join(", "), wrap(bound_query))
 }
 
+/// The time of a row of `q`, as the warehouse has it.
+fn time_sql(template: &Template) -> String {
+    let ty = template.columns[template.time_index()].ty.bare();
+    format!("(q.{})::{ty}", ident(&template.time_column))
+}
+
 /// The mask expression of a column of `q`, if the column is masked.
 fn mask_sql(column: &Column, masks: Option<&Salt>) -> Option<String> {
     let (mask, salt) = (column.mask?, masks?);
@@ -71,9 +77,8 @@ pub fn days_of_keys_sql(
         ));
     }
     format!(
-        "SELECT (q.{})::{}::date, count(*) FROM {} WHERE {} GROUP BY 1",
-        ident(&template.time_column),
-        template.columns[template.time_index()].ty.bare(),
+        "SELECT {}::date, count(*) FROM {} WHERE {} GROUP BY 1",
+        time_sql(template),
         wrap(bound_query),
         conditions.join(" AND ")
     )
@@ -88,11 +93,7 @@ pub fn rows_of_no_day_sql(
     most: u64,
 ) -> String {
     let ty = template.time_type();
-    let time = format!(
-        "(q.{})::{}",
-        ident(&template.time_column),
-        template.columns[template.time_index()].ty.bare()
-    );
+    let time = time_sql(template);
     let (from, to) = (bound(days.from, ty), bound(days.to, ty));
     let conditions = [
         format!("{time} IS NULL"),

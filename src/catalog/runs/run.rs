@@ -4,7 +4,7 @@
 //! life: the lock outlasts a host that is slow, the heartbeat a connection that is being reopened. A run without an end
 //! that has neither has died.
 
-use super::selected::inclusive;
+use super::selected;
 use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName, Window};
@@ -142,9 +142,7 @@ pub async fn select<'a>(
     let wh = session.catalog();
     let selection: Value = pairs
         .into_iter()
-        .map(|(tenant, template, days)| {
-            json!({"tenant": tenant.as_str(), "template": template.as_str(), "days": inclusive(&days)})
-        })
+        .map(|(tenant, template, days)| selected::to_json(tenant, template, &days))
         .collect();
     session
         .execute(

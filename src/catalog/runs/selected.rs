@@ -3,6 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// A pair of a run's selection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,11 @@ pub fn read(kept: &str) -> Result<Vec<SelectedPair>> {
             })
         })
         .collect()
+}
+
+/// A pair of `_wh.run.selection`, and of the JSON of a run.
+pub fn to_json(tenant: &TenantName, template: &TemplateName, days: &[Window]) -> Value {
+    json!({"tenant": tenant.as_str(), "template": template.as_str(), "days": inclusive(days)})
 }
 
 /// Windows as the catalog keeps them: pairs of a first and a last day.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::pg::Session;
+use crate::sql::ident;
 
 /// Refuses when one of these relations of a schema belongs to a role whose rights this session does not have. Nothing that
 /// follows could be done with it: its grants, its indexes, its rows.
@@ -32,6 +33,8 @@ pub async fn refuse_other_owner(session: &Session, schema: &str, names: &[String
         "table `{schema}.{table}` was given to role `{owner}` as soon as it was created{who}: `{us}` may not use it"
     ))
     .with_hint(format!(
-        "make the trigger leave out what `{us}` creates, or run `GRANT \"{owner}\" TO \"{us}\"`"
+        "make the trigger leave out what `{us}` creates, or run `GRANT {} TO {}`",
+        ident(owner),
+        ident(us)
     )))
 }

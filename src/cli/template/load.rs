@@ -83,7 +83,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
             let mut done = Vec::new();
             for template in loading {
                 let before = templates::find_readable(session, &template.name).await?;
-                if !templates::is_there(session, &template.name).await? {
+                if before.is_none() && !templates::is_there(session, &template.name).await? {
                     refuse_name_of_table(&template.name)?;
                 }
                 let loaded = templates::load(session, &template).await?;

@@ -30,11 +30,6 @@ impl RowsOfNoDay {
     pub fn is_none(&self) -> bool {
         self.no_time + self.infinite + self.before + self.after == 0
     }
-
-    /// Whether there are rows that no load can ever take.
-    pub fn any_lost(&self) -> bool {
-        self.no_time + self.infinite > 0
-    }
 }
 
 /// A pair's, or why they were not counted.

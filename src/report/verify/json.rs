@@ -3,6 +3,7 @@
 //! It contains values of rows only for a diff with `--show-values`.
 
 use super::{VerifyOutcome, VerifyTotals, totals};
+use crate::catalog::runs::selected::inclusive;
 use crate::copy::Tally;
 use crate::engine::report::run::RunReport;
 use crate::engine::verify::coverage::Coverage;
@@ -10,7 +11,7 @@ use crate::engine::verify::row_diff::{ColumnValue, Diff, DiffRow, RowChange, Row
 use crate::engine::verify::rows_of_no_day::PairRowsOfNoDay;
 use crate::engine::verify::{Against, Checked, Odd, Verdict, Verification};
 use crate::error::exit;
-use crate::report::failure_json::{FailureJson, failure, inclusive};
+use crate::report::failure_json::{FailureJson, failure};
 use crate::report::odd_view_json::{OddViewJson, odd_views};
 use crate::report::rows_of_no_day::{self, RowsOfNoDayJson};
 use crate::warehouse::Orphan;

@@ -77,11 +77,11 @@ fn is_boundary(token: &Token<'_>) -> bool {
     token.is(",") || token.is(";") || token.kind == TokenKind::Word && BOUNDARIES.contains(&word())
 }
 
-fn opens(token: &Token<'_>) -> bool {
+pub fn opens(token: &Token<'_>) -> bool {
     token.is("(") || token.is("[")
 }
 
-fn closes(token: &Token<'_>) -> bool {
+pub fn closes(token: &Token<'_>) -> bool {
     token.is(")") || token.is("]")
 }
 
