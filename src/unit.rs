@@ -21,6 +21,9 @@ pub struct SchemaName(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TemplateName(String);
 
+/// The names of a pair.
+pub type PairNames<'a> = (&'a TenantName, &'a TemplateName);
+
 /// Schemas that no tenant can use.
 const RESERVED_SCHEMAS: [&str; 4] = ["_wh", "public", "information_schema", "pg_catalog"];
 

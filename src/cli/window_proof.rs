@@ -5,8 +5,9 @@ use super::context::Context;
 use crate::catalog::registry::windows::Windows;
 use crate::catalog::{self, Pair};
 use crate::config::Settings;
+use crate::engine::schedule::sessions::Sessions;
 use crate::engine::window::window_check::{WindowCheck, check_windows};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::unit::{Day, Window};
 
 /// Days before today that are looked at for rows when a pair's first day is not known.
@@ -29,20 +30,24 @@ pub async fn windows_of(
     if today <= first {
         return Ok(None);
     }
+    let mut sessions = Sessions::default();
     let comparing = async {
         let access = catalog::access(&pair.tenant, settings).await?;
-        check_windows(pair, &access, Window::new(first, today), settings).await
+        let days = Window::new(first, today);
+        check_windows(pair, &mut sessions, &access, days, settings).await
     };
     let cancel = context.cancel();
     let compared = tokio::select! {
         compared = comparing => compared,
-        () = cancel.cancelled() => return Err(Error::interrupted()),
+        () = cancel.cancelled() => Err(Error::interrupted()),
     };
+    sessions.abort_source().await;
     let unknown = match compared {
         Ok(WindowCheck::Found(windows)) => return Ok(Some(windows)),
         Ok(WindowCheck::Differs(error)) => return Err(error),
         Ok(WindowCheck::NothingToCompare) => return Ok(None),
         Ok(WindowCheck::Unknown(error)) => error,
+        Err(error) if error.kind() == Kind::Interrupted => return Err(error),
         Err(error) => error,
     };
     context.note(format!(

@@ -4,7 +4,8 @@
 //! server types it and never reads a row. Every statement is a simple query or the unnamed statement, so a pooler may
 //! stand between.
 
-use super::session::Session;
+use super::session::{Session, SimpleRows};
+use super::source::SourceTransaction;
 use super::sqlstate;
 use crate::error::{Error, Kind, Result};
 use crate::schema::{PgType, SourceColumn};
@@ -23,13 +24,66 @@ pub async fn describe(session: &Session, query: &str) -> Result<Vec<SourceColumn
     found.map_err(|error| session.on_side(error))
 }
 
+/// As [`describe`], in a transaction of its own. A query that has exactly the columns `likely` takes three messages.
+///
+/// # Errors
+/// As [`describe`]; the transaction's. The session is in an unknown state then.
+pub async fn describe_in(
+    session: &Session,
+    transaction: &SourceTransaction<'_>,
+    query: &str,
+    likely: &[String],
+) -> Result<Vec<SourceColumn>> {
+    match at_once(session, transaction, query, likely).await {
+        Ok(Some(columns)) => return Ok(columns),
+        Err(error) if session.is_closed() => return Err(error),
+        // One statement after the other shows what is wrong.
+        Ok(None) | Err(_) => session.batch("ROLLBACK").await?,
+    }
+    transaction.begin(session).await?;
+    let columns = describe(session, query).await?;
+    session.batch("COMMIT").await?;
+    Ok(columns)
+}
+
+/// `None` when the query has other columns.
+async fn at_once(
+    session: &Session,
+    transaction: &SourceTransaction<'_>,
+    query: &str,
+    likely: &[String],
+) -> Result<Option<Vec<SourceColumn>>> {
+    let statements = format!("{}; {}", names_sql(query), oids_sql(query, likely));
+    let found = transaction.begin_with(session, &statements).await?;
+    let [names, types] = &found[..] else {
+        return Ok(None);
+    };
+    let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>();
+    let same = names.columns.len() == likely.len() && sorted(&names.columns) == sorted(likely);
+    let Some(oids) = oids_of(types, likely).filter(|_| same) else {
+        return Ok(None);
+    };
+    let modifiers = modifiers(session, query, likely, &oids).await?;
+    let type_names = type_names(session, &oids, &modifiers, "COMMIT").await?;
+    Ok(Some(source_columns(likely.to_vec(), oids, modifiers, type_names)))
+}
+
 async fn columns(session: &Session, query: &str) -> Result<Vec<SourceColumn>> {
     let names = names(session, query).await?;
     let oids = oids(session, query, &names).await?;
     let modifiers = modifiers(session, query, &names, &oids).await?;
-    let type_names = type_names(session, &oids, &modifiers).await?;
+    let type_names = type_names(session, &oids, &modifiers, "").await?;
+    Ok(source_columns(names, oids, modifiers, type_names))
+}
+
+fn source_columns(
+    names: Vec<String>,
+    oids: Vec<u32>,
+    modifiers: Vec<i32>,
+    type_names: Vec<String>,
+) -> Vec<SourceColumn> {
     let columns = names.into_iter().zip(oids).zip(modifiers).zip(type_names);
-    Ok(columns
+    columns
         .map(|(((name, oid), modifier), type_name)| SourceColumn {
             name,
             ty: PgType::from_oid(oid),
@@ -39,13 +93,11 @@ async fn columns(session: &Session, query: &str) -> Result<Vec<SourceColumn>> {
                 .flatten(),
             type_name,
         })
-        .collect())
+        .collect()
 }
 
 async fn names(session: &Session, query: &str) -> Result<Vec<String>> {
-    let found = session
-        .simple_raw(&format!("{NAMES_HEAD}{query}\n) AS q LIMIT 0"))
-        .await;
+    let found = session.simple_raw(&names_sql(query)).await;
     let names = match found {
         Ok(rows) => rows.columns,
         Err(e) => return Err(explain(session, e, query).await),
@@ -68,6 +120,10 @@ async fn names(session: &Session, query: &str) -> Result<Vec<String>> {
         .with_hint("give each column a unique name (`… AS name`)"));
     }
     Ok(names)
+}
+
+fn names_sql(query: &str) -> String {
+    format!("{NAMES_HEAD}{query}\n) AS q LIMIT 0")
 }
 
 /// Must hold exactly one line break: positions are counted back to the query's own lines.
@@ -109,22 +165,27 @@ fn from_empty(query: &str) -> String {
 }
 
 async fn oids(session: &Session, query: &str, names: &[String]) -> Result<Vec<u32>> {
+    let found = session.simple(&oids_sql(query, names)).await?;
+    oids_of(&found, names).ok_or_else(|| {
+        Error::new(
+            Kind::Protocol,
+            "the server did not report the query's column types",
+        )
+    })
+}
+
+fn oids_sql(query: &str, names: &[String]) -> String {
     let list: Vec<String> = names
         .iter()
         .map(|n| format!("pg_catalog.pg_typeof(q.{})::pg_catalog.oid", ident(n)))
         .collect();
-    let found = session
-        .simple(&format!("SELECT {} {}", list.join(", "), from_empty(query)))
-        .await?;
+    format!("SELECT {} {}", list.join(", "), from_empty(query))
+}
+
+fn oids_of(found: &SimpleRows, names: &[String]) -> Option<Vec<u32>> {
     (0..names.len())
         .map(|i| found.value(0, i).and_then(|v| v.parse().ok()))
-        .collect::<Option<_>>()
-        .ok_or_else(|| {
-            Error::new(
-                Kind::Protocol,
-                "the server did not report the query's column types",
-            )
-        })
+        .collect()
 }
 
 /// The built-in types that may carry a length or precision, and their arrays: character, varchar, numeric, bit, varbit,
@@ -162,14 +223,20 @@ async fn modifiers(
     Ok(modifiers)
 }
 
-async fn type_names(session: &Session, oids: &[u32], modifiers: &[i32]) -> Result<Vec<String>> {
+/// `then`: a statement that is sent with the question.
+async fn type_names(
+    session: &Session,
+    oids: &[u32],
+    modifiers: &[i32],
+    then: &str,
+) -> Result<Vec<String>> {
     let list: Vec<String> = oids
         .iter()
         .zip(modifiers)
         .map(|(oid, modifier)| format!("pg_catalog.format_type({oid}, {modifier})"))
         .collect();
     let found = session
-        .simple(&format!("SELECT {}", list.join(", ")))
+        .simple(&format!("SELECT {}; {then}", list.join(", ")))
         .await?;
     Ok((0..oids.len())
         .map(|i| found.value(0, i).unwrap_or("???").to_owned())

@@ -30,7 +30,7 @@ pub use connect::pooling::connect_unpooled;
 pub use connect::{Access, Purpose, connect};
 pub use conninfo::parse::Url;
 pub use conninfo::password::Password;
-pub use describe::describe;
+pub use describe::{describe, describe_in};
 pub use params::array::RawArray;
 pub use params::raw::Raw;
 pub use session::cancel::Canceller;

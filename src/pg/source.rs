@@ -32,33 +32,42 @@ impl SourceTransaction<'_> {
     /// # Errors
     /// [`Kind::Refused`] when the search path no longer finds the tenant's schemas; the server's.
     pub async fn begin(&self, session: &Session) -> Result<()> {
-        let limit = self.limit.as_millis();
-        let settings = statements(SOURCE, session.server_version(), Scope::Transaction);
-        let begin = format!(
-            "{BEGIN_SOURCE}{settings}SET LOCAL statement_timeout = '{limit}ms'; \
-             SET LOCAL idle_in_transaction_session_timeout = '{limit}ms'; "
-        );
-        match self.search_path {
-            SearchPath::Unknown => session.batch(&begin).await,
-            SearchPath::Earlier => {
-                session
-                    .batch(&format!("{begin}SET LOCAL search_path = public"))
-                    .await
-            }
+        self.begin_with(session, "").await.map(|_| ())
+    }
+
+    /// As [`SourceTransaction::begin`], and sends statements in the same message. Gives what these returned.
+    ///
+    /// # Errors
+    /// As [`SourceTransaction::begin`]. When the search path is wrong, the statements' error may come first.
+    pub async fn begin_with(&self, session: &Session, statements: &str) -> Result<Vec<SimpleRows>> {
+        let path = match self.search_path {
+            SearchPath::Unknown => String::new(),
+            SearchPath::Earlier => "SET LOCAL search_path = public; ".to_owned(),
+            SearchPath::Login(recorded) => format!("{LOGIN_PATH}{SCHEMAS}{}", set(recorded)),
+            SearchPath::Chosen(chosen) => format!("{}{SCHEMAS}", set(chosen)),
+        };
+        let sql = format!("{}{path}{statements}", self.settings(session));
+        let mut found = session.simple_all(&sql).await?;
+        let checked = match self.search_path {
+            SearchPath::Unknown | SearchPath::Earlier => Ok(()),
             SearchPath::Login(recorded) => {
-                let path = set(recorded);
-                let found = session
-                    .simple(&format!("{begin}{LOGIN_PATH}{SCHEMAS}{path}"))
-                    .await?;
-                self.same_as_recorded(recorded, &schemas(&found)?)
+                schemas(&take_first(&mut found)).and_then(|now| self.same_as_recorded(recorded, &now))
             }
             SearchPath::Chosen(chosen) => {
-                let path = set(chosen);
-                let found = session.simple(&format!("{begin}{path}{SCHEMAS}")).await?;
-                self.all_there(chosen, &schemas(&found)?)
+                schemas(&take_first(&mut found)).and_then(|now| self.all_there(chosen, &now))
             }
-        }
-        .map_err(|error| session.on_side(error))
+        };
+        checked.map_err(|error| session.on_side(error))?;
+        Ok(found)
+    }
+
+    fn settings(&self, session: &Session) -> String {
+        let limit = self.limit.as_millis();
+        let settings = statements(SOURCE, session.server_version(), Scope::Transaction);
+        format!(
+            "{BEGIN_SOURCE}{settings}SET LOCAL statement_timeout = '{limit}ms'; \
+             SET LOCAL idle_in_transaction_session_timeout = '{limit}ms'; "
+        )
     }
 
     /// Runs `work` in such a transaction, and ends it.
@@ -110,6 +119,15 @@ impl SourceTransaction<'_> {
             ident(missing),
             self.tenant
         )))
+    }
+}
+
+/// What the first of the statements returned.
+fn take_first(found: &mut Vec<SimpleRows>) -> SimpleRows {
+    if found.is_empty() {
+        SimpleRows::default()
+    } else {
+        found.remove(0)
     }
 }
 

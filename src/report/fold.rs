@@ -136,15 +136,6 @@ fn remarks(pair: &PairFold, text: &mut String) {
     if let Standing::NotYet(why) = &pair.standing {
         let _ = write!(text, "\n{place}: not yet: {why}");
     }
-    if pair.unsettled > 0 && pair.standing == Standing::Moved {
-        let _ = write!(
-            text,
-            "\n{place}: {} {} not settled yet; `sync` still compares {}",
-            counted(pair.unsettled, "folded day"),
-            if pair.unsettled == 1 { "is" } else { "are" },
-            if pair.unsettled == 1 { "it" } else { "them" }
-        );
-    }
     if !pair.left.is_empty() {
         let _ = write!(
             text,

@@ -49,6 +49,9 @@ impl ProgressCounts {
                 // The start of the first measurement.
                 self.throughput.sample(self.started, Transferred::default());
             }
+            Event::Replanned { before, now } => {
+                self.units = self.units.saturating_sub(*before as u64) + *now as u64;
+            }
             Event::WindowStarted {
                 slot,
                 tenant,

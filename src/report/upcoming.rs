@@ -67,9 +67,11 @@ fn loaded_day(
     if fold_line.is_none_or(|line| life.day >= line) {
         let open_days = i32::try_from(life.template.open_days).unwrap_or(i32::MAX);
         let folded = life.day.plus(open_days);
-        steps.push(format!(
-            "`sync` folds it into its year's table from {folded} on"
-        ));
+        steps.push(if folded <= today {
+            "the next `sync` folds it into its year's table".to_owned()
+        } else {
+            format!("`sync` folds it into its year's table from {folded} on")
+        });
     }
     steps
 }
@@ -171,7 +173,7 @@ mod tests {
         assert_eq!(
             on("2024-03-05"),
             "the next `sync` compares it with its source: it is not settled; \
-             `sync` folds it into its year's table from 2024-03-21 on"
+             the next `sync` folds it into its year's table"
         );
         assert!(!on("2024-03-04").contains("folds"));
         let mut settled = life("2024-03-04", loaded(&current));

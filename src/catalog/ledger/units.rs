@@ -2,7 +2,7 @@
 //! their way are in [`staged`](super::staged).
 
 use super::rows::{
-    Columns, all_rows_found, date_of_run, dates, insert_attempts, note_checked, object, tally,
+    Columns, all_rows_found, date_of_run, dates, insert_attempts, object, tally,
     with_attempts,
 };
 pub use super::rows::{Entry, LoadedDay, Object, days_of};
@@ -118,17 +118,40 @@ pub async fn record(session: &Session, entry: &Entry<'_>, days: &[LoadedDay]) ->
     all_rows_found(updated, days.len())
 }
 
-/// Notes that days were compared with their source and found unchanged. Their template version becomes the entry's: it
-/// gave the same rows.
+/// A loaded day that was compared with its source, with the version of its template that gave the same rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedDay {
+    pub tenant: TenantName,
+    pub template: TemplateName,
+    pub version: String,
+    pub day: Day,
+}
+
+/// Notes that a run compared loaded days, of any pairs, with their sources and found them unchanged.
 ///
 /// # Errors
 /// The warehouse's.
-pub async fn checked(
-    session: &Session,
-    entry: &Entry<'_>,
-    days: impl IntoIterator<Item = Day>,
-) -> Result<()> {
-    note_checked(session, entry, days, "").await
+pub async fn checked(session: &Session, run: i64, days: &[CheckedDay]) -> Result<()> {
+    let text = |of: fn(&CheckedDay) -> &str| days.iter().map(of).collect::<Vec<&str>>();
+    let wh = session.catalog();
+    session
+        .execute(
+            &format!(
+                "UPDATE {wh}.unit AS u SET checked_at = clock_timestamp(), checked_on = {}, version = c.version \
+                 FROM unnest($1::text[], $2::text[], $3::text[], $5::date[]) AS c (tenant, template, version, day) \
+                 WHERE u.tenant = c.tenant AND u.template = c.template AND u.day = c.day",
+                date_of_run(wh)
+            ),
+            &[
+                &text(|c| c.tenant.as_str()),
+                &text(|c| c.template.as_str()),
+                &text(|c| c.version.as_str()),
+                &run,
+                &dates(days.iter().map(|c| c.day)),
+            ],
+        )
+        .await?;
+    Ok(())
 }
 
 /// When the loaded days of a pair from `from` on were last compared with their source.

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the days of a pair divide: year tables before it, day tables from it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,4 +181,35 @@ pub async fn get(
         let hides = row.get(1);
         Some(FoldLine { day, hides })
     }))
+}
+
+/// The names of those pairs whose fold line is before the day that is given with them, or which have something that a fold or a load
+/// left: hidden rows, tables that no view shows.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn due<'a>(
+    session: &Session,
+    pairs: impl IntoIterator<Item = (&'a TenantName, &'a TemplateName, Day)>,
+) -> Result<BTreeSet<(String, String)>> {
+    let (mut tenants, mut templates, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    for (tenant, template, line) in pairs {
+        tenants.push(tenant.as_str());
+        templates.push(template.as_str());
+        lines.push(line);
+    }
+    let wh = session.catalog();
+    let rows = session
+        .query(
+            &format!(
+                "SELECT p.tenant, p.template FROM {wh}.pair p \
+                 JOIN unnest($1::text[], $2::text[], $3::date[]) AS t (tenant, template, line) USING (tenant, template) \
+                 WHERE p.fold_line < t.line OR p.hides OR EXISTS \
+                   (SELECT FROM {wh}.relation r WHERE r.tenant = p.tenant AND r.template = p.template \
+                    AND (r.kind IN ('staging', 'retired') OR r.kind = 'day' AND r.from_day < p.fold_line))"
+            ),
+            &[&tenants, &templates, &lines],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }

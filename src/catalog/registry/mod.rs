@@ -4,6 +4,7 @@ pub mod belongings;
 pub mod fold_line;
 pub mod lost;
 pub mod masked;
+pub mod pair_states;
 pub mod pairs;
 pub mod relations;
 pub mod search_paths;

@@ -1,9 +1,10 @@
 //! The tables and views that are ours. No other is ever dropped, renamed or replaced.
 
+use super::pair_states;
 use crate::error::{Error, Result};
 use crate::pg::{Row, Session};
 use crate::sql::{ident, qualified};
-use crate::unit::{Day, TemplateName, TenantName, Window};
+use crate::unit::{Day, PairNames, TemplateName, TenantName, Window};
 
 /// What a relation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +48,62 @@ pub struct Relation {
     pub window: Option<Window>,
 }
 
+/// The relations of pairs, by name; of each pair in their order, and whether all its tables exist in the database. Views that
+/// no longer exist are left out, as are tables that do not.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn of_pairs(
+    session: &Session,
+    pairs: &[PairNames<'_>],
+) -> Result<Vec<(Vec<Relation>, bool)>> {
+    let wh = session.catalog();
+    let (tenants, templates) = pair_states::columns(pairs);
+    let rows = session
+        .query(
+            &format!(
+                "SELECT r.schema_name, r.name, r.kind, r.from_day, r.to_day, c.oid IS NOT NULL, t.n \
+                 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS t (tenant, template, n) \
+                 JOIN {wh}.relation r USING (tenant, template) \
+                 LEFT JOIN pg_namespace n ON n.nspname = r.schema_name \
+                 LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = r.name \
+                 ORDER BY r.name"
+            ),
+            &[&tenants, &templates],
+        )
+        .await?;
+    let mut found = vec![(Vec::new(), true); pairs.len()];
+    for row in &rows {
+        let Some(relation) = relation(row) else {
+            continue;
+        };
+        let index = usize::try_from(row.get::<_, i64>(6) - 1).ok();
+        let Some((relations, complete)) = index.and_then(|index| found.get_mut(index)) else {
+            continue;
+        };
+        match (row.get::<_, bool>(5), relation.kind) {
+            (true, _) => relations.push(relation),
+            (false, RelationKind::TenantView | RelationKind::PublicView) => {}
+            (false, _) => *complete = false,
+        }
+    }
+    Ok(found)
+}
+
+/// A row of schema, name, kind, and, of tables, the first day and the day after the last.
+fn relation(row: &Row) -> Option<Relation> {
+    let window = row
+        .get::<_, Option<Day>>(3)
+        .zip(row.get::<_, Option<Day>>(4))
+        .map(|(from, to)| Window::new(from, to));
+    Some(Relation {
+        schema: row.get(0),
+        name: row.get(1),
+        kind: RelationKind::parse(row.get(2))?,
+        window,
+    })
+}
+
 /// The relations of a pair, by name. Views that no longer exist are left out: they hold nothing, and are made anew.
 ///
 /// # Errors
@@ -70,20 +127,10 @@ pub async fn of_pair(
     let mut relations = Vec::with_capacity(rows.len());
     let mut lost = Vec::new();
     for row in rows {
-        let Some(kind) = RelationKind::parse(row.get(2)) else {
+        let Some(relation) = relation(&row) else {
             continue;
         };
-        let window = row
-            .get::<_, Option<Day>>(3)
-            .zip(row.get::<_, Option<Day>>(4))
-            .map(|(from, to)| Window::new(from, to));
-        let relation = Relation {
-            schema: row.get(0),
-            name: row.get(1),
-            kind,
-            window,
-        };
-        match (row.get::<_, bool>(5), kind) {
+        match (row.get::<_, bool>(5), relation.kind) {
             (true, _) => relations.push(relation),
             (false, RelationKind::TenantView | RelationKind::PublicView) => {}
             // Nobody reads it any more.

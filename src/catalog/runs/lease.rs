@@ -7,7 +7,7 @@
 use super::run;
 use crate::error::{Error, Kind, Result};
 use crate::pg::Session;
-use crate::unit::{TemplateName, TenantName};
+use crate::unit::{PairNames, TemplateName, TenantName};
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -16,24 +16,35 @@ fn key(tenant: &TenantName, template: &TemplateName) -> i64 {
     xxh3_64(format!("dayhaul pair {tenant} {template}").as_bytes()).cast_signed()
 }
 
-/// Takes the pair's lock for this session, and the lease for this run. `false`: another session has it.
+/// Takes the locks of pairs for this session, and their leases for this run, as many as nobody else has. Tells of each pair
+/// whether it is taken.
 ///
 /// # Errors
 /// The warehouse's.
-pub async fn try_take(
-    session: &Session,
-    run: i64,
-    tenant: &TenantName,
-    template: &TemplateName,
-) -> Result<bool> {
-    let row = session
-        .query_one("SELECT pg_try_advisory_lock($1)", &[&key(tenant, template)])
+pub async fn try_take(session: &Session, run: i64, pairs: &[PairNames<'_>]) -> Result<Vec<bool>> {
+    let taken = try_lock(session, pairs).await?;
+    let ours = pairs.iter().zip(&taken).filter(|(_, taken)| **taken);
+    let ours: Vec<PairNames<'_>> = ours.map(|(pair, _)| *pair).collect();
+    own(session, run, &ours).await?;
+    Ok(taken)
+}
+
+async fn try_lock(session: &Session, pairs: &[PairNames<'_>]) -> Result<Vec<bool>> {
+    let keys: Vec<i64> = pairs.iter().map(|(t, m)| key(t, m)).collect();
+    let rows = session
+        .query(
+            "SELECT n, pg_try_advisory_lock(key) FROM unnest($1::bigint[]) WITH ORDINALITY AS pair (key, n)",
+            &[&keys],
+        )
         .await?;
-    if !row.get::<_, bool>(0) {
-        return Ok(false);
+    let mut taken = vec![false; pairs.len()];
+    for row in &rows {
+        let place = usize::try_from(row.get::<_, i64>(0) - 1).unwrap_or(usize::MAX);
+        if let Some(taken) = taken.get_mut(place) {
+            *taken = row.get(1);
+        }
     }
-    own(session, run, tenant, template).await?;
-    Ok(true)
+    Ok(taken)
 }
 
 /// Takes the lock back after this run's session was lost. `false`: another session has it, or another run the lease.
@@ -63,41 +74,64 @@ pub async fn try_take_back(
 /// might be a fold that waits for older snapshots to go.
 const TRY_AGAIN: Duration = Duration::from_millis(250);
 
-/// Waits for the pair's lock, then takes the lease.
+/// Takes the locks of pairs, one after the other, and their leases, and waits where another session has a lock.
 ///
 /// # Errors
 /// The warehouse's.
-pub async fn wait_and_take(
-    session: &Session,
-    run: i64,
-    tenant: &TenantName,
-    template: &TemplateName,
-) -> Result<()> {
-    while !try_take(session, run, tenant, template).await? {
-        tokio::time::sleep(TRY_AGAIN).await;
+pub async fn wait_and_take(session: &Session, run: i64, pairs: &[PairNames<'_>]) -> Result<()> {
+    let (mut rest, mut waits) = (pairs, false);
+    while !rest.is_empty() {
+        let tried = if waits { &rest[..1] } else { rest };
+        let taken = try_lock(session, tried).await?;
+        let first = taken.iter().take_while(|taken| **taken).count();
+        // Who waits holds no pair that comes later: two runs would wait for each other.
+        let later = tried.iter().zip(&taken).skip(first);
+        let later = later.filter(|(_, taken)| **taken).map(|(pair, _)| *pair);
+        unlock(session, &later.collect::<Vec<_>>()).await?;
+        own(session, run, &tried[..first]).await?;
+        waits = first < tried.len();
+        rest = &rest[first..];
+        if waits {
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
     }
     Ok(())
 }
 
-/// The former owner's lock was released, or we would not have it. If its run has no recorded end, it died.
-async fn own(
-    session: &Session,
-    run: i64,
-    tenant: &TenantName,
-    template: &TemplateName,
-) -> Result<()> {
+async fn unlock(session: &Session, pairs: &[PairNames<'_>]) -> Result<()> {
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<i64> = pairs.iter().map(|(t, m)| key(t, m)).collect();
+    session
+        .query(
+            "SELECT pg_advisory_unlock(key) FROM unnest($1::bigint[]) AS pair (key)",
+            &[&keys],
+        )
+        .await
+        .map(drop)
+}
+
+/// The former owners' locks were released, or we would not have them. A former owner's run that has no recorded end died.
+async fn own(session: &Session, run: i64, pairs: &[PairNames<'_>]) -> Result<()> {
+    if pairs.is_empty() {
+        return Ok(());
+    }
     let wh = session.catalog();
+    let tenants: Vec<&str> = pairs.iter().map(|(tenant, _)| tenant.as_str()).collect();
+    let templates: Vec<&str> = pairs.iter().map(|(_, template)| template.as_str()).collect();
     session
         .execute(
             &format!(
-                "WITH died AS (UPDATE {wh}.run AS r SET outcome = 'died', ended_at = r.heartbeat_at FROM {wh}.lease AS former \
-                     WHERE former.tenant = $1 AND former.template = $2 AND former.run <> $3 AND r.id = former.run \
-                     AND r.ended_at IS NULL AND NOT {}) \
-                 INSERT INTO {wh}.lease (tenant, template, run) VALUES ($1, $2, $3) \
+                "WITH mine AS (SELECT * FROM unnest($1::text[], $2::text[]) AS mine (tenant, template)), \
+                 died AS (UPDATE {wh}.run AS r SET outcome = 'died', ended_at = r.heartbeat_at \
+                     WHERE r.id IN (SELECT former.run FROM {wh}.lease AS former JOIN mine USING (tenant, template)) \
+                     AND r.id <> $3 AND r.ended_at IS NULL AND NOT {}) \
+                 INSERT INTO {wh}.lease (tenant, template, run) SELECT tenant, template, $3 FROM mine \
                  ON CONFLICT (tenant, template) DO UPDATE SET run = excluded.run, taken_at = clock_timestamp()",
                 run::holds_its_lock()
             ),
-            &[&tenant, &template, &run],
+            &[&tenants, &templates, &run],
         )
         .await?;
     Ok(())

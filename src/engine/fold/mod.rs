@@ -10,7 +10,8 @@ mod steps;
 
 pub use super::report::fold::{FoldReport, PairFold, Standing};
 pub use plan::{FoldTarget, dry_run};
-pub use steps::{Steps, fold_pairs};
+pub use steps::{Steps, fold_what_closed};
+use steps::fold_pairs;
 
 use super::locks::held_pairs::HeldPairs;
 use super::locks::lock_holder::{LockHolder, kept_failures};
@@ -94,7 +95,7 @@ pub async fn fold(
     Ok(report)
 }
 
-/// Locks the pairs one after another, always in the same order. Returns those that could be locked.
+/// Locks the pairs, always in the same order. Returns those that could be locked.
 async fn take(
     locks: &mut LockHolder,
     pairs: Vec<Pair>,
@@ -102,24 +103,17 @@ async fn take(
     cancel: &CancellationToken,
     report: &mut FoldReport,
 ) -> Result<Vec<Pair>> {
+    let results = tokio::select! {
+        results = locks.take(&pairs, held) => results?,
+        () = cancel.cancelled() => pairs.iter().map(|_| Err(Error::interrupted())).collect(),
+    };
     let mut taken = Vec::with_capacity(pairs.len());
-    for pair in pairs {
-        let result = tokio::select! {
-            result = locks.take(&pair, held) => result,
-            () = cancel.cancelled() => Err(Error::interrupted()),
+    for (pair, result) in pairs.into_iter().zip(results) {
+        let Err(error) = result else {
+            taken.push(pair);
+            continue;
         };
-        let error = match result {
-            Ok(()) => {
-                taken.push(pair);
-                continue;
-            }
-            Err(error) if error.kind() == Kind::Locked => {
-                report.locked_pairs += 1;
-                error
-            }
-            Err(error) if error.kind() == Kind::Interrupted => error,
-            Err(error) => return Err(error),
-        };
+        report.locked_pairs += usize::from(error.kind() == Kind::Locked);
         report.pairs.push(untouched(&pair, Standing::NotTried));
         report.failures.push(failure(&pair, error));
     }

@@ -71,6 +71,20 @@ pub struct FoldPlan {
     pub unsettled: u64,
 }
 
+/// Tells of each pair whether its fold line is to move, or an earlier fold left something.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn due(session: &Session, pairs: &[Pair], target: FoldTarget) -> Result<Vec<bool>> {
+    let lines = pairs.iter().map(|pair| {
+        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+        (tenant, template, target.line(pair))
+    });
+    let due = fold_line::due(session, lines).await?;
+    let names = |pair: &Pair| (pair.tenant.name.to_string(), pair.template.name.to_string());
+    Ok(pairs.iter().map(|pair| due.contains(&names(pair))).collect())
+}
+
 /// Plans one pair; `None` when it was never loaded.
 pub async fn plan(session: &Session, pair: &Pair, target: FoldTarget) -> Result<Option<FoldPlan>> {
     let Some(standing) = fold_line::get(session, &pair.tenant.name, &pair.template.name).await?

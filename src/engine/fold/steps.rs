@@ -1,7 +1,7 @@
 //! The steps of a fold, within a run that holds the pairs' locks: that of `fold` itself, or of another command.
 
 use super::outcome::{PairEnd, failure, untouched};
-use super::plan::{FoldPlan, FoldTarget, days_to_move, plan};
+use super::plan::{FoldPlan, FoldTarget, days_to_move, due, plan};
 use crate::catalog::Pair;
 use crate::config::Settings;
 use crate::engine::locks::lock_holder::LockHolder;
@@ -64,6 +64,36 @@ pub async fn fold_pairs(
         }
     }
     work.await
+}
+
+/// As [`fold_pairs`], for the pairs with something to fold, or to take away after an earlier fold.
+pub async fn fold_what_closed(
+    steps: Steps<'_>,
+    locks: &mut LockHolder,
+    pairs: &[Pair],
+    cancel: &CancellationToken,
+) -> (Vec<PairFold>, Vec<Failure>) {
+    let due = match due(locks.session(), pairs, steps.target).await {
+        Ok(due) => due,
+        Err(error) => {
+            tracing::debug!(%error, "failed to ask which pairs are to be folded");
+            vec![true; pairs.len()]
+        }
+    };
+    let (mut folds, mut closed) = (Vec::new(), Vec::new());
+    for (pair, due) in pairs.iter().zip(due) {
+        if due {
+            closed.push(pair.clone());
+        } else {
+            folds.push(untouched(pair, Standing::Nothing));
+        }
+    }
+    if closed.is_empty() {
+        return (folds, Vec::new());
+    }
+    let (folded, failures) = fold_pairs(steps, locks, &closed, cancel).await;
+    folds.extend(folded);
+    (folds, failures)
 }
 
 /// A pair whose days were copied to where no view shows them yet.

@@ -11,7 +11,7 @@ use crate::engine::report::event::{Failure, Observer};
 use crate::engine::report::run_progress::{Counting, RunProgress};
 use crate::error::{Error, Kind, Result, Trouble};
 use crate::pg::{Access, Session};
-use crate::unit::{TemplateName, TenantName, Window};
+use crate::unit::{PairNames, TemplateName, TenantName, Window};
 use crate::warehouse::open_session;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -96,20 +96,32 @@ impl LockHolder {
         run::select(&self.session, self.run, pairs).await
     }
 
-    /// Takes the lock of a pair, or waits for it.
+    /// Takes the locks of pairs, or waits for them. Gives an error for each pair that is held by somebody else:
+    /// [`Kind::Locked`], naming who it is.
     ///
     /// # Errors
-    /// [`Kind::Locked`] naming who holds it; the warehouse's.
-    pub async fn take(&mut self, pair: &Pair, held: HeldPairs) -> Result<()> {
-        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
-        if held.wait {
-            lease::wait_and_take(&self.session, self.run, tenant, template).await?;
-        } else if !lease::try_take(&self.session, self.run, tenant, template).await? {
+    /// The warehouse's.
+    pub async fn take(&mut self, pairs: &[Pair], held: HeldPairs) -> Result<Vec<Result<()>>> {
+        let names = pairs.iter().map(|p| (&p.tenant.name, &p.template.name));
+        let names: Vec<PairNames<'_>> = names.collect();
+        let taken = if held.wait {
+            lease::wait_and_take(&self.session, self.run, &names).await?;
+            vec![true; names.len()]
+        } else {
+            lease::try_take(&self.session, self.run, &names).await?
+        };
+        let mut results = Vec::with_capacity(names.len());
+        for ((tenant, template), taken) in names.into_iter().zip(taken) {
+            if taken {
+                self.held.push((tenant.clone(), template.clone()));
+                results.push(Ok(()));
+                continue;
+            }
             let holder = lease::holder(&self.session, tenant, template).await?;
-            return Err(Error::new(Kind::Locked, format!("held by {holder}")).with_hint(held.hint));
+            let error = Error::new(Kind::Locked, format!("held by {holder}"));
+            results.push(Err(error.with_hint(held.hint)));
         }
-        self.held.push((tenant.clone(), template.clone()));
-        Ok(())
+        Ok(results)
     }
 
     /// Checks every few seconds that the session is alive; returns only when the locks are lost for good.

@@ -111,6 +111,8 @@ pub struct Failure {
 pub enum Event {
     /// The work is known: `units` to load, `skipped` in the ledger already.
     Planned { units: usize, skipped: usize },
+    /// A pair has `now` units to work on, not `before` as was planned.
+    Replanned { before: usize, now: usize },
     /// A worker began a window. `slot` is the worker, from 0.
     WindowStarted {
         slot: usize,

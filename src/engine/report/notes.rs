@@ -17,10 +17,16 @@ impl Notes {
         }
     }
 
+    /// The same note is made once.
     pub fn add(&self, note: String) {
-        self.observer.event(&Event::Warning(note.clone()));
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.push(note);
+        {
+            let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+            if notes.contains(&note) {
+                return;
+            }
+            notes.push(note.clone());
+        }
+        self.observer.event(&Event::Warning(note));
     }
 
     pub fn take(&self) -> Vec<String> {

@@ -40,6 +40,10 @@ impl RunProgress {
     fn count(&self, event: &Event) {
         match event {
             Event::Planned { units, .. } => self.plan(*units),
+            Event::Replanned { before, now } => {
+                self.planned.fetch_add(*now as u64, Ordering::Relaxed);
+                self.planned.fetch_sub(*before as u64, Ordering::Relaxed);
+            }
             Event::Through { .. } | Event::Unit(_) => {
                 let mut units = self.done.lock().unwrap_or_else(PoisonError::into_inner);
                 units.add(event);

@@ -8,7 +8,7 @@ use super::request::Request;
 use crate::catalog::Pair;
 use crate::catalog::registry::fold_line::FoldLine;
 use crate::config::Load;
-use crate::engine::schedule::queue::{Limits, Next, PairIndex, PairWork, Queue, runs_of};
+use crate::engine::schedule::queue::{Limits, Next, PairIndex, PairWork, Queue, runs_of, source_number};
 use crate::engine::schedule::task::{QueueTask, Task};
 use crate::engine::window::landing::To;
 use crate::error::Result;
@@ -31,7 +31,7 @@ pub fn windows(
     let work = pairs.iter().map(|pair| work(pair, request, today));
     let mut queue = Queue::new(limits(load), work.collect::<Result<_>>()?);
     let mut windows = Vec::new();
-    while let Next::Job(job) = queue.take() {
+    while let Next::Job(job) = queue.take(0) {
         let mut bytes = 0;
         if job.task.is_window() {
             windows.push((job.pair, job.window));
@@ -68,6 +68,7 @@ fn work(pair: &Pair, request: &Request, today: Day) -> Result<PairWork<Task>> {
     Ok(PairWork {
         tenant: pair.tenant.name.to_string(),
         server: server(pair)?,
+        source: source_number(&pair.tenant),
         builds: years.map(|year| (year, Task::BuildYear { year })).collect(),
         runs,
         bytes_per_day: None,

@@ -18,6 +18,7 @@ impl Handler for LoadWorker {
             self.window_started(job);
         }
         let outcome = match &job.task {
+            Task::Prepare { .. } => return self.prepare(job).await,
             Task::BuildYear { year } => return self.build_year(job, tries, *year).await,
             Task::Load { destination } => self.load(job, tries, *destination).await,
             Task::Refresh(refresh) => self.refresh(job, tries, refresh).await,
@@ -69,6 +70,7 @@ impl Handler for LoadWorker {
             Task::BuildYear { year } => {
                 self.year_failed(job.pair, year, Error::new(Kind::Interrupted, why));
             }
+            Task::Prepare { .. } => self.preparation_interrupted(job.pair, why),
             _ => self.not_tried(vec![(job.pair, job.window)], why, Kind::Interrupted),
         }
     }

@@ -1,7 +1,8 @@
 //! A run: what every command that loads units has in common.
 //!
 //! ```text
-//! lock pairs ─▶ check columns at the tenants ─▶ create tables and views ─▶ workers ─▶ ledger, report
+//! lock pairs ─▶ plan their days ─▶ workers ─▶ ledger, report
+//!                                  each pair: check its columns at the tenant ─▶ create its tables ─▶ windows
 //! ```
 
 mod build_year;
@@ -10,14 +11,16 @@ pub mod dry_run;
 mod duplicates;
 mod ending;
 mod failed_window;
-mod find_sources;
+mod find_source;
 mod handler;
 mod outcomes;
 pub mod pair;
 mod prepare;
+mod prepare_task;
 mod reconcile;
 pub mod request;
 mod requested_days;
+mod run_pair;
 mod state;
 pub mod sync_days;
 mod window_tasks;
@@ -26,7 +29,7 @@ mod worker;
 
 pub use request::Options;
 
-use super::fold::{FoldTarget, PairFold, Steps, fold_pairs};
+use super::fold::{FoldTarget, PairFold, Steps, fold_what_closed};
 use super::locks::lock_holder::LockHolder;
 use super::report::event::{Event, Observer};
 use super::report::run::RunReport;
@@ -35,15 +38,13 @@ use crate::catalog::runs::run::RunHeader;
 use crate::catalog::snapshot::restored;
 use crate::catalog::{Pair, warehouse_access};
 use crate::config::Settings;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName, Window};
-use crate::warehouse::{self, Place};
+use crate::warehouse::{self, Place, pair_tables};
 use context::RunContext;
-use find_sources::find_sources;
 use outcomes::{Outcomes, key};
-use pair::{PreparedPair, RowSource};
-use prepare::{PlannedPair, Preparation};
+use prepare::PlannedPair;
 use request::Request;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -100,13 +101,18 @@ pub async fn run(
     let locked = lock(&context, &outcomes, &mut locks, pairs).await?;
     let planned = plan(&context, &outcomes, &locks, locked).await?;
     let planned = restore_views(&context, &outcomes, &locks, planned).await?;
-    let reachable = find_sources(&context, &outcomes, locks.session(), planned).await;
-    let prepared = prepare_all(&context, &outcomes, &locks, reachable).await;
     select(&outcomes, &locks).await?;
-    let pairs: Vec<Pair> = prepared.iter().map(|pair| pair.pair.clone()).collect();
-    let seconds = work::work(&context, &outcomes, &mut locks, prepared).await;
+    let worked = work::work(&context, &outcomes, &mut locks, planned).await;
+    let pairs = worked.pairs;
+    // A fold asks which days are settled.
+    if let Err(error) = outcomes.checked.write(locks.session(), locks.run()).await {
+        tracing::debug!(%error, "failed to note which days are unchanged; tried again at the end");
+    }
     let folds = fold(&context, &outcomes, &mut locks, &pairs).await;
     let ended = locks.finally(&context.cancel, async |locks| {
+        // The days of each pair are known by now.
+        select(&outcomes, locks).await?;
+        outcomes.checked.write(locks.session(), locks.run()).await?;
         conclude_restore(&context.request, locks.session(), &pairs).await?;
         reconcile::check_ledger(locks.session(), &outcomes).await?;
         reconcile::report_rest(&context, &outcomes);
@@ -122,38 +128,46 @@ pub async fn run(
     reconcile::report_rest(&context, &outcomes);
     Ok(RunReport {
         folds,
-        pair_seconds: seconds,
+        pair_seconds: worked.seconds,
         not_recorded,
         ..report(&context, &outcomes, &locks, begun)
     })
 }
 
-/// Takes the pairs' locks, one after another, always in the same order.
+/// Takes the pairs' locks, always in the same order.
 async fn lock(
     context: &RunContext,
     outcomes: &Outcomes,
     locks: &mut LockHolder,
     pairs: Vec<Pair>,
 ) -> Result<Vec<Pair>> {
+    let taking = tokio::select! {
+        taking = locks.take(&pairs, context.options.held) => Some(taking?),
+        () = context.cancel.cancelled() => None,
+    };
+    let Some(results) = taking else {
+        return Ok(interrupted(context, outcomes, &pairs));
+    };
     let mut taken = Vec::with_capacity(pairs.len());
-    for pair in pairs {
-        let result = tokio::select! {
-            result = locks.take(&pair, context.options.held) => result,
-            () = context.cancel.cancelled() => Err(Error::interrupted()),
-        };
+    for (pair, result) in pairs.into_iter().zip(results) {
         match result {
             Ok(()) => taken.push(pair),
-            Err(error) if error.kind() == Kind::Locked => {
+            Err(error) => {
                 outcomes.lock().locked += 1;
                 outcomes.give_up(&pair, context.request.known_days(&pair), error);
             }
-            Err(error) if error.kind() == Kind::Interrupted => {
-                outcomes.give_up(&pair, context.request.known_days(&pair), error);
-            }
-            Err(error) => return Err(error),
         }
     }
     Ok(taken)
+}
+
+/// Reports that no pair was tried, as the run was interrupted.
+fn interrupted<T>(context: &RunContext, outcomes: &Outcomes, pairs: &[Pair]) -> Vec<T> {
+    for pair in pairs {
+        let days = context.request.known_days(pair);
+        outcomes.give_up(pair, days, Error::interrupted());
+    }
+    Vec::new()
 }
 
 /// Sorts the days of each pair, once for the whole run.
@@ -165,15 +179,22 @@ async fn plan(
 ) -> Result<Vec<PlannedPair>> {
     let mut planned = Vec::with_capacity(pairs.len());
     let session = locks.session();
-    for pair in pairs {
+    let places: Vec<Place<'_>> = pairs.iter().map(Place::of).collect();
+    let tables = tokio::select! {
+        tables = pair_tables(session, &places, context.warehouse_context()) => tables?,
+        () = context.cancel.cancelled() => return Ok(interrupted(context, outcomes, &pairs)),
+    };
+    for (pair, tables) in pairs.iter().cloned().zip(tables) {
+        let (request, options) = (&context.request, context.options);
         let result = tokio::select! {
-            planned = PlannedPair::of(session, pair.clone(), &context.request, context.options) => planned,
+            planned = PlannedPair::of(session, pair.clone(), tables, request, options) => planned,
             () = context.cancel.cancelled() => Err(Error::interrupted()),
         };
         match result {
             Ok(plan) => {
                 warn_of_other_roots(context, &plan);
                 note_missing_days(context, outcomes, &plan);
+                outcomes.expect(&plan.pair, &plan.days.to_do());
                 planned.push(plan);
             }
             Err(error) if session.is_closed() => return Err(error),
@@ -198,9 +219,8 @@ async fn restore_views(
     let mut seen = BTreeSet::new();
     let session = locks.session();
     for planned in pairs {
-        let place = Place::of(&planned.pair);
         let result = tokio::select! {
-            result = look_at_tables(session, place, context, outcomes, &mut seen) => result,
+            result = look_at_tables(session, &planned, context, outcomes, &mut seen) => result,
             () = context.cancel.cancelled() => Err(Error::interrupted()),
         };
         match result {
@@ -218,13 +238,17 @@ async fn restore_views(
 /// Makes a pair's views anew where needed, and notes what would keep its tables from being changed or replaced.
 async fn look_at_tables(
     session: &Session,
-    place: Place<'_>,
+    planned: &PlannedPair,
     context: &RunContext,
     outcomes: &Outcomes,
     seen: &mut BTreeSet<TemplateName>,
 ) -> Result<()> {
-    let warehouse = context.warehouse_context();
-    warehouse::restore_views(session, place, warehouse, seen).await?;
+    let (place, warehouse) = (Place::of(&planned.pair), context.warehouse_context());
+    let right = planned.tables.is_view_right(place);
+    // The public view is looked at with the first pair.
+    if !right || !seen.contains(&place.template.name) {
+        warehouse::restore_views(session, place, warehouse, seen).await?;
+    }
     for note in warehouse::obstacles(session, place, warehouse).await? {
         outcomes.notes.add(note);
     }
@@ -263,36 +287,6 @@ fn note_missing_days(context: &RunContext, outcomes: &Outcomes, planned: &Planne
         "{tenant}/{template}: {missing} of {named} {are} not in the warehouse, so no file was written for them; \
          `dayhaul backfill --land --from D --to D` loads and lands them"
     ));
-}
-
-/// Creates tables and views, in one session: the lock holder's.
-async fn prepare_all(
-    context: &RunContext,
-    outcomes: &Outcomes,
-    locks: &LockHolder,
-    pairs: Vec<(PlannedPair, RowSource)>,
-) -> Vec<PreparedPair> {
-    let preparation = Preparation {
-        context,
-        session: locks.session(),
-        notes: &outcomes.notes,
-    };
-    let mut prepared = Vec::with_capacity(pairs.len());
-    for (planned, source) in pairs {
-        let pair = planned.pair.clone();
-        let result = tokio::select! {
-            result = preparation.prepare(planned, source) => result,
-            () = context.cancel.cancelled() => break,
-        };
-        match result {
-            Ok(pair) => {
-                outcomes.expect(&pair.pair, &pair.days.requested);
-                prepared.push(pair);
-            }
-            Err(error) => outcomes.give_up(&pair, context.request.known_days(&pair), error),
-        }
-    }
-    prepared
 }
 
 /// Records what is to be known of the restored days. One that was settled in the snapshot is settled again when it has the
@@ -351,7 +345,7 @@ async fn fold(
         observer: &*context.observer,
         progress: None,
     };
-    let (folds, failures) = fold_pairs(steps, locks, pairs, &context.cancel).await;
+    let (folds, failures) = fold_what_closed(steps, locks, pairs, &context.cancel).await;
     outcomes.lock().failures.extend(failures);
     folds
 }

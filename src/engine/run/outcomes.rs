@@ -1,6 +1,7 @@
 //! How the units of a run ended, collected from all workers, and reported as they end.
 
 use super::pair::PreparedPair;
+use super::run_pair::RunPair;
 use super::request::DaysByPair;
 use crate::catalog::Pair;
 use crate::catalog::ledger::units::LoadedDay;
@@ -9,6 +10,7 @@ use crate::engine::report::event::{
 };
 use crate::engine::report::notes::Notes;
 use crate::engine::schedule::queue::{PairIndex, by_pair};
+use crate::engine::window::checked_days::CheckedDays;
 use crate::engine::window::outcome::{DayResult, DoneDays};
 use crate::error::{Error, Kind};
 use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
@@ -21,6 +23,8 @@ use std::time::Duration;
 pub struct Outcomes {
     observer: Arc<dyn Observer>,
     pub notes: Notes,
+    /// The days that were found unchanged.
+    pub checked: CheckedDays,
     collected: Mutex<Collected>,
 }
 
@@ -62,6 +66,7 @@ impl Outcomes {
         Outcomes {
             observer: Arc::clone(observer),
             notes: Notes::new(Arc::clone(observer)),
+            checked: CheckedDays::default(),
             collected: Mutex::new(Collected {
                 expected,
                 ..Collected::default()
@@ -96,6 +101,13 @@ impl Outcomes {
                 tries,
                 ..UnitReport::new(unit(pair, day), outcome)
             });
+        }
+    }
+
+    /// A pair has another number of units than was planned.
+    pub fn replanned(&self, before: usize, now: usize) {
+        if before != now {
+            self.event(&Event::Replanned { before, now });
         }
     }
 
@@ -214,13 +226,17 @@ impl Outcomes {
     /// Windows that will not be tried, and why.
     pub fn not_tried(
         &self,
-        pairs: &[PreparedPair],
+        pairs: &[RunPair],
         dropped: Vec<(PairIndex, Window)>,
         why: &str,
         kind: Kind,
     ) {
         for (index, windows) in by_pair(dropped) {
             let pair = &pairs[index].pair;
+            let windows = match pairs[index].not_prepared() {
+                Some(days) => Window::runs(days.iter().copied()),
+                None => windows,
+            };
             let days = windows.iter().flat_map(Window::days);
             self.report_days(pair, days, Outcome::NotTried, 0);
             self.add_failure(pair, windows, Error::new(kind, why), true);

@@ -4,12 +4,11 @@ use crate::catalog::{self, Pair, Tenant};
 use crate::config::Settings;
 use crate::copy::Tally;
 use crate::engine::restore::PairFiles;
-use crate::engine::schedule::queue::{PairWork, runs_of};
-use crate::engine::schedule::retry;
+use crate::engine::schedule::queue::{PairWork, runs_of, source_number};
 use crate::engine::schedule::task::{QueueTask, Refresh, Task};
 use crate::engine::window::landing::Landed;
 use crate::error::{Error, Kind, Result};
-use crate::pg::{self, Access, Purpose, SearchPath, Session};
+use crate::pg::{self, Access, SearchPath, Session};
 use crate::template::check_source;
 use crate::unit::{Day, Window};
 use crate::warehouse::{Destination, Place, Shape};
@@ -219,7 +218,7 @@ impl PreparedPair {
         } else if self.files_only {
             Task::FilesOnly
         } else if days.refresh.contains(&day) && destination.staged_year().is_none() {
-            Task::Refresh(Refresh::of(destination))
+            Task::Refresh(Refresh::default())
         } else if matches!(self.source, RowSource::Files(_)) {
             let with = BTreeSet::new();
             Task::Restore { destination, with }
@@ -231,13 +230,12 @@ impl PreparedPair {
 
     /// The queue's share of this pair when all its days except the waiting ones are done: the first of these, and the
     /// others with it.
-    pub async fn waiting_work(&self) -> PairWork<Task> {
+    pub fn waiting_work(&self) -> PairWork<Task> {
         let mut waiting = self.state.end_waiting();
-        let shape = self.state.shape.lock().await;
         let first = waiting.pop_first().map(|day| {
             let refresh = Refresh {
                 with: waiting,
-                ..Refresh::of(shape.destination(day))
+                ..Refresh::default()
             };
             (Task::Refresh(refresh), Window::single(day))
         });
@@ -248,6 +246,7 @@ impl PreparedPair {
         PairWork {
             tenant: self.pair.tenant.name.to_string(),
             server: self.source.server(),
+            source: source_number(&self.pair.tenant),
             runs,
             builds: BTreeMap::new(),
             bytes_per_day: self.bytes_per_day,
@@ -276,32 +275,28 @@ pub enum FoundPath {
     Other(Vec<String>),
 }
 
-/// Connects to a pair's source and checks that the query gives the template's columns, losslessly.
+/// Checks at a pair's source that the query gives the template's columns, losslessly.
 ///
 /// # Errors
-/// The source cannot be reached, its search path changed, or its columns drifted.
+/// The source's; its search path changed, or its columns drifted. The session is in an unknown state then.
 pub async fn check_at_source(
     pair: &Pair,
-    access: &Access,
+    session: &Session,
     window: Window,
     settings: &Settings,
 ) -> Result<FoundPath> {
     let query = query(pair, window)?;
-    retry::a_few_times(async || {
-        let session = pg::connect(access, Purpose::Source).await?;
-        let mut tenant = Cow::Borrowed(&pair.tenant);
-        let found = find_path(&session, &pair.tenant.search_path).await?;
-        if let FoundPath::New(path) = &found {
-            tenant.to_mut().search_path = path.clone();
-        }
-        let transaction = tenant.transaction(settings.load.statement_timeout);
-        transaction.begin(&session).await?;
-        let columns = pg::describe(&session, &query).await?;
-        session.batch("COMMIT").await?;
-        check_source(&pair.template, &columns)?;
-        Ok(found)
-    })
-    .await
+    let mut tenant = Cow::Borrowed(&pair.tenant);
+    let found = find_path(session, &pair.tenant.search_path).await?;
+    if let FoundPath::New(path) = &found {
+        tenant.to_mut().search_path = path.clone();
+    }
+    let transaction = tenant.transaction(settings.load.statement_timeout);
+    let names = pair.template.columns.iter().map(|column| column.name.clone());
+    let names: Vec<String> = names.collect();
+    let columns = pg::describe_in(session, &transaction, &query, &names).await?;
+    check_source(&pair.template, &columns)?;
+    Ok(found)
 }
 
 /// Asks for the login's search path, unless the tenant's is decided.

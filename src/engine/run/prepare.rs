@@ -6,7 +6,7 @@ use super::request::{Options, Request};
 use super::requested_days::RequestedDays;
 use crate::catalog::Pair;
 use crate::catalog::ledger::objects::{self, StoredUnit};
-use crate::catalog::ledger::{staged, units};
+use crate::catalog::ledger::staged;
 use crate::catalog::registry::fold_line::{self, FoldLine};
 use crate::catalog::registry::windows::{self, Windows};
 use crate::catalog::registry::{lost, relations};
@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::pg::Session;
 use crate::schema::arrow::arrow_schema;
 use crate::unit::{Day, TemplateName, TenantName, Window};
-use crate::warehouse::{self, Destination, Place, Shape};
+use crate::warehouse::{self, Ahead, Destination, PairTables, Place, Shape};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A locked pair, and what to do with its days.
@@ -28,6 +28,8 @@ pub struct PlannedPair {
     pub known: BTreeMap<Day, StoredUnit>,
     /// What was found out about the pair's windows and is to be recorded.
     pub windows: Option<Windows>,
+    /// Its tables when it was locked.
+    pub tables: PairTables,
 }
 
 impl PlannedPair {
@@ -38,6 +40,7 @@ impl PlannedPair {
     pub async fn of(
         session: &Session,
         pair: Pair,
+        tables: PairTables,
         request: &Request,
         options: Options,
     ) -> Result<PlannedPair> {
@@ -51,6 +54,7 @@ impl PlannedPair {
             pair,
             days,
             known,
+            tables,
         })
     }
 
@@ -141,14 +145,24 @@ impl Preparation<'_> {
         };
         let shape = Shape::new(line.unwrap_or(nowhere), &owned);
         let state = PairProgress::new(shape, planned.landed());
+        let bytes_per_day = planned.tables.state.bytes_per_day;
         let days = PairDays {
             requested: planned.days.all(),
             ..PairDays::from(planned.days)
         };
-        self.assemble(planned.pair, source, days, state).await
+        Ok(self.assemble(planned.pair, source, days, state, bytes_per_day))
     }
 
     async fn with_tables(self, planned: PlannedPair, source: RowSource) -> Result<PreparedPair> {
+        if let Some(shape) = self.ready_shape(&planned) {
+            let state = PairProgress::new(shape, planned.landed());
+            let bytes_per_day = planned.tables.state.bytes_per_day;
+            let days = PairDays {
+                requested: planned.days.all(),
+                ..PairDays::from(planned.days)
+            };
+            return Ok(self.assemble(planned.pair, source, days, state, bytes_per_day));
+        }
         let mut planned = self.without_lost_tables(planned).await?;
         let mut shape = self.shape(&mut planned).await?;
         let requested = planned.days.all();
@@ -164,6 +178,7 @@ impl Preparation<'_> {
         }
         let lacking = planned.take_lacking(&source);
         self.create_tables(&planned, &mut shape).await?;
+        let bytes_per_day = planned.tables.state.bytes_per_day;
         let days = PairDays {
             requested,
             staged,
@@ -171,7 +186,18 @@ impl Preparation<'_> {
             ..PairDays::from(planned.days)
         };
         let state = PairProgress::new(shape, landed);
-        self.assemble(planned.pair, source, days, state).await
+        Ok(self.assemble(planned.pair, source, days, state, bytes_per_day))
+    }
+
+    /// The shape of a pair whose tables are ready for its days.
+    fn ready_shape(self, planned: &PlannedPair) -> Option<Shape> {
+        if self.context.request.makes_lost_tables() {
+            return None;
+        }
+        let (days, today) = (&planned.days, self.context.options.today);
+        let todo = &days.load | &days.refresh;
+        let tables = &planned.tables;
+        tables.ready_for(planned.place(), &days.all(), &todo, today)
     }
 
     /// Creates the tables that the days to load or refresh need, and the views that show them.
@@ -180,7 +206,16 @@ impl Preparation<'_> {
         let todo = &planned.days.load | &planned.days.refresh;
         let context = self.context.warehouse_context();
         warehouse::prepare(self.session, place, shape, &todo, today, context).await?;
-        warehouse::show(self.session, place, shape, today, &todo, context).await
+        let ahead = self.ahead(planned, shape);
+        warehouse::show(self.session, place, shape, today, &todo, ahead, context).await
+    }
+
+    /// A sync folds at its end what has closed since the last one.
+    fn ahead(self, planned: &PlannedPair, shape: &Shape) -> Ahead {
+        let open = planned.pair.template.open_days;
+        let line = Shape::first_fold_line(self.context.options.today, open);
+        let folds = matches!(self.context.request, Request::Sync(_)) && shape.fold_line < line;
+        if folds { Ahead::WithFold } else { Ahead::Now }
     }
 
     /// Forgets tables that no longer exist, if this run creates them again: their days count as not loaded.
@@ -199,6 +234,7 @@ impl Preparation<'_> {
         let mut planned = PlannedPair::of(
             self.session,
             planned.pair,
+            planned.tables,
             &self.context.request,
             self.context.options,
         )
@@ -284,22 +320,22 @@ impl Preparation<'_> {
         Ok(unlanded)
     }
 
-    async fn assemble(
+    fn assemble(
         self,
         pair: Pair,
         source: RowSource,
         days: PairDays,
         state: PairProgress,
-    ) -> Result<PreparedPair> {
-        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
-        Ok(PreparedPair {
-            bytes_per_day: units::bytes_per_day(self.session, tenant, template).await?,
+        bytes_per_day: Option<u64>,
+    ) -> PreparedPair {
+        PreparedPair {
+            bytes_per_day,
             files_only: self.context.options.to == To::Parquet,
             pair,
             source,
             days,
             state,
-        })
+        }
     }
 }
 

@@ -31,6 +31,12 @@ impl RequestedDays {
         }
     }
 
+    /// The days on which there is something to do.
+    pub fn to_do(&self) -> BTreeSet<Day> {
+        let parts = [&self.load, &self.refresh, &self.land];
+        parts.into_iter().flatten().copied().collect()
+    }
+
     pub fn all(&self) -> BTreeSet<Day> {
         let parts = [&self.load, &self.refresh, &self.land, &self.skipped];
         parts.into_iter().flatten().copied().collect()

@@ -2,7 +2,7 @@
 
 use super::context::RunContext;
 use super::outcomes::Outcomes;
-use super::pair::PreparedPair;
+use super::run_pair::RunPair;
 use crate::catalog::ledger::units::Entry;
 use crate::engine::report::progress::WindowProgress;
 use crate::engine::schedule::pool::{Pool, SourceSlot};
@@ -18,7 +18,9 @@ use std::sync::Arc;
 /// What all workers of a run have in common.
 pub struct RunState {
     pub context: Arc<RunContext>,
-    pub pairs: Vec<PreparedPair>,
+    pub pairs: Vec<RunPair>,
+    /// Held while a pair's tables are created.
+    pub preparing: tokio::sync::Mutex<()>,
     pub pool: Arc<Pool<Task>>,
     pub outcomes: Arc<Outcomes>,
 }
@@ -63,6 +65,7 @@ impl RunState {
             entry: self.entry(job.pair, tries),
             window: job.window,
             destination,
+            fold_line: pair.state.fold_line,
             settings: &self.context.settings,
             warehouse_version: self.context.warehouse_version,
             reload: self.context.request.reload(),
@@ -74,6 +77,7 @@ impl RunState {
             },
             progress,
             notes: &self.outcomes.notes,
+            checked: &self.outcomes.checked,
         }
     }
 

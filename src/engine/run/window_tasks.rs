@@ -54,8 +54,9 @@ impl LoadWorker {
         let run = Arc::clone(&self.run);
         let pair = &run.pairs[job.pair];
         let progress = run.progress(self.slot);
+        let destination = pair.state.shape.lock().await.destination(job.window.from);
         let (source, warehouse) = self.connect(job.pair).await?;
-        let window = run.window_load(job, tries, refresh.destination, &progress);
+        let window = run.window_load(job, tries, destination, &progress);
         if refresh.replace {
             return run
                 .watch(&progress, window.replace(source, warehouse))
@@ -148,7 +149,7 @@ impl LoadWorker {
                 return NextStep::Again(Task::Restore { destination, with });
             }
             Ok(WindowOutcome::TooLarge) => {
-                let separately = self.separately(job).await;
+                let separately = Self::separately(job);
                 let step = after_too_large(&job.task, job.window, separately);
                 return self.noted(job, step);
             }
@@ -166,7 +167,7 @@ impl LoadWorker {
         let tenant = &self.run.pairs[job.pair].pair.tenant.name;
         tracing::debug!(%tenant, window = %job.window, trouble = error.trouble().as_str(), %error, "a try failed");
         let error = self.check_root(error).await;
-        let separately = self.separately(job).await;
+        let separately = Self::separately(job);
         match after_failed_try(&job.task, job.window, tries, error, separately) {
             NextStep::Failed(error) => NextStep::Failed(self.name_column(job, error).await),
             step => self.noted(job, step),
@@ -222,17 +223,15 @@ impl LoadWorker {
     }
 
     /// The days that are refreshed with a window, each by itself.
-    async fn separately(&self, job: &Job<Task>) -> Vec<(Task, Window)> {
+    fn separately(job: &Job<Task>) -> Vec<(Task, Window)> {
         let Task::Refresh(refresh) = &job.task else {
             return Vec::new();
         };
         let mut tasks = Vec::with_capacity(refresh.with.len());
         for day in &refresh.with {
-            let shape = &self.run.pairs[job.pair].state.shape;
-            let destination = shape.lock().await.destination(*day);
             let task = Task::Refresh(Refresh {
                 separate: true,
-                ..Refresh::of(destination)
+                ..Refresh::default()
             });
             tasks.push((task, Window::single(*day)));
         }

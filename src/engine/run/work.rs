@@ -3,39 +3,58 @@
 use super::context::RunContext;
 use super::duplicates::find_duplicates;
 use super::outcomes::Outcomes;
-use super::pair::{PreparedPair, RowSource};
+use super::find_source::is_at_source;
+use super::prepare::PlannedPair;
 use super::request::Request;
+use super::run_pair::RunPair;
 use super::state::RunState;
 use super::worker::LoadWorker;
+use crate::catalog::Pair;
 use crate::engine::locks::lock_holder::LockHolder;
-use crate::engine::report::event::{Event, Outcome};
+use crate::engine::report::event::Event;
 use crate::engine::schedule::pool::Pool;
 use crate::engine::schedule::queue::{Limits, PairWork};
 use crate::engine::schedule::task::Task;
 use crate::error::{INTERRUPTED, Kind};
-use crate::unit::{TemplateName, TenantName, Window};
+use crate::unit::{TemplateName, TenantName};
 use crate::warehouse;
 use futures::StreamExt;
 use std::sync::Arc;
 
-/// Does all the work. Returns the seconds of work of each pair, summed over workers.
+/// What the work came to, apart from the units.
+pub struct Worked {
+    /// Seconds of work of each pair, summed over workers.
+    pub seconds: Vec<(TenantName, TemplateName, f64)>,
+    /// The pairs that were worked on.
+    pub pairs: Vec<Pair>,
+}
+
+/// Does all the work.
 pub async fn work(
     context: &Arc<RunContext>,
     outcomes: &Arc<Outcomes>,
     locks: &mut LockHolder,
-    pairs: Vec<PreparedPair>,
-) -> Vec<(TenantName, TemplateName, f64)> {
-    let mut works = Vec::with_capacity(pairs.len());
-    for pair in &pairs {
-        works.push(pair.work().await);
+    planned: Vec<PlannedPair>,
+) -> Worked {
+    let today = context.options.today;
+    outcomes.event(&Event::Planned {
+        units: planned.iter().map(|pair| pair.days.to_do().len()).sum(),
+        skipped: planned.iter().map(|pair| pair.days.skipped.len()).sum(),
+    });
+    let (mut pairs, mut works) = (Vec::new(), Vec::new());
+    for planned in planned {
+        let at_source = is_at_source(&context.request, &planned);
+        let pair = RunPair::new(planned, today);
+        works.push(pair.first_work(&context.request, today, at_source));
+        pairs.push(pair);
     }
     let run = Arc::new(RunState {
         context: Arc::clone(context),
         pool: Arc::new(Pool::new(limits(context, locks), works)),
         pairs,
+        preparing: tokio::sync::Mutex::default(),
         outcomes: Arc::clone(outcomes),
     });
-    report_plan(&run);
     empty_queue(&run, locks).await;
     find_duplicates(&run).await;
     if let Some(works) = waiting(&run).await {
@@ -55,7 +74,11 @@ pub async fn work(
             seconds,
         )
     };
-    seconds.into_iter().map(of_pair).collect()
+    let prepared = run.pairs.iter().filter(|pair| pair.is_prepared());
+    Worked {
+        seconds: seconds.into_iter().map(of_pair).collect(),
+        pairs: prepared.map(|pair| pair.pair.clone()).collect(),
+    }
 }
 
 fn limits(context: &RunContext, locks: &LockHolder) -> Limits {
@@ -78,33 +101,6 @@ fn limits(context: &RunContext, locks: &LockHolder) -> Limits {
     }
 }
 
-/// Reports the work, and the days that need no worker.
-fn report_plan(run: &RunState) {
-    let days = || run.pairs.iter().map(|pair| &pair.days);
-    run.outcomes.event(&Event::Planned {
-        units: days().map(super::pair::PairDays::units).sum(),
-        skipped: days().map(|days| days.skipped.len()).sum(),
-    });
-    for PreparedPair {
-        pair, source, days, ..
-    } in &run.pairs
-    {
-        let skipped = days.skipped.iter().copied();
-        run.outcomes.report_days(pair, skipped, Outcome::Skipped, 0);
-        run.outcomes.through(pair, days.waiting_for_build());
-        if let RowSource::Files(files) = source
-            && !days.lacking.is_empty()
-        {
-            let lacking = || days.lacking.iter().copied();
-            run.outcomes
-                .report_days(pair, lacking(), Outcome::Failed, 0);
-            let windows = Window::runs(lacking());
-            run.outcomes
-                .add_failure(pair, windows, files.lacking(), false);
-        }
-    }
-}
-
 /// The work of days that waited until the others were through, if there are any and the run goes on.
 async fn waiting(run: &RunState) -> Option<Vec<PairWork<Task>>> {
     if run.pool.stopped().is_cancelled() {
@@ -115,7 +111,7 @@ async fn waiting(run: &RunState) -> Option<Vec<PairWork<Task>>> {
         if run.pool.queue().is_down(index) {
             pair.state.forget_waiting();
         }
-        works.push(pair.waiting_work().await);
+        works.push(pair.waiting_work());
     }
     let any = works.iter().any(|work| !work.runs.is_empty());
     any.then_some(works)

@@ -28,8 +28,7 @@ impl LoadWorker {
     pub async fn connect(&mut self, pair: PairIndex) -> Result<(&Session, &Session)> {
         let run = Arc::clone(&self.run);
         let pair = &run.pairs[pair];
-        let tenant = &pair.pair.tenant.name;
-        self.sessions.source(tenant, pair.tenant()?).await?;
+        self.sessions.source(pair.tenant()?).await?;
         self.warehouse().await?;
         self.sessions.both()
     }

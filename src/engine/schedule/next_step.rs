@@ -1,6 +1,7 @@
 //! What follows a try: from how it ended to what the pool does next.
 
 use super::decision::{Decision, decide};
+use super::pair_work::PairWork;
 use super::task::{Refresh, Task};
 use crate::error::Error;
 use crate::unit::Window;
@@ -14,6 +15,8 @@ pub enum NextStep<T> {
         bytes: u64,
         more: Vec<(T, Window)>,
     },
+    /// The pair is ready: this is its work, which the worker begins with.
+    Prepared(Box<PairWork<T>>),
     /// Try again at once, as this task.
     Again(T),
     /// Do `first` in this worker, one after another, then try again as `then`.
@@ -62,13 +65,14 @@ pub fn after_failed_try(
     error: Error,
     separately: Vec<(Task, Window)>,
 ) -> NextStep<Task> {
-    if let Task::Load { destination } = task
-        && matches!(destination, Destination::Year(_))
+    if let Task::Load {
+        destination: Destination::Year(_),
+    } = task
         && window.len() == 1
         && error.sqlstate() == Some("23505")
     {
         // Its keys are in other days of the year's table.
-        return NextStep::PutBackAs(Task::Refresh(Refresh::of(*destination)));
+        return NextStep::PutBackAs(Task::Refresh(Refresh::default()));
     }
     match after_error(window, tries, error) {
         // Refreshing each day separately shows which one causes it.
@@ -123,7 +127,7 @@ mod tests {
         let with = with.iter().map(|day| Day::from_pg_days(*day));
         Task::Refresh(Refresh {
             with: with.collect(),
-            ..Refresh::of(Destination::DayTable)
+            ..Refresh::default()
         })
     }
 

@@ -2,8 +2,10 @@
 
 use super::task::QueueTask;
 use super::window_size::WindowSize;
+use crate::catalog::Tenant;
 use crate::unit::{Day, Window};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Position of a pair in the run.
 pub type PairIndex = usize;
@@ -24,6 +26,8 @@ pub struct PairWork<T> {
     pub tenant: String,
     /// `host:port` of the source.
     pub server: String,
+    /// Pairs with the same number read the same database with the same login: one session serves them all.
+    pub source: u64,
     /// Consecutive days of one task, in order.
     pub runs: VecDeque<(T, Window)>,
     /// For each staged year of the work, the task that follows when its windows are done.
@@ -34,6 +38,16 @@ pub struct PairWork<T> {
     pub one_day_windows: bool,
     /// Staged years that will replace a table: with all of their days, or not at all.
     pub replaced_years: BTreeSet<i32>,
+}
+
+/// A number that tenants with the same database and login share. Sessions are compared by more than it.
+pub fn source_number(tenant: &Tenant) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match &tenant.url {
+        Some(url) => (url, &tenant.password).hash(&mut hasher),
+        None => tenant.name.as_str().hash(&mut hasher),
+    }
+    hasher.finish()
 }
 
 /// What is left of a pair's work, and what is running.

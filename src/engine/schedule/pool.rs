@@ -1,7 +1,7 @@
 //! The worker pool: workers take jobs from one queue until none is left, retry what may pass, and end when the pool is stopped.
 //!
 //! ```text
-//! queue ─▶ job ─▶ try ─▶ next step ─▶ done · again · later · in pieces · failed ─▶ queue
+//! queue ─▶ job ─▶ try ─▶ next step ─▶ done · prepared · again · later · in pieces · failed ─▶ queue
 //! ```
 //!
 //! What a job does is its [`Handler`]'s business, one for each worker. A try and every wait end as soon as the pool is
@@ -111,20 +111,24 @@ impl<T: QueueTask> Pool<T> {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()?;
-                runtime.block_on(pool.work(handler));
+                runtime.block_on(pool.work(handler, slot));
                 Ok(())
             });
         }
         Workers(workers)
     }
 
-    async fn work<H: Handler<Task = T>>(&self, mut handler: H) {
+    async fn work<H: Handler<Task = T>>(&self, mut handler: H, slot: usize) {
+        let mut follows = None;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             // Registered before the queue is read, so that no change is missed.
             changed.as_mut().enable();
-            let next = self.queue().take();
+            let next = match follows.take() {
+                Some(job) => Next::Job(job),
+                None => self.queue().take(slot),
+            };
             match next {
                 Next::Finished => return,
                 Next::Wait => {
@@ -138,7 +142,7 @@ impl<T: QueueTask> Pool<T> {
                 }
                 Next::Job(job) => {
                     let (pair, begun) = (job.pair, Instant::now());
-                    self.run(&mut handler, job).await;
+                    follows = self.run(&mut handler, job, slot).await;
                     handler.took(pair, begun.elapsed());
                     self.changed.notify_waiters();
                 }
@@ -146,8 +150,14 @@ impl<T: QueueTask> Pool<T> {
         }
     }
 
-    /// Tries a job until it is done, has failed, or goes back into the queue.
-    async fn run<H: Handler<Task = T>>(&self, handler: &mut H, mut job: Job<T>) {
+    /// Tries a job until it is done, has failed, or goes back into the queue. Gives what follows when that was decided in
+    /// the same moment, so that no other worker gets the session's place in between.
+    async fn run<H: Handler<Task = T>>(
+        &self,
+        handler: &mut H,
+        mut job: Job<T>,
+        slot: usize,
+    ) -> Option<Job<T>> {
         let mut waits = retry::of_window();
         let mut tries = 0;
         loop {
@@ -157,7 +167,10 @@ impl<T: QueueTask> Pool<T> {
             }
             let step = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return self.interrupted(handler, &job).await,
+                () = self.stop.cancelled() => {
+                    self.interrupted(handler, &job).await;
+                    return None;
+                }
                 step = handler.attempt(&job, tries) => step,
             };
             let step = match step {
@@ -167,22 +180,38 @@ impl<T: QueueTask> Pool<T> {
                 step => step,
             };
             let error = match step {
-                NextStep::WaitForPlace(_) => return,
+                NextStep::WaitForPlace(_) => return None,
                 NextStep::Done { bytes, more } => {
                     let mut queue = self.queue();
                     queue.done(&job, bytes);
                     queue.add(job.pair, more);
-                    return;
+                    if job.nested {
+                        return None;
+                    }
+                    return match queue.take(slot) {
+                        Next::Job(next) => Some(next),
+                        Next::Wait | Next::Finished => None,
+                    };
                 }
-                NextStep::Split(pieces) => return self.queue().put_back(&job, &pieces),
-                NextStep::Shorten => return self.queue().shorten(&job),
-                NextStep::PutBackAs(task) => return self.queue().put_back_as(&job, task),
+                NextStep::Prepared(work) => return self.prepared(handler, &job, *work, slot),
+                NextStep::Split(pieces) => {
+                    self.queue().put_back(&job, &pieces);
+                    return None;
+                }
+                NextStep::Shorten => {
+                    self.queue().shorten(&job);
+                    return None;
+                }
+                NextStep::PutBackAs(task) => {
+                    self.queue().put_back_as(&job, task);
+                    return None;
+                }
                 NextStep::Again(task) => {
                     job.task = task;
                     continue;
                 }
                 NextStep::After { first, then } => {
-                    self.run_nested(handler, job.pair, first).await;
+                    self.run_nested(handler, job.pair, first, slot).await;
                     job.task = then;
                     continue;
                 }
@@ -196,7 +225,8 @@ impl<T: QueueTask> Pool<T> {
                 },
                 NextStep::Failed(error) => error,
             };
-            return self.failed(handler, &job, tries, error).await;
+            self.failed(handler, &job, tries, error).await;
+            return None;
         }
     }
 
@@ -205,6 +235,7 @@ impl<T: QueueTask> Pool<T> {
         handler: &mut H,
         pair: PairIndex,
         tasks: Vec<(T, Window)>,
+        slot: usize,
     ) {
         for (task, window) in tasks {
             let job = Job {
@@ -213,8 +244,26 @@ impl<T: QueueTask> Pool<T> {
                 task,
                 nested: true,
             };
-            Box::pin(self.run(handler, job)).await;
+            Box::pin(self.run(handler, job, slot)).await;
         }
+    }
+
+    fn prepared<H: Handler<Task = T>>(
+        &self,
+        handler: &mut H,
+        job: &Job<T>,
+        work: PairWork<T>,
+        slot: usize,
+    ) -> Option<Job<T>> {
+        let (first, dropped) = self.queue().prepared(job, work, slot);
+        if first.is_none() {
+            // Its session with the source is of no use for now.
+            handler.rest();
+        }
+        if !dropped.is_empty() {
+            handler.not_tried(dropped, "not tried after other failures", Kind::Refused);
+        }
+        first
     }
 
     async fn wait(&self, wait: Duration) {

@@ -1,11 +1,15 @@
-//! Which window comes next: fair between pairs, limited per source server, stopped where the circuit is open.
+//! Which window comes next: fair between pairs, limited per source server, stopped where the circuit is open. Which pair
+//! suits a worker is decided in [`choice`].
 
-pub use super::pair_work::{Job, PairIndex, PairWork, by_pair, runs_of};
+pub use super::pair_work::{Job, PairIndex, PairWork, by_pair, runs_of, source_number};
+
+mod choice;
 
 use super::decision::Decision;
 use super::pair_work::PairState;
 use super::task::QueueTask;
 use crate::unit::{Day, Window};
+use choice::Visit;
 use std::collections::{BTreeSet, HashMap};
 
 #[derive(Debug, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub struct Queue<T> {
     pairs: Vec<PairState<T>>,
     /// Where the search for work begins, for fairness.
     cursor: usize,
+    /// Where each worker was last.
+    visits: Vec<Option<Visit>>,
     servers: HashMap<String, usize>,
     /// Windows at once of a server that had no connection left for more.
     places: HashMap<String, usize>,
@@ -77,6 +83,7 @@ impl<T: QueueTask> Queue<T> {
             limits,
             pairs: pairs.into_iter().map(PairState::new).collect(),
             cursor: 0,
+            visits: Vec::new(),
             servers: HashMap::new(),
             places: HashMap::new(),
             failures: 0,
@@ -86,17 +93,13 @@ impl<T: QueueTask> Queue<T> {
         }
     }
 
-    pub fn take(&mut self) -> Next<T> {
+    /// What the worker `slot` does next.
+    pub fn take(&mut self, slot: usize) -> Next<T> {
         if let Some(job) = self.next_build() {
             return Next::Job(job);
         }
-        let n = self.pairs.len();
-        for step in 0..n {
-            let pair = (self.cursor + step) % n;
-            if let Some(job) = self.next_window(pair) {
-                self.cursor = (pair + 1) % n;
-                return Next::Job(job);
-            }
+        if let Some(job) = self.next_window(slot) {
+            return Next::Job(job);
         }
         let at_work = self.pairs.iter().any(|pair| !pair.running.is_empty());
         if at_work { Next::Wait } else { Next::Finished }
@@ -112,41 +115,25 @@ impl<T: QueueTask> Queue<T> {
         None
     }
 
-    fn next_window(&mut self, pair: PairIndex) -> Option<Job<T>> {
-        let limits = self.limits;
-        let state = &mut self.pairs[pair];
-        let lanes = limits.jobs.min(limits.per_server).max(1);
-        let at_server = self.servers.entry(state.work.server.clone()).or_default();
-        let (task, _) = state.work.runs.front()?;
-        let places = self.places.get(&state.work.server);
-        let most = places.map_or(limits.per_server, |n| limits.per_server.min(*n));
-        if task.reads_source() && *at_server >= most.max(1) {
-            return None;
+    /// The pair is ready: its work takes the place of the job that made it so. Gives its first window to the worker `slot`,
+    /// whose session with the source is still open.
+    /// And gives the windows that will not be tried, because the circuit has opened meanwhile.
+    pub fn prepared(
+        &mut self,
+        job: &Job<T>,
+        work: PairWork<T>,
+        slot: usize,
+    ) -> (Option<Job<T>>, Vec<(PairIndex, Window)>) {
+        self.leave(job);
+        self.pairs[job.pair] = PairState::new(work);
+        if self.all_down {
+            return (None, self.open_for_all());
         }
-        let left: usize = state.work.runs.iter().map(|(_, w)| w.len()).sum();
-        let (task, run) = state.work.runs.pop_front()?;
-        let days = if state.work.one_day_windows && task.reads_source() {
-            1
-        } else {
-            // Towards the end windows get shorter, so that no worker waits long for another.
-            state
-                .size
-                .days(limits.window_bytes, task.streams() && !limits.lands)
-                .min(left.div_ceil(2 * lanes))
-                .max(1)
-        };
-        let cut = run
-            .from
-            .plus(i32::try_from(days).unwrap_or(i32::MAX))
-            .min(run.to);
-        if cut < run.to {
-            let rest = (task.clone(), Window::new(cut, run.to));
-            state.work.runs.push_front(rest);
+        if self.is_down(job.pair) {
+            let tenant = self.pairs[job.pair].work.tenant.clone();
+            return (None, self.drop_runs(|work| work.tenant == tenant));
         }
-        if task.reads_source() {
-            *at_server += 1;
-        }
-        Some(state.hand_out(pair, Window::new(run.from, cut), task))
+        (self.window_of(job.pair, slot), Vec::new())
     }
 
     /// `None` for a job that the queue did not hand out.

@@ -20,7 +20,7 @@ pub fn of_window() -> impl Iterator<Item = Duration> {
 /// Runs `work`, and again after short waits if its error is transient: for the first contact, where the name of an
 /// unreachable server is more likely misspelled than the server restarting. A server without a connection left is there: it
 /// is waited for as long as by a window.
-pub async fn a_few_times<T>(work: impl AsyncFn() -> Result<T>) -> Result<T> {
+pub async fn a_few_times<T>(mut work: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     let mut waits = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))
         .with_max_times(2)

@@ -1,8 +1,7 @@
-//! A worker's sessions: one with the warehouse, one with the source of the tenant that it works for.
+//! A worker's sessions: one with the warehouse, one with a source. Tenants in one database with one login share it.
 
 use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Access, Purpose, Session};
-use crate::unit::TenantName;
 use crate::warehouse::open_session;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ pub struct Sessions {
     /// Commits of the warehouse wait for the disk: what is published after them must not outlive them.
     durable: bool,
     warehouse: Option<Session>,
-    source: Option<(TenantName, Session)>,
+    source: Option<(Access, Session)>,
 }
 
 impl Sessions {
@@ -40,17 +39,18 @@ impl Sessions {
         self.warehouse.as_ref().ok_or_else(none)
     }
 
-    /// The source of `tenant`; replaces the session with another tenant's source.
+    /// A source; replaces the session with another one.
     ///
     /// # Errors
     /// It cannot be reached.
-    pub async fn source(&mut self, tenant: &TenantName, access: &Access) -> Result<&Session> {
-        let usable = |(of, session): &(TenantName, Session)| of == tenant && session.resume();
+    pub async fn source(&mut self, access: &Access) -> Result<&Session> {
+        let usable =
+            |(of, session): &(Access, Session)| of.is_same_login(access) && session.resume();
         if !self.source.as_ref().is_some_and(usable) {
             // First: it may have the server's only place.
             self.source = None;
             let session = pg::connect(access, Purpose::Source).await?;
-            self.source = Some((tenant.clone(), session));
+            self.source = Some((access.clone(), session));
         }
         self.opened_source().ok_or_else(none)
     }
@@ -83,6 +83,25 @@ impl Sessions {
     /// Gives the connection to a source back. Its session is between two transactions.
     pub fn end_source(&mut self) {
         self.source = None;
+    }
+
+    /// Ends the transaction that is open at a source.
+    pub async fn roll_back_source(&mut self) {
+        let Some(session) = self.opened_source() else {
+            return;
+        };
+        if session.batch("ROLLBACK").await.is_err() {
+            self.abort_source().await;
+        }
+    }
+
+    /// After a failed try at a source: ends the session with it, and cancels what the server still computes.
+    pub async fn abort_source(&mut self) {
+        if let Some((_, session)) = self.source.take()
+            && tokio::time::timeout(GOODBYE, session.abort()).await.is_err()
+        {
+            tracing::debug!("a source did not answer the request to cancel");
+        }
     }
 
     /// After a failed try the sessions are in an unknown state: ends both, and cancels what the servers still compute.

@@ -16,7 +16,7 @@ pub trait QueueTask: Clone + PartialEq + fmt::Debug + Send + 'static {
     /// The staged year that it is a part of: the year is built when nothing of it is left.
     fn staged_year(&self) -> Option<i32>;
 
-    /// Whether it is about a window that the queue cuts, rather than about a whole year.
+    /// Whether it is about a window that the queue cuts, rather than about a whole year or pair.
     fn is_window(&self) -> bool {
         true
     }
@@ -27,7 +27,7 @@ pub trait QueueTask: Clone + PartialEq + fmt::Debug + Send + 'static {
 pub enum Task {
     /// The days are not in the warehouse, or are loaded whatever is there.
     Load { destination: Destination },
-    /// The days may be in the warehouse: only what differs is written.
+    /// The days may be in the warehouse, in tables that readers see: only what differs is written.
     Refresh(Refresh),
     /// As [`Task::Load`], but from files.
     Restore {
@@ -41,12 +41,14 @@ pub enum Task {
     FilesOnly,
     /// Every window of a staged year is through: the year is built and revealed.
     BuildYear { year: i32 },
+    /// Nothing was done for the pair yet: its query is described at its source, if it is to read it, and its tables are
+    /// created. What is to be done with its days follows.
+    Prepare { at_source: bool },
 }
 
 /// How days are compared with their source, and brought up to date.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refresh {
-    pub destination: Destination,
     /// So much is new that the day is replaced whole.
     pub replace: bool,
     /// Days that are refreshed in the same transactions, at the source and in the warehouse: rows moved between them and
@@ -57,22 +59,11 @@ pub struct Refresh {
     pub separate: bool,
 }
 
-impl Refresh {
-    pub fn of(destination: Destination) -> Refresh {
-        Refresh {
-            destination,
-            replace: false,
-            with: BTreeSet::new(),
-            separate: false,
-        }
-    }
-}
-
 impl QueueTask for Task {
     fn reads_source(&self) -> bool {
         !matches!(
             self,
-            Task::LandFromWarehouse { .. } | Task::BuildYear { .. }
+            Task::LandFromWarehouse { .. } | Task::BuildYear { .. } | Task::Prepare { at_source: false }
         )
     }
 
@@ -82,15 +73,15 @@ impl QueueTask for Task {
 
     fn staged_year(&self) -> Option<i32> {
         match self {
-            Task::Load { destination }
-            | Task::Restore { destination, .. }
-            | Task::Refresh(Refresh { destination, .. }) => destination.staged_year(),
+            Task::Load { destination } | Task::Restore { destination, .. } => {
+                destination.staged_year()
+            }
             Task::LandFromWarehouse { staged_year } => *staged_year,
-            Task::FilesOnly | Task::BuildYear { .. } => None,
+            Task::Refresh(_) | Task::FilesOnly | Task::BuildYear { .. } | Task::Prepare { .. } => None,
         }
     }
 
     fn is_window(&self) -> bool {
-        !matches!(self, Task::BuildYear { .. })
+        !matches!(self, Task::BuildYear { .. } | Task::Prepare { .. })
     }
 }

@@ -39,6 +39,19 @@ impl WindowSize {
         self.cap = Some(self.cap.map_or(half, |cap| cap.min(half)));
     }
 
+    /// How many days `bytes` are, at least one; one until anything is known.
+    pub fn days_of(&self, bytes: u64) -> usize {
+        let days = self.per_day().map_or(1, |per_day| bytes / per_day.max(1));
+        usize::try_from(days).unwrap_or(usize::MAX).max(1)
+    }
+
+    fn per_day(&self) -> Option<u64> {
+        match self.recorded_days {
+            0 => self.history,
+            days => Some(self.recorded_bytes / days),
+        }
+    }
+
     /// Days for the next window, aiming at three quarters of `budget` bytes, so that an uneven day still fits; more when it
     /// `streams`. One day until anything is known.
     pub fn days(&self, budget: usize, streams: bool) -> usize {
@@ -47,10 +60,8 @@ impl WindowSize {
         } else {
             (budget, MAX_DAYS)
         };
-        let per_day = match (self.recorded_days, self.history) {
-            (0, None) => return 1,
-            (0, Some(history)) => history,
-            (days, _) => self.recorded_bytes / days,
+        let Some(per_day) = self.per_day() else {
+            return 1;
         };
         let aim = (budget as u64) / 4 * 3;
         let days = usize::try_from(aim / per_day.max(1)).unwrap_or(most);

@@ -5,7 +5,7 @@ use super::request::Verify;
 use crate::catalog::Pair;
 use crate::catalog::ledger::units;
 use crate::catalog::registry::{fold_line, relations};
-use crate::engine::schedule::pair_work::{PairWork, runs_of};
+use crate::engine::schedule::pair_work::{PairWork, runs_of, source_number};
 use crate::engine::schedule::task::QueueTask;
 use crate::engine::window::template_versions::versions;
 use crate::error::{Error, Kind, Result};
@@ -170,6 +170,7 @@ impl VerifyPair {
         PairWork {
             tenant: self.pair.tenant.name.to_string(),
             server: access.map_or_else(String::new, |access| access.url.endpoint()),
+            source: source_number(&self.pair.tenant),
             runs: runs_of(self.days.iter().copied(), |day| VerifyTask {
                 year: day.year(),
                 reads_source: access.is_some(),

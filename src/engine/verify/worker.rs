@@ -38,7 +38,7 @@ impl VerifyWorker {
         let owner = &settings.warehouse.owner_role;
         self.sessions.warehouse(&state.warehouse, owner).await?;
         if let Some(access) = &pair.access {
-            self.sessions.source(&pair.pair.tenant.name, access).await?;
+            self.sessions.source(access).await?;
         }
         let (source, warehouse) = self.sessions.opened();
         let warehouse = warehouse.ok_or_else(|| Error::new(Kind::Bug, "no session"))?;

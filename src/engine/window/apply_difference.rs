@@ -145,9 +145,7 @@ impl WindowLoad<'_> {
                 }
                 same_count(m.inserted, table.finish().await?)?;
             }
-            let loaded = self
-                .of(self.window, destination)
-                .loaded_day(day, m.day.tally);
+            let loaded = self.loaded_day(day, m.day.tally);
             days.push(loaded.clone());
             results.push(match m.day.before {
                 None => {

@@ -1,5 +1,6 @@
 //! What a try of a window needs, and the steps that all tasks share.
 
+use super::checked_days::CheckedDays;
 use super::landing::{DayFiles, Lake};
 use crate::catalog::Pair;
 use crate::catalog::ledger::units::{Entry, LoadedDay};
@@ -17,6 +18,9 @@ use crate::unit::{Day, Window};
 use crate::warehouse::{Destination, Place, Shape};
 use std::collections::BTreeSet;
 
+/// Bytes whose writing takes about as long as opening a session with another source.
+const WORTH_A_SESSION: u64 = 1 << 20;
+
 /// A window of a pair, and what one try of it needs.
 #[derive(Clone, Copy)]
 pub struct WindowLoad<'a> {
@@ -24,7 +28,10 @@ pub struct WindowLoad<'a> {
     pub place: Place<'a>,
     pub entry: Entry<'a>,
     pub window: Window,
+    /// Of the first day; the days of a refresh may be in several tables.
     pub destination: Destination,
+    /// From this day on, days have tables of their own.
+    pub fold_line: Day,
     pub settings: &'a Settings,
     /// As `server_version_num`.
     pub warehouse_version: u32,
@@ -36,6 +43,7 @@ pub struct WindowLoad<'a> {
     pub slot: SourceSlot<'a, Task>,
     pub progress: &'a WindowProgress<'a>,
     pub notes: &'a Notes,
+    pub checked: &'a CheckedDays,
 }
 
 /// What a refresh knows from the tries and windows before it.
@@ -56,6 +64,15 @@ impl<'a> WindowLoad<'a> {
             window,
             destination,
             ..*self
+        }
+    }
+
+    /// Where the rows of a day of the window are to be written.
+    pub fn destination_of(&self, day: Day) -> Destination {
+        match self.destination {
+            Destination::Staging(year) => Destination::Staging(year),
+            _ if day >= self.fold_line => Destination::DayTable,
+            _ => Destination::Year(day.year()),
         }
     }
 
@@ -103,11 +120,19 @@ impl<'a> WindowLoad<'a> {
     }
 
     /// The source has sent all of the window: ends its transaction, and lets others have its place.
-    pub async fn source_is_done(&self, from: &Session) -> Result<()> {
+    pub async fn source_is_done(&self, from: &Session, days: &[Tally]) -> Result<()> {
         from.batch("COMMIT").await?;
-        self.slot.release();
+        self.release_source(days.iter().map(|tally| tally.bytes).sum());
         from.rest();
         Ok(())
+    }
+
+    /// The source has sent all `bytes` of the window: another window may be read while this one is written. That takes
+    /// another session, which little writing is not worth.
+    pub fn release_source(&self, bytes: u64) {
+        if self.lake.is_some() || bytes >= WORTH_A_SESSION {
+            self.slot.release();
+        }
     }
 
     /// The files of this window's days, where they are to land.
@@ -136,7 +161,7 @@ impl<'a> WindowLoad<'a> {
             relation: format!(
                 "{}.{}",
                 self.place.schema,
-                Shape::table(&self.place.template.name, self.destination, day)
+                Shape::table(&self.place.template.name, self.destination_of(day), day)
             ),
         }
     }

@@ -70,7 +70,7 @@ impl WindowLoad<'_> {
         from.batch("COMMIT").await?;
         // A day that is only counted and digested may be fetched again. The session stays: rows that moved are looked for in it.
         if fetched.iter().all(|day: &FetchedDay| day.rows.is_some()) {
-            self.slot.release();
+            self.release_source(held as u64);
         }
         Ok(Some(fetched))
     }
@@ -100,7 +100,7 @@ impl WindowLoad<'_> {
         let days = self.window.days().zip(tallies).zip(sink.days);
         let fetched = days.map(|((day, tally), rows)| FetchedDay {
             day,
-            destination: self.destination,
+            destination: self.destination_of(day),
             tally,
             rows,
         });

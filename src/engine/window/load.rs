@@ -113,7 +113,7 @@ impl WindowLoad<'_> {
             table.send(intake.take()).await?;
             table.finish().await
         };
-        let (stored, ended) = tokio::join!(arrived, self.source_is_done(from));
+        let (stored, ended) = tokio::join!(arrived, self.source_is_done(from, &days));
         let sent = days.iter().map(|tally| tally.rows).sum();
         same_count(sent, stored?)?;
         ended?;
@@ -151,7 +151,7 @@ impl WindowLoad<'_> {
         let Some(days) = drained else {
             return Ok(WindowOutcome::TooLarge);
         };
-        self.source_is_done(from).await?;
+        self.source_is_done(from, &days).await?;
         if let Some(files) = files {
             for (index, rows) in sink.days.iter().enumerate() {
                 files.take_day(index, rows).await.on(Side::Landing)?;

@@ -1,6 +1,7 @@
 //! What is done with one window: fetch, compare, load, land.
 
 pub mod apply_difference;
+pub mod checked_days;
 pub mod context;
 pub mod day_buffer;
 pub mod drain;

@@ -15,7 +15,7 @@ use super::drain::{RowSink, drain};
 use super::fetch::FetchedDay;
 use super::landing::DayFiles;
 use crate::catalog::ledger::rows::{self, Ledger};
-use crate::catalog::ledger::units::{self, LoadedDay};
+use crate::catalog::ledger::units::{CheckedDay, LoadedDay};
 use crate::copy::{tuple_hash, tuples};
 use crate::engine::report::event::{Change, Outcome};
 use crate::engine::window::outcome::{DayResult, DoneDays, WindowOutcome};
@@ -146,8 +146,14 @@ impl WindowLoad<'_> {
     /// Writes into the ledger that days were compared and found equal.
     async fn unchanged(&self, to: &Session, days: Vec<LoadedDay>) -> Result<Vec<DayResult>> {
         if !days.is_empty() {
-            let days = days.iter().map(|loaded| loaded.day);
-            units::checked(to, &self.entry, days).await?;
+            let entry = &self.entry;
+            let checked = days.iter().map(|loaded| CheckedDay {
+                tenant: entry.tenant.clone(),
+                template: entry.template.clone(),
+                version: entry.version.to_owned(),
+                day: loaded.day,
+            });
+            self.checked.add(to, entry.run, checked).await?;
         }
         let results = days.into_iter().map(|loaded| DayResult {
             lacks_file: !self.is_landed(&loaded),

@@ -15,8 +15,9 @@ use crate::config::Settings;
 use crate::copy::{Intake, Tally};
 use crate::engine::report::progress::WindowProgress;
 use crate::engine::schedule::retry;
+use crate::engine::schedule::sessions::Sessions;
 use crate::error::{Error, Kind, Result};
-use crate::pg::{self, Access, CancelOnDrop, Purpose, Session};
+use crate::pg::{Access, Session};
 use crate::template::{copy_out_sql, has_rows_sql};
 use crate::unit::{Day, TemplateName, Window};
 use std::ops::ControlFlow;
@@ -47,12 +48,13 @@ pub enum WindowCheck {
     Unknown(Error),
 }
 
-/// Compares a window of `days` with its days.
+/// Compares a window of `days` with its days, in the session of `sessions` with the source.
 ///
 /// # Errors
 /// The source cannot be reached.
 pub async fn check_windows(
     pair: &Pair,
+    sessions: &mut Sessions,
     access: &Access,
     days: Window,
     settings: &Settings,
@@ -63,7 +65,14 @@ pub async fn check_windows(
         settings,
     };
     let patience = PATIENCE.min(settings.load.stall_timeout);
-    let compared = tokio::time::timeout(patience, comparison.compare(days)).await;
+    let compared = tokio::time::timeout(patience, comparison.compare(sessions, days)).await;
+    match compared {
+        // The transaction is still open.
+        Ok(Ok(Compared::Same(_) | Compared::Differs(..) | Compared::Nothing)) => {
+            sessions.roll_back_source().await;
+        }
+        _ => sessions.abort_source().await,
+    }
     match compared {
         Ok(Ok(Compared::Differs(window, day))) => {
             Ok(WindowCheck::Differs(comparison.refusal(window, day)))
@@ -103,9 +112,9 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    async fn compare(&self, days: Window) -> Result<Compared> {
-        let (session, guard) = self.begin().await?;
-        let last = match self.latest_day(&session, days).await? {
+    async fn compare(&self, sessions: &mut Sessions, days: Window) -> Result<Compared> {
+        let session = self.begin(sessions).await?;
+        let last = match self.latest_day(session, days).await? {
             Latest::Day(day) => day,
             Latest::None => return Ok(Compared::Nothing),
             Latest::OnlyTogether(window, day) => return Ok(Compared::Differs(window, day)),
@@ -114,23 +123,22 @@ impl Comparison<'_> {
             return Ok(Compared::Nothing);
         }
         let before = Window::new(days.from, last);
-        let other = match self.latest_day(&session, before).await? {
+        let other = match self.latest_day(session, before).await? {
             Latest::Day(day) => day,
             Latest::None => return Ok(Compared::Nothing),
             Latest::OnlyTogether(window, day) => return Ok(Compared::Differs(window, day)),
         };
-        guard.disarm();
-        drop(session);
+        session.batch("COMMIT").await?;
         let narrow = Window::new(other, last.next());
         let wide = Window::new(other.plus(-DAYS_BEFORE).max(days.from), last.next());
         let budget = self.settings.load.window_bytes;
         for (window, most) in [(wide, budget), (narrow, budget.saturating_mul(LARGE))] {
-            let (whole, guard) = self.begin().await?;
-            if let Some(tallies) = self.tallies(&whole, window, most).await? {
-                let compared = self.compare_parts(&whole, window, &tallies, most).await?;
-                guard.disarm();
-                return Ok(compared);
+            let session = self.begin(sessions).await?;
+            if let Some(tallies) = self.tallies(session, window, most).await? {
+                return self.compare_parts(session, window, &tallies, most).await;
             }
+            // In the middle of a COPY.
+            sessions.abort_source().await;
         }
         Ok(Compared::TooLarge)
     }
@@ -160,16 +168,14 @@ impl Comparison<'_> {
         Ok(Compared::Same(window))
     }
 
-    /// A new session in a transaction whose queries all see the source at one moment. Whatever ends the comparison early
-    /// cancels its query at the source.
-    async fn begin(&self) -> Result<(Session, CancelOnDrop)> {
-        let session =
-            retry::a_few_times(async || pg::connect(self.access, Purpose::Source).await).await?;
-        let guard = session.cancel_on_drop();
+    /// Begins a transaction whose queries all see the source at one moment.
+    async fn begin<'s>(&self, sessions: &'s mut Sessions) -> Result<&'s Session> {
+        retry::a_few_times(async || sessions.source(self.access).await.map(|_| ())).await?;
+        let session = sessions.source(self.access).await?;
         let tenant = &self.pair.tenant;
         let transaction = tenant.transaction(self.settings.load.statement_timeout);
-        transaction.begin(&session).await?;
-        Ok((session, guard))
+        transaction.begin(session).await?;
+        Ok(session)
     }
 
     fn query(&self, window: Window) -> Result<String> {

@@ -47,6 +47,11 @@ impl Access {
         Access { schemas, ..self }
     }
 
+    /// Whether a session of one can be used for the other: the same database, with the same login.
+    pub fn is_same_login(&self, other: &Access) -> bool {
+        self.url == other.url && self.password.is_same(&other.password)
+    }
+
     /// As a source, with so many sessions open at its server at once.
     #[must_use]
     pub fn with_places(self, places: usize) -> Access {

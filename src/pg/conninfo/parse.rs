@@ -6,7 +6,7 @@
 //! Source: "Connection Strings" in PostgreSQL's libpq chapter.
 
 use crate::error::{Error, Result};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -54,6 +54,13 @@ const KEYS: [&str; 34] = [
 pub struct Url {
     values: BTreeMap<&'static str, String>,
     password: Option<SecretString>,
+}
+
+impl PartialEq for Url {
+    fn eq(&self, other: &Url) -> bool {
+        let password = |url: &Url| url.password.as_ref().map(|p| p.expose_secret().to_owned());
+        self.values == other.values && password(self) == password(other)
+    }
 }
 
 impl Url {

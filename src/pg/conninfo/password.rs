@@ -53,6 +53,18 @@ impl Password {
         Ok(password)
     }
 
+    /// Whether both are found in the same way.
+    pub fn is_same(&self, other: &Password) -> bool {
+        match (self, other) {
+            (Password::OfConnection, Password::OfConnection) => true,
+            (Password::Value(one), Password::Value(two)) => {
+                one.expose_secret() == two.expose_secret()
+            }
+            (Password::Reference(one), Password::Reference(two)) => one.secret == two.secret,
+            _ => false,
+        }
+    }
+
     /// # Errors
     /// As [`SecretRef::resolve`].
     pub async fn read(&self) -> Result<Option<SecretString>> {

@@ -162,17 +162,31 @@ impl Session {
 
     /// As [`Session::simple`], with the driver's error, which knows the position in the text.
     pub async fn simple_raw(&self, sql: &str) -> Result<SimpleRows, tokio_postgres::Error> {
-        let mut found = SimpleRows::default();
+        Ok(self.simple_all_raw(sql).await?.pop().unwrap_or_default())
+    }
+
+    /// As [`Session::simple`], with what each of the statements returned that return rows.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn simple_all(&self, sql: &str) -> Result<Vec<SimpleRows>> {
+        self.told(self.simple_all_raw(sql).await).await
+    }
+
+    async fn simple_all_raw(&self, sql: &str) -> Result<Vec<SimpleRows>, tokio_postgres::Error> {
+        let mut found: Vec<SimpleRows> = Vec::new();
         let messages = self.client.simple_query(sql);
         for message in self.answer_raw(messages).await? {
             match message {
-                SimpleQueryMessage::RowDescription(columns) => {
-                    found.columns = columns.iter().map(|c| c.name().to_owned()).collect();
-                    found.rows.clear();
-                }
+                SimpleQueryMessage::RowDescription(columns) => found.push(SimpleRows {
+                    columns: columns.iter().map(|c| c.name().to_owned()).collect(),
+                    rows: Vec::new(),
+                }),
                 SimpleQueryMessage::Row(row) => {
                     let values = (0..row.len()).map(|i| row.get(i).map(str::to_owned));
-                    found.rows.push(values.collect());
+                    if let Some(of_statement) = found.last_mut() {
+                        of_statement.rows.push(values.collect());
+                    }
                 }
                 _ => {}
             }

@@ -39,7 +39,7 @@ fn columns_keep_the_order_of_the_file() {
     );
     assert!(template.columns[2].round);
     assert_eq!(template.time_index(), 3);
-    assert_eq!((template.lookback_days, template.open_days), (14, 16));
+    assert_eq!((template.lookback_days, template.open_days), (14, 3));
 }
 
 #[test]

@@ -32,8 +32,9 @@ use toml::de::{DeTable, DeValue};
 /// The default: late rows are expected within two weeks.
 const LOOKBACK_DAYS: u32 = 14;
 
-/// Open days in addition to the lookback: today, and one day for a run that started late.
-const OPEN_BEYOND_LOOKBACK: u32 = 2;
+/// The default: today, yesterday, and one day for a run that started late. A refresh writes only what differs in a year's
+/// table as well, and every table costs each reader a lock for itself and for each index.
+const OPEN_DAYS: u32 = 3;
 
 /// A century: a larger number is a typo.
 const MOST_DAYS: u32 = 36_525;
@@ -175,7 +176,7 @@ impl FrontMatterReader<'_> {
                 ),
             }
         }
-        front.open_days = open_days.unwrap_or(front.lookback_days + OPEN_BEYOND_LOOKBACK);
+        front.open_days = open_days.unwrap_or(OPEN_DAYS);
         if table.get("columns").is_none() {
             let message = "no columns are declared".to_owned();
             self.error_help(

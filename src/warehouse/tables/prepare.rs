@@ -66,13 +66,12 @@ pub async fn prepare(
     today: Day,
     context: WarehouseContext<'_>,
 ) -> Result<()> {
-    let schema = place.schema.as_str();
     let WarehouseContext {
         reader,
         lock_timeout,
         ..
     } = context;
-    make_schema(session, schema, reader, lock_timeout).await?;
+    make_schema(session, place, reader, lock_timeout).await?;
     let missing = missing_tables(place, shape, days, today);
     let (first, others) = missing.split_at(missing.len().min(TABLES_A_TRANSACTION));
     let make = async |session: &Session, tables: &[NewTable]| {
@@ -103,22 +102,38 @@ pub async fn prepare(
     Ok(())
 }
 
+/// Of each pair whether its tenant's schema exists, and readers may use it.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn are_ready(
+    session: &Session,
+    places: &[Place<'_>],
+    reader: &str,
+) -> Result<Vec<bool>> {
+    let schemas: Vec<&str> = places.iter().map(|place| place.schema.as_str()).collect();
+    let rows = session
+        .query(
+            "SELECT n.nspname::text FROM pg_namespace n \
+             WHERE n.nspname = ANY ($1) AND EXISTS \
+               (SELECT FROM aclexplode(n.nspacl) a JOIN pg_roles r ON r.oid = a.grantee \
+                WHERE r.rolname = $2 AND a.privilege_type = 'USAGE')",
+            &[&schemas, &reader],
+        )
+        .await?;
+    let ready: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
+    Ok(schemas.into_iter().map(|schema| ready.contains(schema)).collect())
+}
+
 async fn make_schema(
     session: &Session,
-    schema: &str,
+    place: Place<'_>,
     reader: &str,
     lock_timeout: Duration,
 ) -> Result<()> {
-    let row = session
-        .query_one(
-            "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1), \
-                    EXISTS (SELECT FROM pg_namespace n, aclexplode(n.nspacl) a JOIN pg_roles r ON r.oid = a.grantee \
-                            WHERE n.nspname = $1 AND r.rolname = $2 AND a.privilege_type = 'USAGE')",
-            &[&schema, &reader],
-        )
-        .await?;
-    let (exists, readable): (bool, bool) = (row.get(0), row.get(1));
-    if exists && readable {
+    let schema = place.schema.as_str();
+    let ready = are_ready(session, &[place], reader).await?;
+    if ready.iter().all(|ready| *ready) {
         return Ok(());
     }
     short_transaction(session, lock_timeout, async || {
@@ -133,7 +148,7 @@ async fn make_schema(
     .await
 }
 
-fn missing_tables(
+pub fn missing_tables(
     place: Place<'_>,
     shape: &Shape,
     days: &BTreeSet<Day>,

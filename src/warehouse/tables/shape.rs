@@ -8,7 +8,7 @@ use crate::unit::{Day, TemplateName, Window};
 use std::collections::BTreeSet;
 
 /// Day tables are made so many days ahead of today, and listed in the view: midnight needs no DDL.
-pub const DAYS_AHEAD: i32 = 7;
+pub const DAYS_AHEAD: i32 = 2;
 
 /// Where a day's rows are to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,6 +2,7 @@
 
 use super::definition::{Definition, public_query, shows_nothing, tenant_query};
 use crate::catalog::Pair;
+use crate::catalog::registry::pair_states::put;
 use crate::catalog::registry::{fold_line, relations};
 use crate::error::{Error, Result};
 use crate::pg::Session;
@@ -99,12 +100,12 @@ pub async fn current(session: &Session, schema: &str, name: &str) -> Result<Curr
             &[&schema, &name],
         )
         .await?;
-    let Some(row) = row else {
-        return Ok(Current::Nothing);
-    };
-    Ok(match row.get::<_, &str>(0) {
+    Ok(row.map_or(Current::Nothing, |row| found(row.get(0), row.get(1))))
+}
+
+fn found(kind: &str, query: Option<&str>) -> Current {
+    match kind {
         "v" => {
-            let query: Option<&str> = row.get(1);
             Current::View(query.and_then(Definition::parse))
         }
         "m" => Current::Other("a materialized view"),
@@ -113,7 +114,34 @@ pub async fn current(session: &Session, schema: &str, name: &str) -> Result<Curr
         "i" | "I" => Current::Other("an index"),
         "c" => Current::Other("a type"),
         _ => Current::Other("a table"),
-    })
+    }
+}
+
+/// The tenant views of pairs, in their order, as far as they are views.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn tenant_views(
+    session: &Session,
+    places: &[Place<'_>],
+) -> Result<Vec<Option<Definition>>> {
+    let schemas: Vec<&str> = places.iter().map(|place| place.schema.as_str()).collect();
+    let names: Vec<&str> = places.iter().map(|place| place.template.name.as_str()).collect();
+    let rows = session
+        .query(
+            "SELECT t.n, pg_get_viewdef(c.oid) \
+             FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS t (schema_name, name, n) \
+             JOIN pg_namespace n ON n.nspname = t.schema_name \
+             JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.name AND c.relkind = 'v'",
+            &[&schemas, &names],
+        )
+        .await?;
+    let mut views = vec![None; places.len()];
+    for row in &rows {
+        let query: Option<&str> = row.get(1);
+        put(&mut views, row.get(0), query.and_then(Definition::parse));
+    }
+    Ok(views)
 }
 
 /// The relations (`schema.name`) that a view reads, as this session's snapshot sees it; `None` when the view does not exist.

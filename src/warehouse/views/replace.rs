@@ -166,8 +166,17 @@ impl<'a> View<'a> {
 /// and tables are made days ahead.
 const AHEAD_PATIENCE: Duration = Duration::from_secs(2);
 
+/// When the days that lie ahead get into the view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ahead {
+    /// At once, unless a reader is in the way.
+    Now,
+    /// A fold follows, which replaces the view anyway.
+    WithFold,
+}
+
 /// Brings the tenant view and the public view in line with `shape`; touches nothing when they are. Of the days, those
-/// up to `today` and those of `days` must be shown; others lie ahead, and may have to wait for a reader.
+/// up to `today` and those of `days` must be shown; others lie `ahead`, and may have to wait.
 ///
 /// # Errors
 /// Refused when a relation of a view's name is not ours; a lock timeout when readers held the view for longer than a BI
@@ -178,6 +187,7 @@ pub async fn show(
     shape: &Shape,
     today: Day,
     days: &BTreeSet<Day>,
+    ahead: Ahead,
     context: WarehouseContext<'_>,
 ) -> Result<()> {
     let lock_timeout = context.lock_timeout;
@@ -190,18 +200,20 @@ pub async fn show(
         _ => None,
     };
     if shown.is_none() || shown != expected {
-        let ahead = |day: &&Day| **day > today && !days.contains(*day);
-        let ahead: BTreeSet<_> = shape
+        let is_ahead = |day: &&Day| **day > today && !days.contains(*day);
+        let coming: BTreeSet<_> = shape
             .days
             .iter()
-            .filter(ahead)
+            .filter(is_ahead)
             .map(|day| (schema.to_owned(), day_table(&place.template.name, *day)))
             .collect();
         let can_wait = shown.zip(expected).is_some_and(|(shown, expected)| {
             let differing = shown.differences(&expected);
-            differing.iter().all(|table| ahead.contains(table))
+            differing.iter().all(|table| coming.contains(table))
         });
-        let replaced = if can_wait {
+        let replaced = if can_wait && ahead == Ahead::WithFold {
+            Ok(())
+        } else if can_wait {
             patient_transaction(session, lock_timeout, AHEAD_PATIENCE, None, async || {
                 replace_tenant_view(session, place, shape, context.reader).await
             })

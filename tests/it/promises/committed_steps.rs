@@ -8,7 +8,7 @@ const FROM: &str = "2024-03-10";
 
 fn loaded(name: &str) -> World {
     let world = World::new(name, &["acme"]);
-    let template = events::TEMPLATE.replace("unique", "open_days = 3\nunique");
+    let template = events::TEMPLATE.replace("open_days = 16", "open_days = 3");
     let world = world.filled(&["acme"], &template, FROM, (10, 4));
     world.backfill(&["--from", FROM, "--to", "2024-03-19"]).ok();
     world

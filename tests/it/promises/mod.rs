@@ -60,6 +60,7 @@ mod report;
 mod restore;
 mod rows_of_no_day;
 mod run_progress;
+mod scale;
 mod search_path;
 mod session_limits;
 mod settings;

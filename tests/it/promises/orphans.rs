@@ -17,7 +17,7 @@ const DAYS: [&str; 6] = [
 /// was committed in part: the catalog knows none of them.
 fn interrupted(name: &str) -> World {
     let world = World::new(name, &["acme", "bolt"]);
-    let template = events::TEMPLATE.replace("unique", "open_days = 3\nunique");
+    let template = events::TEMPLATE.replace("open_days = 16", "open_days = 3");
     let world = world.filled(&["acme", "bolt"], &template, "2023-12-30", (4, 5));
     world.dayhaul(&[&["backfill"], &DAYS[..]].concat()).ok();
     world.warehouse.run(

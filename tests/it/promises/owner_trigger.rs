@@ -52,7 +52,7 @@ fn a_catalog_whose_tables_are_given_away_is_not_made() {
 #[test]
 fn days_whose_tables_are_given_away_are_not_tried_and_nothing_is_left() {
     let world = World::new("taken_days", &["acme"]);
-    let template = events::TEMPLATE.replace("unique", "open_days = 3\nunique");
+    let template = events::TEMPLATE.replace("open_days = 16", "open_days = 3");
     let world = world.filled(&["acme"], &template, "2024-03-10", (10, 4));
     let taker = take_tables(&world);
     let backfill = [&["backfill"], &DAYS[..]].concat();

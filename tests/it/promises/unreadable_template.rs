@@ -6,7 +6,7 @@ use crate::support::world::World;
 #[test]
 fn a_template_that_cannot_be_read_is_replaced_by_a_corrected_file() {
     let world = World::with_events("unreadable", &["acme"], "2024-03-01", 19, 2);
-    let other = events::TEMPLATE.replace("unique", "open_days = 3\nunique");
+    let other = events::TEMPLATE.replace("open_days = 16", "open_days = 3");
     world.write("templates/other.sql", &other);
     world
         .dayhaul(&["template", "load", "templates/other.sql", "--all-tenants"])

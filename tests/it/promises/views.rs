@@ -9,7 +9,7 @@ const FROM: &str = "2024-03-10";
 /// Two tenants with ten days of four events each, loaded: a year table and day tables.
 fn loaded(name: &str) -> World {
     let world = World::new(name, &["acme", "bolt"]);
-    let template = events::TEMPLATE.replace("unique", "open_days = 3\nunique");
+    let template = events::TEMPLATE.replace("open_days = 16", "open_days = 3");
     let world = world.filled(&["acme", "bolt"], &template, FROM, (10, 4));
     world.backfill(&["--from", FROM, "--to", "2024-03-19"]).ok();
     assert_eq!(world.totals().0, "80");
@@ -367,7 +367,7 @@ fn a_view_of_another_owner_is_named_with_the_way_out() {
 #[test]
 fn an_option_that_cannot_be_kept_is_named() {
     let world = World::new("views_option", &["acme"]);
-    let template = events::TEMPLATE.replace("unique", "open_days = 1\nunique");
+    let template = events::TEMPLATE.replace("open_days = 16", "open_days = 1");
     let world = world.filled(&["acme"], &template, "2023-03-10", (3, 2));
     world
         .backfill(&["--from", "2023-03-10", "--to", "2023-03-12"])

@@ -7,6 +7,7 @@ use crate::support::world::{Output, Running, World, wait_until};
 pub const TEMPLATE: &str = r#"/*
 description = "Events"
 time_column = "at"
+open_days = 16
 unique = ["id"]
 indexes = ["note"]
 
@@ -154,7 +155,7 @@ impl World {
     pub fn a_run_waits(&self) {
         self.wait_for(
             "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
-             AND application_name = 'dayhaul' AND query = 'SELECT pg_try_advisory_lock($1)')",
+             AND application_name = 'dayhaul' AND query LIKE '%pg_try_advisory_lock(key)%')",
         );
     }
 

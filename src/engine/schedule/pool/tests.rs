@@ -22,6 +22,7 @@ fn pool() -> Arc<Pool<Task>> {
     let work = PairWork {
         tenant: "a".into(),
         server: "s".into(),
+        source: 0,
         runs: VecDeque::from([(Task::FilesOnly, window(0, 4))]),
         builds: BTreeMap::new(),
         bytes_per_day: None,

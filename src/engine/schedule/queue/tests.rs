@@ -20,6 +20,7 @@ fn work(tenant: &str, server: &str, runs: &[(Destination, Window)]) -> PairWork<
     PairWork {
         tenant: tenant.into(),
         server: server.into(),
+        source: tenant.bytes().map(u64::from).sum(),
         runs: runs
             .iter()
             .map(|(destination, window)| {
@@ -46,21 +47,25 @@ fn a_server_that_has_given_a_window_is_asked_for_the_next() {
     let mut queue = Queue::new(LIMITS, vec![first]);
     let given = take_window(&mut queue).unwrap();
     take_window(&mut queue).unwrap();
-    assert_eq!(queue.take(), Next::Wait);
+    assert_eq!(queue.take(0), Next::Wait);
     queue.release_source(0, given.window);
     queue.release_source(0, given.window);
     let third = take_window(&mut queue).unwrap();
-    assert_eq!(queue.take(), Next::Wait);
+    assert_eq!(queue.take(0), Next::Wait);
     // Fetched again, it counts again, and leaves once.
     queue.retake_source(&given);
     queue.done(&given, 1);
-    assert_eq!(queue.take(), Next::Wait);
+    assert_eq!(queue.take(0), Next::Wait);
     queue.done(&third, 1);
     assert!(take_window(&mut queue).is_some());
 }
 
 fn take_window(queue: &mut Queue<Task>) -> Option<Job<Task>> {
-    match queue.take() {
+    window_of(queue, 0)
+}
+
+fn window_of(queue: &mut Queue<Task>, slot: usize) -> Option<Job<Task>> {
+    match queue.take(slot) {
         Next::Job(job) if job.task.is_window() => Some(job),
         _ => None,
     }
@@ -81,10 +86,10 @@ fn a_server_shared_by_tenants_gets_no_more_windows_than_its_limit() {
             work("c", "s2", &run),
         ],
     );
-    let jobs: Vec<_> = std::iter::from_fn(|| take_window(&mut queue)).collect();
+    let jobs: Vec<_> = (0..4).filter_map(|slot| window_of(&mut queue, slot)).collect();
     let pairs: Vec<_> = jobs.iter().map(|job| job.pair).collect();
     assert_eq!(pairs, [0, 1, 2, 2]);
-    assert_eq!(queue.take(), Next::Wait);
+    assert_eq!(queue.take(0), Next::Wait);
     queue.done(&jobs[0], 10);
     let next = take_window(&mut queue).unwrap();
     assert_eq!(taken(&next), (0, window(1, 2)));
@@ -97,15 +102,15 @@ fn a_year_is_built_when_its_last_window_is_through() {
     let first = take_window(&mut queue).unwrap();
     let second = take_window(&mut queue).unwrap();
     queue.done(&first, 1);
-    assert_eq!(queue.take(), Next::Wait);
+    assert_eq!(queue.take(0), Next::Wait);
     queue.failed(&second, FailureScope::Counted);
-    let Next::Job(build) = queue.take() else {
+    let Next::Job(build) = queue.take(0) else {
         panic!("the year is to be built");
     };
     assert_eq!(build.task, Task::BuildYear { year: 2023 });
-    assert_eq!(queue.take(), Next::Wait);
+    assert_eq!(queue.take(0), Next::Wait);
     queue.done(&build, 0);
-    assert_eq!(queue.take(), Next::Finished);
+    assert_eq!(queue.take(0), Next::Finished);
 }
 
 #[test]
@@ -114,13 +119,12 @@ fn failures_in_a_row_open_the_circuit_and_leave_the_year_staged() {
     let mut queue = Queue::new(LIMITS, vec![work("a", "s1", &run), work("b", "s2", &run)]);
     let first = take_window(&mut queue).unwrap();
     assert!(queue.failed(&first, FailureScope::Counted).is_empty());
-    queue.cursor = 0;
     let second = take_window(&mut queue).unwrap();
     let dropped = queue.failed(&second, FailureScope::Counted);
     assert_eq!(dropped, [(0, window(2, 9))]);
     assert_eq!(queue.down, BTreeSet::from(["a".to_owned()]));
     let build = loop {
-        let Next::Job(job) = queue.take() else {
+        let Next::Job(job) = queue.take(0) else {
             panic!("the other tenant's year is to be built");
         };
         assert_eq!(job.pair, 1);
@@ -130,12 +134,12 @@ fn failures_in_a_row_open_the_circuit_and_leave_the_year_staged() {
         queue.done(&job, 1);
     };
     assert_eq!(
-        queue.take(),
+        queue.take(0),
         Next::Wait,
         "the other tenant's year is being built"
     );
     queue.done(&build, 0);
-    assert_eq!(queue.take(), Next::Finished);
+    assert_eq!(queue.take(0), Next::Finished);
 }
 
 #[test]
@@ -145,10 +149,86 @@ fn a_window_that_goes_back_in_pieces_comes_next() {
         vec![work("a", "s1", &[(Destination::DayTable, window(0, 8))])],
     );
     queue.pairs[0].work.one_day_windows = false;
-    queue.pairs[0].size = WindowSize::new(Some(1));
+    // Two days are worth their round trip.
+    queue.pairs[0].size = WindowSize::new(Some(128 << 10));
     let first = take_window(&mut queue).unwrap();
     assert_eq!(first.window, window(0, 2));
     queue.put_back(&first, &[window(0, 1), window(1, 2)]);
     let next = take_window(&mut queue).unwrap();
     assert_eq!(taken(&next), (0, window(0, 1)));
+}
+
+/// The pairs that workers go to, one after the other, if each window is done before the next is taken.
+fn visits(queue: &mut Queue<Task>, slots: &[usize]) -> Vec<PairIndex> {
+    let mut pairs = Vec::new();
+    for slot in slots {
+        let job = window_of(queue, *slot).unwrap();
+        pairs.push(job.pair);
+        queue.done(&job, 1);
+    }
+    pairs
+}
+
+#[test]
+fn a_worker_stays_with_its_pair_and_others_go_elsewhere() {
+    let run = [(Destination::DayTable, window(0, 3))];
+    let works = ["a", "b", "c"].map(|tenant| work(tenant, tenant, &run));
+    let mut queue = Queue::new(LIMITS, Vec::from(works));
+    let pairs = visits(&mut queue, &[0, 1, 0, 1, 0, 1, 0]);
+    assert_eq!(pairs, [0, 1, 0, 1, 0, 1, 2]);
+}
+
+#[test]
+fn pairs_of_one_source_follow_each_other_in_one_session() {
+    let run = [(Destination::DayTable, window(0, 1))];
+    let tenants = ["a", "b", "a", "b", "a"];
+    let works = tenants.map(|tenant| work(tenant, tenant, &run));
+    let mut queue = Queue::new(LIMITS, Vec::from(works));
+    let pairs = visits(&mut queue, &[0, 1, 0, 1, 0]);
+    assert_eq!(pairs, [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_large_tenant_does_not_keep_small_ones_waiting() {
+    let large = [(Destination::DayTable, window(0, 1000))];
+    let small = [(Destination::DayTable, window(0, 1))];
+    let works = vec![
+        work("large", "s1", &large),
+        work("b", "s2", &small),
+        work("c", "s3", &small),
+    ];
+    let mut queue = Queue::new(LIMITS, works);
+    let pairs = visits(&mut queue, &[0; 100]);
+    let came = |pair| pairs.iter().position(|p| *p == pair).unwrap();
+    assert!(came(1) > 10, "it stays for a while");
+    assert!(came(1) < 50 && came(2) < 50);
+}
+
+#[test]
+fn small_days_are_fetched_together_even_when_workers_are_idle() {
+    let mut small = work("a", "s1", &[(Destination::DayTable, window(0, 15))]);
+    small.one_day_windows = false;
+    small.bytes_per_day = Some(1000);
+    let mut queue = Queue::new(LIMITS, vec![small]);
+    assert_eq!(take_window(&mut queue).unwrap().window, window(0, 15));
+}
+
+#[test]
+fn a_pair_that_was_prepared_goes_on_with_the_same_worker() {
+    let first = |tenant: &str| PairWork {
+        runs: [(Task::Prepare { at_source: true }, window(0, 1))].into(),
+        ..work(tenant, "s1", &[])
+    };
+    let mut queue = Queue::new(LIMITS, ["a", "b", "c"].map(first).into());
+    let (Next::Job(one), Next::Job(two)) = (queue.take(0), queue.take(1)) else {
+        panic!("two pairs are to be prepared");
+    };
+    assert_eq!(queue.take(2), Next::Wait, "the server has no place left");
+    let run = [(Destination::DayTable, window(0, 9))];
+    let (job, dropped) = queue.prepared(&one, work("a", "s1", &run), 0);
+    assert_eq!((job.unwrap().pair, dropped), (0, Vec::new()));
+    assert_eq!(queue.take(2), Next::Wait, "its place was not free in between");
+    queue.failed(&two, FailureScope::All);
+    let (job, dropped) = queue.prepared(&two, work("b", "s1", &run), 1);
+    assert_eq!((job, dropped), (None, vec![(1, window(0, 9))]));
 }

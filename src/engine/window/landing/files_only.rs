@@ -71,7 +71,7 @@ impl WindowLoad<'_> {
         let mut intake = self.intake(from);
         let drained = drain(rows, &mut intake, self.progress, files).await?;
         let tallies = drained.unwrap_or_default();
-        self.source_is_done(from).await?;
+        self.source_is_done(from, &tallies).await?;
         files
             .finish(tallies.iter().copied().enumerate(), || {
                 self.progress.alive();

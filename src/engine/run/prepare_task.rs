@@ -1,0 +1,101 @@
+//! The task that makes a pair ready for its windows: find its source, create its tables.
+//!
+//! The worker keeps its session with the source from here to the pair's first window, so that a pair costs one connection.
+
+use super::find_source::take_days_of_source;
+use super::pair::{PreparedPair, RowSource};
+use super::prepare::{PlannedPair, Preparation};
+use super::worker::LoadWorker;
+use crate::engine::report::event::Outcome;
+use crate::engine::schedule::next_step::NextStep;
+use crate::engine::schedule::queue::{Job, PairIndex};
+use crate::engine::schedule::task::Task;
+use crate::error::{Error, Kind, Result};
+use crate::unit::Window;
+use std::sync::Arc;
+
+impl LoadWorker {
+    /// Prepares a pair. What cannot be prepared is reported here: nothing of the pair is left to try then.
+    pub async fn prepare(&mut self, job: &Job<Task>) -> NextStep<Task> {
+        let run = Arc::clone(&self.run);
+        let pair = &run.pairs[job.pair];
+        let Some(mut planned) = pair.take_planned() else {
+            return NextStep::Failed(Error::new(Kind::Bug, "the pair is prepared already"));
+        };
+        let before = pair.planned_days();
+        let nothing = || NextStep::Prepared(Box::new(pair.work_of_nothing()));
+        let source = match self.find_source(&mut planned).await {
+            Ok(source) => source,
+            Err(error) => {
+                let to = run.context.options.to;
+                let left = take_days_of_source(&mut planned, to);
+                run.outcomes.give_up(&planned.pair, left, error);
+                // Days of tables that no longer exist would have been found later.
+                if run.context.request.makes_lost_tables() || !planned.days.has_sourceless() {
+                    run.outcomes.replanned(before, 0);
+                    return nothing();
+                }
+                RowSource::Nobody
+            }
+        };
+        match self.make_tables(planned, source).await {
+            Ok(prepared) => {
+                run.outcomes.replanned(before, prepared.days.units());
+                let prepared = pair.prepared(prepared);
+                self.report_plan(prepared);
+                NextStep::Prepared(Box::new(prepared.work().await))
+            }
+            Err(error) => {
+                self.sessions.end().await;
+                let days = run.context.request.known_days(&pair.pair);
+                run.outcomes.give_up(&pair.pair, days, error);
+                run.outcomes.replanned(before, 0);
+                nothing()
+            }
+        }
+    }
+
+    /// Creates the pair's tables: of one pair after another, so that none waits for another's locks.
+    async fn make_tables(
+        &mut self,
+        planned: PlannedPair,
+        source: RowSource,
+    ) -> Result<PreparedPair> {
+        let run = Arc::clone(&self.run);
+        let session = self.warehouse().await?;
+        let _one_by_one = run.preparing.lock().await;
+        let preparation = Preparation {
+            context: &run.context,
+            session,
+            notes: &run.outcomes.notes,
+        };
+        preparation.prepare(planned, source).await
+    }
+
+    /// Reports the days that need no worker.
+    fn report_plan(&self, prepared: &PreparedPair) {
+        let outcomes = &self.run.outcomes;
+        let (pair, days) = (&prepared.pair, &prepared.days);
+        outcomes.expect(pair, &days.requested);
+        let skipped = days.skipped.iter().copied();
+        outcomes.report_days(pair, skipped, Outcome::Skipped, 0);
+        outcomes.through(pair, days.waiting_for_build());
+        if let RowSource::Files(files) = &prepared.source
+            && !days.lacking.is_empty()
+        {
+            let lacking = || days.lacking.iter().copied();
+            outcomes.report_days(pair, lacking(), Outcome::Failed, 0);
+            let windows = Window::runs(lacking());
+            outcomes.add_failure(pair, windows, files.lacking(), false);
+        }
+    }
+
+    /// The pool was stopped while a pair was prepared, or before.
+    pub fn preparation_interrupted(&self, pair: PairIndex, why: &str) {
+        let run = &self.run;
+        let window = Window::single(run.context.options.today);
+        let dropped = vec![(pair, window)];
+        run.outcomes
+            .not_tried(&run.pairs, dropped, why, Kind::Interrupted);
+    }
+}
