@@ -1,31 +1,9 @@
 //! The rules that values must satisfy so that the warehouse returns the same bytes, and the two corrections made in place.
 
+use super::fault::RowFault;
 use super::frame::Tuple;
 use crate::schema::{Column, Modifier, Scalar};
 use crate::unit::Day;
-
-/// What is wrong with a tuple. Contains no value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RowFault {
-    NullTime,
-    InfiniteTime,
-    /// More characters than the column's length.
-    TooLong {
-        column: usize,
-    },
-    /// More decimal places than the column's scale.
-    TooManyDecimals {
-        column: usize,
-    },
-    /// An interval that one of the two servers takes for infinite and the other for a finite one.
-    InfiniteInterval {
-        column: usize,
-    },
-    /// Bytes that are not a value of the column's type.
-    Malformed {
-        column: usize,
-    },
-}
 
 #[derive(Debug, Clone, Copy)]
 enum Rule {
