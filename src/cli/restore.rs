@@ -1,27 +1,27 @@
 //! `dayhaul restore`: loads days from their Parquet files.
 
-use super::confirm::confirm;
+mod into;
+mod reset;
+mod snapshot;
+
 use super::context::Context;
 use super::landing_root::{self, DayOrRoot};
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::{PairArgs, SelectionArgs, Until};
 use super::today::TodayArgs;
 use crate::catalog::registry::{pairs, templates, tenants};
-use crate::catalog::snapshot::{Snapshot, restored};
-use crate::catalog::{Catalog, Pair, Selection, warehouse_access};
+use crate::catalog::snapshot::Snapshot;
+use crate::catalog::{Catalog, Pair, Selection};
 use crate::config::Settings;
 use crate::engine::restore::adopt::{Adoption, adopt};
-use crate::engine::restore::{Remarks, Restoring, check_readable, find, snapshots, urls};
+use crate::engine::restore::{Remarks, Restoring, check_readable, find, urls};
 use crate::engine::run::request::Request;
 use crate::engine::window::landing::To;
-use crate::error::{At, Error, Kind, Result, exit};
+use crate::error::{Error, Result, exit};
 use crate::landing::Landing;
-use crate::pg::Url;
 use crate::report::numbers::counted;
 use crate::unit::Day;
-use crate::warehouse;
 use serde_json::json;
-use std::path::Path;
 use std::sync::Arc;
 
 const EXAMPLES: &str = "\
@@ -120,16 +120,13 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let places = args.places(&settings)?;
     check_readable(&places).await?;
     let snapshot = args.snapshot(&places, context).await?;
-    if snapshot.is_none() && (args.catalog_only || args.exact) {
-        return Err(no_snapshot(&places));
-    }
     let found = find(&places, &resolved.selection.templates, resolved.days).await?;
     if found.is_empty() && !args.catalog_only {
         return Err(nothing_found(&places));
     }
     warn_of_foreign(&found.foreign, context);
     let catalog = args.open(&settings, context).await?;
-    if args.reset && !reset(&catalog, &settings, args.yes, context).await? {
+    if args.reset && !reset::reset(&catalog, &settings, args.yes, context).await? {
         return Ok(exit::OK);
     }
     let adoption = Adoption {
@@ -195,23 +192,10 @@ impl Args {
     }
 
     fn settings(&self, context: &Context) -> Result<Settings> {
-        let Some(into) = &self.into else {
-            return context.settings();
-        };
-        let url = Url::parse(into).map_err(|e| e.at("--into"))?;
-        if into.trim().is_empty() {
-            return Err(Error::usage("`--into` is empty"));
+        match &self.into {
+            Some(into) => into::settings(into, self.into_password.as_deref(), context),
+            None => context.settings(),
         }
-        if url.has_password() {
-            return Err(Error::refused(
-                "`--into` contains a password, which other users of this host can see",
-            )
-            .with_hint(format!(
-                "use `--into '{}' --into-password env:NAME` (or file:, cmd:, pgpass)",
-                url.redacted()
-            )));
-        }
-        context.settings_with_warehouse(into, self.into_password.as_deref())
     }
 
     /// The landing roots to restore from, the preferred one first.
@@ -231,66 +215,24 @@ impl Args {
         Ok(places)
     }
 
-    /// The snapshot to use: that of `--snapshot`, otherwise the newest of the first root that has one.
     async fn snapshot(&self, places: &[Landing], context: &Context) -> Result<Option<Snapshot>> {
         if self.no_snapshot {
             return Ok(None);
         }
-        let read = match &self.snapshot {
-            Some(named) => Some(named_snapshot(named).await.at(|| "--snapshot".to_owned())?),
-            None => {
-                let mut newest = None;
-                for place in places {
-                    newest = snapshots::read(place, None).await?;
-                    if newest.is_some() {
-                        break;
-                    }
-                }
-                newest
-            }
-        };
-        let Some((url, snapshot)) = read else {
-            return Ok(None);
-        };
-        context.note(format!(
-            "using snapshot {} of {}: {url}",
-            snapshot.id, snapshot.taken_at
-        ));
-        Ok(Some(snapshot))
+        let chosen = snapshot::choose(self.snapshot.as_deref(), places, context).await?;
+        if chosen.is_none() && (self.catalog_only || self.exact) {
+            return Err(snapshot::none(places));
+        }
+        Ok(chosen)
     }
 
     /// The catalog of the warehouse. The database of `--into` is prepared first, if it is not yet.
     async fn open(&self, settings: &Settings, context: &Context) -> Result<Catalog> {
         if let Some(into) = &self.into {
-            super::init::if_needed(settings, context)
-                .await
-                .map_err(|e| match e.sqlstate() {
-                    Some("3D000") => e.with_hint(format!(
-                        "create it first: createdb --encoding=UTF8 --template=template0 --maintenance-db='{}'",
-                        into
-                    )),
-                    _ => e,
-                })?;
+            into::prepare(into, settings, context).await?;
         }
         Catalog::open(settings).await
     }
-}
-
-/// A snapshot by file or URL.
-async fn named_snapshot(named: &str) -> Result<(String, Snapshot)> {
-    if !named.contains("://") && Path::new(named).is_file() {
-        let bytes = std::fs::read(named).map_err(|e| {
-            Error::new(Kind::Io, format!("failed to read `{named}`")).with_source(e)
-        })?;
-        let snapshot = Snapshot::parse(&bytes).at(|| format!("`{named}`"))?;
-        return Ok((named.to_owned(), snapshot));
-    }
-    let (place, name) = landing_root::snapshot(named)?;
-    let read = snapshots::read(&place, name.as_deref()).await?;
-    read.ok_or_else(|| {
-        Error::refused(format!("there is no snapshot under `{}`", place.url()))
-            .with_hint("write one with `dayhaul snapshot`")
-    })
 }
 
 /// Which of the roots the warehouse itself lands in.
@@ -325,11 +267,6 @@ fn nothing_found(places: &[Landing]) -> Error {
     .with_hint("a day's file is <root>/<template>/tenant=<schema>/date=YYYY-MM-DD/data.parquet")
 }
 
-fn no_snapshot(places: &[Landing]) -> Error {
-    Error::refused(format!("there is no snapshot under {}", urls(places)))
-        .with_hint("name one with `--snapshot FILE|URL`; `dayhaul snapshot` writes them")
-}
-
 async fn catalog_is_back(catalog: &Catalog, context: &Context) -> Result<u8> {
     let session = catalog.session();
     let tenants = tenants::list(session).await?.len() as u64;
@@ -358,51 +295,4 @@ fn warn_of_foreign(foreign: &[String], context: &Context) {
         };
         context.warn(format!("`{first}`{more}: not Dayhaul's, left out"));
     }
-}
-
-/// Drops what the catalog owns, after confirmation. `false`: not confirmed.
-async fn reset(
-    catalog: &Catalog,
-    settings: &Settings,
-    yes: bool,
-    context: &Context,
-) -> Result<bool> {
-    let holdings = warehouse::holdings(catalog.session()).await?;
-    if holdings.is_empty() {
-        return Ok(true);
-    }
-    let url = Url::parse(&settings.warehouse.url)?;
-    if restored::latest(catalog.session()).await?.is_none() {
-        return Err(Error::refused(format!(
-            "`--reset` is only for restored warehouses; {} was not restored from files",
-            url.redacted()
-        ))
-        .with_hint("choose the development database with `--into URL`; `dayhaul template drop X` drops one template's tables"));
-    }
-    let n = |n: i64, what: &str| counted(u64::try_from(n).unwrap_or(0), what);
-    if holdings.from_sources > 0 {
-        return Err(Error::refused(format!(
-            "{} of {} were loaded from the tenants since it was restored, and `--reset` drops only what files can restore",
-            n(holdings.from_sources, "day"),
-            url.redacted()
-        ))
-        .with_hint("to proceed anyway, drop and recreate the database"));
-    }
-    context.note(format!(
-        "this drops {1}, {2}, {3}, {4} and {5} of the ledger in {0}; everything else stays",
-        url.redacted(),
-        n(holdings.tables, "table"),
-        n(holdings.views, "view"),
-        n(holdings.tenants, "tenant"),
-        n(holdings.templates, "template"),
-        n(holdings.units, "day"),
-    ));
-    if !confirm("drop them?", yes)? {
-        context.note("nothing was dropped");
-        return Ok(false);
-    }
-    let access = warehouse_access(settings).await?;
-    let session = warehouse::open_session(&access, catalog.owner()).await?;
-    warehouse::reset(&session, settings.load.lock_timeout).await?;
-    Ok(true)
 }

@@ -29,6 +29,7 @@ mod decode;
 mod digest;
 mod encode;
 mod epoch;
+mod fault;
 mod fields;
 mod frame;
 #[cfg(test)]
@@ -39,14 +40,17 @@ mod numeric;
 mod roundtrip;
 mod row_location;
 mod rules;
+mod strays;
+mod tally;
 
 pub use decode::Decoder;
 pub use digest::{Digest, tuple_hash};
 pub use encode::Encoder;
 pub use fields::fields;
 pub use frame::{HEADER, TRAILER};
-pub use intake::{Intake, Tally};
+pub use intake::Intake;
 pub use row_location::{LocatedRows, Tid, tuples};
+pub use tally::Tally;
 
 /// Bytes of tuples collected before they are sent on or reported: large enough that neither side wakes up for little.
 pub const SEND_BYTES: usize = 128 << 10;

@@ -32,6 +32,9 @@ pub(super) const BASE: u32 = 10_000;
 /// Decimal digits of a group.
 pub(super) const GROUP_DIGITS: i32 = 4;
 
+/// Numbers with this many groups are below 10^16.
+pub(super) const SMALL_GROUPS: usize = 4;
+
 /// The greatest display scale (NUMERIC_DSCALE_MAX).
 pub(super) const MAX_DSCALE: u16 = 0x3fff;
 
@@ -121,6 +124,22 @@ impl Finite<'_> {
         }
         GROUP_DIGITS * (self.weight + 1 - i32::try_from(self.groups.len()).unwrap_or(i32::MAX))
     }
+
+    /// The groups as one integer. There must be at most [`SMALL_GROUPS`].
+    pub fn whole(&self) -> Result<u64, Malformed> {
+        let mut whole = 0;
+        let mut greatest = 0;
+        for bytes in self.groups {
+            let group = u16::from_be_bytes(*bytes);
+            greatest = greatest.max(group);
+            whole = whole * u64::from(BASE) + u64::from(group);
+        }
+        if u32::from(greatest) < BASE {
+            Ok(whole)
+        } else {
+            Err(Malformed)
+        }
+    }
 }
 
 /// The value of one group.
@@ -131,6 +150,20 @@ pub(super) fn group(bytes: [u8; 2]) -> Result<u32, Malformed> {
     } else {
         Err(Malformed)
     }
+}
+
+/// A field for tests: ndigits, weight, sign, dscale, digits.
+#[cfg(test)]
+pub(super) fn sample(weight: i16, sign: u16, dscale: u16, digits: &[u16]) -> Vec<u8> {
+    let count = u16::try_from(digits.len()).unwrap();
+    let mut bytes = Vec::new();
+    for part in [count, weight.cast_unsigned(), sign, dscale]
+        .iter()
+        .chain(digits)
+    {
+        bytes.extend_from_slice(&part.to_be_bytes());
+    }
+    bytes
 }
 
 #[cfg(test)]

@@ -1,31 +1,9 @@
 //! The rules that values must satisfy so that the warehouse returns the same bytes, and the two corrections made in place.
 
+use super::fault::RowFault;
 use super::frame::Tuple;
 use crate::schema::{Column, Modifier, Scalar};
 use crate::unit::Day;
-
-/// What is wrong with a tuple. Contains no value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RowFault {
-    NullTime,
-    InfiniteTime,
-    /// More characters than the column's length.
-    TooLong {
-        column: usize,
-    },
-    /// More decimal places than the column's scale.
-    TooManyDecimals {
-        column: usize,
-    },
-    /// An interval that one of the two servers takes for infinite and the other for a finite one.
-    InfiniteInterval {
-        column: usize,
-    },
-    /// Bytes that are not a value of the column's type.
-    Malformed {
-        column: usize,
-    },
-}
 
 #[derive(Debug, Clone, Copy)]
 enum Rule {
@@ -229,29 +207,18 @@ fn for_each_element(value: &[u8], mut each: impl FnMut(&[u8])) -> Option<usize> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::numeric::sample;
     use super::*;
-
-    fn numeric(weight: i16, sign: u16, dscale: u16, digits: &[i16]) -> Vec<u8> {
-        let mut v = Vec::new();
-        v.extend_from_slice(&i16::try_from(digits.len()).unwrap().to_be_bytes());
-        v.extend_from_slice(&weight.to_be_bytes());
-        v.extend_from_slice(&sign.to_be_bytes());
-        v.extend_from_slice(&dscale.to_be_bytes());
-        for d in digits {
-            v.extend_from_slice(&d.to_be_bytes());
-        }
-        v
-    }
 
     #[test]
     fn decimals_beyond_the_scale_are_found_wherever_the_digits_are() {
         // 1.5, 0.00001, 123400000000, 1.2345, 1.2340
         let cases = [
-            (numeric(0, 0, 1, &[1, 5000]), 1),
-            (numeric(-2, 0, 5, &[1000]), 5),
-            (numeric(2, 0, 0, &[1234]), 0),
-            (numeric(0, 0x4000, 4, &[1, 2345]), 4),
-            (numeric(0, 0, 4, &[1, 2340]), 3),
+            (sample(0, 0, 1, &[1, 5000]), 1),
+            (sample(-2, 0, 5, &[1000]), 5),
+            (sample(2, 0, 0, &[1234]), 0),
+            (sample(0, 0x4000, 4, &[1, 2345]), 4),
+            (sample(0, 0, 4, &[1, 2340]), 3),
         ];
         for (value, decimals) in cases {
             if decimals > 0 {
@@ -266,7 +233,7 @@ mod tests {
     #[test]
     fn nan_and_infinity_stay_unchanged() {
         for sign in [0xc000, 0xd000, 0xf000] {
-            let mut value = numeric(0, sign, 0x20, &[]);
+            let mut value = sample(0, sign, 0x20, &[]);
             let before = value.clone();
             assert_eq!(fits_scale(&mut value, 2), Some(true));
             assert_eq!(value, before);
@@ -275,9 +242,9 @@ mod tests {
 
     #[test]
     fn zero_takes_the_scale() {
-        let mut value = numeric(0, 0, 0, &[]);
+        let mut value = sample(0, 0, 0, &[]);
         assert_eq!(fits_scale(&mut value, 3), Some(true));
-        assert_eq!(value, numeric(0, 0, 3, &[]));
+        assert_eq!(value, sample(0, 0, 3, &[]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A snapshot on its way back into a catalog.
 
-use super::{KeptPair, KeptTemplate, KeptTenant, Snapshot};
+use super::document::{KeptPair, KeptTemplate, KeptTenant, Snapshot};
 use crate::catalog::Tenant;
 use crate::catalog::registry::search_paths;
 use crate::catalog::registry::tenants::{self, Selection};

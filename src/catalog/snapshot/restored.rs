@@ -1,6 +1,6 @@
 //! What was restored into this warehouse, and from where.
 
-use super::SnapshotUnit;
+use super::document::SnapshotUnit;
 use crate::error::Result;
 use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName, Window};

@@ -15,9 +15,10 @@
 mod array;
 mod bytes;
 mod column_builder;
+mod decimal;
+mod double;
 mod fault;
 mod inet;
-mod numeric;
 mod numeric_text;
 mod primitive;
 mod rounded;
@@ -33,8 +34,8 @@ use arrow_array::types::{
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, SchemaRef};
 use column_builder::ColumnBuilder;
+use decimal::Decimal;
 use fault::DecodeFault;
-use numeric::Decimal;
 use primitive::{Bools, Primitive, Uuids, exactly};
 use rounded::Rounded;
 
@@ -207,16 +208,16 @@ fn scalar(column: &Column, ty: &DataType, rounded: &Rounded) -> Result<Box<dyn C
                 precision: *precision,
                 ..fixed(*scale)
             };
-            numeric::decimal128(ty, decimal)
+            decimal::decimal128(ty, decimal)
         }
         (Scalar::Numeric, DataType::Decimal256(precision, scale)) => {
             let decimal = Decimal {
                 precision: *precision,
                 ..fixed(*scale)
             };
-            numeric::decimal256(ty, decimal)
+            decimal::decimal256(ty, decimal)
         }
-        (Scalar::Numeric, DataType::Float64) => numeric::double(ty, rounded.clone()),
+        (Scalar::Numeric, DataType::Float64) => double::double(ty, rounded.clone()),
         (Scalar::Numeric, _) => bytes::text(numeric_text::print),
         (Scalar::Text | Scalar::Varchar | Scalar::Name | Scalar::Json, _) => {
             bytes::text(bytes::unchanged)

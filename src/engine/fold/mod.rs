@@ -4,14 +4,17 @@
 //! lock pairs ─▶ sweep, copy unseen (jobs pairs at once) ─▶ one barrier for all ─▶ reveal, sweep ─▶ report
 //! ```
 
+mod copy;
 mod outcome;
+mod pairs_fold;
 mod plan;
+mod reveal;
 mod steps;
 
 pub use super::report::fold::{FoldReport, PairFold, Standing};
+pub use pairs_fold::Steps;
 pub use plan::{FoldTarget, dry_run};
-pub use steps::{Steps, fold_what_closed};
-use steps::fold_pairs;
+pub use steps::{fold_pairs, fold_what_closed};
 
 use super::locks::held_pairs::HeldPairs;
 use super::locks::lock_holder::{LockHolder, kept_failures};

@@ -4,9 +4,11 @@ pub mod env;
 #[cfg(test)]
 mod fuzz;
 pub mod hosts;
+mod keys;
 pub mod parse;
 pub mod passfile;
 pub mod password;
+mod render;
 pub mod resolved;
 pub mod secret;
 mod service;

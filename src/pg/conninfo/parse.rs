@@ -1,58 +1,19 @@
-//! Connection strings as libpq reads them: URLs and `key=value` words.
+//! Reads connection strings as libpq does: URLs and `key=value` words.
 //!
 //! A [`Url`] holds what was written and nothing else: `PG*` variables and defaults are added when it is resolved. No
 //! error repeats a value, because a mistyped string may hold a piece of the password anywhere.
 //!
 //! Source: "Connection Strings" in PostgreSQL's libpq chapter.
 
+use super::keys::{KEYS, known_key};
 use crate::error::{Error, Result};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-
-/// Every key that is honored, or refused by name where its value asks for what cannot be done. libpq knows more; what would
-/// be ignored is an error instead.
-const KEYS: [&str; 34] = [
-    "application_name",
-    "channel_binding",
-    "connect_timeout",
-    "dbname",
-    "gssencmode",
-    "host",
-    "hostaddr",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-    "load_balance_hosts",
-    "min_protocol_version",
-    "options",
-    "passfile",
-    "password",
-    "port",
-    "require_auth",
-    "requirepeer",
-    "service",
-    "ssl_max_protocol_version",
-    "ssl_min_protocol_version",
-    "sslcert",
-    "sslcertmode",
-    "sslcrl",
-    "sslcrldir",
-    "sslkey",
-    "sslmode",
-    "sslnegotiation",
-    "sslrootcert",
-    "sslsni",
-    "target_session_attrs",
-    "tcp_user_timeout",
-    "user",
-];
 
 /// A connection string as it was written. Its password, if it holds one, is never shown.
 #[derive(Debug, Clone, Default)]
 pub struct Url {
-    values: BTreeMap<&'static str, String>,
+    pub(super) values: BTreeMap<&'static str, String>,
     password: Option<SecretString>,
 }
 
@@ -90,53 +51,6 @@ impl Url {
     /// Whether the string itself holds a password.
     pub fn has_password(&self) -> bool {
         self.password.is_some()
-    }
-
-    /// The same connection as a URL without its password: for people, and for the catalog.
-    pub fn redacted(&self) -> String {
-        let mut out = String::from("postgres://");
-        if let Some(user) = self.get("user") {
-            out.push_str(&encode(user));
-            out.push('@');
-        }
-        out.push_str(&self.authority());
-        if let Some(dbname) = self.get("dbname") {
-            out.push('/');
-            out.push_str(&encode(dbname));
-        }
-        let mut separator = '?';
-        for (key, value) in &self.values {
-            if ["user", "host", "port", "dbname"].contains(key) {
-                continue;
-            }
-            let _ = write!(out, "{separator}{key}={}", encode(value));
-            separator = '&';
-        }
-        out
-    }
-
-    fn authority(&self) -> String {
-        let hosts: Vec<&str> = self.get("host").unwrap_or_default().split(',').collect();
-        let ports: Vec<&str> = self.get("port").unwrap_or_default().split(',').collect();
-        let mut items = Vec::new();
-        for i in 0..hosts.len().max(ports.len()) {
-            let host = hosts.get(i).copied().unwrap_or_default();
-            let port = if ports.len() == 1 {
-                ports.first()
-            } else {
-                ports.get(i)
-            };
-            let host = if is_in_brackets(host) {
-                format!("[{host}]")
-            } else {
-                encode(host)
-            };
-            items.push(match port.filter(|p| !p.is_empty()) {
-                Some(port) => format!("{host}:{port}"),
-                None => host,
-            });
-        }
-        items.join(",")
     }
 
     /// A value as it was written; the password is not among them.
@@ -236,7 +150,8 @@ impl Url {
             hosts.push(host);
             ports.push(port);
         }
-        if hosts.iter().any(|h| !h.is_empty()) {
+        // Two empty ones are two hosts.
+        if hosts.len() > 1 || hosts.iter().any(|h| !h.is_empty()) {
             self.set("host", hosts.join(","), None)?;
         }
         if ports.iter().any(|p| !p.is_empty()) {
@@ -286,11 +201,6 @@ fn read_value(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<St
     }
 }
 
-/// The key as a constant, if it is one of libpq's that are known here.
-pub(super) fn known_key(key: &str) -> Option<&'static str> {
-    KEYS.iter().find(|known| **known == key).copied()
-}
-
 fn wrong(why: &str) -> Error {
     Error::config(format!("connection string: {why}"))
 }
@@ -326,28 +236,9 @@ fn decode(text: &str) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| wrong("a percent-encoded value is not UTF-8"))
 }
 
-fn encode(text: &str) -> String {
-    let mut out = String::new();
-    for b in text.bytes() {
-        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-            out.push(char::from(b));
-        } else {
-            let _ = write!(out, "%{b:02X}");
-        }
-    }
-    out
-}
-
-/// Whether a URL names a host as `[host]`: an IPv6 address, with its zone. Whatever else has a colon is encoded.
-fn is_in_brackets(host: &str) -> bool {
-    let of_address = |c: char| c.is_ascii_alphanumeric() || ":.%_-".contains(c);
-    host.contains(':') && host.chars().all(of_address)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret;
 
     fn parse(text: &str) -> Url {
         Url::parse(text).unwrap()
@@ -379,27 +270,6 @@ mod tests {
         assert_eq!(url.password().unwrap().expose_secret(), r"it's a \");
         assert_eq!(url.get("user"), Some("a b"));
         assert_eq!(url.get("dbname"), None);
-    }
-
-    #[test]
-    fn the_redacted_url_says_the_same_without_the_password() {
-        for text in [
-            "postgres://u:topsecret@h1:1,h2:2/db?sslmode=require&connect_timeout=3",
-            "host=/var/run/pg user='a b' password=topsecret dbname=x/y",
-            "postgres://u:topsecret@[::1]:5433/db?hostaddr=::1",
-            "postgres:///db?password=topsecret",
-            "postgres:///db?host=[::1]&password=topsecret",
-            "host='a:b]c,fe80::1%eth0,x@[y:z]' port=1,1,1 password=topsecret",
-            "postgres://u:topsecret@[fe80::1%25eth0]:1/db",
-        ] {
-            let url = parse(text);
-            let redacted = url.redacted();
-            assert!(url.has_password());
-            let again = parse(&redacted);
-            assert!(!again.has_password());
-            assert_eq!(again.values, url.values, "{redacted}");
-            assert!(!format!("{redacted} {url:?}").contains("topsecret"));
-        }
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! Source: "The Connection Service File" in PostgreSQL's libpq chapter, and `parseServiceFile` in `fe-connect.c`.
 
 use super::env::Env;
-use super::parse::{self, Url};
+use super::keys::known_key;
+use super::parse::Url;
 use crate::error::{Error, Result};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -82,7 +83,7 @@ impl Service {
             self.password.get_or_insert_with(|| value.into());
             return Ok(());
         }
-        let known = parse::known_key(key).ok_or_else(|| {
+        let known = known_key(key).ok_or_else(|| {
             if key.starts_with("ldap") {
                 "services in LDAP are not supported".to_owned()
             } else {

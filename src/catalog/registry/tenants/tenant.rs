@@ -1,11 +1,11 @@
-//! Tenants, and which templates are loaded for them.
+//! Tenants: what the catalog holds of each, and how one is added, found and changed.
 
-use super::search_paths;
+use super::unknown_name::{names, unknown};
+use crate::catalog::registry::search_paths;
 use crate::error::{Error, Kind, Result};
-use crate::nearest::nearest;
 use crate::pg::{Row, SearchPath, Session, SourceTransaction};
 use crate::template::Bindings;
-use crate::unit::{Day, SchemaName, TemplateName, TenantName, Window};
+use crate::unit::{SchemaName, TenantName, Window};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -46,21 +46,6 @@ impl Tenant {
             vars: &self.vars,
         }
     }
-}
-
-/// Which pairs are meant: these tenants and these templates, all of them where none is named.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
-    pub tenants: Vec<TenantName>,
-    pub templates: Vec<TemplateName>,
-}
-
-/// A template's state for one tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Enabled {
-    pub template: TemplateName,
-    pub enabled: bool,
-    pub first_day: Option<Day>,
 }
 
 const COLUMNS: &str = "name, schema_name, url, password_ref, vars::text, enabled, \
@@ -206,128 +191,6 @@ pub async fn get(session: &Session, name: &TenantName) -> Result<Tenant> {
     }
 }
 
-/// Checks that every name of a selection is known.
-///
-/// # Errors
-/// One is not; the nearest is suggested.
-pub async fn check_selection(session: &Session, selection: &Selection) -> Result<()> {
-    let wh = session.catalog();
-    for tenant in &selection.tenants {
-        get(session, tenant).await?;
-    }
-    let known = names(session, &format!("SELECT name FROM {wh}.template")).await?;
-    match selection
-        .templates
-        .iter()
-        .find(|t| !known.iter().any(|k| k == t.as_str()))
-    {
-        None => Ok(()),
-        Some(template) => Err(unknown(
-            "template",
-            template.as_str(),
-            &known,
-            "see them with `dayhaul template list`, register one with `dayhaul template load`",
-        )),
-    }
-}
-
-/// The templates of a tenant, enabled or not, by name.
-///
-/// # Errors
-/// Those of PostgreSQL.
-pub async fn templates_of(session: &Session, tenant: &TenantName) -> Result<Vec<Enabled>> {
-    let wh = session.catalog();
-    let rows = session
-        .query(
-            &format!("SELECT template, enabled, first_day FROM {wh}.pair WHERE tenant = $1 ORDER BY template COLLATE \"C\""),
-            &[&tenant],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Enabled {
-                template: TemplateName::parse(row.get(0))?,
-                enabled: row.get(1),
-                first_day: row.get(2),
-            })
-        })
-        .collect()
-}
-
-/// Enables templates for a tenant; what is enabled already stays as it is. Returns those that were not. An earlier
-/// `first_day` moves the pair's back.
-///
-/// # Errors
-/// The tenant or a template is unknown.
-pub async fn enable(
-    session: &Session,
-    tenant: &TenantName,
-    templates: &[TemplateName],
-    first_day: Option<Day>,
-) -> Result<Vec<TemplateName>> {
-    let wh = session.catalog();
-    check_selection(
-        session,
-        &Selection {
-            tenants: vec![tenant.clone()],
-            templates: templates.to_vec(),
-        },
-    )
-    .await?;
-    let before = templates_of(session, tenant).await?;
-    for template in templates {
-        session
-            .execute(
-                &format!(
-                    "INSERT INTO {wh}.pair AS p (tenant, template, first_day) VALUES ($1, $2, $3) \
-                 ON CONFLICT (tenant, template) \
-                 DO UPDATE SET enabled = true, first_day = least(p.first_day, excluded.first_day)"
-                ),
-                &[&tenant, &template, &first_day],
-            )
-            .await?;
-    }
-    let was_enabled = |t: &TemplateName| before.iter().any(|b| b.template == *t && b.enabled);
-    Ok(templates
-        .iter()
-        .filter(|t| !was_enabled(t))
-        .cloned()
-        .collect())
-}
-
-/// Disables templates of a tenant: their rows stay, nothing more is loaded. Returns those that were enabled.
-///
-/// # Errors
-/// The tenant or a template is unknown.
-pub async fn disable(
-    session: &Session,
-    tenant: &TenantName,
-    templates: &[TemplateName],
-) -> Result<Vec<TemplateName>> {
-    let wh = session.catalog();
-    check_selection(
-        session,
-        &Selection {
-            tenants: vec![tenant.clone()],
-            templates: templates.to_vec(),
-        },
-    )
-    .await?;
-    let mut disabled = Vec::new();
-    for template in templates {
-        let changed = session
-            .execute(
-                &format!("UPDATE {wh}.pair SET enabled = false WHERE tenant = $1 AND template = $2 AND enabled"),
-                &[&tenant, &template],
-            )
-            .await?;
-        if changed == 1 {
-            disabled.push(template.clone());
-        }
-    }
-    Ok(disabled)
-}
-
 /// Enables or disables a tenant as a whole. Returns whether that changed anything.
 ///
 /// # Errors
@@ -342,23 +205,6 @@ pub async fn set_enabled(session: &Session, tenant: &TenantName, enabled: bool) 
         )
         .await?;
     Ok(changed == 1)
-}
-
-async fn names(session: &Session, sql: &str) -> Result<Vec<String>> {
-    Ok(session
-        .query(sql, &[])
-        .await?
-        .iter()
-        .map(|row| row.get(0))
-        .collect())
-}
-
-fn unknown(what: &str, name: &str, known: &[String], see: &str) -> Error {
-    let hint = match nearest(name, known.iter().map(String::as_str)) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => see.to_owned(),
-    };
-    Error::refused(format!("there is no {what} `{name}`")).with_hint(hint)
 }
 
 /// The first six columns of a row, in the order of `COLUMNS`, and the others by name.
@@ -381,39 +227,4 @@ fn broken(e: serde_json::Error) -> Error {
         "the variables of a tenant are not a JSON object of texts",
     )
     .with_source(e)
-}
-
-/// A schema of the warehouse that was there before its tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ForeignSchema {
-    /// The owner role may make tables in it.
-    pub owner_may_create: bool,
-    /// Tables, views and such in it that are not ours.
-    pub relations: Vec<String>,
-}
-
-/// Looks whether a schema is there already, as the owner role.
-///
-/// # Errors
-/// Those of PostgreSQL.
-pub async fn foreign_schema(
-    session: &Session,
-    schema: &SchemaName,
-) -> Result<Option<ForeignSchema>> {
-    let wh = session.catalog();
-    let row = session
-        .query_opt(
-            &format!("SELECT has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE'), ARRAY( \
-                 SELECT c.relname::text FROM pg_class c \
-                 WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') \
-                   AND NOT EXISTS (SELECT FROM {wh}.relation r WHERE r.schema_name = n.nspname AND r.name = c.relname) \
-                 ORDER BY c.relname) \
-             FROM pg_namespace n WHERE n.nspname = $1"),
-            &[&schema.as_str()],
-        )
-        .await?;
-    Ok(row.map(|row| ForeignSchema {
-        owner_may_create: row.get(0),
-        relations: row.get(1),
-    }))
 }
