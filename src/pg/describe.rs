@@ -65,7 +65,12 @@ async fn at_once(
     };
     let modifiers = modifiers(session, query, likely, &oids).await?;
     let type_names = type_names(session, &oids, &modifiers, "COMMIT").await?;
-    Ok(Some(source_columns(likely.to_vec(), oids, modifiers, type_names)))
+    Ok(Some(source_columns(
+        likely.to_vec(),
+        oids,
+        modifiers,
+        type_names,
+    )))
 }
 
 async fn columns(session: &Session, query: &str) -> Result<Vec<SourceColumn>> {

@@ -50,9 +50,8 @@ impl SourceTransaction<'_> {
         let mut found = session.simple_all(&sql).await?;
         let checked = match self.search_path {
             SearchPath::Unknown | SearchPath::Earlier => Ok(()),
-            SearchPath::Login(recorded) => {
-                schemas(&take_first(&mut found)).and_then(|now| self.same_as_recorded(recorded, &now))
-            }
+            SearchPath::Login(recorded) => schemas(&take_first(&mut found))
+                .and_then(|now| self.same_as_recorded(recorded, &now)),
             SearchPath::Chosen(chosen) => {
                 schemas(&take_first(&mut found)).and_then(|now| self.all_there(chosen, &now))
             }

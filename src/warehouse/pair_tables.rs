@@ -33,7 +33,9 @@ pub async fn pair_tables(
     places: &[Place<'_>],
     context: WarehouseContext<'_>,
 ) -> Result<Vec<PairTables>> {
-    let names = places.iter().map(|place| (place.tenant, &place.template.name));
+    let names = places
+        .iter()
+        .map(|place| (place.tenant, &place.template.name));
     let names: Vec<PairNames<'_>> = names.collect();
     let states = pair_states::of_pairs(session, &names).await?;
     let relations = relations::of_pairs(session, &names).await?;
@@ -41,13 +43,15 @@ pub async fn pair_tables(
     let views = tenant_views(session, places).await?;
     let found = states.into_iter().zip(relations).zip(ready).zip(views);
     Ok(found
-        .map(|(((state, (relations, complete)), schema_ready), view)| PairTables {
-            state,
-            relations,
-            complete,
-            schema_ready,
-            view,
-        })
+        .map(
+            |(((state, (relations, complete)), schema_ready), view)| PairTables {
+                state,
+                relations,
+                complete,
+                schema_ready,
+                view,
+            },
+        )
         .collect())
 }
 
@@ -78,7 +82,9 @@ impl PairTables {
     ) -> Option<Shape> {
         let shape = self.shape()?;
         let first = self.state.first_day;
-        let remembered = requested.first().is_none_or(|day| first.is_some_and(|first| first <= *day));
+        let remembered = requested
+            .first()
+            .is_none_or(|day| first.is_some_and(|first| first <= *day));
         let kind = |r: &Relation| matches!(r.kind, RelationKind::Retired | RelationKind::Staging);
         let left = self.state.has_staged || self.relations.iter().any(kind);
         let ready = self.complete

@@ -2,8 +2,7 @@
 //! their way are in [`staged`](super::staged).
 
 use super::rows::{
-    Columns, all_rows_found, date_of_run, dates, insert_attempts, object, tally,
-    with_attempts,
+    Columns, all_rows_found, date_of_run, dates, insert_attempts, object, tally, with_attempts,
 };
 pub use super::rows::{Entry, LoadedDay, Object, days_of};
 use crate::copy::Tally;

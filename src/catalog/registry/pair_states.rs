@@ -61,7 +61,9 @@ pub async fn of_pairs(session: &Session, pairs: &[PairNames<'_>]) -> Result<Vec<
 
 /// Tenants and templates, as parameters.
 pub fn columns<'a>(pairs: &[PairNames<'a>]) -> (Vec<&'a str>, Vec<&'a str>) {
-    let pairs = pairs.iter().map(|(tenant, template)| (tenant.as_str(), template.as_str()));
+    let pairs = pairs
+        .iter()
+        .map(|(tenant, template)| (tenant.as_str(), template.as_str()));
     pairs.unzip()
 }
 

@@ -119,7 +119,10 @@ async fn own(session: &Session, run: i64, pairs: &[PairNames<'_>]) -> Result<()>
     }
     let wh = session.catalog();
     let tenants: Vec<&str> = pairs.iter().map(|(tenant, _)| tenant.as_str()).collect();
-    let templates: Vec<&str> = pairs.iter().map(|(_, template)| template.as_str()).collect();
+    let templates: Vec<&str> = pairs
+        .iter()
+        .map(|(_, template)| template.as_str())
+        .collect();
     session
         .execute(
             &format!(

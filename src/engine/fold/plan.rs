@@ -82,7 +82,10 @@ pub async fn due(session: &Session, pairs: &[Pair], target: FoldTarget) -> Resul
     });
     let due = fold_line::due(session, lines).await?;
     let names = |pair: &Pair| (pair.tenant.name.to_string(), pair.template.name.to_string());
-    Ok(pairs.iter().map(|pair| due.contains(&names(pair))).collect())
+    Ok(pairs
+        .iter()
+        .map(|pair| due.contains(&names(pair)))
+        .collect())
 }
 
 /// Plans one pair; `None` when it was never loaded.

@@ -8,7 +8,9 @@ use super::request::Request;
 use crate::catalog::Pair;
 use crate::catalog::registry::fold_line::FoldLine;
 use crate::config::Load;
-use crate::engine::schedule::queue::{Limits, Next, PairIndex, PairWork, Queue, runs_of, source_number};
+use crate::engine::schedule::queue::{
+    Limits, Next, PairIndex, PairWork, Queue, runs_of, source_number,
+};
 use crate::engine::schedule::task::{QueueTask, Task};
 use crate::engine::window::landing::To;
 use crate::error::Result;

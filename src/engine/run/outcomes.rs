@@ -1,8 +1,8 @@
 //! How the units of a run ended, collected from all workers, and reported as they end.
 
 use super::pair::PreparedPair;
-use super::run_pair::RunPair;
 use super::request::DaysByPair;
+use super::run_pair::RunPair;
 use crate::catalog::Pair;
 use crate::catalog::ledger::units::LoadedDay;
 use crate::engine::report::event::{

@@ -292,7 +292,11 @@ pub async fn check_at_source(
         tenant.to_mut().search_path = path.clone();
     }
     let transaction = tenant.transaction(settings.load.statement_timeout);
-    let names = pair.template.columns.iter().map(|column| column.name.clone());
+    let names = pair
+        .template
+        .columns
+        .iter()
+        .map(|column| column.name.clone());
     let names: Vec<String> = names.collect();
     let columns = pg::describe_in(session, &transaction, &query, &names).await?;
     check_source(&pair.template, &columns)?;

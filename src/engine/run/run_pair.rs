@@ -89,7 +89,10 @@ impl RunPair {
     /// The queue's share of a pair with which nothing is to be done.
     pub fn work_of_nothing(&self) -> PairWork<Task> {
         let tenant = &self.pair.tenant;
-        let server = tenant.url.as_deref().map(|url| Url::parse(url).map(|url| url.endpoint()));
+        let server = tenant
+            .url
+            .as_deref()
+            .map(|url| Url::parse(url).map(|url| url.endpoint()));
         PairWork {
             tenant: tenant.name.to_string(),
             server: match server {

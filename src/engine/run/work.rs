@@ -2,8 +2,8 @@
 
 use super::context::RunContext;
 use super::duplicates::find_duplicates;
-use super::outcomes::Outcomes;
 use super::find_source::is_at_source;
+use super::outcomes::Outcomes;
 use super::prepare::PlannedPair;
 use super::request::Request;
 use super::run_pair::RunPair;

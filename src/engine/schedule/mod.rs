@@ -8,5 +8,6 @@ pub mod queue;
 pub mod retry;
 pub mod sessions;
 pub mod task;
+pub mod visit;
 pub mod watchdog;
 pub mod window_size;

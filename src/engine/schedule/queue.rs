@@ -8,8 +8,8 @@ mod choice;
 use super::decision::Decision;
 use super::pair_work::PairState;
 use super::task::QueueTask;
+use super::visit::Visit;
 use crate::unit::{Day, Window};
-use choice::Visit;
 use std::collections::{BTreeSet, HashMap};
 
 #[derive(Debug, PartialEq, Eq)]

@@ -98,7 +98,9 @@ impl Sessions {
     /// After a failed try at a source: ends the session with it, and cancels what the server still computes.
     pub async fn abort_source(&mut self) {
         if let Some((_, session)) = self.source.take()
-            && tokio::time::timeout(GOODBYE, session.abort()).await.is_err()
+            && tokio::time::timeout(GOODBYE, session.abort())
+                .await
+                .is_err()
         {
             tracing::debug!("a source did not answer the request to cancel");
         }

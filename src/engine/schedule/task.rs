@@ -63,7 +63,9 @@ impl QueueTask for Task {
     fn reads_source(&self) -> bool {
         !matches!(
             self,
-            Task::LandFromWarehouse { .. } | Task::BuildYear { .. } | Task::Prepare { at_source: false }
+            Task::LandFromWarehouse { .. }
+                | Task::BuildYear { .. }
+                | Task::Prepare { at_source: false }
         )
     }
 
@@ -77,7 +79,9 @@ impl QueueTask for Task {
                 destination.staged_year()
             }
             Task::LandFromWarehouse { staged_year } => *staged_year,
-            Task::Refresh(_) | Task::FilesOnly | Task::BuildYear { .. } | Task::Prepare { .. } => None,
+            Task::Refresh(_) | Task::FilesOnly | Task::BuildYear { .. } | Task::Prepare { .. } => {
+                None
+            }
         }
     }
 

@@ -106,11 +106,7 @@ pub async fn prepare(
 ///
 /// # Errors
 /// The warehouse's.
-pub async fn are_ready(
-    session: &Session,
-    places: &[Place<'_>],
-    reader: &str,
-) -> Result<Vec<bool>> {
+pub async fn are_ready(session: &Session, places: &[Place<'_>], reader: &str) -> Result<Vec<bool>> {
     let schemas: Vec<&str> = places.iter().map(|place| place.schema.as_str()).collect();
     let rows = session
         .query(
@@ -122,7 +118,10 @@ pub async fn are_ready(
         )
         .await?;
     let ready: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
-    Ok(schemas.into_iter().map(|schema| ready.contains(schema)).collect())
+    Ok(schemas
+        .into_iter()
+        .map(|schema| ready.contains(schema))
+        .collect())
 }
 
 async fn make_schema(

@@ -105,9 +105,7 @@ pub async fn current(session: &Session, schema: &str, name: &str) -> Result<Curr
 
 fn found(kind: &str, query: Option<&str>) -> Current {
     match kind {
-        "v" => {
-            Current::View(query.and_then(Definition::parse))
-        }
+        "v" => Current::View(query.and_then(Definition::parse)),
         "m" => Current::Other("a materialized view"),
         "f" => Current::Other("a foreign table"),
         "S" => Current::Other("a sequence"),
@@ -126,7 +124,10 @@ pub async fn tenant_views(
     places: &[Place<'_>],
 ) -> Result<Vec<Option<Definition>>> {
     let schemas: Vec<&str> = places.iter().map(|place| place.schema.as_str()).collect();
-    let names: Vec<&str> = places.iter().map(|place| place.template.name.as_str()).collect();
+    let names: Vec<&str> = places
+        .iter()
+        .map(|place| place.template.name.as_str())
+        .collect();
     let rows = session
         .query(
             "SELECT t.n, pg_get_viewdef(c.oid) \

@@ -120,7 +120,10 @@ fn after_a_month_of_absence_a_sync_completes_what_was_loaded_before_its_end() {
 
     // Folded meanwhile, which is allowed.
     let folded = on(&world, &["fold", "--json"], "2024-07-14").ok().json();
-    assert!(folded["pairs"][0]["unsettled"].as_u64() > Some(0), "{folded:#}");
+    assert!(
+        folded["pairs"][0]["unsettled"].as_u64() > Some(0),
+        "{folded:#}"
+    );
     on(&world, &["sync"], "2024-07-14").ok();
     assert_eq!(loaded(&world, "2024-06-14"), "24");
     assert_eq!(why(&world, "2024-06-14")["settled"], true);
@@ -180,8 +183,7 @@ fn a_settled_day_is_left_alone_but_for_its_turn() {
 
 #[test]
 fn a_day_of_a_year_that_was_finished_later_is_as_old_as_its_reading() {
-    let slow =
-        events::slow(0.02).replace("open_days = 16", "lookback_days = 60\nopen_days = 3");
+    let slow = events::slow(0.02).replace("open_days = 16", "lookback_days = 60\nopen_days = 3");
     let world = World::new("settled_staged", &["acme"]);
     let world = world.filled(&["acme"], &slow, "2023-03-01", (20, 20));
     let year = ["backfill", "--from", "2023-03-01", "--to", "2023-03-20"];

@@ -6,23 +6,12 @@
 
 use super::{Job, PairIndex, Queue};
 use crate::engine::schedule::task::QueueTask;
+use crate::engine::schedule::visit::{VISIT, Visit};
 use crate::unit::Window;
 use std::collections::BTreeSet;
 
-/// Windows of one source that a worker takes in a row while pairs wait that nobody is at.
-const VISIT: usize = 32;
-
 /// A shorter window is not worth its round trips, even if a worker is idle.
 const WORTHWHILE_BYTES: u64 = 256 << 10;
-
-/// Where a worker was last.
-#[derive(Debug, Clone, Copy)]
-pub struct Visit {
-    pair: PairIndex,
-    source: u64,
-    /// Windows of the source that it took in a row.
-    windows: usize,
-}
 
 /// How well a pair suits a worker; the least is best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,8 +93,14 @@ impl<T: QueueTask> Queue<T> {
             1
         } else {
             let streams = task.streams() && !limits.lands;
-            let share = left.div_ceil(lanes).max(state.size.days_of(WORTHWHILE_BYTES));
-            state.size.days(limits.window_bytes, streams).min(share).max(1)
+            let share = left
+                .div_ceil(lanes)
+                .max(state.size.days_of(WORTHWHILE_BYTES));
+            state
+                .size
+                .days(limits.window_bytes, streams)
+                .min(share)
+                .max(1)
         };
         let cut = run.from.plus(i32::try_from(days).unwrap_or(i32::MAX));
         let cut = cut.min(run.to);

@@ -86,7 +86,9 @@ fn a_server_shared_by_tenants_gets_no_more_windows_than_its_limit() {
             work("c", "s2", &run),
         ],
     );
-    let jobs: Vec<_> = (0..4).filter_map(|slot| window_of(&mut queue, slot)).collect();
+    let jobs: Vec<_> = (0..4)
+        .filter_map(|slot| window_of(&mut queue, slot))
+        .collect();
     let pairs: Vec<_> = jobs.iter().map(|job| job.pair).collect();
     assert_eq!(pairs, [0, 1, 2, 2]);
     assert_eq!(queue.take(0), Next::Wait);
@@ -227,7 +229,11 @@ fn a_pair_that_was_prepared_goes_on_with_the_same_worker() {
     let run = [(Destination::DayTable, window(0, 9))];
     let (job, dropped) = queue.prepared(&one, work("a", "s1", &run), 0);
     assert_eq!((job.unwrap().pair, dropped), (0, Vec::new()));
-    assert_eq!(queue.take(2), Next::Wait, "its place was not free in between");
+    assert_eq!(
+        queue.take(2),
+        Next::Wait,
+        "its place was not free in between"
+    );
     queue.failed(&two, FailureScope::All);
     let (job, dropped) = queue.prepared(&two, work("b", "s1", &run), 1);
     assert_eq!((job, dropped), (None, vec![(1, window(0, 9))]));
