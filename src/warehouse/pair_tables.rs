@@ -3,6 +3,7 @@
 
 use super::context::WarehouseContext;
 use super::place::Place;
+use super::tables::obstacles::may_have_obstacles;
 use super::tables::prepare::{are_ready, missing_tables};
 use super::tables::shape::Shape;
 use super::views::{Definition, shows_nothing, tenant_query, tenant_views};
@@ -22,6 +23,8 @@ pub struct PairTables {
     /// The tenant's schema exists, and readers may use it.
     schema_ready: bool,
     view: Option<Definition>,
+    /// Others may have built on its tables, or publish them.
+    pub may_have_obstacles: bool,
 }
 
 /// Reads it for all pairs, in their order.
@@ -41,15 +44,24 @@ pub async fn pair_tables(
     let relations = relations::of_pairs(session, &names).await?;
     let ready = are_ready(session, places, context.reader).await?;
     let views = tenant_views(session, places).await?;
-    let found = states.into_iter().zip(relations).zip(ready).zip(views);
+    let obstacles = may_have_obstacles(session, places, context).await?;
+    let found = states
+        .into_iter()
+        .zip(relations)
+        .zip(ready)
+        .zip(views)
+        .zip(obstacles);
     Ok(found
         .map(
-            |(((state, (relations, complete)), schema_ready), view)| PairTables {
-                state,
-                relations,
-                complete,
-                schema_ready,
-                view,
+            |((((state, (relations, complete)), schema_ready), view), may_have_obstacles)| {
+                PairTables {
+                    state,
+                    relations,
+                    complete,
+                    schema_ready,
+                    view,
+                    may_have_obstacles,
+                }
             },
         )
         .collect())

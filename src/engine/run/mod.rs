@@ -249,8 +249,10 @@ async fn look_at_tables(
     if !right || !seen.contains(&place.template.name) {
         warehouse::restore_views(session, place, warehouse, seen).await?;
     }
-    for note in warehouse::obstacles(session, place, warehouse).await? {
-        outcomes.notes.add(note);
+    if planned.tables.may_have_obstacles {
+        for note in warehouse::obstacles(session, place, warehouse).await? {
+            outcomes.notes.add(note);
+        }
     }
     Ok(())
 }

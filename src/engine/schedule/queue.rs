@@ -1,5 +1,5 @@
 //! Which window comes next: fair between pairs, limited per source server, stopped where the circuit is open. Which pair
-//! suits a worker is decided in [`choice`].
+//! suits a worker is decided in `queue/choice.rs`.
 
 pub use super::pair_work::{Job, PairIndex, PairWork, by_pair, runs_of, source_number};
 

@@ -4,6 +4,7 @@
 use crate::error::Result;
 use crate::pg::Session;
 use crate::sql::qualified;
+use std::collections::BTreeSet;
 
 /// Something that is not ours and depends on a table of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,45 @@ impl Dependent {
     }
 }
 
+/// SQL: what depends on class `c`; `v` is the view, if it is one.
+const DEPENDENTS: &str = "JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.deptype = 'n' \
+    LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid \
+    LEFT JOIN pg_class v ON v.oid = w.ev_class LEFT JOIN pg_namespace vn ON vn.oid = v.relnamespace";
+
+/// SQL: the dependents are neither in the catalog nor the table's own.
+fn are_not_ours(wh: &str) -> String {
+    format!(
+        "v.oid IS DISTINCT FROM c.oid \
+         AND NOT EXISTS (SELECT FROM {wh}.relation r WHERE r.schema_name = vn.nspname AND r.name = v.relname) \
+         AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS \
+           (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.conrelid = c.oid))"
+    )
+}
+
+/// Those of the schemas in which something that is not ours depends on a day or year table.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn schemas_with_dependents(
+    session: &Session,
+    schemas: &[&str],
+) -> Result<BTreeSet<String>> {
+    let wh = session.catalog();
+    let rows = session
+        .query(
+            &format!(
+                "SELECT DISTINCT n.nspname::text FROM {wh}.relation ours \
+                 JOIN pg_namespace n ON n.nspname = ours.schema_name \
+                 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = ours.name {DEPENDENTS} \
+                 WHERE ours.schema_name = ANY ($1) AND ours.kind IN ('day', 'year') AND {}",
+                are_not_ours(wh)
+            ),
+            &[&schemas],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// What depends on tables of a schema and is not in the catalog, by name.
 ///
 /// # Errors
@@ -50,15 +90,10 @@ pub async fn dependents(
             &format!(
                 "SELECT DISTINCT vn.nspname::text, v.relname::text, v.relkind::text, c.relname::text, \
                         CASE WHEN v.oid IS NULL THEN pg_describe_object(d.classid, d.objid, 0) END \
-                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                 JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.deptype = 'n' \
-                 LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid \
-                 LEFT JOIN pg_class v ON v.oid = w.ev_class LEFT JOIN pg_namespace vn ON vn.oid = v.relnamespace \
-                 WHERE n.nspname = $1 AND c.relname = ANY ($2) AND v.oid IS DISTINCT FROM c.oid \
-                   AND NOT EXISTS (SELECT FROM {wh}.relation r WHERE r.schema_name = vn.nspname AND r.name = v.relname) \
-                   AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS \
-                     (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.conrelid = c.oid)) \
-                 ORDER BY 1, 2, 4, 5"
+                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace {DEPENDENTS} \
+                 WHERE n.nspname = $1 AND c.relname = ANY ($2) AND {} \
+                 ORDER BY 1, 2, 4, 5",
+                are_not_ours(wh)
             ),
             &[&schema, &tables],
         )

@@ -49,6 +49,15 @@ pub async fn settle_identity(
         .collect())
 }
 
+/// Whether any publication publishes changes.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn are_any_published(session: &Session) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_publication p WHERE p.pubdelete OR p.pubupdate)";
+    Ok(session.query_one(sql, &[]).await?.get(0))
+}
+
 /// The publications of all tables that publish changes: `init` names them before anything is loaded.
 ///
 /// # Errors
