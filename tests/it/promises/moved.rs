@@ -240,7 +240,7 @@ fn a_source_that_cannot_say_in_time_where_rows_went_is_not_waited_for() {
     // Only over many days it takes long.
     let template = events::TEMPLATE.replace(
         "WHERE",
-        "WHERE ({to} - {from} < interval '40 days' OR pg_sleep(5) IS NOT NULL) AND",
+        "WHERE ({to} - {from} < interval '32 days' OR pg_sleep(5) IS NOT NULL) AND",
     );
     let acme = ["acme"];
     let world = World::new("moved_late", &acme).filled(&acme, &template, "2024-02-01", (49, 4));
