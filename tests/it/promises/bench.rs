@@ -1,5 +1,6 @@
 //! `dayhaul bench`: every figure is of checked rows, whoever fails or lies gets none, and nothing stays behind.
 
+use crate::support::events;
 use crate::support::server::{Database, block_on};
 use crate::support::world::{self, Output, World, send, wait_until};
 use dayhaul::bench::contestant::Contestant;
@@ -115,6 +116,8 @@ fn contestants_are_chosen_and_a_longer_way_is_the_same_for_all() {
         "--contestant",
         "psql",
         "--contestant",
+        "psql-bulk",
+        "--contestant",
         "dayhaul",
     ];
     let mut args = vec!["--json", "--latency", "25", "--repeat", "2"];
@@ -127,7 +130,7 @@ fn contestants_are_chosen_and_a_longer_way_is_the_same_for_all() {
         .iter()
         .map(|e| e["contestant"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["psql", "dayhaul"]);
+    assert_eq!(names, ["psql", "psql-bulk", "dayhaul"]);
     for entrant in entrants {
         assert_eq!(entrant["tries"].as_array().unwrap().len(), 2, "{entrant}");
         assert!(entrant["tries"][0]["own_peak"].as_u64().unwrap() > 1 << 20);
@@ -135,6 +138,11 @@ fn contestants_are_chosen_and_a_longer_way_is_the_same_for_all() {
     // psql greets the server and asks a query, day after day: three round trips at the least.
     let psql = entrants[0]["min"].as_f64().unwrap();
     assert!(psql > 4.0 * 3.0 * 0.025, "{psql}");
+    // The same rows, and the statistics that a reader needs.
+    assert_eq!(entrants[0]["digest"], entrants[1]["digest"]);
+    let bulk = entrants[1]["script"].as_str().unwrap();
+    assert!(bulk.contains("ANALYZE"), "{bulk}");
+    assert_eq!(bulk.matches("| psql").count(), 1, "{bulk}");
 }
 
 #[test]
@@ -406,6 +414,27 @@ fn a_bench_in_a_warehouse_in_use_leaves_it_as_it_was() {
         }
     }
     assert_eq!(scenarios[0]["entrants"][0]["rows"], 12 * 15);
+}
+
+#[test]
+fn a_query_for_one_day_is_never_asked_for_more() {
+    let world = in_use("bench_one_day");
+    world.write(
+        "templates/event.sql",
+        &events::one_day_windows(events::TEMPLATE),
+    );
+    world
+        .dayhaul(&["template", "load", "templates/event.sql"])
+        .ok();
+    let few = ["--repeat", "1", "--scenario", "backfill", "--json"];
+    let json = world.dayhaul(&[&IN_USE[..], &few].concat()).ok().json();
+    for entrant in json["scenarios"][0]["entrants"].as_array().unwrap() {
+        let state = match entrant["contestant"].as_str() {
+            Some("postgres_fdw" | "psql-bulk" | "dblink-best") => "left_out",
+            _ => "measured",
+        };
+        assert_eq!(entrant["state"], state, "{entrant}");
+    }
 }
 
 #[test]
