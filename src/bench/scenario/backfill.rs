@@ -41,7 +41,6 @@ pub fn first(environment: &Environment) -> Scenario {
             .into(),
         compare: RatioBasis::Seconds,
         also: &[],
-        late_rows: None,
         shared: None,
         entrants,
     }
@@ -57,7 +56,6 @@ pub fn years(environment: &Environment) -> Scenario {
             .into(),
         compare: RatioBasis::Seconds,
         also: &[],
-        late_rows: None,
         shared: None,
         entrants: vec![
             Entrant::new(Convert { load: true }, EntrantRole::Baseline, days),
