@@ -93,7 +93,7 @@ fn rounded(n: f64) -> u64 {
 }
 
 impl ResultsTable {
-    /// The table of some entrants. Columns that are empty for the whole scenario are left out.
+    /// The table of some entrants. Columns that are empty for all of them are left out.
     pub fn of(results: &ScenarioResult, members: &[&EntrantResult]) -> ResultsTable {
         let mut columns = vec![Column {
             heading: "",
@@ -106,9 +106,8 @@ impl ResultsTable {
             });
         }
         let filled = |c: &Column| {
-            let all = &results.entrants;
             let counts = CLIENTS.iter().any(|start| c.heading.starts_with(start));
-            all.iter().any(|e| shown(e, c).is_some()) && (compares_clients(results) || !counts)
+            members.iter().any(|e| shown(e, c).is_some()) && (compares_clients(results) || !counts)
         };
         columns.extend(COLUMNS.into_iter().filter(filled));
         let row = |e: &&EntrantResult| {
