@@ -22,8 +22,8 @@ const SETTINGS: [(&str, &str); 2] = [("shared_buffers", "1GB"), ("max_wal_size",
 /// `shared_buffers` is at most this machine's memory divided by this number.
 const MEMORY_PER_BUFFERS: u64 = 8;
 
-/// Distinct statements that `pg_stat_statements` keeps. Beyond that it drops the rarest, and their calls with them.
-const MAX_STATEMENTS: &str = "50000";
+/// Distinct statements that `pg_stat_statements` keeps. Beyond that it drops the rarest, and nothing is counted.
+const MAX_STATEMENTS: &str = "200000";
 
 /// How to set up the servers and tenants.
 #[derive(Debug, Clone)]
