@@ -32,6 +32,20 @@ impl RowReader {
         }
     }
 
+    /// Adds rows that another reader has read.
+    ///
+    /// # Errors
+    /// The fingerprint is not one of rows, which is a bug.
+    pub fn add(&mut self, other: &Fingerprint) -> Result<()> {
+        let digest: Digest = other
+            .digest
+            .parse()
+            .map_err(|e| Error::new(Kind::Bug, "not a digest of rows").with_source(e))?;
+        self.rows += other.rows;
+        self.digest.merge(digest);
+        Ok(())
+    }
+
     /// Reads a relation by binary COPY. Rows outside `window` are an error.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use super::fingerprint::{Fingerprint, compare, source_fingerprint};
 use super::meter::{Measurement, ServerMeter};
 use super::result::{EntrantResult, EntrantState, ScenarioResult};
 use super::sandbox::Sandbox;
-use super::scenario::{Entrant, EntrantRole, ExpectedRows, RatioBasis, Scenario};
+use super::scenario::{Entrant, EntrantRole, ExpectedRows, RatioBasis, SandboxChoice, Scenario};
 use crate::error::{At, Error, Kind, Result};
 use crate::report::failure::why;
 use std::collections::{BTreeMap, HashMap};
@@ -142,22 +142,27 @@ impl ScenarioRun<'_> {
     /// One try of one entrant. An entrant that fails is not tried again; the others continue.
     async fn turn(&mut self, index: usize, repetition: usize) -> Result<()> {
         let entrant = &self.scenario.entrants[index];
-        let own = match &self.shared {
-            Some(_) => None,
-            None => Some(
-                self.environment
-                    .sandbox(entrant.tenants, entrant.window)
-                    .await?,
-            ),
+        let shared = self
+            .shared
+            .as_ref()
+            .filter(|_| entrant.place == SandboxChoice::Shared);
+        let sandbox = match shared {
+            Some(shared) => Sandbox {
+                window: entrant.window,
+                ..shared.clone()
+            },
+            None => {
+                let own = self.environment.sandbox(entrant.tenants, entrant.window);
+                own.await?
+            }
         };
-        let outcome = match own.as_ref().or(self.shared.as_ref()).cloned() {
-            Some(sandbox) => self.attempt(index, &sandbox).await,
-            None => return Ok(()),
-        };
-        if self.scenario.late_rows.is_some() {
-            self.environment.servers.remove_late_rows().await?;
+        let is_own = shared.is_none();
+        let outcome = self.attempt(index, &sandbox).await;
+        if entrant.late_rows.is_some() {
+            let servers = &self.environment.servers;
+            servers.remove_late_rows(entrant.tenants).await?;
         }
-        if let Some(sandbox) = own {
+        if is_own {
             self.environment.remove(&sandbox).await?;
         }
         self.record(index, repetition, outcome)
@@ -219,13 +224,15 @@ impl ScenarioRun<'_> {
             .prepare(sandbox)
             .await
             .at(|| "before the clock started".to_owned())?;
-        if let Some(rows) = self.scenario.late_rows {
-            self.environment.servers.add_late_rows(rows).await?;
+        if let Some(rows) = entrant.late_rows {
+            let servers = &self.environment.servers;
+            servers.add_late_rows(rows, entrant.tenants).await?;
         }
         self.environment.checkpoint(&self.monitors).await?;
         let meter = ServerMeter {
             monitors: &self.monitors,
             postmasters: self.environment.servers.postmasters(),
+            is_private: self.environment.servers.is_private(),
         };
         let mut measured = meter.measure(contestant.run(sandbox)).await?;
         let found = contestant.output(sandbox).await?;
@@ -245,7 +252,10 @@ impl ScenarioRun<'_> {
     ) -> Result<Fingerprint> {
         let key = match entrant.expected {
             ExpectedRows::Group => entrant.group.clone(),
-            ExpectedRows::Sources => format!("{} {}", entrant.tenants, entrant.window),
+            ExpectedRows::Sources => format!(
+                "{} {} {:?}",
+                entrant.tenants, entrant.window, entrant.late_rows
+            ),
         };
         if let Some(known) = self.expected.get(&key) {
             return Ok(known.clone());

@@ -59,6 +59,18 @@ impl Sandbox {
         Ok(!session.simple(&find).await?.rows.is_empty())
     }
 
+    /// The same for one tenant. Contestants other than Dayhaul write to a schema for this tenant.
+    ///
+    /// # Errors
+    /// The schema's name is too long.
+    pub fn of(&self, tenant: &TenantDatabase) -> Result<Sandbox> {
+        Ok(Sandbox {
+            schema: SchemaName::parse(&format!("{}_{}", self.schema, tenant.schema))?,
+            sources: vec![tenant.clone()],
+            ..self.clone()
+        })
+    }
+
     /// The first tenant.
     pub fn source(&self) -> &TenantDatabase {
         &self.sources[0]

@@ -2,6 +2,7 @@
 
 mod backfill;
 pub mod choices;
+mod fleet;
 mod fold;
 mod growth;
 mod readers;
@@ -23,9 +24,7 @@ pub struct Scenario {
     pub compare: RatioBasis,
     /// What is compared in addition to wall time.
     pub also: &'static [ExtraMetric],
-    /// Rows that are added at the source after the entrants are prepared.
-    pub late_rows: Option<LateRows>,
-    /// A sandbox that all entrants use. Without one, each try gets its own.
+    /// A sandbox for the entrants that do not need their own.
     pub shared: Option<SharedSandbox>,
     /// In the order of the tables.
     pub entrants: Vec<Entrant>,
@@ -45,17 +44,38 @@ pub enum RatioBasis {
 pub enum ExtraMetric {
     #[serde(rename = "locks")]
     Locks,
+    #[serde(rename = "source_connections")]
+    SourceConnections,
+    #[serde(rename = "source_statements")]
+    SourceStatements,
     #[serde(rename = "wal_bytes")]
     Wal,
+    #[serde(rename = "warehouse_connections")]
+    WarehouseConnections,
+    #[serde(rename = "warehouse_statements")]
+    WarehouseStatements,
 }
 
 impl ExtraMetric {
+    /// What clients ask of the servers.
+    pub const CLIENTS: [ExtraMetric; 4] = [
+        ExtraMetric::SourceConnections,
+        ExtraMetric::WarehouseConnections,
+        ExtraMetric::SourceStatements,
+        ExtraMetric::WarehouseStatements,
+    ];
+
     pub fn of(self, measurement: &Measurement) -> Option<f64> {
-        // The bytes and locks of any bench are far below 2^53.
-        #[allow(clippy::cast_precision_loss)]
+        let more = |name| measurement.more.get(name).copied();
         match self {
+            // The bytes of any bench are far below 2^53.
+            #[allow(clippy::cast_precision_loss)]
             ExtraMetric::Wal => measurement.wal_bytes.map(|n| n as f64),
-            ExtraMetric::Locks => measurement.more.get("locks").copied(),
+            ExtraMetric::Locks => more("locks"),
+            ExtraMetric::SourceConnections => more("source_connections"),
+            ExtraMetric::SourceStatements => more("source_statements"),
+            ExtraMetric::WarehouseConnections => more("warehouse_connections"),
+            ExtraMetric::WarehouseStatements => more("warehouse_statements"),
         }
     }
 }
@@ -77,6 +97,18 @@ pub struct Entrant {
     pub window: Window,
     pub role: EntrantRole,
     pub expected: ExpectedRows,
+    pub place: SandboxChoice,
+    /// Rows that are added to each tenant once the entrant is prepared, and removed after the try.
+    pub late_rows: Option<LateRows>,
+}
+
+/// Where an entrant's tries happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SandboxChoice {
+    /// An empty one for each try.
+    Own,
+    /// The scenario's, narrowed to the entrant's window.
+    Shared,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +139,8 @@ impl Entrant {
             window,
             role,
             expected: ExpectedRows::Sources,
+            place: SandboxChoice::Own,
+            late_rows: None,
         }
     }
 

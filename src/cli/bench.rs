@@ -5,18 +5,17 @@ mod list;
 use super::context::Context;
 use crate::bench::contestant::choices::CONTESTANTS;
 use crate::bench::environment::{
-    ConfiguredSpec, ConfiguredWarehouse, PrivateServers, PrivateServersSpec, Workload, psql_program,
+    Amounts, ConfiguredSpec, ConfiguredWarehouse, PrivateServers, PrivateServersSpec, TenantData,
+    Workload, psql_program,
 };
 use crate::bench::machine::{Machine, ServerInfo};
 use crate::bench::result::{BenchReport, Dataset, ServerPair};
 use crate::bench::scenario::Scenario;
-use crate::bench::scenario::choices::SCENARIOS;
+use crate::bench::scenario::choices::{SCENARIOS, ScenarioChoice};
 use crate::bench::{BenchObserver, Environment, run_scenario, show};
 use crate::cluster::{Programs, ScratchFolder};
-use crate::demo;
 use crate::demo::stage::restart_without_environment;
 use crate::error::{Error, Kind, Result};
-use crate::template::Template;
 use crate::unit::{Day, SchemaName, TemplateName, TenantName, Window};
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
@@ -35,16 +34,16 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Past days to load
-    #[arg(long, value_name = "N", default_value_t = 366, conflicts_with = "tenant", value_parser = clap::value_parser!(u16).range(1..=3660))]
-    days: u16,
-    /// Rows of a typical day
-    #[arg(long, value_name = "N", default_value_t = 4180, conflicts_with = "tenant", value_parser = clap::value_parser!(u32).range(10..=5_000_000))]
-    rows_per_day: u32,
-    /// Number of tenants, in scenarios with several
-    #[arg(long, value_name = "N", default_value_t = 10, conflicts_with = "tenant", value_parser = clap::value_parser!(u16).range(1..=50))]
-    tenants: u16,
-    /// Only this scenario (repeatable) [default: all]
+    /// Past days to load [default: 366, in `fleet` 1096]
+    #[arg(long, value_name = "N", conflicts_with = "tenant", value_parser = clap::value_parser!(u16).range(1..=3660))]
+    days: Option<u16>,
+    /// Rows of a typical day [default: 4180, in `fleet` 20]
+    #[arg(long, value_name = "N", conflicts_with = "tenant", value_parser = clap::value_parser!(u32).range(10..=5_000_000))]
+    rows_per_day: Option<u32>,
+    /// Number of tenants, in scenarios with several [default: 10, in `fleet` 100]
+    #[arg(long, value_name = "N", conflicts_with = "tenant", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    tenants: Option<u16>,
+    /// Only this scenario (repeatable) [default: all but `fleet`]
     #[arg(long = "scenario", value_name = "NAME", value_parser = PossibleValuesParser::new(SCENARIOS.map(|s| s.name)), hide_possible_values = true)]
     scenarios: Vec<String>,
     /// Only this contestant (repeatable) [default: all]
@@ -193,24 +192,24 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
 
 /// Two private servers, and what is loaded from one into the other.
 async fn private(args: &Args) -> Result<Environment> {
-    let today = Day::today();
-    let window = Window::new(today.plus(-i32::from(args.days)), today);
-    let counts_statements = |name: &str| args.wants(name) && name.starts_with("growth");
+    let data = args.data();
+    let amounts = args.amounts();
+    let window = data.window(amounts.days, Day::today());
     let servers = PrivateServers::start(PrivateServersSpec {
+        data,
         window,
-        rows_per_day: args.rows_per_day,
+        rows_per_day: amounts.rows_per_day,
         round_trip: args.latency.map(Duration::from_millis),
         settings: args.settings.clone(),
-        count_statements: SCENARIOS.iter().any(|s| counts_statements(s.name)),
+        count_statements: SCENARIOS.iter().any(|s| args.wants(s) && s.counts_clients),
         dir: args.dir(),
     })
     .await?;
-    let name = TemplateName::parse("foodlogstats")?;
     let workload = Workload {
-        template: Arc::new(Template::parse(name, demo::TEMPLATE)?),
+        template: Arc::new(data.template()?),
         window,
-        rows_per_day: Some(args.rows_per_day.into()),
-        tenants: args.tenants,
+        rows_per_day: Some(amounts.rows_per_day.into()),
+        tenants: amounts.tenants,
         jobs: args.jobs.into(),
         folder: servers.folder().to_owned(),
         psql: servers.psql(),
@@ -268,12 +267,58 @@ impl Args {
                 "scenario `{name}` changes its sources or needs several tenants"
             ))
             .with_hint("leave out `--tenant` to use private servers")),
-            _ => Ok(()),
+            _ => self.check_data(),
         }
     }
 
-    fn wants(&self, scenario: &str) -> bool {
-        self.scenarios.is_empty() || self.scenarios.iter().any(|name| name == scenario)
+    /// Refuses scenarios that need other rows than the first one.
+    fn check_data(&self) -> Result<()> {
+        let other = |s: &&ScenarioChoice| {
+            self.scenarios.iter().any(|n| n == s.name) && s.data != self.data()
+        };
+        match SCENARIOS.iter().find(other) {
+            Some(other) => Err(Error::usage(format!(
+                "scenario `{}` has tenants of its own and cannot be run with the others",
+                other.name
+            ))
+            .with_hint(format!(
+                "run it alone: dayhaul bench --scenario {}",
+                other.name
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn wants(&self, scenario: &ScenarioChoice) -> bool {
+        if self.scenarios.is_empty() {
+            return scenario.data == self.data();
+        }
+        self.scenarios.iter().any(|name| name == scenario.name)
+    }
+
+    /// What the tenants of private servers have.
+    fn data(&self) -> TenantData {
+        let all_are = |data| {
+            let mut chosen = SCENARIOS
+                .iter()
+                .filter(|s| self.scenarios.iter().any(|n| n == s.name));
+            !self.scenarios.is_empty() && chosen.all(|s| s.data == data)
+        };
+        if all_are(TenantData::Events) {
+            TenantData::Events
+        } else {
+            TenantData::FoodLog
+        }
+    }
+
+    /// As requested, otherwise those that belong to the data.
+    fn amounts(&self) -> Amounts {
+        let usual = self.data().amounts();
+        Amounts {
+            tenants: self.tenants.unwrap_or(usual.tenants),
+            days: self.days.unwrap_or(usual.days),
+            rows_per_day: self.rows_per_day.unwrap_or(usual.rows_per_day),
+        }
     }
 
     /// The requested scenarios, each with the requested contestants.
@@ -284,7 +329,7 @@ impl Args {
         let chosen: Vec<Scenario> = SCENARIOS
             .iter()
             .filter(|s| {
-                self.wants(s.name) && (environment.servers.is_private() || !s.needs_private_servers)
+                self.wants(s) && (environment.servers.is_private() || !s.needs_private_servers)
             })
             .map(|s| (s.build)(environment))
             .map(|mut scenario| {

@@ -3,7 +3,7 @@
 use super::{convert, dayhaul, dblink, fdw, limit, psql, readers, refresh};
 
 /// Name and description of each, as `--list` shows them.
-pub const CONTESTANTS: [(&str, &str); 15] = [
+pub const CONTESTANTS: [(&str, &str); 16] = [
     (
         dblink::NAME,
         "dblink as commonly used: one session, one transaction, a materialized view with indexes per day",
@@ -23,6 +23,10 @@ pub const CONTESTANTS: [(&str, &str); 15] = [
     (
         psql::NAME,
         "psql COPY | psql COPY, binary, one day at a time into one table, then the indexes",
+    ),
+    (
+        psql::BULK,
+        "the same with one COPY for the whole period, then the indexes and ANALYZE",
     ),
     (
         convert::NAME,

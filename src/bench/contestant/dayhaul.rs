@@ -86,7 +86,7 @@ impl Dayhaul {
 }
 
 /// `backfill --from D --to D`.
-fn selection(command: &str, window: Window) -> Vec<String> {
+pub fn selection(command: &str, window: Window) -> Vec<String> {
     let (from, to) = (window.from.to_string(), window.to.plus(-1).to_string());
     [command, "--from", &from, "--to", &to]
         .map(str::to_owned)
@@ -211,7 +211,10 @@ fn with_open_days(source: &str, days: usize) -> String {
 }
 
 /// Runs Dayhaul.
-async fn run_program(sandbox: &Sandbox, arguments: &[String]) -> Result<ProcessResult> {
+///
+/// # Errors
+/// It cannot be started, or fails.
+pub async fn run_program(sandbox: &Sandbox, arguments: &[String]) -> Result<ProcessResult> {
     let mut command = Command::new(&sandbox.program);
     let own = || sandbox.folder.join(CONFIGURATION);
     let written = sandbox.launch.text.as_ref().map(|_| own());
@@ -251,11 +254,16 @@ impl Contestant for Dayhaul {
     }
 
     fn script(&self, sandbox: &Sandbox) -> Result<String> {
-        let line = |arguments: &Vec<String>| {
-            let quoted: Vec<String> = arguments.iter().map(|a| shell_word(a)).collect();
-            format!("dayhaul {}\n", quoted.join(" "))
+        let first = Sandbox {
+            sources: vec![sandbox.source().clone()],
+            ..sandbox.clone()
         };
-        let preparation: String = self.preparation(sandbox).iter().map(line).collect();
+        let preparation = self.preparation(&first);
+        let preparation: String = preparation.iter().map(|line| command_line(line)).collect();
+        let tenants = match sandbox.sources.len() {
+            1 => String::new(),
+            n => format!(", with `tenant add` for each of {n} tenants"),
+        };
         let jobs = sandbox.jobs;
         let how = match self.variant {
             Variant::Default => String::new(),
@@ -270,10 +278,10 @@ impl Contestant for Dayhaul {
             _ => "",
         };
         Ok([
-            commented(&format!("Not timed{closed}:"), &preparation),
+            commented(&format!("Not timed{closed}{tenants}:"), &preparation),
             commented(
                 &format!("Timed, with `load.jobs = {jobs}` and default settings{how}:"),
-                &line(&self.command(sandbox)),
+                &command_line(&self.command(sandbox)),
             ),
         ]
         .join("\n"))
@@ -314,6 +322,12 @@ impl Contestant for Dayhaul {
             loaded_rows(sandbox, views).await
         })
     }
+}
+
+/// A call of Dayhaul, as a line for a shell.
+pub fn command_line(arguments: &[String]) -> String {
+    let quoted: Vec<String> = arguments.iter().map(|a| shell_word(a)).collect();
+    format!("dayhaul {}\n", quoted.join(" "))
 }
 
 /// Quotes a word for a shell.

@@ -2,7 +2,8 @@
 
 use super::Contestant;
 use super::statements::{
-    Password, commented, day_view, loaded_days, loaded_rows, over_dblink, run_batch, script,
+    Password, commented, day_view, loaded_days, loaded_rows, one_query_left_out, over_dblink,
+    run_batch, script,
 };
 use crate::bench::environment::Work;
 use crate::bench::fingerprint::Fingerprint;
@@ -144,6 +145,10 @@ impl Contestant for Best {
             "In the warehouse, one session (the server may build indexes with parallel workers):",
             &statements,
         ))
+    }
+
+    fn left_out(&self, sandbox: &Sandbox) -> Option<&'static str> {
+        one_query_left_out(sandbox)
     }
 
     fn extension(&self) -> Option<&'static str> {

@@ -48,12 +48,15 @@ impl<T> WorkQueue<T> {
     }
 }
 
-/// The period in windows of equal length.
+/// The period in windows of equal length; of one day each where the query is for one day.
 fn windows(sandbox: &Sandbox) -> Vec<Window> {
-    let each = sandbox
-        .window
-        .len()
-        .div_ceil(sandbox.cores * WINDOWS_PER_CORE);
+    let each = match sandbox.template.one_day_windows {
+        true => 1,
+        false => sandbox
+            .window
+            .len()
+            .div_ceil(sandbox.cores * WINDOWS_PER_CORE),
+    };
     let each = i32::try_from(each).unwrap_or(1).max(1);
     let mut windows = Vec::new();
     let mut from = sandbox.window.from;

@@ -6,10 +6,13 @@ pub mod dayhaul;
 pub mod dblink;
 pub mod fdw;
 pub mod limit;
+pub mod per_tenant;
 pub mod psql;
 pub mod readers;
+pub mod readers_at_once;
 pub mod refresh;
 mod statements;
+pub mod upkeep;
 
 use super::environment::Work;
 use super::fingerprint::Fingerprint;

@@ -1,7 +1,7 @@
-//! `psql COPY | psql COPY`, binary, one day at a time, as a shell script would do it.
+//! `psql COPY | psql COPY`, binary, as a shell script would do it: one day at a time, or the whole period at once.
 
 use super::Contestant;
-use super::statements::{commented, loaded_rows, run_batch, script};
+use super::statements::{commented, loaded_rows, one_query_left_out, run_batch, script};
 use crate::bench::endpoint::Endpoint;
 use crate::bench::environment::Work;
 use crate::bench::fingerprint::Fingerprint;
@@ -10,41 +10,65 @@ use crate::bench::meter::{ContestantUsage, ProcessUsage};
 use crate::bench::sandbox::Sandbox;
 use crate::error::{At, Result};
 use crate::template::copy_out_sql;
-use crate::unit::{Day, Window};
+use crate::unit::Window;
 use secrecy::ExposeSecret;
 use std::path::PathBuf;
 use std::process::Command;
 
 pub const NAME: &str = "psql";
+pub const BULK: &str = "psql-bulk";
 
 const OPTIONS: [&str; 4] = ["-X", "-q", "-v", "ON_ERROR_STOP=1"];
 
-/// Loads day after day into one table without indexes, then creates the indexes.
-pub struct Pipe;
+/// Loads one table without indexes, then creates the indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pipe {
+    /// Day after day.
+    Days,
+    /// The whole period by one COPY; ANALYZE at the end. The least that a shell script can do.
+    Bulk,
+}
 
-/// The statements of one day.
-struct DayCopy {
+/// The statements of one `psql | psql`.
+struct WindowCopy {
     copy_out: String,
     copy_in: String,
 }
 
-impl Pipe {
-    fn day_copy(sandbox: &Sandbox, day: Day) -> Result<DayCopy> {
-        let bound = sandbox
-            .source()
-            .bound(&sandbox.template, Window::single(day))?;
-        Ok(DayCopy {
+impl WindowCopy {
+    fn new(sandbox: &Sandbox, window: Window) -> Result<WindowCopy> {
+        let bound = sandbox.source().bound(&sandbox.template, window)?;
+        Ok(WindowCopy {
             copy_out: copy_out_sql(&sandbox.template, bound.trim(), None),
             copy_in: sandbox.copy_in(),
         })
     }
+}
 
-    /// Loads all days.
-    async fn load(sandbox: &Sandbox) -> Result<ProcessUsage> {
-        let days: Vec<(Day, DayCopy)> = sandbox
-            .window
-            .days()
-            .map(|day| Ok((day, Pipe::day_copy(sandbox, day)?)))
+impl Pipe {
+    fn windows(self, sandbox: &Sandbox) -> Vec<Window> {
+        match self {
+            Pipe::Days => sandbox.window.days().map(Window::single).collect(),
+            Pipe::Bulk => vec![sandbox.window],
+        }
+    }
+
+    /// What follows when all rows are there.
+    fn after(self, sandbox: &Sandbox) -> Vec<String> {
+        let table = sandbox.relation("");
+        let mut statements = sandbox.indexes(&table);
+        if self == Pipe::Bulk {
+            statements.push(format!("ANALYZE {table}"));
+        }
+        statements
+    }
+
+    /// Loads all rows.
+    async fn load(self, sandbox: &Sandbox) -> Result<ProcessUsage> {
+        let copies: Vec<(Window, WindowCopy)> = self
+            .windows(sandbox)
+            .into_iter()
+            .map(|window| Ok((window, WindowCopy::new(sandbox, window)?)))
             .collect::<Result<_>>()?;
         let pipe = PsqlPipe {
             psql: sandbox.psql.clone(),
@@ -53,8 +77,8 @@ impl Pipe {
         };
         with_processes(move |processes| {
             let mut own = ProcessUsage::default();
-            for (day, commands) in days {
-                own.add(pipe.run(processes, &commands).at(|| format!("{day}"))?);
+            for (window, commands) in copies {
+                own.add(pipe.run(processes, &commands).at(|| window.to_string())?);
             }
             Ok(own)
         })
@@ -70,11 +94,11 @@ struct PsqlPipe {
 }
 
 impl PsqlPipe {
-    /// Loads one day.
-    fn run(&self, processes: &ProcessGroup, day: &DayCopy) -> Result<ProcessUsage> {
+    /// Loads one window.
+    fn run(&self, processes: &ProcessGroup, window: &WindowCopy) -> Result<ProcessUsage> {
         let [from, to] = processes.pipe(
-            self.command(&self.source, &day.copy_out),
-            self.command(&self.warehouse, &day.copy_in),
+            self.command(&self.source, &window.copy_out),
+            self.command(&self.warehouse, &window.copy_in),
         )?;
         let mut own = from.ok("psql at the source")?.own;
         own.add(to.ok("psql at the warehouse")?.own);
@@ -96,15 +120,22 @@ impl PsqlPipe {
 
 impl Contestant for Pipe {
     fn name(&self) -> &str {
-        NAME
+        match self {
+            Pipe::Days => NAME,
+            Pipe::Bulk => BULK,
+        }
     }
 
     fn title(&self) -> String {
-        "psql COPY | psql COPY, one day at a time, one table".into()
+        match self {
+            Pipe::Days => "psql COPY | psql COPY, one day at a time, one table".into(),
+            Pipe::Bulk => "psql COPY | psql COPY of the whole period, one table".into(),
+        }
     }
 
     fn script(&self, sandbox: &Sandbox) -> Result<String> {
-        let commands = Pipe::day_copy(sandbox, sandbox.window.from)?;
+        let first = self.windows(sandbox)[0];
+        let commands = WindowCopy::new(sandbox, first)?;
         let options = OPTIONS.join(" ");
         let line = format!(
             "psql '{}' {options} -c \"{}\" \\\n  | psql '{}' {options} -c \"{}\"\n",
@@ -113,19 +144,33 @@ impl Contestant for Pipe {
             sandbox.warehouse.conninfo,
             commands.copy_in
         );
-        Ok([
-            commented("In the warehouse, not timed:", &script(&[sandbox.create_table()])),
-            commented("In a shell, for the first day:", &line),
-            commented(
-                &format!(
+        let (in_a_shell, then) = match self {
+            Pipe::Days => (
+                "In a shell, for the first day:",
+                format!(
                     "… and the same for each of {} days, {}, one after another; then, in the warehouse:",
                     sandbox.window.len(),
                     sandbox.window
                 ),
-                &script(&sandbox.indexes(&sandbox.relation(""))),
             ),
+            Pipe::Bulk => ("In a shell:", "Then, in the warehouse:".to_owned()),
+        };
+        Ok([
+            commented(
+                "In the warehouse, not timed:",
+                &script(&[sandbox.create_table()]),
+            ),
+            commented(in_a_shell, &line),
+            commented(&then, &script(&self.after(sandbox))),
         ]
         .join("\n"))
+    }
+
+    fn left_out(&self, sandbox: &Sandbox) -> Option<&'static str> {
+        match self {
+            Pipe::Days => None,
+            Pipe::Bulk => one_query_left_out(sandbox),
+        }
     }
 
     fn prepare<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ()> {
@@ -134,8 +179,8 @@ impl Contestant for Pipe {
 
     fn run<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, ContestantUsage> {
         Box::pin(async move {
-            let own = Pipe::load(sandbox).await?;
-            run_batch(sandbox, &sandbox.indexes(&sandbox.relation(""))).await?;
+            let own = self.load(sandbox).await?;
+            run_batch(sandbox, &self.after(sandbox)).await?;
             Ok(own.into())
         })
     }

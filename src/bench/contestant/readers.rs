@@ -225,12 +225,27 @@ async fn create_day_views(sandbox: &Sandbox, source: &TenantDatabase) -> Result<
 }
 
 impl Reader {
-    fn sql(&self, sandbox: &Sandbox) -> String {
+    /// The query on the view that it reads from.
+    pub fn sql(&self, sandbox: &Sandbox) -> String {
         let view = match self.from {
             ReadFrom::PublicView => qualified("public", sandbox.template.name.as_str()),
             ReadFrom::DayViews => sandbox.relation(""),
         };
         self.question.sql(sandbox, &view)
+    }
+
+    /// The fingerprint of the query's answer.
+    ///
+    /// # Errors
+    /// The query fails.
+    pub async fn answer(&self, sandbox: &Sandbox) -> Result<Fingerprint> {
+        let session = reading_session(sandbox).await?;
+        let answer = session.simple(&self.sql(sandbox)).await?;
+        let text = format!("{:?}", answer.rows);
+        Ok(Fingerprint {
+            rows: answer.rows.len() as u64,
+            digest: format!("{:032x}", xxh3_128(text.as_bytes())),
+        })
     }
 
     /// Runs the query once to warm the session's caches, once timed, once explained, and once to count its locks.
@@ -254,20 +269,27 @@ impl Reader {
     }
 }
 
-async fn reading_session(sandbox: &Sandbox) -> Result<Session> {
+/// A session in UTC.
+///
+/// # Errors
+/// The server cannot be reached.
+pub async fn reading_session(sandbox: &Sandbox) -> Result<Session> {
     let session = sandbox.warehouse.connect().await?;
     session.batch("SET TimeZone = 'UTC'").await?;
     Ok(session)
 }
 
 /// Seconds, as EXPLAIN measures them.
-struct Explained {
-    planning: f64,
-    execution: f64,
+pub struct Explained {
+    pub planning: f64,
+    pub execution: f64,
 }
 
 /// TIMING OFF: clock calls in every node would make the query slower.
-async fn explain(session: &Session, sql: &str) -> Result<Explained> {
+///
+/// # Errors
+/// The query fails.
+pub async fn explain(session: &Session, sql: &str) -> Result<Explained> {
     let found = session
         .simple(&format!("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}"))
         .await?;
@@ -284,13 +306,22 @@ async fn explain(session: &Session, sql: &str) -> Result<Explained> {
 async fn locks(session: &Session, sql: &str) -> Result<f64> {
     session.batch("BEGIN").await?;
     session.simple(sql).await?;
+    let held = held_locks(session).await?;
+    session.batch("COMMIT").await?;
+    Ok(held)
+}
+
+/// Relation locks that the session's transaction holds.
+///
+/// # Errors
+/// The server fails.
+pub async fn held_locks(session: &Session) -> Result<f64> {
     let found = session
         .simple(
             "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' \
              AND relation <> 'pg_catalog.pg_locks'::regclass",
         )
         .await?;
-    session.batch("COMMIT").await?;
     Ok(found
         .value(0, 0)
         .and_then(|n| n.parse().ok())
@@ -350,16 +381,6 @@ impl Contestant for Reader {
 
     /// The fingerprint of the answer.
     fn output<'a>(&'a self, sandbox: &'a Sandbox) -> Work<'a, Fingerprint> {
-        Box::pin(async move {
-            let answer = reading_session(sandbox)
-                .await?
-                .simple(&self.sql(sandbox))
-                .await?;
-            let text = format!("{:?}", answer.rows);
-            Ok(Fingerprint {
-                rows: answer.rows.len() as u64,
-                digest: format!("{:032x}", xxh3_128(text.as_bytes())),
-            })
-        })
+        Box::pin(self.answer(sandbox))
     }
 }

@@ -63,6 +63,14 @@ pub fn day_view(sandbox: &Sandbox, day: Day, password: Password) -> Result<Vec<S
     Ok(statements)
 }
 
+/// Why one query cannot return all days of the window, if it cannot.
+pub fn one_query_left_out(sandbox: &Sandbox) -> Option<&'static str> {
+    let several = sandbox.window.len() > 1 && sandbox.template.one_day_windows;
+    several.then_some(
+        "the template's query is for one day, and this contestant asks for all days at once",
+    )
+}
+
 /// Statements as a script.
 pub fn script(statements: &[String]) -> String {
     statements

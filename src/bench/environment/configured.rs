@@ -250,11 +250,11 @@ impl TestServers for ConfiguredWarehouse {
         false
     }
 
-    fn add_late_rows(&self, _: LateRows) -> Work<'_, ()> {
+    fn add_late_rows(&self, _: LateRows, _: u16) -> Work<'_, ()> {
         Box::pin(async { Err(read_only()) })
     }
 
-    fn remove_late_rows(&self) -> Work<'_, ()> {
+    fn remove_late_rows(&self, _: u16) -> Work<'_, ()> {
         Box::pin(async { Err(read_only()) })
     }
 

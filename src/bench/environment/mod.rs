@@ -3,10 +3,12 @@
 mod configured;
 mod private;
 mod servers;
+mod tenant_data;
 
 pub use configured::{ConfiguredSpec, ConfiguredWarehouse};
 pub use private::{PrivateServers, PrivateServersSpec};
 pub use servers::{LateRows, Monitors, Postmasters, TestServers, Work, psql_program};
+pub use tenant_data::{Amounts, TenantData};
 
 use super::sandbox::{Launch, Sandbox};
 use crate::error::{Error, Kind, Result};
@@ -28,7 +30,7 @@ pub struct Environment {
 /// What is loaded, and with how many sessions.
 pub struct Workload {
     pub template: Arc<Template>,
-    /// The whole period. Its last day is yesterday unless the user chose other days.
+    /// The whole period. Its last day is yesterday unless the user or [`TenantData`] chose other days.
     pub window: Window,
     /// Rows of an ordinary day, where they are generated.
     pub rows_per_day: Option<u64>,

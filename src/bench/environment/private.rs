@@ -1,11 +1,11 @@
 //! Two private servers with generated tenants: the same arguments give the same data on every machine.
 
 use super::servers::{LateRows, Monitors, Postmasters, TestServers, Work, psql_program};
+use super::tenant_data::TenantData;
 use crate::bench::endpoint::{Endpoint, TenantDatabase};
 use crate::bench::latency_proxy::LatencyProxy;
 use crate::bench::sandbox::{Launch, Sandbox};
 use crate::cluster::{Cluster, Programs, ScratchFolder};
-use crate::demo::{self, FoodLog};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{SearchPath, Session};
 use crate::sql::ident;
@@ -28,6 +28,7 @@ const MAX_STATEMENTS: &str = "50000";
 /// How to set up the servers and tenants.
 #[derive(Debug, Clone)]
 pub struct PrivateServersSpec {
+    pub data: TenantData,
     pub window: Window,
     pub rows_per_day: u32,
     /// Added between the tenants' server and its clients.
@@ -42,7 +43,9 @@ pub struct PrivateServersSpec {
 
 /// Servers that are stopped and removed when this is dropped.
 pub struct PrivateServers {
-    log: FoodLog,
+    data: TenantData,
+    window: Window,
+    rows_per_day: u32,
     schema: SchemaName,
     round_trip: Option<Duration>,
     /// Number of tenants created so far.
@@ -95,11 +98,9 @@ impl PrivateServers {
             None => None,
         };
         Ok(PrivateServers {
-            log: FoodLog {
-                seed: 1,
-                days: spec.window,
-                rows: spec.rows_per_day,
-            },
+            data: spec.data,
+            window: spec.window,
+            rows_per_day: spec.rows_per_day,
             schema: SchemaName::parse("bench")?,
             round_trip: spec.round_trip,
             tenants: Mutex::new(0),
@@ -125,6 +126,18 @@ impl PrivateServers {
         ))
     }
 
+    /// Runs statements at each of the first tenants.
+    async fn at_tenants(&self, tenants: u16, statements: &[String]) -> Result<()> {
+        for number in 1..=tenants {
+            let tenant = PrivateServers::endpoint(self.sources.port(), &tenant(number));
+            let session = tenant.connect().await?;
+            for statement in statements {
+                session.batch(statement).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Fills the first tenant and copies its database for the others, so that all are equal down to the page.
     async fn create_tenants(&self, wanted: u16) -> Result<()> {
         let mut existing = self.tenants.lock().await;
@@ -138,7 +151,9 @@ impl PrivateServers {
                 let session = PrivateServers::endpoint(self.sources.port(), &name)
                     .connect()
                     .await?;
-                self.log.create(&session).await?;
+                self.data
+                    .create(&session, self.window, self.rows_per_day)
+                    .await?;
                 session.batch("VACUUM (ANALYZE)").await?;
             } else {
                 copy_database(&server, &tenant(1), &name).await?;
@@ -304,21 +319,13 @@ impl TestServers for PrivateServers {
         Box::pin(async { Ok(()) })
     }
 
-    fn add_late_rows(&self, rows: LateRows) -> Work<'_, ()> {
-        Box::pin(async move {
-            let tenant = PrivateServers::endpoint(self.sources.port(), &tenant(1));
-            let sql = demo::late_rows(rows.day, rows.rows);
-            tenant.connect().await?.batch(&sql).await
-        })
+    fn add_late_rows(&self, rows: LateRows, tenants: u16) -> Work<'_, ()> {
+        let statement = self.data.late_rows(rows);
+        Box::pin(async move { self.at_tenants(tenants, &[statement]).await })
     }
 
-    fn remove_late_rows(&self) -> Work<'_, ()> {
-        Box::pin(async move {
-            let tenant = PrivateServers::endpoint(self.sources.port(), &tenant(1));
-            let session = tenant.connect().await?;
-            session.batch(demo::NO_LATE_ROWS).await?;
-            session.batch("VACUUM phood_foodlogsum").await
-        })
+    fn remove_late_rows(&self, tenants: u16) -> Work<'_, ()> {
+        Box::pin(async move { self.at_tenants(tenants, &self.data.no_late_rows()).await })
     }
 
     fn launch(&self, sandbox: &Sandbox) -> Launch {

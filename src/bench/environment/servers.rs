@@ -29,10 +29,10 @@ pub trait TestServers: Send + Sync {
     fn is_private(&self) -> bool;
     /// Removes everything that interrupted work left behind, except what is removed when `self` is dropped.
     fn clean_up(&self) -> Work<'_, ()>;
-    /// Adds rows to the first tenant.
-    fn add_late_rows(&self, rows: LateRows) -> Work<'_, ()>;
+    /// Adds rows to each of the first tenants.
+    fn add_late_rows(&self, rows: LateRows, tenants: u16) -> Work<'_, ()>;
     /// Removes the added rows.
-    fn remove_late_rows(&self) -> Work<'_, ()>;
+    fn remove_late_rows(&self, tenants: u16) -> Work<'_, ()>;
     /// How Dayhaul learns about the sandbox.
     fn launch(&self, sandbox: &Sandbox) -> Launch;
     /// A short description for people.

@@ -1,11 +1,13 @@
 //! What a try costs: wall time, CPU time of both servers, WAL, and CPU time and memory of child processes.
 
+mod clients;
 pub mod process;
 pub mod server_cpu;
 
 use super::environment::{Monitors, Postmasters};
 use crate::error::{Kind, Result};
 use crate::pg::Session;
+use clients::ClientCounts;
 use serde::Serialize;
 use server_cpu::server_cpu_seconds;
 use std::collections::BTreeMap;
@@ -70,6 +72,8 @@ impl From<ProcessUsage> for ContestantUsage {
 pub struct ServerMeter<'a> {
     pub monitors: &'a Monitors,
     pub postmasters: Postmasters,
+    /// No other clients use the servers, so their counters are the contestant's.
+    pub is_private: bool,
 }
 
 /// The counters at one moment.
@@ -77,8 +81,8 @@ struct Reading {
     source_cpu: Option<f64>,
     warehouse_cpu: Option<f64>,
     wal: Option<u64>,
-    source_statements: Option<f64>,
-    warehouse_statements: Option<f64>,
+    source_clients: ClientCounts,
+    warehouse_clients: ClientCounts,
 }
 
 impl ServerMeter<'_> {
@@ -90,6 +94,10 @@ impl ServerMeter<'_> {
         &self,
         work: impl Future<Output = Result<ContestantUsage>>,
     ) -> Result<Measurement> {
+        if self.is_private {
+            clients::reset(&self.monitors.sources).await?;
+            clients::reset(&self.monitors.warehouse).await?;
+        }
         let before = self.read().await?;
         let started = Instant::now();
         let mut used = work.await?;
@@ -103,12 +111,18 @@ impl ServerMeter<'_> {
         }
         let after = self.read().await?;
         let spent = |before: Option<f64>, after: Option<f64>| Some((after? - before?).max(0.0));
-        let at_sources = spent(before.source_statements, after.source_statements);
-        let at_warehouse = spent(before.warehouse_statements, after.warehouse_statements);
+        let (source, warehouse) = (
+            after.source_clients.since(before.source_clients),
+            after.warehouse_clients.since(before.warehouse_clients),
+        );
+        let counts = [
+            ("source_connections", source.connections),
+            ("source_statements", source.statements),
+            ("warehouse_connections", warehouse.connections),
+            ("warehouse_statements", warehouse.statements),
+        ];
         used.more
-            .extend(at_sources.map(|n| ("source_statements", n)));
-        used.more
-            .extend(at_warehouse.map(|n| ("warehouse_statements", n)));
+            .extend(counts.into_iter().filter_map(|(name, n)| Some((name, n?))));
         Ok(Measurement {
             seconds,
             source_cpu: spent(before.source_cpu, after.source_cpu),
@@ -126,10 +140,17 @@ impl ServerMeter<'_> {
 
     async fn read(&self) -> Result<Reading> {
         let (sources, warehouse) = (&self.monitors.sources, &self.monitors.warehouse);
+        let (source_clients, warehouse_clients) = match self.is_private {
+            true => (
+                ClientCounts::read(sources).await?,
+                ClientCounts::read(warehouse).await?,
+            ),
+            false => Default::default(),
+        };
         Ok(Reading {
+            source_clients,
+            warehouse_clients,
             wal: wal_position(warehouse).await?,
-            source_statements: statements(sources).await?,
-            warehouse_statements: statements(warehouse).await?,
             source_cpu: self.postmasters.sources.and_then(server_cpu_seconds),
             warehouse_cpu: self.postmasters.warehouse.and_then(server_cpu_seconds),
         })
@@ -146,21 +167,4 @@ async fn wal_position(session: &Session) -> Result<Option<u64>> {
         Err(error) if error.kind() == Kind::Connect => Err(error),
         Err(_) => Ok(None),
     }
-}
-
-/// Statements so far in databases other than the session's; `None` where they are not counted.
-async fn statements(session: &Session) -> Result<Option<f64>> {
-    let counted = session
-        .simple("SELECT to_regclass('public.pg_stat_statements') IS NOT NULL")
-        .await?;
-    if counted.value(0, 0) != Some("t") {
-        return Ok(None);
-    }
-    let found = session
-        .simple(
-            "SELECT coalesce(sum(calls), 0) FROM public.pg_stat_statements \
-             WHERE dbid <> (SELECT oid FROM pg_database WHERE datname = current_database())",
-        )
-        .await?;
-    Ok(found.value(0, 0).and_then(|n| n.parse().ok()))
 }

@@ -21,7 +21,8 @@ pub fn first(environment: &Environment) -> Scenario {
         Box::new(DayViews { jobs: true }),
         Box::new(Best),
         Box::new(ForeignTable),
-        Box::new(Pipe),
+        Box::new(Pipe::Days),
+        Box::new(Pipe::Bulk),
         Box::new(Dayhaul::backfill(Variant::Default)),
         Box::new(Dayhaul::backfill(Variant::DayTables)),
         Box::new(Dayhaul::backfill(Variant::Landing)),
@@ -40,7 +41,6 @@ pub fn first(environment: &Environment) -> Scenario {
             .into(),
         compare: RatioBasis::Seconds,
         also: &[],
-        late_rows: None,
         shared: None,
         entrants,
     }
@@ -56,7 +56,6 @@ pub fn years(environment: &Environment) -> Scenario {
             .into(),
         compare: RatioBasis::Seconds,
         also: &[],
-        late_rows: None,
         shared: None,
         entrants: vec![
             Entrant::new(Convert { load: true }, EntrantRole::Baseline, days),

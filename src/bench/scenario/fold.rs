@@ -19,7 +19,6 @@ pub fn all(environment: &Environment) -> Scenario {
             .into(),
         compare: RatioBasis::Seconds,
         also: &[],
-        late_rows: None,
         shared: None,
         entrants: vec![
             Entrant::new(Convert { load: false }, EntrantRole::Baseline, days),

@@ -26,7 +26,6 @@ fn scenario(
         question: question.into(),
         compare: RatioBasis::SecondsPerUnit,
         also: &[],
-        late_rows: None,
         shared: None,
         entrants,
     }

@@ -1,6 +1,9 @@
 //! How long readers wait.
 
-use super::{Entrant, EntrantRole, ExpectedRows, ExtraMetric, RatioBasis, Scenario, SharedSandbox};
+use super::{
+    Entrant, EntrantRole, ExpectedRows, ExtraMetric, RatioBasis, SandboxChoice, Scenario,
+    SharedSandbox,
+};
 use crate::bench::contestant::readers::{Question, ReadFrom, Reader, set_up};
 use crate::bench::environment::Environment;
 
@@ -15,6 +18,7 @@ pub fn all(environment: &Environment) -> Scenario {
             group: question.title().to_owned(),
             tenants,
             expected: ExpectedRows::Group,
+            place: SandboxChoice::Shared,
             ..Entrant::new(Reader { question, from }, role, days)
         })
     });
@@ -26,7 +30,6 @@ pub fn all(environment: &Environment) -> Scenario {
             .into(),
         compare: RatioBasis::Seconds,
         also: &[ExtraMetric::Locks],
-        late_rows: None,
         shared: Some(SharedSandbox {
             tenants,
             window: days,

@@ -3,6 +3,7 @@
 use super::text::{ratio, time};
 use crate::bench::meter::Measurement;
 use crate::bench::result::{EntrantResult, EntrantState, ScenarioResult};
+use crate::bench::scenario::ExtraMetric;
 use crate::report::numbers::{bytes, count};
 
 /// A heading, with `>` before it for numbers, and the text of a cell.
@@ -11,15 +12,15 @@ struct Column {
     cell: fn(&EntrantResult) -> Option<String>,
 }
 
-/// Only growth scenarios show statement counts, which must not grow faster than the work.
-const STATEMENTS: &str = ">statements";
+/// Only growth scenarios and those that compare them show what clients ask of the servers.
+const CLIENTS: [&str; 2] = [">connections", ">statements"];
 
 pub struct ResultsTable {
     pub headings: Vec<&'static str>,
     pub rows: Vec<Vec<String>>,
 }
 
-const COLUMNS: [Column; 16] = [
+const COLUMNS: [Column; 19] = [
     column(">median", |e| e.median.map(time)),
     column(">least", |e| e.min.filter(|_| e.tries.len() > 1).map(time)),
     column(">most", |e| e.max.filter(|_| e.tries.len() > 1).map(time)),
@@ -30,6 +31,7 @@ const COLUMNS: [Column; 16] = [
     column(">planning", |e| more(e, "planning_seconds").map(time)),
     column(">execution", |e| more(e, "execution_seconds").map(time)),
     column(">locks", |e| more(e, "locks").map(whole)),
+    column(">failed readers", |e| more(e, "failed_readers").map(whole)),
     column(">server CPU", |e| {
         e.median_of(|t: &Measurement| Some(t.source_cpu? + t.warehouse_cpu?))
             .map(time)
@@ -43,6 +45,12 @@ const COLUMNS: [Column; 16] = [
     column(">own CPU", |e| e.median_of(|t| t.own_cpu).map(time)),
     column(">own memory", |e| {
         e.tries.iter().filter_map(|t| t.own_peak).max().map(bytes)
+    }),
+    column(">connections to the source", |e| {
+        more(e, "source_connections").map(whole)
+    }),
+    column(">connections to the warehouse", |e| {
+        more(e, "warehouse_connections").map(whole)
     }),
     column(">statements at the source", |e| {
         more(e, "source_statements").map(whole)
@@ -85,7 +93,7 @@ fn rounded(n: f64) -> u64 {
 }
 
 impl ResultsTable {
-    /// The table of some entrants. Columns that are empty for the whole scenario are left out.
+    /// The table of some entrants. Columns that are empty for all of them are left out.
     pub fn of(results: &ScenarioResult, members: &[&EntrantResult]) -> ResultsTable {
         let mut columns = vec![Column {
             heading: "",
@@ -98,9 +106,8 @@ impl ResultsTable {
             });
         }
         let filled = |c: &Column| {
-            let all = &results.entrants;
-            let counts = c.heading.starts_with(STATEMENTS);
-            all.iter().any(|e| shown(e, c).is_some()) && (results.per_unit || !counts)
+            let counts = CLIENTS.iter().any(|start| c.heading.starts_with(start));
+            members.iter().any(|e| shown(e, c).is_some()) && (compares_clients(results) || !counts)
         };
         columns.extend(COLUMNS.into_iter().filter(filled));
         let row = |e: &&EntrantResult| {
@@ -112,6 +119,11 @@ impl ResultsTable {
             rows: members.iter().map(row).collect(),
         }
     }
+}
+
+fn compares_clients(results: &ScenarioResult) -> bool {
+    let mut metrics = results.entrants.iter().flat_map(|e| e.also.keys());
+    results.per_unit || metrics.any(|metric| ExtraMetric::CLIENTS.contains(metric))
 }
 
 /// An entrant without a figure has only text cells.

@@ -1,21 +1,20 @@
 //! `dayhaul bench`: every figure is of checked rows, whoever fails or lies gets none, and nothing stays behind.
 
+use crate::support::events;
 use crate::support::server::{Database, block_on};
 use crate::support::world::{self, Output, World, send, wait_until};
 use dayhaul::bench::contestant::Contestant;
 use dayhaul::bench::contestant::dblink::Best;
-use dayhaul::bench::environment::{PrivateServers, PrivateServersSpec, Work, Workload};
+use dayhaul::bench::environment::{PrivateServers, PrivateServersSpec, TenantData, Work, Workload};
 use dayhaul::bench::fingerprint::Fingerprint;
 use dayhaul::bench::meter::ContestantUsage;
 use dayhaul::bench::result::{EntrantState, ScenarioResult};
 use dayhaul::bench::sandbox::Sandbox;
 use dayhaul::bench::scenario::choices::SCENARIOS;
-use dayhaul::bench::scenario::{Entrant, EntrantRole, ExpectedRows};
+use dayhaul::bench::scenario::{Entrant, EntrantRole, ExpectedRows, SandboxChoice};
 use dayhaul::bench::{BenchObserver, Environment, run_scenario};
-use dayhaul::demo;
 use dayhaul::error::{Error, Kind, Result};
-use dayhaul::template::Template;
-use dayhaul::unit::{Day, TemplateName, Window};
+use dayhaul::unit::{Day, Window};
 use rustix::process::Signal;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -64,7 +63,9 @@ fn every_contestant_of_every_scenario_earns_a_figure_by_its_rows() {
         .iter()
         .map(|s| s["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, SCENARIOS.map(|s| s.name));
+    // `fleet` has tenants of its own, and is only run if it is asked for.
+    let usual = SCENARIOS.iter().filter(|s| s.name != "fleet");
+    assert_eq!(names, usual.map(|s| s.name).collect::<Vec<_>>());
     for scenario in scenarios {
         for entrant in scenario["entrants"].as_array().unwrap() {
             let what = format!("{}: {entrant}", scenario["name"]);
@@ -115,6 +116,8 @@ fn contestants_are_chosen_and_a_longer_way_is_the_same_for_all() {
         "--contestant",
         "psql",
         "--contestant",
+        "psql-bulk",
+        "--contestant",
         "dayhaul",
     ];
     let mut args = vec!["--json", "--latency", "25", "--repeat", "2"];
@@ -127,7 +130,7 @@ fn contestants_are_chosen_and_a_longer_way_is_the_same_for_all() {
         .iter()
         .map(|e| e["contestant"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["psql", "dayhaul"]);
+    assert_eq!(names, ["psql", "psql-bulk", "dayhaul"]);
     for entrant in entrants {
         assert_eq!(entrant["tries"].as_array().unwrap().len(), 2, "{entrant}");
         assert!(entrant["tries"][0]["own_peak"].as_u64().unwrap() > 1 << 20);
@@ -135,6 +138,11 @@ fn contestants_are_chosen_and_a_longer_way_is_the_same_for_all() {
     // psql greets the server and asks a query, day after day: three round trips at the least.
     let psql = entrants[0]["min"].as_f64().unwrap();
     assert!(psql > 4.0 * 3.0 * 0.025, "{psql}");
+    // The same rows, and the statistics that a reader needs.
+    assert_eq!(entrants[0]["digest"], entrants[1]["digest"]);
+    let bulk = entrants[1]["script"].as_str().unwrap();
+    assert!(bulk.contains("ANALYZE"), "{bulk}");
+    assert_eq!(bulk.matches("| psql").count(), 1, "{bulk}");
 }
 
 #[test]
@@ -147,6 +155,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_started() {
         vec!["--setting", "fsync"],
         vec!["--latency", "0"],
         vec!["--scenario", "fold", "--contestant", "psql"],
+        vec!["--scenario", "fold", "--scenario", "fleet"],
     ] {
         Output::of(&mut bench(&dir, &wrong)).exits(2);
     }
@@ -238,6 +247,8 @@ fn entrant(contestant: impl Contestant + 'static, window: Window, role: EntrantR
         window,
         role,
         expected: ExpectedRows::Sources,
+        place: SandboxChoice::Own,
+        late_rows: None,
     }
 }
 
@@ -248,6 +259,7 @@ fn held(tricksters: Vec<Trickster>) -> ScenarioResult {
     let window = Window::new(today.plus(-3), today);
     block_on(async {
         let servers = PrivateServers::start(PrivateServersSpec {
+            data: TenantData::FoodLog,
             window,
             rows_per_day: 20,
             round_trip: None,
@@ -257,9 +269,8 @@ fn held(tricksters: Vec<Trickster>) -> ScenarioResult {
         })
         .await
         .unwrap();
-        let name = TemplateName::parse("foodlogstats").unwrap();
         let workload = Workload {
-            template: Arc::new(Template::parse(name, demo::TEMPLATE).unwrap()),
+            template: Arc::new(TenantData::FoodLog.template().unwrap()),
             window,
             rows_per_day: Some(20),
             tenants: 1,
@@ -406,6 +417,27 @@ fn a_bench_in_a_warehouse_in_use_leaves_it_as_it_was() {
         }
     }
     assert_eq!(scenarios[0]["entrants"][0]["rows"], 12 * 15);
+}
+
+#[test]
+fn a_query_for_one_day_is_never_asked_for_more() {
+    let world = in_use("bench_one_day");
+    world.write(
+        "templates/event.sql",
+        &events::one_day_windows(events::TEMPLATE),
+    );
+    world
+        .dayhaul(&["template", "load", "templates/event.sql"])
+        .ok();
+    let few = ["--repeat", "1", "--scenario", "backfill", "--json"];
+    let json = world.dayhaul(&[&IN_USE[..], &few].concat()).ok().json();
+    for entrant in json["scenarios"][0]["entrants"].as_array().unwrap() {
+        let state = match entrant["contestant"].as_str() {
+            Some("postgres_fdw" | "psql-bulk" | "dblink-best") => "left_out",
+            _ => "measured",
+        };
+        assert_eq!(entrant["state"], state, "{entrant}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod backfill;
 mod bench;
+mod bench_fleet;
 mod cluster;
 mod committed_steps;
 mod config;
