@@ -50,12 +50,11 @@ impl<T> WorkQueue<T> {
 
 /// The period in windows of equal length; of one day each where the query is for one day.
 fn windows(sandbox: &Sandbox) -> Vec<Window> {
-    let each = match sandbox.template.one_day_windows {
-        true => 1,
-        false => sandbox
-            .window
-            .len()
-            .div_ceil(sandbox.cores * WINDOWS_PER_CORE),
+    let each = if sandbox.template.one_day_windows {
+        1
+    } else {
+        let windows = sandbox.cores * WINDOWS_PER_CORE;
+        sandbox.window.len().div_ceil(windows)
     };
     let each = i32::try_from(each).unwrap_or(1).max(1);
     let mut windows = Vec::new();

@@ -33,28 +33,6 @@ pub async fn loaded_versions(
         .collect())
 }
 
-/// Mean bytes of a pair's thirty latest days that had rows; `None` when there is no history.
-///
-/// # Errors
-/// The warehouse's.
-pub async fn bytes_per_day(
-    session: &Session,
-    tenant: &TenantName,
-    template: &TemplateName,
-) -> Result<Option<u64>> {
-    let wh = session.catalog();
-    let row = session
-        .query_one(
-            &format!("SELECT avg(bytes)::bigint FROM (SELECT bytes FROM {wh}.unit WHERE tenant = $1 AND template = $2 \
-             AND state IN ('loaded', 'landed') AND rows > 0 ORDER BY day DESC LIMIT 30) AS latest"),
-            &[&tenant, &template],
-        )
-        .await?;
-    Ok(row
-        .get::<_, Option<i64>>(0)
-        .and_then(|n| u64::try_from(n).ok()))
-}
-
 /// Begins to load `days` in this transaction, and gives those that are to be loaded: a day that is loaded already is not
 /// among them, unless `reload`. A competing transaction's claim of the same day is waited for, so a commit whose answer
 /// was lost is found here rather than done twice.

@@ -9,5 +9,6 @@ pub mod pairs;
 pub mod relations;
 pub mod search_paths;
 pub mod templates;
+pub mod tenant_views;
 pub mod tenants;
 pub mod windows;

@@ -38,7 +38,7 @@ impl LoadWorker {
     /// year that is to replace another keeps all of its days.
     async fn set_bad_days_aside(&mut self, pair: PairIndex, year: i32, error: &Error) -> bool {
         let run = Arc::clone(&self.run);
-        let shape = &run.pairs[pair].state.shape;
+        let shape = &run.pair(pair).state.shape;
         if shape.lock().await.rebuilding.contains(&year) {
             return false;
         }
@@ -51,7 +51,7 @@ impl LoadWorker {
         };
         let any = !bad.is_empty();
         for (days, error) in bad {
-            let pair = &run.pairs[pair];
+            let pair = run.pair(pair);
             let failed = days.iter().copied();
             let failed = failed.filter(|day| pair.days.requested.contains(day));
             run.outcomes
@@ -73,7 +73,7 @@ impl LoadWorker {
     ) -> Result<Vec<(BTreeSet<Day>, Error)>> {
         let run = Arc::clone(&self.run);
         let entry = run.entry(pair, 1);
-        let place = run.pairs[pair].place();
+        let place = run.pair(pair).place();
         let build = run.year_build();
         let most = run.context.settings.load.max_failures_per_tenant;
         let session = self.warehouse().await?;
@@ -119,7 +119,7 @@ impl LoadWorker {
             true if error.kind() == Kind::Interrupted => error,
             _ => not_built(year, error),
         };
-        let pair = &self.run.pairs[pair];
+        let pair = self.run.pair(pair);
         let days: BTreeSet<Day> = {
             let collected = self.run.outcomes.lock();
             let reported = collected.units.iter().map(|report| &report.unit);
@@ -150,7 +150,7 @@ impl LoadWorker {
 
     async fn build(&mut self, index: PairIndex, year: i32) -> Result<()> {
         let run = Arc::clone(&self.run);
-        let pair = &run.pairs[index];
+        let pair = run.pair(index);
         let (tenant, template) = (&pair.pair.tenant, &pair.pair.template);
         let session = self.warehouse().await?;
         let build = run.year_build();

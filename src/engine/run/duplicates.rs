@@ -17,7 +17,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 pub async fn find_duplicates(run: &RunState) {
     let unchecked = std::mem::take(&mut run.outcomes.lock().unchecked_tables);
     for (index, tables) in unchecked {
-        let pair = &run.pairs[index];
+        let pair = run.pair(index);
         let is_down = || run.pool.queue().is_down(index);
         if run.pool.stopped().is_cancelled() || !pair.has_tenant() || is_down() {
             continue;

@@ -30,7 +30,7 @@ impl LoadWorker {
             self.record_failure(job, job.window.days(), tries, &error.to_string())
                 .await;
         }
-        let pair = &run.pairs[job.pair];
+        let pair = run.pair(job.pair);
         let days = job.window.days();
         run.outcomes
             .report_days(&pair.pair, days, Outcome::Failed, tries);

@@ -43,7 +43,7 @@ impl Handler for LoadWorker {
     }
 
     fn retries(&self, job: &Job<Task>, tries: u32, wait: Duration, error: &Error) {
-        let pair = &self.run.pairs[job.pair].pair;
+        let pair = &self.run.pair(job.pair).pair;
         self.run.outcomes.event(&Event::Retry {
             tenant: pair.tenant.name.clone(),
             template: pair.template.name.clone(),

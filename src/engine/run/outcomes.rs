@@ -232,7 +232,7 @@ impl Outcomes {
         kind: Kind,
     ) {
         for (index, windows) in by_pair(dropped) {
-            let pair = &pairs[index].pair;
+            let pair = &pairs[index].now().pair;
             let windows = match pairs[index].not_prepared() {
                 Some(days) => Window::runs(days.iter().copied()),
                 None => windows,

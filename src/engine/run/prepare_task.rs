@@ -47,8 +47,9 @@ impl LoadWorker {
             }
             Err(error) => {
                 self.sessions.end().await;
-                let days = run.context.request.known_days(&pair.pair);
-                run.outcomes.give_up(&pair.pair, days, error);
+                let pair = &run.pair(job.pair).pair;
+                let days = run.context.request.known_days(pair);
+                run.outcomes.give_up(pair, days, error);
                 run.outcomes.replanned(before, 0);
                 nothing()
             }

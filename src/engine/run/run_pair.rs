@@ -11,7 +11,6 @@ use crate::pg::Url;
 use crate::unit::{Day, Window};
 use crate::warehouse::Shape;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Deref;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// A pair of a run. Until a worker has prepared it, it looks like a pair without any day to work on.
@@ -21,14 +20,6 @@ pub struct RunPair {
     days: BTreeSet<Day>,
     without_days: PreparedPair,
     prepared: OnceLock<PreparedPair>,
-}
-
-impl Deref for RunPair {
-    type Target = PreparedPair;
-
-    fn deref(&self) -> &PreparedPair {
-        self.prepared.get().unwrap_or(&self.without_days)
-    }
 }
 
 impl RunPair {
@@ -50,6 +41,11 @@ impl RunPair {
             planned: Mutex::new(Some(planned)),
             prepared: OnceLock::new(),
         }
+    }
+
+    /// As it is now.
+    pub fn now(&self) -> &PreparedPair {
+        self.prepared.get().unwrap_or(&self.without_days)
     }
 
     /// The plan, once.
@@ -88,7 +84,7 @@ impl RunPair {
 
     /// The queue's share of a pair with which nothing is to be done.
     pub fn work_of_nothing(&self) -> PairWork<Task> {
-        let tenant = &self.pair.tenant;
+        let tenant = &self.now().pair.tenant;
         let server = tenant
             .url
             .as_deref()

@@ -2,6 +2,7 @@
 
 use super::context::RunContext;
 use super::outcomes::Outcomes;
+use super::pair::PreparedPair;
 use super::run_pair::RunPair;
 use crate::catalog::ledger::units::Entry;
 use crate::engine::report::progress::WindowProgress;
@@ -26,9 +27,14 @@ pub struct RunState {
 }
 
 impl RunState {
+    /// A pair as it is now: without days until it is prepared.
+    pub fn pair(&self, index: PairIndex) -> &PreparedPair {
+        self.pairs[index].now()
+    }
+
     /// What the ledger records about a pair's days in addition to their tallies.
     pub fn entry(&self, pair: PairIndex, tries: u32) -> Entry<'_> {
-        let pair = &self.pairs[pair].pair;
+        let pair = &self.pair(pair).pair;
         Entry {
             tenant: &pair.tenant.name,
             template: &pair.template.name,
@@ -40,7 +46,7 @@ impl RunState {
 
     /// Where the files of a pair go, when any do.
     pub fn lake(&self, pair: PairIndex) -> Option<Lake<'_>> {
-        let pair = &self.pairs[pair];
+        let pair = self.pair(pair);
         self.context.landing.as_ref().map(|landing| Lake {
             landing,
             tenant: &pair.pair.tenant.name,
@@ -58,7 +64,7 @@ impl RunState {
         destination: Destination,
         progress: &'a WindowProgress<'a>,
     ) -> WindowLoad<'a> {
-        let pair = &self.pairs[job.pair];
+        let pair = self.pair(job.pair);
         WindowLoad {
             pair: &pair.pair,
             place: pair.place(),

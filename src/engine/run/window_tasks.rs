@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 impl LoadWorker {
     pub fn window_started(&self, job: &Job<Task>) {
-        let pair = &self.run.pairs[job.pair].pair;
+        let pair = &self.run.pair(job.pair).pair;
         self.run.outcomes.event(&Event::WindowStarted {
             slot: self.slot,
             tenant: pair.tenant.name.clone(),
@@ -52,7 +52,7 @@ impl LoadWorker {
         refresh: &Refresh,
     ) -> Result<WindowOutcome> {
         let run = Arc::clone(&self.run);
-        let pair = &run.pairs[job.pair];
+        let pair = run.pair(job.pair);
         let progress = run.progress(self.slot);
         let destination = pair.state.shape.lock().await.destination(job.window.from);
         let (source, warehouse) = self.connect(job.pair).await?;
@@ -86,7 +86,7 @@ impl LoadWorker {
         with: &BTreeSet<Day>,
     ) -> Result<WindowOutcome> {
         let run = Arc::clone(&self.run);
-        let pair = &run.pairs[job.pair];
+        let pair = run.pair(job.pair);
         let progress = run.progress(self.slot);
         let warehouse = self.warehouse().await?;
         let window = run.window_load(job, tries, destination, &progress);
@@ -116,7 +116,7 @@ impl LoadWorker {
         let progress = run.progress(self.slot);
         let warehouse = self.warehouse().await?;
         let land = FromWarehouse {
-            place: run.pairs[job.pair].place(),
+            place: run.pair(job.pair).place(),
             entry: run.entry(job.pair, tries),
             lake,
             window: job.window,
@@ -164,7 +164,7 @@ impl LoadWorker {
             },
             Err(error) => error,
         };
-        let tenant = &self.run.pairs[job.pair].pair.tenant.name;
+        let tenant = &self.run.pair(job.pair).pair.tenant.name;
         tracing::debug!(%tenant, window = %job.window, trouble = error.trouble().as_str(), %error, "a try failed");
         let error = self.check_root(error).await;
         let separately = Self::separately(job);
@@ -177,7 +177,7 @@ impl LoadWorker {
     /// Reports days that are through.
     fn done(&self, job: &Job<Task>, tries: u32, done: DoneDays) -> NextStep<Task> {
         let run = &self.run;
-        let pair = &run.pairs[job.pair];
+        let pair = run.pair(job.pair);
         let staged_year = job.task.staged_year();
         let of_window = done.days.iter().map(|day| &day.loaded);
         let of_window = of_window.filter(|loaded| job.window.contains(loaded.day));
@@ -243,7 +243,7 @@ impl LoadWorker {
     fn noted(&self, job: &Job<Task>, step: NextStep<Task>) -> NextStep<Task> {
         if let NextStep::After { first, .. } = &step {
             let days = first.iter().flat_map(|(_, window)| window.days());
-            let state = &self.run.pairs[job.pair].state;
+            let state = &self.run.pair(job.pair).state;
             state.refreshed_separately(days);
         }
         step
@@ -255,7 +255,7 @@ impl LoadWorker {
             return error;
         }
         let run = Arc::clone(&self.run);
-        let pair = &run.pairs[job.pair];
+        let pair = run.pair(job.pair);
         let load = &run.context.settings.load;
         let search = async {
             let query = pair.query(job.window)?;

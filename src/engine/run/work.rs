@@ -67,7 +67,7 @@ pub async fn work(
     }
     let seconds = std::mem::take(&mut outcomes.lock().seconds);
     let of_pair = |(index, seconds): (usize, f64)| {
-        let pair = &run.pairs[index].pair;
+        let pair = &run.pair(index).pair;
         (
             pair.tenant.name.clone(),
             pair.template.name.clone(),
@@ -77,7 +77,7 @@ pub async fn work(
     let prepared = run.pairs.iter().filter(|pair| pair.is_prepared());
     Worked {
         seconds: seconds.into_iter().map(of_pair).collect(),
-        pairs: prepared.map(|pair| pair.pair.clone()).collect(),
+        pairs: prepared.map(|pair| pair.now().pair.clone()).collect(),
     }
 }
 
@@ -107,7 +107,7 @@ async fn waiting(run: &RunState) -> Option<Vec<PairWork<Task>>> {
         return None;
     }
     let mut works = Vec::with_capacity(run.pairs.len());
-    for (index, pair) in run.pairs.iter().enumerate() {
+    for (index, pair) in run.pairs.iter().map(RunPair::now).enumerate() {
         if run.pool.queue().is_down(index) {
             pair.state.forget_waiting();
         }

@@ -27,7 +27,7 @@ impl LoadWorker {
     /// Opens both sessions if needed: (source of this pair's tenant, warehouse).
     pub async fn connect(&mut self, pair: PairIndex) -> Result<(&Session, &Session)> {
         let run = Arc::clone(&self.run);
-        let pair = &run.pairs[pair];
+        let pair = run.pair(pair);
         self.sessions.source(pair.tenant()?).await?;
         self.warehouse().await?;
         self.sessions.both()

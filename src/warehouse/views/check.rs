@@ -3,7 +3,7 @@
 use super::definition::{Definition, public_query, shows_nothing, tenant_query};
 use crate::catalog::Pair;
 use crate::catalog::registry::pair_states::put;
-use crate::catalog::registry::{fold_line, relations};
+use crate::catalog::registry::{fold_line, relations, tenant_views};
 use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::template::Template;
@@ -208,7 +208,7 @@ pub async fn wrong_public_view(
     session: &Session,
     template: &Template,
 ) -> Result<Option<WrongView>> {
-    let schemas = relations::tenant_views(session, &template.name).await?;
+    let schemas = tenant_views::schemas(session, &template.name).await?;
     if schemas.is_empty() {
         return Ok(None);
     }

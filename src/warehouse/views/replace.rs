@@ -7,6 +7,7 @@ use super::check::{Current, current, refuse_other, wrong_public_view, wrong_tena
 use super::definition::{Definition, public_query, tenant_query};
 use crate::catalog::registry::fold_line::{self, FoldLine};
 use crate::catalog::registry::relations::{self, Relation, RelationKind};
+use crate::catalog::registry::tenant_views;
 use crate::error::{At, Error, Kind, Result};
 use crate::pg::Session;
 use crate::sql::{ident, qualified};
@@ -333,7 +334,7 @@ async fn make_both(
             let query = tenant_query(place, shape);
             tenant.make(session, &query, old_tenant.as_ref()).await?;
         }
-        let schemas = relations::tenant_views(session, &place.template.name).await?;
+        let schemas = tenant_views::schemas(session, &place.template.name).await?;
         let query = public_query(place.template, &schemas);
         public.make(session, &query, old_public.as_ref()).await
     })
@@ -372,7 +373,7 @@ async fn show_in_public(
     let template = &place.template.name;
     let replaced = short_transaction(session, context.lock_timeout, async || {
         one_at_a_time(session, template).await?;
-        let schemas = relations::tenant_views(session, template).await?;
+        let schemas = tenant_views::schemas(session, template).await?;
         public
             .replace(session, &public_query(place.template, &schemas))
             .await
@@ -387,7 +388,7 @@ async fn show_in_public(
 
 /// Tenants whose view is missing are not in the public view either: nobody should have to notice that by the numbers.
 async fn warn_of_lost_views(session: &Session, template: &TemplateName) -> Result<()> {
-    for view in relations::lost_tenant_views(session, template).await? {
+    for view in tenant_views::lost(session, template).await? {
         tracing::warn!(
             "view `{view}` is missing, so `{}.{template}` does not show its rows",
             session.schemas().public
