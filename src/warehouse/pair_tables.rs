@@ -27,7 +27,8 @@ pub struct PairTables {
     pub may_have_obstacles: bool,
 }
 
-/// Reads it for all pairs, in their order.
+/// Reads it for all pairs, in their order. Without `changes_tables` views are not looked at: that waits for whoever locks a
+/// table of theirs.
 ///
 /// # Errors
 /// The warehouse's.
@@ -35,6 +36,7 @@ pub async fn pair_tables(
     session: &Session,
     places: &[Place<'_>],
     context: WarehouseContext<'_>,
+    changes_tables: bool,
 ) -> Result<Vec<PairTables>> {
     let names = places
         .iter()
@@ -43,8 +45,14 @@ pub async fn pair_tables(
     let states = pair_states::of_pairs(session, &names).await?;
     let relations = relations::of_pairs(session, &names).await?;
     let ready = are_ready(session, places, context.reader).await?;
-    let views = tenant_views(session, places).await?;
-    let obstacles = may_have_obstacles(session, places, context).await?;
+    let (views, obstacles) = if changes_tables {
+        (
+            tenant_views(session, places).await?,
+            may_have_obstacles(session, places, context).await?,
+        )
+    } else {
+        (vec![None; places.len()], vec![false; places.len()])
+    };
     let found = states
         .into_iter()
         .zip(relations)

@@ -3,6 +3,7 @@
 use super::request::{Options, Request};
 use crate::config::Settings;
 use crate::engine::report::event::Observer;
+use crate::engine::window::landing::To;
 use crate::landing::Landing;
 use crate::pg::Access;
 use crate::warehouse::WarehouseContext;
@@ -31,6 +32,11 @@ impl RunContext {
     /// What every piece of work in the warehouse needs.
     pub fn warehouse_context(&self) -> WarehouseContext<'_> {
         WarehouseContext::new(&self.warehouse, &self.settings)
+    }
+
+    /// Whether rows come into the warehouse: not when days go into files alone, or are in the warehouse already.
+    pub fn changes_tables(&self) -> bool {
+        self.options.to != To::Parquet && !matches!(self.request, Request::Land { .. })
     }
 
     /// Whether many days are loaded for the first time: their day tables are left to autovacuum.

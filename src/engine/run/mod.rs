@@ -33,7 +33,7 @@ use super::fold::{FoldTarget, PairFold, Steps, fold_what_closed};
 use super::locks::lock_holder::LockHolder;
 use super::report::event::{Event, Observer};
 use super::report::run::RunReport;
-use super::window::landing::{self, To};
+use super::window::landing;
 use crate::catalog::runs::run::RunHeader;
 use crate::catalog::snapshot::restored;
 use crate::catalog::{Pair, warehouse_access};
@@ -181,7 +181,7 @@ async fn plan(
     let session = locks.session();
     let places: Vec<Place<'_>> = pairs.iter().map(Place::of).collect();
     let tables = tokio::select! {
-        tables = pair_tables(session, &places, context.warehouse_context()) => tables?,
+        tables = pair_tables(session, &places, context.warehouse_context(), context.changes_tables()) => tables?,
         () = context.cancel.cancelled() => return Ok(interrupted(context, outcomes, &pairs)),
     };
     for (pair, tables) in pairs.iter().cloned().zip(tables) {
@@ -211,8 +211,7 @@ async fn restore_views(
     locks: &LockHolder,
     pairs: Vec<PlannedPair>,
 ) -> Result<Vec<PlannedPair>> {
-    let files_only = context.options.to == To::Parquet;
-    if files_only || matches!(context.request, Request::Land { .. }) {
+    if !context.changes_tables() {
         return Ok(pairs);
     }
     let mut well = Vec::with_capacity(pairs.len());

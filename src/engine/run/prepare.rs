@@ -117,8 +117,7 @@ impl Preparation<'_> {
             let version = planned.pair.template.version();
             windows::record(self.session, tenant, template, version, windows).await?;
         }
-        let alone = self.context.options.to == To::Parquet;
-        if alone || matches!(self.context.request, Request::Land { .. }) {
+        if !self.context.changes_tables() {
             return self.without_tables(planned, source).await;
         }
         self.with_tables(planned, source).await

@@ -478,8 +478,8 @@ fn rows_that_a_trigger_or_a_check_of_the_warehouse_swallows_fail_their_day() {
     world.warehouse.run(
         "CREATE FUNCTION public.swallow() RETURNS trigger LANGUAGE plpgsql AS \
            'BEGIN IF new.id % 10 = 3 THEN RETURN NULL; END IF; RETURN new; END';
-         CREATE TRIGGER swallow BEFORE INSERT ON acme.event_2024_03_22 FOR EACH ROW EXECUTE FUNCTION public.swallow();
-         ALTER TABLE acme.event_2024_03_23 ADD CONSTRAINT short CHECK (note <> 'note 3');
+         CREATE TRIGGER swallow BEFORE INSERT ON acme.event_2024_03_21 FOR EACH ROW EXECUTE FUNCTION public.swallow();
+         ALTER TABLE acme.event_2024_03_22 ADD CONSTRAINT short CHECK (note <> 'note 3');
          UPDATE _wh.unit SET bytes = 1, rows = 1",
     );
     let run = world
@@ -495,16 +495,16 @@ fn rows_that_a_trigger_or_a_check_of_the_warehouse_swallows_fail_their_day() {
             .unwrap_or_else(|| panic!("{found:#?}"))
     };
     assert!(
-        of("2024-03-22")
+        of("2024-03-21")
             .3
             .contains("10 rows were sent, but the warehouse stored 9")
     );
-    assert!(of("2024-03-23").3.contains("short"));
+    assert!(of("2024-03-22").3.contains("short"));
     assert_eq!(world.totals().0, "30");
     assert_eq!(
         world
             .warehouse
-            .one("SELECT count(*) FROM acme.event_2024_03_22"),
+            .one("SELECT count(*) FROM acme.event_2024_03_21"),
         "0"
     );
 }

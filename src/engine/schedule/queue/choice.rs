@@ -93,9 +93,13 @@ impl<T: QueueTask> Queue<T> {
             1
         } else {
             let streams = task.streams() && !limits.lands;
-            let share = left
-                .div_ceil(lanes)
-                .max(state.size.days_of(WORTHWHILE_BYTES));
+            // Without a source there is no round trip to save.
+            let least = if task.reads_source() {
+                state.size.days_of(WORTHWHILE_BYTES)
+            } else {
+                1
+            };
+            let share = left.div_ceil(lanes).max(least);
             state
                 .size
                 .days(limits.window_bytes, streams)
