@@ -34,11 +34,14 @@ pub async fn describe_in(
     query: &str,
     likely: &[String],
 ) -> Result<Vec<SourceColumn>> {
-    match at_once(session, transaction, query, likely).await {
-        Ok(Some(columns)) => return Ok(columns),
-        Err(error) if session.is_closed() => return Err(error),
-        // One statement after the other shows what is wrong.
-        Ok(None) | Err(_) => session.batch("ROLLBACK").await?,
+    // A message is split into its words before its first statement sets anything.
+    if session.parameter("standard_conforming_strings") == Some("on") {
+        match at_once(session, transaction, query, likely).await {
+            Ok(Some(columns)) => return Ok(columns),
+            Err(error) if session.is_closed() => return Err(error),
+            // One statement after the other shows what is wrong.
+            Ok(None) | Err(_) => session.batch("ROLLBACK").await?,
+        }
     }
     transaction.begin(session).await?;
     let columns = describe(session, query).await?;

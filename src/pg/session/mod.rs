@@ -50,6 +50,13 @@ pub struct Session {
     catalog: String,
 }
 
+/// The parameters that are kept of those that a server reports when a session begins.
+const REPORTED: [&str; 3] = [
+    "server_version",
+    "server_encoding",
+    "standard_conforming_strings",
+];
+
 /// What a simple query returned: text values of the last statement that returned rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SimpleRows {
@@ -75,7 +82,7 @@ impl Session {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let parameters: HashMap<&'static str, String> = ["server_version", "server_encoding"]
+        let parameters: HashMap<&'static str, String> = REPORTED
             .into_iter()
             .filter_map(|name| Some((name, connection.parameter(name)?.to_owned())))
             .collect();
