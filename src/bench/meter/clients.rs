@@ -1,7 +1,8 @@
 //! What clients ask of a private server: connections and statements, as the server counts them.
 //!
 //! Connections are the sessions of `pg_stat_database`. Statements are the calls of `pg_stat_statements`: those that clients send
-//! and that succeed, with COPY, BEGIN and COMMIT among them. The monitor's own database is left out.
+//! and that succeed, with COPY, BEGIN and COMMIT among them. SET is left out: dozens of them travel in one message with the BEGIN
+//! or the query that they are for. So is the monitor's own database.
 
 use crate::error::Result;
 use crate::pg::Session;
@@ -73,7 +74,7 @@ async fn statements(session: &Session) -> Result<Option<f64>> {
         return Ok(None);
     }
     let calls = "SELECT coalesce(sum(calls), 0) FROM public.pg_stat_statements \
-                 WHERE dbid <> (SELECT oid FROM pg_database WHERE datname = current_database()) \
+                 WHERE dbid <> (SELECT oid FROM pg_database WHERE datname = current_database()) AND query !~* '^SET\\M' \
                  HAVING (SELECT dealloc FROM public.pg_stat_statements_info) = 0";
     number(session, calls).await
 }
