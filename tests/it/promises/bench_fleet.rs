@@ -201,7 +201,9 @@ fn readers_that_find_the_lock_table_full_are_counted() {
         assert!(one["locks"] > 400.0, "{one:?}");
         let many = ask(&sandbox, 20).await.unwrap().more;
         assert!(many["failed_readers"] >= 1.0, "{many:?}");
-        assert!(many["failed_readers"] < 20.0, "{many:?}");
+        // How many is up to who comes first: all may be in each other's way.
+        let some = many["failed_readers"] < 20.0;
+        assert_eq!(some, many.contains_key("locks"), "{many:?}");
         // Anything else than a full lock table is an error.
         let session = sandbox.warehouse.connect().await.unwrap();
         session.batch("DROP VIEW event").await.unwrap();
