@@ -15,6 +15,7 @@ use crate::unit::{Day, PairNames};
 use std::collections::BTreeSet;
 
 /// What there is of a pair.
+#[derive(Clone)]
 pub struct PairTables {
     pub state: PairState,
     relations: Vec<Relation>,

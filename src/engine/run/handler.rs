@@ -18,7 +18,7 @@ impl Handler for LoadWorker {
             self.window_started(job);
         }
         let outcome = match &job.task {
-            Task::Prepare { .. } => return self.prepare(job).await,
+            Task::Prepare { .. } => return self.prepare(job, tries).await,
             Task::BuildYear { year } => return self.build_year(job, tries, *year).await,
             Task::Load { destination } => self.load(job, tries, *destination).await,
             Task::Refresh(refresh) => self.refresh(job, tries, refresh).await,

@@ -22,6 +22,7 @@ use crate::warehouse::{self, Ahead, Destination, PairTables, Place, Shape};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A locked pair, and what to do with its days.
+#[derive(Clone)]
 pub struct PlannedPair {
     pub pair: Pair,
     pub days: RequestedDays,
@@ -143,24 +144,12 @@ impl Preparation<'_> {
             hides: false,
         };
         let shape = Shape::new(line.unwrap_or(nowhere), &owned);
-        let state = PairProgress::new(shape, planned.landed());
-        let bytes_per_day = planned.tables.state.bytes_per_day;
-        let days = PairDays {
-            requested: planned.days.all(),
-            ..PairDays::from(planned.days)
-        };
-        Ok(self.assemble(planned.pair, source, days, state, bytes_per_day))
+        Ok(self.as_planned(planned, source, shape))
     }
 
     async fn with_tables(self, planned: PlannedPair, source: RowSource) -> Result<PreparedPair> {
         if let Some(shape) = self.ready_shape(&planned) {
-            let state = PairProgress::new(shape, planned.landed());
-            let bytes_per_day = planned.tables.state.bytes_per_day;
-            let days = PairDays {
-                requested: planned.days.all(),
-                ..PairDays::from(planned.days)
-            };
-            return Ok(self.assemble(planned.pair, source, days, state, bytes_per_day));
+            return Ok(self.as_planned(planned, source, shape));
         }
         let mut planned = self.without_lost_tables(planned).await?;
         let mut shape = self.shape(&mut planned).await?;
@@ -317,6 +306,17 @@ impl Preparation<'_> {
             }
         }
         Ok(unlanded)
+    }
+
+    /// A pair whose plan holds as it is.
+    fn as_planned(self, planned: PlannedPair, source: RowSource, shape: Shape) -> PreparedPair {
+        let state = PairProgress::new(shape, planned.landed());
+        let bytes_per_day = planned.tables.state.bytes_per_day;
+        let days = PairDays {
+            requested: planned.days.all(),
+            ..PairDays::from(planned.days)
+        };
+        self.assemble(planned.pair, source, days, state, bytes_per_day)
     }
 
     fn assemble(

@@ -9,14 +9,21 @@ use super::worker::LoadWorker;
 use crate::engine::report::event::Outcome;
 use crate::engine::schedule::next_step::NextStep;
 use crate::engine::schedule::queue::{Job, PairIndex};
+use crate::engine::schedule::retry::TRIES;
 use crate::engine::schedule::task::Task;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Side};
 use crate::unit::Window;
 use std::sync::Arc;
 
+/// Whether the warehouse may be back soon: its restart or failover ends no window, and no preparation. A source is tried
+/// again where it is contacted.
+fn is_tried_again(error: &Error, tries: u32) -> bool {
+    error.side() == Some(Side::Warehouse) && error.is_transient() && tries < TRIES
+}
+
 impl LoadWorker {
     /// Prepares a pair. What cannot be prepared is reported here: nothing of the pair is left to try then.
-    pub async fn prepare(&mut self, job: &Job<Task>) -> NextStep<Task> {
+    pub async fn prepare(&mut self, job: &Job<Task>, tries: u32) -> NextStep<Task> {
         let run = Arc::clone(&self.run);
         let pair = &run.pairs[job.pair];
         let Some(mut planned) = pair.take_planned() else {
@@ -26,6 +33,11 @@ impl LoadWorker {
         let nothing = || NextStep::Prepared(Box::new(pair.work_of_nothing()));
         let source = match self.find_source(&mut planned).await {
             Ok(source) => source,
+            Err(error) if is_tried_again(&error, tries) => {
+                self.sessions.end().await;
+                pair.put_back(planned);
+                return NextStep::Retry(error);
+            }
             Err(error) => {
                 let to = run.context.options.to;
                 let left = take_days_of_source(&mut planned, to);
@@ -38,12 +50,17 @@ impl LoadWorker {
                 RowSource::Nobody
             }
         };
-        match self.make_tables(planned, source).await {
+        match self.make_tables(planned.clone(), source).await {
             Ok(prepared) => {
                 run.outcomes.replanned(before, prepared.days.units());
                 let prepared = pair.prepared(prepared);
                 self.report_plan(prepared);
                 NextStep::Prepared(Box::new(prepared.work().await))
+            }
+            Err(error) if is_tried_again(&error, tries) => {
+                self.sessions.end().await;
+                pair.put_back(planned);
+                NextStep::Retry(error)
             }
             Err(error) => {
                 self.sessions.end().await;

@@ -54,6 +54,12 @@ impl RunPair {
         planned.take()
     }
 
+    /// Keeps a plan for the next try.
+    pub fn put_back(&self, plan: PlannedPair) {
+        let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        *planned = Some(plan);
+    }
+
     /// The pair is ready.
     pub fn prepared(&self, pair: PreparedPair) -> &PreparedPair {
         self.prepared.get_or_init(|| pair)

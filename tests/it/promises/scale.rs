@@ -3,6 +3,8 @@
 use crate::support::events;
 use crate::support::server::{self, Database};
 use crate::support::world::{World, wait_until};
+use dayhaul::cluster::Stop;
+use std::time::Duration;
 
 const DAYS: [&str; 4] = ["--from", "2024-02-20", "--to", "2024-03-20"];
 
@@ -160,4 +162,27 @@ fn a_refresh_fetches_days_on_both_sides_of_the_fold_line_together() {
         "{report:#}"
     );
     world.all_is_well(&few, &["--from", "2024-02-20", "--to", "2024-03-20"]);
+}
+
+#[test]
+fn pairs_that_are_prepared_while_the_warehouse_restarts_are_loaded() {
+    let (_folder, mut cluster) = server::own(("max_connections", "40"));
+    let tenants = [
+        "acme", "bolt", "crane", "dune", "elm", "fir", "gull", "hare",
+    ];
+    let world = World::new("scale_restart", &tenants)
+        .with_warehouse(&cluster)
+        .filled(&tenants, &events::slow(0.05), "2024-03-15", (5, 3));
+    let days = ["--from", "2024-03-15", "--to", "2024-03-19", "--json"];
+    let run = world.start_backfill(&days);
+    wait_until("some days are loaded", || {
+        world.warehouse.one("SELECT count(*) > 2 FROM _wh.unit") == "t"
+    });
+    cluster.stop(Stop::Fast).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    cluster.restart().unwrap();
+    let report = run.output().ok().json();
+    assert_eq!(report["totals"]["loaded"], 40, "{report:#}");
+    assert_eq!(world.totals().0, "120");
+    world.is_clean();
 }
