@@ -27,11 +27,11 @@ words:
 
 # Run the unit tests whose name contains NAME
 unit name="":
-    cargo test --lib {{ name }}
+    cargo test --workspace --lib {{ name }}
 
 # Format, then let clippy find what is left
 lint:
-    cargo fmt
+    cargo fmt --all
     cargo clippy --all-targets -- -D warnings
 
 # Build the documentation of the library; a broken link is an error

@@ -2,17 +2,17 @@
 //!
 //! `ARCHITECTURE.md` shows the modules and which may import which.
 
+pub use dayhaul_rows::{copy, day, error, schema, unit};
+
 pub mod bench;
 pub mod catalog;
 pub mod cli;
 pub mod cluster;
 pub mod config;
-pub mod copy;
-pub mod day;
 pub mod demo;
 pub mod engine;
-pub mod error;
 #[cfg(test)]
+#[path = "../rows/src/fuzz.rs"]
 mod fuzz;
 pub mod landing;
 pub mod laptop;
@@ -22,8 +22,6 @@ pub mod os;
 pub mod pg;
 pub mod probe;
 pub mod report;
-pub mod schema;
 pub mod sql;
 pub mod template;
-pub mod unit;
 pub mod warehouse;

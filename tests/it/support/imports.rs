@@ -1,4 +1,4 @@
-//! Which source file uses which: imports and paths, read from the text of `src/`.
+//! Which source file uses which: imports and paths, read from the text of the sources.
 //!
 //! Read are `use` trees and every path that begins with `crate`, `self`, `super`, an imported module or a child module.
 //! A name that a module re-exports counts for the file that defines it. `mod` lines and `pub use` are no use.
@@ -12,10 +12,12 @@ pub type Module = Vec<String>;
 /// From each file's module to the modules of other files that it uses.
 pub type Uses = BTreeMap<Module, BTreeSet<Module>>;
 
-/// Reads every `.rs` file below `src`.
-pub fn uses(src: &Path) -> Uses {
+/// Reads every `.rs` file below `roots`, as if they were one crate: the first shows the modules of the others as its own.
+pub fn uses(roots: &[&Path]) -> Uses {
     let mut texts = BTreeMap::new();
-    read(src, src, &mut texts);
+    for root in roots.iter().rev() {
+        read(root, root, &mut texts);
+    }
     of_texts(&texts)
 }
 

@@ -85,7 +85,7 @@ pub fn is_exact(columns: &[Column]) -> bool {
 }
 
 /// Whether a type is numeric without precision, or an array of it. Only such a column has `land`.
-pub(crate) fn is_unbounded(ty: PgType) -> bool {
+pub fn is_unbounded(ty: PgType) -> bool {
     ty.scalar == Scalar::Numeric && ty.modifier == Modifier::None
 }
 
@@ -177,7 +177,7 @@ fn numeric(column: &Column) -> Result<DataType, Refusal> {
 }
 
 /// The parts of an interval, none of them null.
-pub(crate) fn interval_fields() -> Fields {
+pub fn interval_fields() -> Fields {
     Fields::from(vec![
         Field::new("months", DataType::Int32, false),
         Field::new("days", DataType::Int32, false),
