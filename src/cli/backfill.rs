@@ -5,6 +5,7 @@ use super::context::Context;
 use super::destination::DestinationArgs;
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::{Resolved, SelectionArgs, enabled_pairs};
+use super::shard::ShardArgs;
 use crate::catalog::Catalog;
 use crate::engine::run::request::Request;
 use crate::error::{Result, exit};
@@ -28,6 +29,8 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    shard: ShardArgs,
     /// Load days again that the ledger already has
     #[arg(long, help_heading = "Options")]
     reload: bool,
@@ -54,6 +57,7 @@ pub async fn run(mut args: Args, context: &Context) -> Result<u8> {
             reload: args.reload,
         },
         resolved,
+        shard: args.shard,
         to,
         args: args.run,
     };

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::SelectionArgs;
+use super::shard::ShardArgs;
 use crate::engine::run::request::Request;
 use crate::engine::window::landing::To;
 use crate::error::Result;
@@ -36,6 +37,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
             rewrite: args.rewrite,
         },
         resolved,
+        shard: ShardArgs::default(),
         to: Some(To::Both),
         args: args.run,
     };

@@ -20,6 +20,7 @@ mod refresh;
 mod restore;
 mod run_command;
 mod selection;
+mod shard;
 mod signals;
 mod snapshot;
 mod status;

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::destination::DestinationArgs;
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::SelectionArgs;
+use super::shard::ShardArgs;
 use crate::engine::run::request::Request;
 use crate::error::Result;
 
@@ -48,6 +49,7 @@ pub async fn run(mut args: Args, context: &Context) -> Result<u8> {
     let command = RunCommand {
         ask,
         resolved,
+        shard: ShardArgs::default(),
         to,
         args: args.run,
     };

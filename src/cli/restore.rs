@@ -8,6 +8,7 @@ use super::context::Context;
 use super::landing_root::{self, DayOrRoot};
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::{PairArgs, SelectionArgs, Until};
+use super::shard::ShardArgs;
 use super::today::TodayArgs;
 use crate::catalog::registry::{pairs, templates, tenants};
 use crate::catalog::snapshot::Snapshot;
@@ -160,6 +161,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let command = RunCommand {
         ask: Request::Restore(Arc::new(restoring)),
         resolved,
+        shard: ShardArgs::default(),
         to: None,
         args: args.run,
     };

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::selection::{Resolved, enabled_pairs};
+use super::shard::ShardArgs;
 use crate::catalog::{Catalog, Pair};
 use crate::config::Settings;
 use crate::engine::locks::held_pairs::HeldPairs;
@@ -67,6 +68,7 @@ impl RunArgs {
 pub(super) struct RunCommand {
     pub(super) ask: Request,
     pub(super) resolved: Resolved,
+    pub(super) shard: ShardArgs,
     /// Where rows go; `None` leaves it to the configuration.
     pub(super) to: Option<To>,
     pub(super) args: RunArgs,
@@ -81,6 +83,7 @@ impl RunCommand {
         }
         let catalog = Catalog::open(&settings).await?;
         let pairs = enabled_pairs(&catalog, &self.resolved.selection).await?;
+        let pairs = self.shard.choose(pairs, &catalog, context).await?;
         drop(catalog);
         let to = self.to.unwrap_or_else(|| To::configured(&settings));
         self.run_pairs(&settings, pairs, to, context).await

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::destination::{Destination, DestinationArgs};
 use super::run_command::{RunArgs, RunCommand};
 use super::selection::{PairArgs, Resolved};
+use super::shard::ShardArgs;
 use super::today::TodayArgs;
 use crate::engine::run::request::Request;
 use crate::engine::run::sync_days::Sync;
@@ -18,6 +19,7 @@ share of settled days is compared, too (`sweep_days` in [load]).
 Examples:
   dayhaul sync
   dayhaul sync --tenant acme --lookback 14
+  dayhaul sync --shard 2/5                         on the second of five hosts
   dayhaul sync --quiet --if-locked ok              in a crontab";
 
 #[derive(Debug, clap::Args)]
@@ -25,6 +27,8 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     pairs: PairArgs,
+    #[command(flatten)]
+    shard: ShardArgs,
     /// How many days before today to compare again [default: the template's `lookback_days`]
     #[arg(long, value_name = "N", help_heading = "Selection")]
     lookback: Option<u32>,
@@ -58,6 +62,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
             today: args.today.day(),
             note: None,
         },
+        shard: args.shard,
         to: args.destination.choose(args.to)?,
         args: args.run,
     };

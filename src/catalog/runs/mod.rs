@@ -4,3 +4,4 @@ pub mod history;
 pub mod lease;
 pub mod run;
 pub mod selected;
+pub mod shards;

@@ -74,6 +74,7 @@ fn work(pair: &Pair, request: &Request, today: Day) -> Result<PairWork<Task>> {
         builds: years.map(|year| (year, Task::BuildYear { year })).collect(),
         runs,
         bytes_per_day: None,
+        latest_first: false,
         one_day_windows: pair.one_day_windows(),
         replaced_years: BTreeSet::new(),
     })

@@ -201,6 +201,10 @@ async fn plan(
             Err(error) => outcomes.give_up(&pair, context.request.known_days(&pair), error),
         }
     }
+    if matches!(context.request, Request::Sync(_)) {
+        // A sync that does not get through all pairs begins with the others next time.
+        planned.sort_by_key(|plan| plan.tables.state.compared_at);
+    }
     Ok(planned)
 }
 

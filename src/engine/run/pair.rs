@@ -250,6 +250,7 @@ impl PreparedPair {
             runs,
             builds: BTreeMap::new(),
             bytes_per_day: self.bytes_per_day,
+            latest_first: false,
             one_day_windows: self.pair.one_day_windows(),
             replaced_years: BTreeSet::new(),
         }

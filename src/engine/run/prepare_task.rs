@@ -5,10 +5,12 @@
 use super::find_source::take_days_of_source;
 use super::pair::{PreparedPair, RowSource};
 use super::prepare::{PlannedPair, Preparation};
+use super::request::Request;
 use super::worker::LoadWorker;
 use crate::engine::report::event::Outcome;
 use crate::engine::schedule::next_step::NextStep;
-use crate::engine::schedule::queue::{Job, PairIndex};
+
+use crate::engine::schedule::queue::{Job, PairIndex, PairWork};
 use crate::engine::schedule::retry::TRIES;
 use crate::engine::schedule::task::Task;
 use crate::error::{Error, Kind, Result, Side};
@@ -55,7 +57,12 @@ impl LoadWorker {
                 run.outcomes.replanned(before, prepared.days.units());
                 let prepared = pair.prepared(prepared);
                 self.report_plan(prepared);
-                NextStep::Prepared(Box::new(prepared.work().await))
+                let work = prepared.work().await;
+                let latest_first = matches!(run.context.request, Request::Sync(_));
+                NextStep::Prepared(Box::new(PairWork {
+                    latest_first,
+                    ..work
+                }))
             }
             Err(error) if is_tried_again(&error, tries) => {
                 self.sessions.end().await;

@@ -105,6 +105,7 @@ impl RunPair {
             runs: VecDeque::new(),
             builds: BTreeMap::new(),
             bytes_per_day: None,
+            latest_first: false,
             one_day_windows: true,
             replaced_years: BTreeSet::new(),
         }

@@ -30,6 +30,8 @@ pub struct PairWork<T> {
     pub source: u64,
     /// Consecutive days of one task, in order.
     pub runs: VecDeque<(T, Window)>,
+    /// The latest days come first: readers miss today's rows most.
+    pub latest_first: bool,
     /// For each staged year of the work, the task that follows when its windows are done.
     pub builds: BTreeMap<i32, T>,
     /// Bytes per day of the latest days, when there are any.
@@ -38,6 +40,47 @@ pub struct PairWork<T> {
     pub one_day_windows: bool,
     /// Staged years that will replace a table: with all of their days, or not at all.
     pub replaced_years: BTreeSet<i32>,
+}
+
+impl<T: Clone> PairWork<T> {
+    /// The run of days that comes next.
+    pub fn next_run(&self) -> Option<&(T, Window)> {
+        if self.latest_first {
+            self.runs.back()
+        } else {
+            self.runs.front()
+        }
+    }
+
+    /// Takes up to `days` days of the run that comes next.
+    pub fn take_next(&mut self, days: usize) -> Option<(T, Window)> {
+        let (task, run) = if self.latest_first {
+            self.runs.pop_back()?
+        } else {
+            self.runs.pop_front()?
+        };
+        let days = i32::try_from(days).unwrap_or(i32::MAX);
+        let ((taken_from, taken_to), (rest_from, rest_to)) = if self.latest_first {
+            let cut = run.to.plus(-days).max(run.from);
+            ((cut, run.to), (run.from, cut))
+        } else {
+            let cut = run.from.plus(days).min(run.to);
+            ((run.from, cut), (cut, run.to))
+        };
+        if rest_from < rest_to {
+            self.put_next(task.clone(), Window::new(rest_from, rest_to));
+        }
+        Some((task, Window::new(taken_from, taken_to)))
+    }
+
+    /// Puts a run of days where it comes next.
+    pub fn put_next(&mut self, task: T, run: Window) {
+        if self.latest_first {
+            self.runs.push_back((task, run));
+        } else {
+            self.runs.push_front((task, run));
+        }
+    }
 }
 
 /// A number that tenants with the same database and login share. Sessions are compared by more than it.

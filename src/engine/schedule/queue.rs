@@ -224,10 +224,8 @@ impl<T: QueueTask> Queue<T> {
         let Some(task) = self.leave(job) else {
             return;
         };
-        let runs = &mut self.pairs[job.pair].work.runs;
-        for piece in pieces.iter().rev() {
-            runs.push_front((task.clone(), *piece));
-        }
+        let pieces = pieces.iter().map(|piece| (task.clone(), *piece));
+        self.add(job.pair, pieces.collect());
     }
 
     /// The window goes back with another task, and comes next.
@@ -236,10 +234,14 @@ impl<T: QueueTask> Queue<T> {
         self.add(job.pair, vec![(task, job.window)]);
     }
 
-    /// Further work, which comes next.
-    pub fn add(&mut self, pair: PairIndex, more: Vec<(T, Window)>) {
-        for piece in more.into_iter().rev() {
-            self.pairs[pair].work.runs.push_front(piece);
+    /// Further work, in the order of its days, which comes next.
+    pub fn add(&mut self, pair: PairIndex, mut more: Vec<(T, Window)>) {
+        let work = &mut self.pairs[pair].work;
+        if !work.latest_first {
+            more.reverse();
+        }
+        for (task, run) in more {
+            work.put_next(task, run);
         }
     }
 

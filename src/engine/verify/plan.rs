@@ -177,6 +177,7 @@ impl VerifyPair {
             }),
             builds: BTreeMap::new(),
             bytes_per_day: self.bytes_per_day,
+            latest_first: false,
             one_day_windows: self.pair.one_day_windows()
                 || self
                     .versions

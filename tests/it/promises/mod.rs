@@ -66,6 +66,7 @@ mod search_path;
 mod session_limits;
 mod settings;
 mod settled;
+mod shard;
 mod shared_keys;
 mod silent_server;
 mod snapshot;

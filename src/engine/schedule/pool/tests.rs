@@ -26,6 +26,7 @@ fn pool() -> Arc<Pool<Task>> {
         runs: VecDeque::from([(Task::FilesOnly, window(0, 4))]),
         builds: BTreeMap::new(),
         bytes_per_day: None,
+        latest_first: false,
         one_day_windows: true,
         replaced_years: BTreeSet::new(),
     };

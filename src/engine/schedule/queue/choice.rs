@@ -7,7 +7,6 @@
 use super::{Job, PairIndex, Queue};
 use crate::engine::schedule::task::QueueTask;
 use crate::engine::schedule::visit::{VISIT, Visit};
-use crate::unit::Window;
 use std::collections::BTreeSet;
 
 /// A shorter window is not worth its round trips, even if a worker is idle.
@@ -67,7 +66,7 @@ impl<T: QueueTask> Queue<T> {
     /// Whether a pair has a window, and its server a place for it.
     fn may_start(&self, pair: PairIndex) -> bool {
         let work = &self.pairs[pair].work;
-        let Some((task, _)) = work.runs.front() else {
+        let Some((task, _)) = work.next_run() else {
             return false;
         };
         if !task.reads_source() {
@@ -88,7 +87,7 @@ impl<T: QueueTask> Queue<T> {
         let limits = self.limits;
         let state = &mut self.pairs[pair];
         let left: usize = state.work.runs.iter().map(|(_, w)| w.len()).sum();
-        let (task, run) = state.work.runs.pop_front()?;
+        let (task, _) = state.work.next_run()?;
         let days = if state.work.one_day_windows && task.reads_source() {
             1
         } else {
@@ -106,18 +105,13 @@ impl<T: QueueTask> Queue<T> {
                 .min(share)
                 .max(1)
         };
-        let cut = run.from.plus(i32::try_from(days).unwrap_or(i32::MAX));
-        let cut = cut.min(run.to);
-        if cut < run.to {
-            let rest = (task.clone(), Window::new(cut, run.to));
-            state.work.runs.push_front(rest);
-        }
+        let (task, window) = state.work.take_next(days)?;
         if task.reads_source() {
             let server = state.work.server.clone();
             *self.servers.entry(server).or_default() += 1;
         }
         self.visited(slot, pair);
-        Some(self.pairs[pair].hand_out(pair, Window::new(run.from, cut), task))
+        Some(self.pairs[pair].hand_out(pair, window, task))
     }
 
     /// In how many parts what is left of a pair is cut: towards the end windows get shorter, so that no worker waits long

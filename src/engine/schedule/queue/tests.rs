@@ -36,6 +36,7 @@ fn work(tenant: &str, server: &str, runs: &[(Destination, Window)]) -> PairWork<
             })
             .collect(),
         bytes_per_day: None,
+        latest_first: false,
         one_day_windows: true,
         replaced_years: BTreeSet::new(),
     }
@@ -237,4 +238,51 @@ fn a_pair_that_was_prepared_goes_on_with_the_same_worker() {
     queue.failed(&two, FailureScope::All);
     let (job, dropped) = queue.prepared(&two, work("b", "s1", &run), 1);
     assert_eq!((job, dropped), (None, vec![(1, window(0, 9))]));
+}
+
+#[test]
+fn the_latest_days_come_first_where_readers_wait_for_them() {
+    let runs = [
+        (Destination::Year(2000), window(0, 3)),
+        (Destination::DayTable, window(5, 8)),
+    ];
+    let latest_first = PairWork {
+        latest_first: true,
+        ..work("a", "s", &runs)
+    };
+    let mut queue = Queue::new(LIMITS, vec![latest_first]);
+    let first = take_window(&mut queue).unwrap();
+    assert_eq!(first.window, window(7, 8));
+    // What goes back comes next, in the same order.
+    queue.put_back(&first, &[window(7, 8)]);
+    let mut taken = Vec::new();
+    while let Some(job) = take_window(&mut queue) {
+        taken.push(job.window.from.pg_days());
+        queue.done(&job, 1);
+    }
+    assert_eq!(taken, [7, 6, 5, 2, 1, 0]);
+}
+
+#[test]
+fn halves_of_a_window_come_in_the_order_of_the_pair() {
+    for (latest_first, order) in [(false, [0, 2, 4]), (true, [2, 0, 4])] {
+        let pair = PairWork {
+            one_day_windows: false,
+            bytes_per_day: Some(1 << 20),
+            latest_first,
+            ..work("a", "s", &[(Destination::DayTable, window(0, 4))])
+        };
+        let limits = Limits { jobs: 2, ..LIMITS };
+        let other = work("b", "s", &[(Destination::DayTable, window(4, 5))]);
+        let mut queue = Queue::new(limits, vec![pair, other]);
+        let whole = take_window(&mut queue).unwrap();
+        assert_eq!(whole.window, window(0, 4));
+        queue.put_back(&whole, &[window(0, 2), window(2, 4)]);
+        let mut taken = Vec::new();
+        while let Some(job) = take_window(&mut queue) {
+            taken.push(job.window.from.pg_days());
+            queue.done(&job, 1);
+        }
+        assert_eq!(taken, order);
+    }
 }
