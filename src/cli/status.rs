@@ -12,7 +12,7 @@ use crate::report::failure;
 use crate::report::numbers::{count, counted, utc};
 use crate::report::odd_view_json;
 use crate::report::table::Sheet;
-use crate::unit::{Day, Window};
+use crate::unit::Day;
 use crate::warehouse::{OddView, odd_views};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -20,14 +20,13 @@ use std::fmt::Write as _;
 const EXAMPLES: &str = "\
 Without days, each pair is checked from its first day to yesterday. A day is
 unsettled until it was compared with its source at or after its end plus the
-template's `lookback_days`, and overdue when no `sync` did that. `data` is a
-fingerprint of the ledger: two warehouses with the same fingerprint have the
-same rows of the same days.
+template's `lookback_days`, and overdue when no `sync` did that.
 
 Examples:
   dayhaul status
   dayhaul status --tenant acme --year 2024
-  dayhaul status --check --quiet     for monitoring: any gap sets exit code 1";
+  dayhaul status --check --quiet     for monitoring: any gap sets exit code 1
+  dayhaul status --data              to compare warehouses and snapshots";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -40,6 +39,9 @@ pub struct Args {
     /// With `--check`, exit with 1 when a tenant or a template of it is disabled, too
     #[arg(long, requires = "check", help_heading = "Options")]
     strict: bool,
+    /// Show a fingerprint of the whole ledger, too: warehouses with the same one have the same rows of the same days (reads every digest)
+    #[arg(long, help_heading = "Options")]
+    data: bool,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<u8> {
@@ -49,11 +51,13 @@ pub async fn run(args: Args, context: &Context) -> Result<u8> {
     let pairs = pairs::enabled(session, &resolved.selection).await?;
     let status = Status {
         views: odd_views(session, &pairs).await?,
-        pairs: standing(session, &resolved.selection, resolved.days).await?,
+        pairs: standing(session, &resolved.selection, resolved.days, resolved.today).await?,
         restored: restored::latest(session).await?,
-        content: status::content(session).await?,
-        days: resolved.days,
-        today: resolved.today,
+        content: if args.data {
+            Some(status::content(session).await?)
+        } else {
+            None
+        },
     };
     context.print(status.page());
     let bad = !status.is_well() || args.strict && status.has_disabled();
@@ -71,35 +75,17 @@ struct Status {
     /// Views that do not show what they should.
     views: Vec<OddView>,
     restored: Option<Restored>,
-    content: String,
-    days: Option<Window>,
-    today: Day,
+    /// The ledger's fingerprint, if it is asked for.
+    content: Option<String>,
 }
 
 impl Status {
-    /// The missing days of a pair; a disabled pair has none.
-    fn missing(&self, pair: &PairStanding) -> Vec<Window> {
-        if pair.enabled {
-            pair.missing(self.days, self.today)
-        } else {
-            Vec::new()
-        }
-    }
-
-    /// The days of a pair that should have been compared with their source; a disabled pair has none.
-    fn overdue(&self, pair: &PairStanding) -> Vec<Window> {
-        if pair.enabled {
-            pair.overdue(self.today)
-        } else {
-            Vec::new()
-        }
-    }
-
     fn is_well(&self) -> bool {
         let complete = |pair: &PairStanding| {
-            pair.failed.is_empty()
-                && self.missing(pair).is_empty()
-                && self.overdue(pair).is_empty()
+            let days = &pair.days;
+            days.failed == 0
+                && days.missing_days.is_empty()
+                && days.overdue_days.is_empty()
                 && Status::remark(pair).is_none()
         };
         self.views.is_empty() && self.pairs.iter().all(complete)
@@ -133,7 +119,12 @@ impl Status {
         if let Some(restored) = &self.restored {
             let _ = writeln!(text, "{}", sentence(restored));
         }
-        let _ = writeln!(text, "data {}\n", self.content);
+        if let Some(content) = &self.content {
+            let _ = writeln!(text, "data {content}");
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
         if self.pairs.is_empty() {
             text.push_str("no template is enabled for any tenant");
             return text;
@@ -153,23 +144,26 @@ impl Status {
             "last run",
         ]);
         for pair in &self.pairs {
-            sheet.row(self.row(pair));
+            sheet.row(Status::row(pair));
         }
         text.push_str(&sheet.render());
         for pair in &self.pairs {
             let name = format!("{}/{}", pair.tenant, pair.template.name);
-            let failed = Window::runs(pair.failed.iter().copied());
             for (what, days) in [
-                ("failed", failed),
-                ("missing", self.missing(pair)),
-                ("overdue", self.overdue(pair)),
+                ("failed", &pair.days.failed_days),
+                ("missing", &pair.days.missing_days),
+                ("overdue", &pair.days.overdue_days),
             ] {
                 if !days.is_empty() {
-                    let _ = write!(text, "\n{what} of {name}: {}", failure::days(&days));
+                    let _ = write!(text, "\n{what} of {name}: {}", failure::days(days));
                 }
             }
         }
-        if self.pairs.iter().any(|pair| !self.overdue(pair).is_empty()) {
+        if self
+            .pairs
+            .iter()
+            .any(|pair| !pair.days.overdue_days.is_empty())
+        {
             text.push_str(
                 "\noverdue days may have got rows since they were last compared with their source: `dayhaul sync` compares them",
             );
@@ -188,10 +182,9 @@ impl Status {
         text
     }
 
-    fn row(&self, pair: &PairStanding) -> Vec<String> {
+    fn row(pair: &PairStanding) -> Vec<String> {
         let day = |day: Option<Day>| day.map_or_else(|| "-".to_owned(), |d| d.to_string());
-        let number = |n: usize| count(n as u64);
-        let missing: usize = self.missing(pair).iter().map(Window::len).sum();
+        let days = &pair.days;
         let name = if pair.enabled {
             pair.template.name.to_string()
         } else {
@@ -200,14 +193,14 @@ impl Status {
         vec![
             pair.tenant.to_string(),
             name,
-            number(pair.loaded.len()),
-            number(pair.landed.len()),
-            number(pair.failed.len()),
-            number(missing),
-            number(pair.unsettled.len()),
-            count(pair.rows),
+            count(days.loaded),
+            count(days.landed),
+            count(days.failed),
+            count(days.missing() as u64),
+            count(days.unsettled),
+            count(days.rows),
             day(pair.first_day),
-            day(pair.loaded.last().copied()),
+            day(days.last_loaded),
             day(pair.fold_line),
             pair.last_run.as_ref().map_or_else(
                 || "-".to_owned(),
@@ -224,30 +217,29 @@ impl Status {
             "data": self.content,
             "restored": self.restored.as_ref().map(restored_json),
             "views": odd_view_json::odd_views(&self.views),
-            "pairs": self.pairs.iter().map(|pair| self.pair_json(pair)).collect::<Value>(),
+            "pairs": self.pairs.iter().map(Status::pair_json).collect::<Value>(),
         })
     }
 
-    fn pair_json(&self, pair: &PairStanding) -> Value {
+    fn pair_json(pair: &PairStanding) -> Value {
         let day = |day: Option<Day>| day.map(|d| d.to_string());
-        let missing = self.missing(pair);
-        let failed = Window::runs(pair.failed.iter().copied());
+        let days = &pair.days;
         json!({
             "tenant": pair.tenant.as_str(),
             "template": pair.template.name.as_str(),
             "enabled": pair.enabled,
-            "loaded": pair.loaded.len(),
-            "landed": pair.landed.len(),
-            "failed": pair.failed.len(),
-            "missing": missing.iter().map(Window::len).sum::<usize>(),
-            "unsettled": pair.unsettled.len(),
-            "rows": pair.rows,
+            "loaded": days.loaded,
+            "landed": days.landed,
+            "failed": days.failed,
+            "missing": days.missing(),
+            "unsettled": days.unsettled,
+            "rows": days.rows,
             "first_day": day(pair.first_day),
-            "last_day": day(pair.loaded.last().copied()),
+            "last_day": day(days.last_loaded),
             "fold_line": day(pair.fold_line),
-            "failed_days": inclusive(&failed),
-            "missing_days": inclusive(&missing),
-            "overdue_days": inclusive(&self.overdue(pair)),
+            "failed_days": inclusive(&days.failed_days),
+            "missing_days": inclusive(&days.missing_days),
+            "overdue_days": inclusive(&days.overdue_days),
             "remark": Status::remark(pair),
             "last_run": pair.last_run.as_ref().map(|run| json!({
                 "run": run.id, "command": run.command, "outcome": run.outcome, "at": run.at.to_rfc3339(),

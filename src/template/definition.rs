@@ -126,10 +126,14 @@ impl Template {
         line_of(&self.source, self.lines.query_start)
     }
 
+    /// [`Template::lookback_days`], as statements take it.
+    pub fn lookback(&self) -> i32 {
+        i32::try_from(self.lookback_days).unwrap_or(i32::MAX)
+    }
+
     /// The first date on which a comparison with the source settles a day: its end plus the lookback.
     pub fn settles_on(&self, day: Day) -> Day {
-        let lookback = i32::try_from(self.lookback_days).unwrap_or(i32::MAX);
-        day.next().plus(lookback)
+        day.next().plus(self.lookback())
     }
 
     /// Whether a day that was last compared with its source on `checked_on` is settled: only then it is left alone.

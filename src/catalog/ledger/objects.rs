@@ -3,6 +3,7 @@
 //! A unit is *landed* when the digest of its object's rows is the digest of its rows. A unit whose rows were written and
 //! whose object was not yet (or not any more) is not, and the next run that lands puts that right from the warehouse.
 
+use super::day_ranges::LANDED;
 use super::rows::{
     Columns, Entry, LoadedDay, all_rows_found, count, date_of_run, dates, digest, insert_attempts,
     note_checked,
@@ -11,7 +12,7 @@ pub use super::rows::{Ledger, Object, object};
 use crate::copy::Digest;
 use crate::error::Result;
 use crate::pg::Session;
-use crate::unit::{Day, TemplateName, TenantName};
+use crate::unit::{Day, PairNames, TemplateName, TenantName};
 use std::collections::BTreeMap;
 
 /// A unit that has rows somewhere.
@@ -47,13 +48,36 @@ pub async fn units(
     tenant: &TenantName,
     template: &TemplateName,
 ) -> Result<BTreeMap<Day, StoredUnit>> {
+    read_units(session, tenant, template, None).await
+}
+
+/// Those of these days.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn units_of(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    days: impl IntoIterator<Item = Day>,
+) -> Result<BTreeMap<Day, StoredUnit>> {
+    read_units(session, tenant, template, Some(dates(days))).await
+}
+
+async fn read_units(
+    session: &Session,
+    tenant: &TenantName,
+    template: &TemplateName,
+    days: Option<Vec<Day>>,
+) -> Result<BTreeMap<Day, StoredUnit>> {
     let wh = session.catalog();
     let rows = session
         .query(
             &format!("SELECT day, state = 'loaded', version, digest, object, object_digest, object_bytes, object_rounded, \
                     bytes, checked_on FROM {wh}.unit \
-             WHERE tenant = $1 AND template = $2 AND state IN ('loaded', 'landed')"),
-            &[&tenant, &template],
+             WHERE tenant = $1 AND template = $2 AND state IN ('loaded', 'landed') \
+               AND ($3::date[] IS NULL OR day = ANY ($3))"),
+            &[&tenant, &template, &days],
         )
         .await?;
     Ok(rows
@@ -70,6 +94,41 @@ pub async fn units(
             (row.get::<_, Day>(0), standing)
         })
         .collect())
+}
+
+/// How many days of pairs have the file with their rows elsewhere than under the URL `root`, which ends in a slash; of each
+/// pair in their order.
+///
+/// # Errors
+/// The warehouse's.
+pub async fn under_other_roots(
+    session: &Session,
+    pairs: &[PairNames<'_>],
+    root: &str,
+) -> Result<Vec<u64>> {
+    let wh = session.catalog();
+    let names = pairs
+        .iter()
+        .map(|(tenant, template)| (tenant.as_str(), template.as_str()));
+    let (tenants, templates): (Vec<&str>, Vec<&str>) = names.unzip();
+    let rows = session
+        .query(
+            &format!(
+                "SELECT a.n, count(*) FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS a (tenant, template, n) \
+                 JOIN {wh}.unit u ON u.tenant = a.tenant AND u.template = a.template \
+                 WHERE u.state IN ('loaded', 'landed') AND {LANDED} AND NOT starts_with(u.object, $3) GROUP BY a.n"
+            ),
+            &[&tenants, &templates, &root],
+        )
+        .await?;
+    let mut counts = vec![0; pairs.len()];
+    for row in &rows {
+        let index = usize::try_from(row.get::<_, i64>(0) - 1).ok();
+        if let Some(count) = index.and_then(|index| counts.get_mut(index)) {
+            *count = row.get::<_, i64>(1).unsigned_abs();
+        }
+    }
+    Ok(counts)
 }
 
 /// The objects of a pair's staged days that are landed.

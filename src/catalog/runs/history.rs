@@ -2,13 +2,13 @@
 
 use super::run::{Progress, outcome, unknown};
 use super::selected::{self, SelectedPair, windows};
+use crate::catalog::ledger::day_ranges::{self, RANGES, bounds};
 use crate::catalog::registry::tenants::{Selection, check_selection};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Row, Session};
-use crate::unit::{Day, TemplateName, TenantName, Unit, Window};
+use crate::unit::{TemplateName, TenantName, Unit, Window};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// One run.
 #[derive(Debug, Clone)]
@@ -79,6 +79,7 @@ pub struct Filter {
     pub last: u32,
 }
 
+/// A run that recorded how it ended has counted its units: only those of others are looked up one by one.
 fn select_runs(session: &Session) -> String {
     let wh = session.catalog();
     format!(
@@ -88,7 +89,7 @@ fn select_runs(session: &Session) -> String {
                 coalesce((r.totals ->> 'loaded')::bigint, a.loaded), \
                 coalesce((r.totals ->> 'changed')::bigint, a.changed), coalesce((r.totals ->> 'failed')::bigint, a.failed), \
                 (r.totals ->> 'unchanged')::bigint, (r.totals ->> 'skipped')::bigint, (r.totals ->> 'not_tried')::bigint, \
-                coalesce((r.totals ->> 'rows')::bigint, a.rows), a.retried, \
+                coalesce((r.totals ->> 'rows')::bigint, a.rows), coalesce((r.totals ->> 'retried')::bigint, a.retried), \
                 r.cancel_requested_by, r.cancel_requested_at, \
                 coalesce((r.totals ->> 'landed')::bigint, a.landed), (r.totals ->> 'files')::bigint, (r.totals ->> 'days')::bigint, \
                 r.selection::text, (r.progress ->> 'planned')::bigint, (r.progress ->> 'done')::bigint \
@@ -99,7 +100,7 @@ fn select_runs(session: &Session) -> String {
                     count(*) FILTER (WHERE outcome = 'failed') AS failed, \
                     coalesce(sum(rows) FILTER (WHERE outcome <> 'staged'), 0)::bigint AS rows, \
                     count(*) FILTER (WHERE tries > 1) AS retried \
-             FROM {wh}.attempt WHERE run = r.id) a",
+             FROM {wh}.attempt WHERE run = r.id AND NOT coalesce(r.totals ? 'retried', false)) a",
         outcome()
     )
 }
@@ -260,27 +261,24 @@ async fn attempted(session: &Session, run: i64) -> Result<Vec<FailedDays>> {
     let wh = session.catalog();
     let rows = session
         .query(
-            &format!("SELECT tenant, template, error, day FROM {wh}.attempt WHERE run = $1 AND error IS NOT NULL ORDER BY day"),
+            &format!(
+                "SELECT f.tenant, f.template, f.error, {} FROM ( \
+                     SELECT u.tenant, u.template, u.error, {RANGES} AS days FROM {wh}.attempt u \
+                     WHERE u.run = $1 AND u.error IS NOT NULL GROUP BY u.tenant, u.template, u.error) AS f \
+                 ORDER BY f.tenant COLLATE \"C\", f.template COLLATE \"C\", f.error COLLATE \"C\"",
+                bounds("f.days")
+            ),
             &[&run],
         )
         .await?;
-    let mut causes: BTreeMap<(String, String, String), Vec<Window>> = BTreeMap::new();
-    for row in rows {
-        let day = row.get::<_, Day>(3);
-        causes
-            .entry((row.get(0), row.get(1), row.get(2)))
-            .or_default()
-            .push(Window::single(day));
-    }
-    causes
-        .into_iter()
-        .map(|((tenant, template, error), days)| {
+    rows.iter()
+        .map(|row| {
             Ok(FailedDays {
-                tenant: TenantName::parse(&tenant)?,
-                template: Some(TemplateName::parse(&template)?),
-                days,
+                tenant: TenantName::parse(row.get(0))?,
+                template: Some(TemplateName::parse(row.get(1))?),
+                days: day_ranges::windows(row, 3),
                 not_tried: false,
-                error,
+                error: row.get(2),
                 hint: None,
             })
         })

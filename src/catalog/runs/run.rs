@@ -193,7 +193,8 @@ pub struct End<'a> {
     pub failures: &'a Value,
 }
 
-/// Ends a run. Its commit is synchronous, and so flushes every commit of the run before it.
+/// Ends a run, and counts its units that took more than one try. Its commit is synchronous, and so flushes every commit of
+/// the run before it.
 ///
 /// # Errors
 /// The warehouse's; the run's outcome must then not be reported as done.
@@ -205,7 +206,9 @@ pub async fn end(session: &Session, run: i64, end: End<'_>) -> Result<()> {
     session
         .execute(
             &format!("UPDATE {wh}.run SET ended_at = clock_timestamp(), heartbeat_at = clock_timestamp(), outcome = $2, \
-             totals = $3::text::jsonb, failures = $4::text::jsonb, progress = NULL WHERE id = $1"),
+             totals = $3::text::jsonb || jsonb_build_object('retried', \
+                (SELECT count(*) FROM {wh}.attempt WHERE run = $1 AND tries > 1)), \
+             failures = $4::text::jsonb, progress = NULL WHERE id = $1"),
             &[
                 &run,
                 &end.outcome,

@@ -14,6 +14,11 @@ impl Fingerprint {
             .update(format!("{tenant} {template} {day} {rows} {digest}\n").as_bytes());
     }
 
+    /// Lines as the server writes them, of units that follow each other.
+    pub fn add_lines(&mut self, lines: &str) {
+        self.0.update(lines.as_bytes());
+    }
+
     pub fn id(&self) -> String {
         let mut id = format!("{:032x}", self.0.digest128());
         id.truncate(12);

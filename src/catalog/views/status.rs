@@ -1,14 +1,15 @@
 //! The state of the pairs: how much of each is in the warehouse, how much is in files, what failed.
 
+use crate::catalog::ledger::day_ranges::AskedPair;
+use crate::catalog::ledger::summary::{self, DaySummary, Units, expected_days};
 use crate::catalog::registry::pairs::ParsedTemplates;
 use crate::catalog::registry::tenants::{Selection, check_selection};
-use crate::catalog::snapshot::Fingerprint;
+use crate::catalog::{finish, snapshot::Fingerprint};
 use crate::error::Result;
 use crate::pg::{Row, Session};
 use crate::template::Template;
 use crate::unit::{Day, TemplateName, TenantName, Window};
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What the ledger records about one pair.
@@ -21,15 +22,8 @@ pub struct PairStanding {
     /// The earliest day ever asked for.
     pub first_day: Option<Day>,
     pub fold_line: Option<Day>,
-    /// Days in the warehouse.
-    pub loaded: BTreeSet<Day>,
-    /// Days with a file that holds the rows of the ledger.
-    pub landed: BTreeSet<Day>,
-    /// Days whose latest try failed, and that are nowhere.
-    pub failed: BTreeSet<Day>,
-    /// Days with rows that are not settled, with the date of their latest comparison with the source.
-    pub unsettled: BTreeMap<Day, Option<Day>>,
-    pub rows: u64,
+    /// A disabled pair misses no days, and none is overdue.
+    pub days: DaySummary,
     pub last_run: Option<LastRun>,
 }
 
@@ -53,36 +47,12 @@ impl LastRun {
 impl PairStanding {
     /// It is enabled, and no day of it is anywhere.
     pub fn was_never_loaded(&self) -> bool {
-        self.enabled && self.loaded.is_empty() && self.landed.is_empty()
-    }
-
-    /// Unsettled days that a daily `sync` would have compared again by `today`.
-    pub fn overdue(&self, today: Day) -> Vec<Window> {
-        let overdue =
-            |(day, on): &(&Day, &Option<Day>)| self.template.is_overdue(**day, **on, today);
-        Window::runs(self.unsettled.iter().filter(overdue).map(|(day, _)| *day))
-    }
-
-    /// Runs of days that should be there by `today`, and are neither in the warehouse, nor a file, nor failed.
-    pub fn missing(&self, days: Option<Window>, today: Day) -> Vec<Window> {
-        let Some(first) = self.first_day else {
-            return Vec::new();
-        };
-        let from = days.map_or(first, |days| days.from.max(first));
-        let to = days.map_or(today, |days| days.to.min(today));
-        if from >= to {
-            return Vec::new();
-        }
-        let there = |day: &Day| {
-            [&self.loaded, &self.landed, &self.failed]
-                .iter()
-                .any(|days| days.contains(day))
-        };
-        Window::runs(Window::new(from, to).days().filter(|day| !there(day)))
+        self.enabled && self.days.loaded == 0 && self.days.landed == 0
     }
 }
 
-/// The pairs of a selection, enabled or not, by tenant and template; of their days those of `days`.
+/// The pairs of a selection, enabled or not, by tenant and template; of their days those of `days`, as they are on the date
+/// `today`.
 ///
 /// # Errors
 /// The selection names what is unknown; the warehouse's.
@@ -90,9 +60,28 @@ pub async fn standing(
     session: &Session,
     selection: &Selection,
     days: Option<Window>,
+    today: Day,
 ) -> Result<Vec<PairStanding>> {
-    let wh = session.catalog();
     check_selection(session, selection).await?;
+    let mut pairs = selected(session, selection).await?;
+    let asked = pairs.iter().map(|pair| AskedPair {
+        tenant: &pair.tenant,
+        template: &pair.template,
+        days: expected_days(pair.first_day, days, today).filter(|_| pair.enabled),
+    });
+    let asked: Vec<AskedPair<'_>> = asked.collect();
+    let found = summary::of_pairs(session, &asked, Units::All(days), today).await?;
+    for (pair, days) in pairs.iter_mut().zip(found) {
+        pair.days = days;
+        if !pair.enabled {
+            pair.days.overdue_days.clear();
+        }
+    }
+    Ok(pairs)
+}
+
+async fn selected(session: &Session, selection: &Selection) -> Result<Vec<PairStanding>> {
+    let wh = session.catalog();
     let names = |names: &[&str]| {
         names
             .iter()
@@ -122,14 +111,8 @@ pub async fn standing(
             &[&names(&tenants), &names(&templates)],
         )
         .await?;
-    let mut pairs = Vec::with_capacity(rows.len());
     let mut parsed = ParsedTemplates::default();
-    for row in &rows {
-        let mut pair = pair_of(row, &mut parsed)?;
-        add_days(session, &mut pair, days).await?;
-        pairs.push(pair);
-    }
-    Ok(pairs)
+    rows.iter().map(|row| pair_of(row, &mut parsed)).collect()
 }
 
 /// SQL: how run `r` ended for the pair `p`.
@@ -156,75 +139,53 @@ fn pair_of(row: &Row, parsed: &mut ParsedTemplates) -> Result<PairStanding> {
         enabled: row.get(2),
         first_day: day(3),
         fold_line: day(4),
-        loaded: BTreeSet::new(),
-        landed: BTreeSet::new(),
-        failed: BTreeSet::new(),
-        unsettled: BTreeMap::new(),
-        rows: 0,
+        days: DaySummary::default(),
         last_run,
     })
 }
 
-async fn add_days(session: &Session, pair: &mut PairStanding, days: Option<Window>) -> Result<()> {
-    let wh = session.catalog();
-    let rows = session
-        .query(
-            &format!("SELECT day, state, coalesce(object IS NOT NULL AND object_digest = digest, false), rows, checked_on FROM {wh}.unit \
-             WHERE tenant = $1 AND template = $2 \
-               AND day >= coalesce($3::date, '-infinity') AND day < coalesce($4::date, 'infinity')"),
-            &[
-                &pair.tenant,
-                &pair.template.name,
-                &days.map(|w| w.from),
-                &days.map(|w| w.to),
-            ],
-        )
-        .await?;
-    for row in &rows {
-        let day = row.get::<_, Day>(0);
-        let (state, landed): (&str, bool) = (row.get(1), row.get(2));
-        if landed {
-            pair.landed.insert(day);
-        }
-        let checked_on: Option<Day> = row.get(4);
-        if state != "failed" && !pair.template.is_settled(day, checked_on) {
-            pair.unsettled.insert(day, checked_on);
-        }
-        match state {
-            "loaded" => {
-                pair.loaded.insert(day);
-                pair.rows += u64::try_from(row.get::<_, i64>(3)).unwrap_or(0);
-            }
-            "failed" => {
-                pair.failed.insert(day);
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// The fingerprint of everything that the ledger has, as a snapshot taken now would have it.
+/// The fingerprint of everything that the ledger has, as a snapshot taken now would have it. Reads every digest, a few pairs
+/// at a time.
 ///
 /// # Errors
 /// The warehouse's.
 pub async fn content(session: &Session) -> Result<String> {
+    session
+        .batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        .await?;
+    finish(session, read_content(session).await).await
+}
+
+/// The pairs whose lines are asked for at once.
+const PAIRS_AT_ONCE: usize = 16;
+
+async fn read_content(session: &Session) -> Result<String> {
     let wh = session.catalog();
-    let rows = session
+    let pairs = session
         .query(
-            &format!(
-                "SELECT tenant, template, day, rows, digest FROM {wh}.unit \
-             WHERE state IN ('loaded', 'landed') AND digest IS NOT NULL \
-             ORDER BY tenant COLLATE \"C\", template COLLATE \"C\", day"
-            ),
+            &format!("SELECT tenant, template FROM {wh}.pair ORDER BY tenant COLLATE \"C\", template COLLATE \"C\""),
             &[],
         )
         .await?;
+    let pairs: Vec<(&str, &str)> = pairs.iter().map(|row| (row.get(0), row.get(1))).collect();
     let mut content = Fingerprint::default();
-    for row in &rows {
-        let day = row.get::<_, Day>(2).to_string();
-        let rows = u64::try_from(row.get::<_, i64>(3)).unwrap_or(0);
-        content.add(row.get(0), row.get(1), &day, rows, row.get(4));
+    for pairs in pairs.chunks(PAIRS_AT_ONCE) {
+        let (tenants, templates): (Vec<&str>, Vec<&str>) = pairs.iter().copied().unzip();
+        let rows = session
+            .query(
+                &format!(
+                    "SELECT u.lines FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS p (tenant, template, n) \
+                     CROSS JOIN LATERAL (SELECT string_agg(concat_ws(' ', p.tenant, p.template, day, rows, digest) || E'\\n', \
+                            '' ORDER BY day) AS lines FROM {wh}.unit u \
+                         WHERE u.tenant = p.tenant AND u.template = p.template \
+                           AND u.state IN ('loaded', 'landed') AND u.digest IS NOT NULL) u ORDER BY p.n"
+                ),
+                &[&tenants, &templates],
+            )
+            .await?;
+        for lines in rows.iter().filter_map(|row| row.get::<_, Option<&str>>(0)) {
+            content.add_lines(lines);
+        }
     }
     Ok(content.id())
 }

@@ -4,7 +4,7 @@
 //! by the same code; only the rows are missing. What a run decides from its servers' answers (years that exist already,
 //! failures) is left out.
 
-use super::request::Request;
+use super::request::{PairLedger, Request};
 use crate::catalog::Pair;
 use crate::catalog::registry::fold_line::FoldLine;
 use crate::config::Load;
@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::pg::Url;
 use crate::unit::{Day, Window};
 use crate::warehouse::Shape;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Every window of a first run over `pairs`, with its pair's position, if each day holds `bytes_per_day`.
 ///
@@ -54,7 +54,7 @@ fn server(pair: &Pair) -> Result<String> {
 
 /// A pair's work, as if it had just been enabled.
 fn work(pair: &Pair, request: &Request, today: Day) -> Result<PairWork<Task>> {
-    let days = request.days(pair, &BTreeMap::new(), To::Warehouse, today)?;
+    let days = request.days(pair, &PairLedger::default(), To::Warehouse, today)?;
     let fold_line = Shape::first_fold_line(today, pair.template.open_days);
     let shape = Shape::new(
         FoldLine {
@@ -98,6 +98,7 @@ mod tests {
     use crate::pg::SearchPath;
     use crate::template::Template;
     use crate::unit::{TemplateName, TenantName};
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     fn pair(name: &str) -> Pair {

@@ -15,6 +15,7 @@ mod find_source;
 mod handler;
 mod outcomes;
 pub mod pair;
+mod plan;
 mod prepare;
 mod prepare_task;
 mod reconcile;
@@ -31,7 +32,7 @@ pub use request::Options;
 
 use super::fold::{FoldTarget, PairFold, Steps, fold_what_closed};
 use super::locks::lock_holder::LockHolder;
-use super::report::event::{Event, Observer};
+use super::report::event::Observer;
 use super::report::run::RunReport;
 use super::window::landing;
 use crate::catalog::runs::run::RunHeader;
@@ -41,9 +42,10 @@ use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::pg::Session;
 use crate::unit::{Day, TemplateName, TenantName, Window};
-use crate::warehouse::{self, Place, pair_tables};
+use crate::warehouse::{self, Place};
 use context::RunContext;
 use outcomes::{Outcomes, key};
+use plan::{interrupted, plan};
 use prepare::PlannedPair;
 use request::Request;
 use std::collections::{BTreeSet, HashSet};
@@ -161,53 +163,6 @@ async fn lock(
     Ok(taken)
 }
 
-/// Reports that no pair was tried, as the run was interrupted.
-fn interrupted<T>(context: &RunContext, outcomes: &Outcomes, pairs: &[Pair]) -> Vec<T> {
-    for pair in pairs {
-        let days = context.request.known_days(pair);
-        outcomes.give_up(pair, days, Error::interrupted());
-    }
-    Vec::new()
-}
-
-/// Sorts the days of each pair, once for the whole run.
-async fn plan(
-    context: &RunContext,
-    outcomes: &Outcomes,
-    locks: &LockHolder,
-    pairs: Vec<Pair>,
-) -> Result<Vec<PlannedPair>> {
-    let mut planned = Vec::with_capacity(pairs.len());
-    let session = locks.session();
-    let places: Vec<Place<'_>> = pairs.iter().map(Place::of).collect();
-    let tables = tokio::select! {
-        tables = pair_tables(session, &places, context.warehouse_context(), context.changes_tables()) => tables?,
-        () = context.cancel.cancelled() => return Ok(interrupted(context, outcomes, &pairs)),
-    };
-    for (pair, tables) in pairs.iter().cloned().zip(tables) {
-        let (request, options) = (&context.request, context.options);
-        let result = tokio::select! {
-            planned = PlannedPair::of(session, pair.clone(), tables, request, options) => planned,
-            () = context.cancel.cancelled() => Err(Error::interrupted()),
-        };
-        match result {
-            Ok(plan) => {
-                warn_of_other_roots(context, &plan);
-                note_missing_days(context, outcomes, &plan);
-                outcomes.expect(&plan.pair, &plan.days.to_do());
-                planned.push(plan);
-            }
-            Err(error) if session.is_closed() => return Err(error),
-            Err(error) => outcomes.give_up(&pair, context.request.known_days(&pair), error),
-        }
-    }
-    if matches!(context.request, Request::Sync(_)) {
-        // A sync that does not get through all pairs begins with the others next time.
-        planned.sort_by_key(|plan| plan.tables.state.compared_at);
-    }
-    Ok(planned)
-}
-
 /// Makes views anew that are missing or were changed: readers should not have to wait for sources that cannot be reached.
 async fn restore_views(
     context: &RunContext,
@@ -258,40 +213,6 @@ async fn look_at_tables(
         }
     }
     Ok(())
-}
-
-/// What was landed elsewhere stays landed: moving a root is the user's decision.
-fn warn_of_other_roots(context: &RunContext, planned: &PlannedPair) {
-    let Some(landing) = &context.landing else {
-        return;
-    };
-    let here = format!("{}/", landing.url());
-    let landed = planned.known.values().filter(|s| s.is_landed());
-    let landed = landed.filter_map(|standing| standing.object.as_ref());
-    let count = landed.filter(|o| !o.url.starts_with(&here)).count();
-    if count > 0 {
-        let days = if count == 1 { "day" } else { "days" };
-        let (tenant, template) = (&planned.pair.tenant.name, &planned.pair.template.name);
-        context.observer.event(&Event::Warning(format!(
-            "{tenant}/{template}: files of {count} {days} are stored under another root than `{}`; \
-             `dayhaul land --rewrite` writes them here, too",
-            landing.url()
-        )));
-    }
-}
-
-/// A user who names days to land expects files for all of them: missing ones are reported, although nothing failed.
-fn note_missing_days(context: &RunContext, outcomes: &Outcomes, planned: &PlannedPair) {
-    let (missing, named) = context.request.lacking(&planned.known);
-    if missing == 0 {
-        return;
-    }
-    let are = if named == 1 { "day is" } else { "days are" };
-    let (tenant, template) = (&planned.pair.tenant.name, &planned.pair.template.name);
-    outcomes.notes.add(format!(
-        "{tenant}/{template}: {missing} of {named} {are} not in the warehouse, so no file was written for them; \
-         `dayhaul backfill --land --from D --to D` loads and lands them"
-    ));
 }
 
 /// Records what is to be known of the restored days. One that was settled in the snapshot is settled again when it has the

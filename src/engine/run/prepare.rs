@@ -2,9 +2,10 @@
 
 use super::context::RunContext;
 use super::pair::{PairDays, PairProgress, PreparedPair, RowSource};
-use super::request::{Options, Request};
+use super::request::{Options, PairLedger, Request};
 use super::requested_days::RequestedDays;
 use crate::catalog::Pair;
+use crate::catalog::ledger::due::DueDays;
 use crate::catalog::ledger::objects::{self, StoredUnit};
 use crate::catalog::ledger::staged;
 use crate::catalog::registry::fold_line::{self, FoldLine};
@@ -26,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct PlannedPair {
     pub pair: Pair,
     pub days: RequestedDays,
+    /// The units that are loaded or landed; for a sync, those of its days.
     pub known: BTreeMap<Day, StoredUnit>,
     /// What was found out about the pair's windows and is to be recorded.
     pub windows: Option<Windows>,
@@ -34,7 +36,7 @@ pub struct PlannedPair {
 }
 
 impl PlannedPair {
-    /// Sorts the days that are requested, once.
+    /// Sorts the days that are requested, once. `due` is what is due of the pair, for a sync.
     ///
     /// # Errors
     /// Refused when a pair that is to be synced has no first day, or when a column cannot land; the warehouse's.
@@ -42,14 +44,28 @@ impl PlannedPair {
         session: &Session,
         pair: Pair,
         tables: PairTables,
+        due: Option<DueDays>,
         request: &Request,
         options: Options,
     ) -> Result<PlannedPair> {
         if options.to.lands() {
             arrow_schema(&pair.template.columns)?;
         }
-        let known = objects::units(session, &pair.tenant.name, &pair.template.name).await?;
-        let days = request.days(&pair, &known, options.to, options.today)?;
+        let (tenant, template) = (&pair.tenant.name, &pair.template.name);
+        let mut ledger = PairLedger {
+            units: BTreeMap::new(),
+            due,
+        };
+        let is_sync = matches!(request, Request::Sync(_));
+        if !is_sync {
+            ledger.units = objects::units(session, tenant, template).await?;
+        }
+        let days = request.days(&pair, &ledger, options.to, options.today)?;
+        let known = if is_sync {
+            objects::units_of(session, tenant, template, days.all()).await?
+        } else {
+            ledger.units
+        };
         Ok(PlannedPair {
             windows: None,
             pair,
@@ -223,6 +239,7 @@ impl Preparation<'_> {
             self.session,
             planned.pair,
             planned.tables,
+            None,
             &self.context.request,
             self.context.options,
         )

@@ -51,10 +51,15 @@ async fn lost_days(session: &Session, outcomes: &Outcomes) -> Result<DaysByPair>
             );
             done && unit.unit.tenant == tenant && unit.unit.template == template
         };
-        if !outcomes.lock().units.iter().any(|unit| reported(&unit)) {
+        let days: Vec<Day> = {
+            let collected = outcomes.lock();
+            let units = collected.units.iter().filter(reported);
+            units.map(|unit| unit.unit.day).collect()
+        };
+        if days.is_empty() {
             continue;
         }
-        let found = objects::units(session, &tenant, &template).await?;
+        let found = objects::units_of(session, &tenant, &template, days).await?;
         let missing: BTreeSet<Day> = {
             let collected = outcomes.lock();
             let reported = collected.units.iter().filter(reported);

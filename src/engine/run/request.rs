@@ -3,6 +3,7 @@
 use super::requested_days::{RequestedDays, is_there};
 use super::sync_days::{Sync, sync_days};
 use crate::catalog::Pair;
+use crate::catalog::ledger::due::DueDays;
 use crate::catalog::ledger::objects::StoredUnit;
 use crate::engine::locks::held_pairs::HeldPairs;
 use crate::engine::restore::Restoring;
@@ -20,6 +21,15 @@ pub struct Options {
     pub today: Day,
     /// Where the rows go.
     pub to: To,
+}
+
+/// What the ledger has of a pair, as far as a request asks for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PairLedger {
+    /// The units that are loaded or landed; none for a sync.
+    pub units: BTreeMap<Day, StoredUnit>,
+    /// For a sync; `None` when nothing of the pair is there.
+    pub due: Option<DueDays>,
 }
 
 /// Days of each (tenant, template).
@@ -141,17 +151,18 @@ impl Request {
         self.named_days().map_or(today, |days| days.from)
     }
 
-    /// The days of a pair. `known` is what the ledger has of it.
+    /// The days of a pair.
     ///
     /// # Errors
     /// A pair that is to be synced has no first day.
     pub fn days(
         &self,
         pair: &Pair,
-        known: &BTreeMap<Day, StoredUnit>,
+        ledger: &PairLedger,
         to: To,
         today: Day,
     ) -> Result<RequestedDays> {
+        let known = &ledger.units;
         Ok(match self {
             Request::Backfill { days, reload: true } | Request::Rebuild { days } => {
                 RequestedDays::to_load(days.days())
@@ -176,7 +187,7 @@ impl Request {
             }
             Request::Restore(restoring) => restore_days(restoring, pair, known)?,
             Request::Repair { days } => RequestedDays::to_refresh(of_pair(days, pair)),
-            Request::Sync(sync) => sync_days(pair, known, to, today, *sync)?,
+            Request::Sync(sync) => sync_days(pair, ledger.due.as_ref(), today, *sync)?,
             Request::Land { days, rewrite } => land_days(known, *days, *rewrite),
         })
     }

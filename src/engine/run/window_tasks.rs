@@ -1,6 +1,8 @@
 //! The tasks of a window, and what follows a try.
 
+use super::pair::PreparedPair;
 use super::worker::LoadWorker;
+use crate::catalog::ledger::objects;
 use crate::catalog::ledger::rows::{self, Ledger};
 use crate::engine::report::event::Event;
 use crate::engine::schedule::next_step::{NextStep, after_failed_try, after_too_large};
@@ -55,6 +57,7 @@ impl LoadWorker {
         let pair = run.pair(job.pair);
         let progress = run.progress(self.slot);
         let destination = pair.state.shape.lock().await.destination(job.window.from);
+        self.find_files(pair, job.window, refresh).await?;
         let (source, warehouse) = self.connect(job.pair).await?;
         let window = run.window_load(job, tries, destination, &progress);
         if refresh.replace {
@@ -76,6 +79,30 @@ impl LoadWorker {
         };
         let refreshed = window.refresh(source, warehouse, &context);
         run.watch(&progress, refreshed).await
+    }
+
+    /// Looks up the files of days that were not requested: their rows moved.
+    async fn find_files(
+        &mut self,
+        pair: &PreparedPair,
+        window: Window,
+        refresh: &Refresh,
+    ) -> Result<()> {
+        let (requested, landed) = (&pair.days.requested, &pair.state.landed);
+        let days = window.days().chain(refresh.with.iter().copied());
+        let is_unknown = |day: &Day| !requested.contains(day) && landed.get(*day).is_none();
+        let unknown: Vec<Day> = days.filter(is_unknown).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let (tenant, template) = (&pair.pair.tenant.name, &pair.pair.template.name);
+        let units = objects::units_of(self.warehouse().await?, tenant, template, unknown).await?;
+        for (day, unit) in units {
+            if let Some(object) = unit.object {
+                landed.found(day, object);
+            }
+        }
+        Ok(())
     }
 
     pub async fn restore(

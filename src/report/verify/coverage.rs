@@ -26,9 +26,9 @@ pub fn coverage(found: &[Coverage]) -> String {
             pair.template.to_string(),
             from,
             to,
-            count(pair.loaded as u64),
-            count(pair.missing() as u64),
-            count(pair.unsettled as u64),
+            count(pair.days.loaded),
+            count(pair.days.missing() as u64),
+            count(pair.days.unsettled),
         ]);
     }
     let mut text = sheet.render();
@@ -39,14 +39,18 @@ pub fn coverage(found: &[Coverage]) -> String {
                 text,
                 "\n{name}: the first day is not known, because nothing was ever loaded"
             );
-        } else if !pair.gaps.is_empty() {
-            let _ = write!(text, "\n{name}: not loaded: {}", days(&pair.gaps));
+        } else if !pair.days.missing_days.is_empty() {
+            let _ = write!(
+                text,
+                "\n{name}: not loaded: {}",
+                days(&pair.days.missing_days)
+            );
         }
-        if !pair.overdue.is_empty() {
+        if !pair.days.overdue_days.is_empty() {
             let _ = write!(
                 text,
                 "\n{name}: not compared with the source since they ended, or since late rows were due: {}",
-                days(&pair.overdue)
+                days(&pair.days.overdue_days)
             );
         }
     }

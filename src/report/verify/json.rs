@@ -300,11 +300,11 @@ struct CoveredPair<'a> {
     tenant: &'a str,
     template: &'a str,
     first_day: Option<String>,
-    loaded: usize,
+    loaded: u64,
     missing: usize,
     /// Inclusive runs of days.
     gaps: Vec<[String; 2]>,
-    unsettled: usize,
+    unsettled: u64,
     /// Inclusive runs of days.
     overdue: Vec<[String; 2]>,
 }
@@ -334,10 +334,10 @@ fn covered(pair: &Coverage) -> CoveredPair<'_> {
         tenant: pair.tenant.as_str(),
         template: pair.template.as_str(),
         first_day: pair.first_day.map(|day| day.to_string()),
-        loaded: pair.loaded,
-        missing: pair.missing(),
-        gaps: inclusive(&pair.gaps),
-        unsettled: pair.unsettled,
-        overdue: inclusive(&pair.overdue),
+        loaded: pair.days.loaded,
+        missing: pair.days.missing(),
+        gaps: inclusive(&pair.days.missing_days),
+        unsettled: pair.days.unsettled,
+        overdue: inclusive(&pair.days.overdue_days),
     }
 }

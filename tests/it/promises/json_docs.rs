@@ -165,7 +165,7 @@ fn recover(world: &World, lake: &str, printed: &mut Printed) {
     second.dayhaul(&["init"]).ok();
     printed.run(&second, &["restore", "--from", lake, "--catalog-only"], 0);
     printed.run(&second, &["restore", "--from", lake], 0);
-    printed.run(&second, &["status"], 0);
+    printed.run(&second, &["status", "--data"], 0);
     printed.run(world, &["template", "drop", "event", "--yes"], 0);
 }
 

@@ -291,7 +291,7 @@ fn a_dropped_warehouse_comes_back_from_the_bucket() {
     let report = world.hauls(&["restore", "--snapshot", &kept], 0);
     totals(&report, &[("loaded", 48), ("rows", 480)]);
     assert_eq!(seen(), before);
-    let status = world.dayhaul(&["status", "--json"]).ok().json();
+    let status = world.dayhaul(&["status", "--data", "--json"]).ok().json();
     assert_eq!(status["data"], taken["id"]);
     assert_eq!(status["restored"]["snapshot"], taken["id"]);
     assert_eq!(status["restored"]["sources"][0], bucket.url());

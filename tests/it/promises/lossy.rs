@@ -145,7 +145,7 @@ fn days_that_are_newer_than_the_snapshot_are_listed_and_refused_when_only_its_ro
     ];
     world.dayhaul(&[&["backfill"], &days[..]].concat()).ok();
     world.dayhaul(&["snapshot"]).ok();
-    let id = world.dayhaul(&["status", "--json"]).ok().json()["data"].clone();
+    let id = world.dayhaul(&["status", "--data", "--json"]).ok().json()["data"].clone();
     // Two days change, one is new, and their files with them.
     events::fill(&world.tenants[0], "2024-03-02", 2, 1);
     events::fill(&world.tenants[0], "2024-03-06", 1, 4);

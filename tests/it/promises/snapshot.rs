@@ -38,7 +38,7 @@ fn a_warehouse_that_was_dropped_is_back_after_two_commands() {
     );
     let catalog = || CATALOG.map(|sql| world.warehouse.rows(sql));
     let before = (catalog(), world.warehouse.rows(UNITS), world.read(VIEW));
-    let data = world.dayhaul(&["status", "--json"]).ok().json()["data"].clone();
+    let data = world.dayhaul(&["status", "--data", "--json"]).ok().json()["data"].clone();
     let taken = world.dayhaul(&["snapshot", "--json"]).ok().json();
     assert_eq!(taken["id"], data);
 
@@ -57,7 +57,7 @@ fn a_warehouse_that_was_dropped_is_back_after_two_commands() {
     world.is_clean();
 
     let status = world
-        .dayhaul(&["status", "--json", "--today", events::TODAY])
+        .dayhaul(&["status", "--data", "--json", "--today", events::TODAY])
         .ok()
         .json();
     assert_eq!(status["data"], data);
@@ -248,6 +248,7 @@ fn two_copies_of_the_same_days_have_the_same_data() {
         );
         let status = [
             "status",
+            "--data",
             "--config",
             "copy.toml",
             "--json",

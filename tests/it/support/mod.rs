@@ -13,7 +13,9 @@ pub mod login;
 pub mod proxy;
 pub mod python;
 pub mod random;
+pub mod random_ledger;
 pub mod readers;
+pub mod row_counter;
 #[cfg(feature = "s3")]
 pub mod s3_server;
 pub mod server;
