@@ -1,7 +1,7 @@
 //! SQL text: quotes identifiers and literals, and writes day bounds.
 
 use crate::schema::Scalar;
-use crate::unit::{Day, Window};
+use crate::unit::{Day, Window, moment};
 
 /// `"name"`, with inner quotes doubled.
 pub fn ident(name: &str) -> String {
@@ -31,6 +31,11 @@ pub fn bound(day: Day, time: Scalar) -> String {
         Scalar::Timestamp => format!("'{day} 00:00:00'::timestamp"),
         _ => format!("'{day} 00:00:00+00'::timestamptz"),
     }
+}
+
+/// A moment of a whole second, in microseconds since 2000-01-01 00:00 UTC.
+pub fn instant(micros: i64) -> String {
+    format!("'{}+00'::timestamptz", moment(micros))
 }
 
 /// The condition that the time column is within `window`. `time` is the quoted column.

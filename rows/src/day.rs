@@ -195,6 +195,46 @@ impl fmt::Display for Window {
     }
 }
 
+/// A part of a day's time, `[from, to)`, in microseconds since 2000-01-01 00:00 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeRange {
+    pub from: i64,
+    pub to: i64,
+}
+
+impl TimeRange {
+    /// A day in so many ranges of about the same length, each of whole seconds.
+    pub fn of_day(day: Day, ranges: usize) -> Vec<TimeRange> {
+        const SECOND: i64 = 1_000_000;
+        let ranges = i64::try_from(ranges).unwrap_or(1).max(1);
+        let border = |n| day.micros() + DAY_MICROS / SECOND * n / ranges * SECOND;
+        (0..ranges)
+            .map(|n| TimeRange {
+                from: border(n),
+                to: border(n + 1),
+            })
+            .collect()
+    }
+
+    pub fn contains(self, micros: i64) -> bool {
+        self.from <= micros && micros < self.to
+    }
+}
+
+impl fmt::Display for TimeRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} … {}", moment(self.from), moment(self.to))
+    }
+}
+
+/// `2024-01-15 06:00:00`, in UTC; without the fraction of a second.
+pub fn moment(micros: i64) -> String {
+    let seconds = micros.rem_euclid(DAY_MICROS) / 1_000_000;
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let day = Day::of_micros(micros);
+    format!("{day} {hours:02}:{minutes:02}:{seconds:02}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,6 +269,25 @@ mod tests {
     fn days_form_runs_that_break_at_gaps() {
         let runs = Window::runs([1, 2, 4].map(Day));
         assert_eq!(runs, [Window::new(Day(1), Day(3)), Window::single(Day(4))]);
+    }
+
+    #[test]
+    fn the_ranges_of_a_day_are_all_of_it() {
+        let day: Day = "2024-02-29".parse().unwrap();
+        for n in 1..50 {
+            let ranges = TimeRange::of_day(day, n);
+            assert_eq!(ranges.len(), n);
+            assert_eq!(ranges[0].from, day.micros());
+            assert_eq!(ranges[n - 1].to, day.next().micros());
+            assert!(ranges.windows(2).all(|two| two[0].to == two[1].from));
+            assert!(ranges.iter().all(|range| range.from % 1_000_000 == 0));
+        }
+        let seventh = TimeRange::of_day(day, 7)[6];
+        assert_eq!(
+            seventh.to_string(),
+            "2024-02-29 20:34:17 … 2024-03-01 00:00:00"
+        );
+        assert!(seventh.contains(seventh.from) && !seventh.contains(seventh.to));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The names Dayhaul works with (tenant, schema, template) and the unit they form with a day.
 
-pub use crate::day::{DAY_MICROS, Day, Window};
+pub use crate::day::{DAY_MICROS, Day, TimeRange, Window, moment};
 
 use crate::error::{Error, Result};
 use std::fmt;

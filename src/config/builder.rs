@@ -79,6 +79,7 @@ impl SettingsBuilder {
             "jobs" => load.jobs = count(&text, 64)?,
             "per_server" => load.per_server = count(&text, 64)?,
             "window_bytes" => load.window_bytes = window_bytes(&text)?,
+            "range_bytes" => load.range_bytes = range_bytes(&text)?,
             "statement_timeout" => load.statement_timeout = timeout(&text, Duration::ZERO)?,
             "stall_timeout" => load.stall_timeout = timeout(&text, Duration::from_secs(1))?,
             "lock_timeout" => load.lock_timeout = timeout(&text, Duration::from_millis(1))?,
@@ -156,6 +157,13 @@ fn window_bytes(text: &str) -> Result<usize, String> {
     match size(text)? {
         n if (1 << 16..=1 << 30).contains(&n) => Ok(n),
         _ => Err(format!("`{text}` is not between 64kB and 1GB")),
+    }
+}
+
+fn range_bytes(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        n if n >= 1 << 16 => Ok(n),
+        _ => Err(format!("`{text}` is less than 64kB")),
     }
 }
 

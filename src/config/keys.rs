@@ -23,6 +23,7 @@ pub const KEYS: [(&str, &[&str]); 5] = [
             "jobs",
             "per_server",
             "window_bytes",
+            "range_bytes",
             "statement_timeout",
             "stall_timeout",
             "lock_timeout",

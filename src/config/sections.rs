@@ -83,6 +83,9 @@ pub struct Load {
     /// Target size of one window in bytes of tuples, and the limit of its buffer. All buffers together take `jobs` × this.
     /// Default 16 MiB.
     pub window_bytes: usize,
+    /// A day whose pair has so many bytes of tuples a day, or more, is read in several ranges of its time, side by side.
+    /// Default 1 GiB: a day that takes long enough for a second session to be worth opening.
+    pub range_bytes: usize,
     /// How long one window's query may run at the source. Default 1 h: longer than any reasonable window, short enough that
     /// a query waiting for a forgotten lock ends the same night. `0` means no limit, as in PostgreSQL.
     pub statement_timeout: Duration,
@@ -120,6 +123,7 @@ impl Default for Load {
             jobs: 4,
             per_server: 2,
             window_bytes: 16 << 20,
+            range_bytes: 1 << 30,
             statement_timeout: Duration::from_secs(3600),
             stall_timeout: Duration::from_secs(300),
             lock_timeout: Duration::from_millis(100),

@@ -38,7 +38,7 @@ pub use session::cancel_on_drop::CancelOnDrop;
 pub use session::copy::{CopyIn, CopyOut};
 pub use session::{Session, SimpleRows};
 pub use settings::search_path::SearchPath;
-pub use source::SourceTransaction;
+pub use source::{Snapshot, SourceTransaction};
 pub use tokio_postgres::{
     Row,
     types::{ToSql, Type},

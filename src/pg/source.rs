@@ -7,7 +7,7 @@ use super::session::{Session, SimpleRows};
 use super::settings::search_path::{SearchPath, list};
 use super::settings::{BEGIN_SOURCE, SOURCE, Scope, statements};
 use crate::error::{Error, Kind, Result};
-use crate::sql::ident;
+use crate::sql::{ident, literal};
 use std::time::Duration;
 
 /// What a transaction at a source needs to know.
@@ -18,6 +18,33 @@ pub struct SourceTransaction<'a> {
     pub search_path: &'a SearchPath,
     /// How long a statement, or a pause between two, may take; zero for as long as it takes.
     pub limit: Duration,
+}
+
+/// What a transaction at a source sees, for other sessions with the same server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    name: String,
+    server: String,
+}
+
+/// Tells a server from others to which the same connection string may lead.
+const THIS_SERVER: &str = "pg_catalog.concat_ws(' ', pg_catalog.pg_postmaster_start_time(), \
+     pg_catalog.inet_server_addr(), pg_catalog.inet_server_port())";
+
+impl Snapshot {
+    /// What the transaction that `session` is in sees, until it ends.
+    ///
+    /// # Errors
+    /// The server's, when the login may not export it, too: the transaction has failed then.
+    pub async fn export(session: &Session) -> Result<Snapshot> {
+        let sql = format!("SELECT pg_catalog.pg_export_snapshot(), {THIS_SERVER}");
+        let exported = session.simple(&sql).await?;
+        let value = |column| exported.value(0, column).unwrap_or_default().to_owned();
+        Ok(Snapshot {
+            name: value(0),
+            server: value(1),
+        })
+    }
 }
 
 /// The schemas of the search path that exist and that the role may use.
@@ -35,18 +62,44 @@ impl SourceTransaction<'_> {
         self.begin_with(session, "").await.map(|_| ())
     }
 
+    /// As [`SourceTransaction::begin`], at the moment of another session's transaction, which exported `snapshot` and is
+    /// still open.
+    ///
+    /// # Errors
+    /// As [`SourceTransaction::begin`]; the session is with another server, which may have a snapshot of that name, too.
+    pub async fn begin_at(&self, session: &Session, snapshot: &Snapshot) -> Result<()> {
+        let import = format!("SET TRANSACTION SNAPSHOT {}; ", literal(&snapshot.name));
+        let select = format!("SELECT {THIS_SERVER}");
+        let mut found = self.send(session, &import, &select).await?;
+        if take_first(&mut found).value(0, 0) == Some(&snapshot.server) {
+            return Ok(());
+        }
+        let error = Error::new(Kind::Protocol, "the snapshot is of another server");
+        Err(session.on_side(error))
+    }
+
     /// As [`SourceTransaction::begin`], and sends statements in the same message. Gives what these returned.
     ///
     /// # Errors
     /// As [`SourceTransaction::begin`]. When the search path is wrong, the statements' error may come first.
     pub async fn begin_with(&self, session: &Session, statements: &str) -> Result<Vec<SimpleRows>> {
+        self.send(session, "", statements).await
+    }
+
+    /// Sends it all as one message; `first` comes before any statement that looks at the database.
+    async fn send(
+        &self,
+        session: &Session,
+        first: &str,
+        statements: &str,
+    ) -> Result<Vec<SimpleRows>> {
         let path = match self.search_path {
             SearchPath::Unknown => String::new(),
             SearchPath::Earlier => "SET LOCAL search_path = public; ".to_owned(),
             SearchPath::Login(recorded) => format!("{LOGIN_PATH}{SCHEMAS}{}", set(recorded)),
             SearchPath::Chosen(chosen) => format!("{}{SCHEMAS}", set(chosen)),
         };
-        let sql = format!("{}{path}{statements}", self.settings(session));
+        let sql = format!("{}{path}{statements}", self.settings(session, first));
         let mut found = session.simple_all(&sql).await?;
         let checked = match self.search_path {
             SearchPath::Unknown | SearchPath::Earlier => Ok(()),
@@ -60,11 +113,11 @@ impl SourceTransaction<'_> {
         Ok(found)
     }
 
-    fn settings(&self, session: &Session) -> String {
+    fn settings(&self, session: &Session, first: &str) -> String {
         let limit = self.limit.as_millis();
         let settings = statements(SOURCE, session.server_version(), Scope::Transaction);
         format!(
-            "{BEGIN_SOURCE}{settings}SET LOCAL statement_timeout = '{limit}ms'; \
+            "{BEGIN_SOURCE}{first}{settings}SET LOCAL statement_timeout = '{limit}ms'; \
              SET LOCAL idle_in_transaction_session_timeout = '{limit}ms'; "
         )
     }

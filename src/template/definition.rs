@@ -4,10 +4,11 @@ use super::finding::Finding;
 use super::front_matter::{self, WindowLength};
 use super::lexer::line_of;
 use super::placeholders::{self, Bindings, Placeholder, placeholders};
+use super::ranges;
 use super::version;
 use crate::error::{Error, Result};
 use crate::schema::{Column, Scalar};
-use crate::unit::{Day, TemplateName};
+use crate::unit::{Day, TemplateName, TimeRange};
 
 /// A dataset's definition, validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,6 +189,23 @@ impl Template {
         let range = self.range_query.as_deref().unwrap_or_default();
         let mut all = placeholders(&self.query).chain(placeholders(range));
         all.any(|p| p == Placeholder::Schema)
+    }
+
+    /// Whether the query gives a day in parts, too: each the rows of the day whose time is in it.
+    pub fn can_be_cut(&self) -> bool {
+        let time = &self.columns[self.time_index];
+        let has_time_of_day = matches!(time.ty.scalar, Scalar::Timestamp | Scalar::Timestamptz);
+        // A masked time may be in another part than the time that the query compares.
+        let is_itself = has_time_of_day && time.mask.is_none();
+        is_itself && !self.one_day_windows && ranges::can_be_cut(&self.query, &self.time_column)
+    }
+
+    /// The query for a part of a day of one tenant.
+    ///
+    /// # Errors
+    /// As [`Template::bind`].
+    pub fn bind_range(&self, bindings: &Bindings<'_>, range: TimeRange) -> Result<String> {
+        placeholders::bind(&ranges::with_bounds(&self.query, range), bindings)
     }
 
     /// The query for one window of one tenant: placeholders replaced, a trailing `;` removed.

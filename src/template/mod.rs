@@ -16,6 +16,7 @@ mod mask_sql;
 mod meant;
 mod mismatch;
 mod placeholders;
+mod ranges;
 mod source_sql;
 mod variable_name;
 mod version;

@@ -7,7 +7,7 @@ use super::strays::Strays;
 use super::tally::Tally;
 use crate::error::Result;
 use crate::schema::Column;
-use crate::unit::Window;
+use crate::unit::{TimeRange, Window};
 use bytes::Bytes;
 
 /// Receives one window's COPY stream, in chunks split anywhere.
@@ -17,6 +17,8 @@ pub struct Intake {
     columns: Vec<String>,
     time_column: String,
     window: Window,
+    /// The part of the window's only day that is received, if not all of it.
+    range: Option<TimeRange>,
     days: Vec<Tally>,
     strays: Strays,
 }
@@ -32,6 +34,7 @@ impl Intake {
                 .get(time_column)
                 .map_or_else(String::new, |c| c.name.clone()),
             window,
+            range: None,
             days: vec![Tally::default(); window.len()],
             strays: Strays::default(),
         }
@@ -44,9 +47,16 @@ impl Intake {
         self
     }
 
+    /// Receives only a part of the window's only day.
+    #[must_use]
+    pub fn within(mut self, range: TimeRange) -> Intake {
+        self.range = Some(range);
+        self
+    }
+
     /// Receives a chunk. Calls `each` with every tuple that it completes, and the index of the tuple's day in the window.
     ///
-    /// Rows outside the window are counted and not passed on; [`Intake::finish`] reports them.
+    /// Rows outside the window, or outside its range, are counted and not passed on; [`Intake::finish`] reports them.
     ///
     /// # Errors
     /// [`Kind::Protocol`](crate::error::Kind::Protocol) when the stream is not a binary COPY of these columns;
@@ -66,7 +76,8 @@ impl Intake {
                 }
                 Err(fault) => return Err(fault.error(&self.columns, None)),
             };
-            if !self.window.contains(day) {
+            let is_elsewhere = |range| !self.rules.is_within(range, &tuple);
+            if !self.window.contains(day) || self.range.is_some_and(is_elsewhere) {
                 self.strays.add(day);
                 continue;
             }
@@ -107,7 +118,10 @@ impl Intake {
     /// [`Kind::Data`](crate::error::Kind::Data) when rows outside the window were received, with their number and first day.
     pub fn finish(&self) -> Result<&[Tally]> {
         self.framer.finish()?;
-        self.strays.refuse(&self.time_column, self.window)?;
+        match self.range {
+            Some(range) => self.strays.refuse(&self.time_column, &range)?,
+            None => self.strays.refuse(&self.time_column, &self.window)?,
+        }
         Ok(&self.days)
     }
 }

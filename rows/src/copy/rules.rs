@@ -3,7 +3,7 @@
 use super::fault::RowFault;
 use super::frame::Tuple;
 use crate::schema::{Column, Modifier, Scalar};
-use crate::unit::Day;
+use crate::unit::{Day, TimeRange};
 
 #[derive(Debug, Clone, Copy)]
 enum Rule {
@@ -77,6 +77,13 @@ impl Rules {
             }
             Ok(Day::of_micros(micros))
         }
+    }
+
+    /// Whether the time of a tuple, which has one, is within `range`. A date has no time of the day.
+    pub fn is_within(&self, range: TimeRange, tuple: &Tuple) -> bool {
+        let value = tuple.field(self.time_column);
+        let micros = value.and_then(|value| Some(i64::from_be_bytes(value.try_into().ok()?)));
+        micros.is_none_or(|micros| range.contains(micros))
     }
 
     /// Checks every value whose type has a modifier, and corrects display scales and null flags.

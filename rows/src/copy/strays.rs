@@ -1,7 +1,8 @@
 //! Rows that belong to no day of the window: counted, then refused together.
 
 use crate::error::{Error, Kind, Result};
-use crate::unit::{Day, Window};
+use crate::unit::Day;
+use std::fmt::Display;
 
 /// Rows outside the window.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ impl Strays {
 
     /// # Errors
     /// [`Kind::Data`] when there is a row, with the number of rows and their first day.
-    pub fn refuse(&self, time_column: &str, window: Window) -> Result<()> {
+    pub fn refuse(&self, time_column: &str, bounds: &dyn Display) -> Result<()> {
         let time = format!("time column `{time_column}`");
         let rows = |n: u64| format!("{n} row{}", if n == 1 { "" } else { "s" });
         if self.null_times > 0 {
@@ -55,7 +56,7 @@ impl Strays {
         if let Some(first) = self.first {
             return Err(Error::new(
                 Kind::Data,
-                format!("{} outside {window}, the first on {first}", rows(self.rows)),
+                format!("{} outside {bounds}, the first on {first}", rows(self.rows)),
             )
             .with_hint("the query must return only rows with {from} <= time column < {to}"));
         }

@@ -17,4 +17,11 @@ impl Tally {
         self.bytes += tuple.len() as u64;
         self.digest.add(tuple);
     }
+
+    /// Adds other rows of the same day.
+    pub fn join(&mut self, other: Tally) {
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+        self.digest.merge(other.digest);
+    }
 }

@@ -38,6 +38,10 @@ impl Handler for LoadWorker {
         self.window_ended();
     }
 
+    async fn help(&mut self) -> bool {
+        self.help_with_a_day().await
+    }
+
     fn rest(&mut self) {
         self.sessions.end_source();
     }

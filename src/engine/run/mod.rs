@@ -13,6 +13,7 @@ mod ending;
 mod failed_window;
 mod find_source;
 mod handler;
+mod in_ranges;
 mod outcomes;
 pub mod pair;
 mod plan;

@@ -12,6 +12,7 @@ use crate::engine::schedule::task::Task;
 use crate::engine::schedule::watchdog::unless_stalled;
 use crate::engine::window::context::WindowLoad;
 use crate::engine::window::landing::Lake;
+use crate::engine::window::shared_day::SharedDays;
 use crate::error::Result;
 use crate::warehouse::{Destination, YearBuild};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct RunState {
     pub preparing: tokio::sync::Mutex<()>,
     pub pool: Arc<Pool<Task>>,
     pub outcomes: Arc<Outcomes>,
+    /// The days that are read in ranges.
+    pub shared_days: SharedDays,
 }
 
 impl RunState {

@@ -44,7 +44,13 @@ impl LoadWorker {
         let progress = run.progress(self.slot);
         let (source, warehouse) = self.connect(job.pair).await?;
         let window = run.window_load(job, tries, destination, &progress);
-        run.watch(&progress, window.load(source, warehouse)).await
+        match run.large_day(job) {
+            Some(large) => {
+                let loaded = window.load_large_day(large, source, warehouse);
+                run.watch(&progress, loaded).await
+            }
+            None => run.watch(&progress, window.load(source, warehouse)).await,
+        }
     }
 
     pub async fn refresh(

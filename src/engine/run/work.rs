@@ -15,6 +15,7 @@ use crate::engine::report::event::Event;
 use crate::engine::schedule::pool::Pool;
 use crate::engine::schedule::queue::{Limits, PairWork};
 use crate::engine::schedule::task::Task;
+use crate::engine::window::shared_day::SharedDays;
 use crate::error::{INTERRUPTED, Kind};
 use crate::unit::{TemplateName, TenantName};
 use crate::warehouse;
@@ -54,6 +55,7 @@ pub async fn work(
         pairs,
         preparing: tokio::sync::Mutex::default(),
         outcomes: Arc::clone(outcomes),
+        shared_days: SharedDays::default(),
     });
     empty_queue(&run, locks).await;
     find_duplicates(&run).await;

@@ -33,6 +33,12 @@ pub trait Handler {
     /// A try was dropped: its sessions are in an unknown state.
     async fn reset(&mut self);
 
+    /// There is no job: reads a part of another worker's window, if there is one to help with; returns whether there was.
+    /// Ends when the pool is stopped.
+    async fn help(&mut self) -> bool {
+        false
+    }
+
     /// There is nothing to do now, and others wait for a connection to a source: gives its own back.
     fn rest(&mut self);
 
@@ -132,6 +138,9 @@ impl<T: QueueTask> Pool<T> {
             match next {
                 Next::Finished => return,
                 Next::Wait => {
+                    if handler.help().await {
+                        continue;
+                    }
                     if self.queue().is_crowded() {
                         handler.rest();
                     }
@@ -266,6 +275,12 @@ impl<T: QueueTask> Pool<T> {
         first
     }
 
+    /// Lets a worker read a part of another's window, if the server of the pair has a place for it.
+    pub fn join_source(&self, pair: PairIndex) -> Option<SourceGuest<'_, T>> {
+        let joined = self.queue().join_source(pair);
+        joined.then_some(SourceGuest { pool: self, pair })
+    }
+
     async fn wait(&self, wait: Duration) {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
@@ -314,6 +329,25 @@ impl<T: QueueTask> SourceSlot<'_, T> {
     /// The source has sent all of the window: its server may get another one.
     pub fn release(&self) {
         self.pool.queue().release_source(self.pair, self.window);
+        self.pool.changed.notify_waiters();
+    }
+
+    /// Parts of the window may be read by workers that wait for a job.
+    pub fn call_for_help(&self) {
+        self.pool.changed.notify_waiters();
+    }
+}
+
+/// The place at a source's server of a worker that reads a part of another's window; given back when dropped.
+#[derive(Debug)]
+pub struct SourceGuest<'a, T: QueueTask> {
+    pool: &'a Pool<T>,
+    pair: PairIndex,
+}
+
+impl<T: QueueTask> Drop for SourceGuest<'_, T> {
+    fn drop(&mut self) {
+        self.pool.queue().quit_source(self.pair);
         self.pool.changed.notify_waiters();
     }
 }

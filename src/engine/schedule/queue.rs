@@ -165,11 +165,34 @@ impl<T: QueueTask> Queue<T> {
         }
     }
 
+    /// A worker without a job reads a part of another's window: takes a place at the pair's server, if one is free, until
+    /// [`Queue::quit_source`].
+    pub fn join_source(&mut self, pair: PairIndex) -> bool {
+        let free = self.has_place(pair);
+        if free {
+            self.enter_server(pair);
+        }
+        free
+    }
+
+    pub fn quit_source(&mut self, pair: PairIndex) {
+        self.leave_server(pair);
+    }
+
+    fn enter_server(&mut self, pair: PairIndex) {
+        let server = self.pairs[pair].work.server.clone();
+        *self.servers.entry(server).or_default() += 1;
+    }
+
+    /// Bytes per day of a pair: of the windows of this run or, before the first, of the latest days in the ledger.
+    pub fn bytes_per_day(&self, pair: PairIndex) -> Option<u64> {
+        self.pairs[pair].size.per_day()
+    }
+
     /// A window is fetched again. If its server is fully used meanwhile, it exceeds the limit by one.
     pub fn retake_source(&mut self, job: &Job<T>) {
-        let state = &mut self.pairs[job.pair];
-        if !job.nested && state.released.remove(&job.window) {
-            *self.servers.entry(state.work.server.clone()).or_default() += 1;
+        if !job.nested && self.pairs[job.pair].released.remove(&job.window) {
+            self.enter_server(job.pair);
         }
     }
 

@@ -45,7 +45,8 @@ impl WindowSize {
         usize::try_from(days).unwrap_or(usize::MAX).max(1)
     }
 
-    fn per_day(&self) -> Option<u64> {
+    /// Bytes per day, when anything is known.
+    pub fn per_day(&self) -> Option<u64> {
         match self.recorded_days {
             0 => self.history,
             days => Some(self.recorded_bytes / days),

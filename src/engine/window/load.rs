@@ -187,12 +187,12 @@ impl WindowLoad<'_> {
         same_count(tally.rows, stored).map_err(|error| error.on_day(day))
     }
 
-    async fn begin_load(&self, to: &Session, reload: bool) -> Result<Claim> {
+    pub(super) async fn begin_load(&self, to: &Session, reload: bool) -> Result<Claim> {
         let (window, destination) = (self.window, self.destination);
         warehouse::begin_load(to, self.place, &self.entry, window, destination, reload).await
     }
 
-    async fn finish_load(
+    pub(super) async fn finish_load(
         &self,
         to: &Session,
         days: &[Tally],

@@ -24,6 +24,7 @@ mod help;
 mod hints_followed;
 mod history;
 mod history_list;
+mod in_ranges;
 mod indexes;
 mod init;
 mod interrupt;

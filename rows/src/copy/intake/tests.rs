@@ -156,6 +156,31 @@ fn rows_outside_the_window_are_counted_and_the_first_day_named() {
 }
 
 #[test]
+fn rows_of_the_day_outside_its_range_are_strays() {
+    let day = Day::from_pg_days(10);
+    let ranges = TimeRange::of_day(day, 4);
+    let at = |micros| tuple(Some(day.micros() + micros), None);
+    let quarter = DAY_MICROS / 4;
+    let rows = [at(quarter), at(2 * quarter - 1)];
+    let of_second = || Intake::new(&columns(), 0, Window::single(day)).within(ranges[1]);
+    let mut intake = of_second();
+    intake.push(&stream(&rows), |_, _| {}).unwrap();
+    assert_eq!(intake.finish().unwrap()[0].rows, 2);
+    let mut intake = of_second();
+    let rows = [
+        at(quarter - 1),
+        at(2 * quarter),
+        at(4 * quarter),
+        at(quarter),
+    ];
+    intake.push(&stream(&rows), |_, _| {}).unwrap();
+    assert_eq!(
+        intake.finish().unwrap_err().to_string(),
+        "3 rows outside 2000-01-11 06:00:00 … 2000-01-11 12:00:00, the first on 2000-01-11"
+    );
+}
+
+#[test]
 fn null_and_infinite_times_are_counted() {
     for (time, what) in [
         (None, "null"),

@@ -69,9 +69,12 @@ impl<T: QueueTask> Queue<T> {
         let Some((task, _)) = work.next_run() else {
             return false;
         };
-        if !task.reads_source() {
-            return true;
-        }
+        !task.reads_source() || self.has_place(pair)
+    }
+
+    /// Whether the server of a pair may be read once more at the same time.
+    pub(super) fn has_place(&self, pair: PairIndex) -> bool {
+        let work = &self.pairs[pair].work;
         let at_server = self.servers.get(&work.server).copied().unwrap_or_default();
         let places = self.places.get(&work.server);
         let most = places.map_or(self.limits.per_server, |n| self.limits.per_server.min(*n));
@@ -107,8 +110,7 @@ impl<T: QueueTask> Queue<T> {
         };
         let (task, window) = state.work.take_next(days)?;
         if task.reads_source() {
-            let server = state.work.server.clone();
-            *self.servers.entry(server).or_default() += 1;
+            self.enter_server(pair);
         }
         self.visited(slot, pair);
         Some(self.pairs[pair].hand_out(pair, window, task))

@@ -61,6 +61,21 @@ fn a_server_that_has_given_a_window_is_asked_for_the_next() {
     assert!(take_window(&mut queue).is_some());
 }
 
+#[test]
+fn who_helps_at_a_server_counts_as_a_window_there() {
+    let first = work("a", "s", &[(Destination::DayTable, window(0, 10))]);
+    let mut queue = Queue::new(LIMITS, vec![first]);
+    let own = take_window(&mut queue).unwrap();
+    assert!(queue.join_source(0));
+    assert!(!queue.join_source(0));
+    assert_eq!(queue.take(0), Next::Wait);
+    queue.quit_source(0);
+    take_window(&mut queue).unwrap();
+    assert!(!queue.join_source(0));
+    queue.done(&own, 500);
+    assert_eq!(queue.bytes_per_day(0), Some(500));
+}
+
 fn take_window(queue: &mut Queue<Task>) -> Option<Job<Task>> {
     window_of(queue, 0)
 }
