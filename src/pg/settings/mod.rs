@@ -1,8 +1,8 @@
 //! Which settings our transactions and sessions run under, whatever a login, a database or a server has.
 //!
 //! A setting is pinned when it can change which rows a query returns, what bytes they have, or whether a statement of ours
-//! may end. The others only change plans, logs, or what a server does by itself; `tests/it/promises/settings.rs` lists
-//! them, and fails on a setting of the server that nobody has judged.
+//! may end; in the warehouse, `jit` is pinned, too. The others only change plans, logs, or what a server does by itself;
+//! `tests/it/promises/settings.rs` lists them, and fails on a setting of the server that nobody has judged.
 
 pub mod search_path;
 mod source;

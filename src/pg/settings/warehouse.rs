@@ -25,6 +25,8 @@ pub const WAREHOUSE: &[Pin] = &[
     pin("transform_null_equals", "off"),
     pin("quote_all_identifiers", "off"),
     pin("gin_fuzzy_search_limit", "0"),
+    // Plans over a ledger or many tables look expensive: compiling them takes longer than running them.
+    pin("jit", "off"),
     // Work is tried again after an error, in the same session.
     pin("exit_on_error", "off"),
     // Locks are waited for under a `lock_timeout` that a transaction sets itself; a load waits for its source for as long

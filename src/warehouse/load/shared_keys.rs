@@ -62,8 +62,6 @@ pub async fn days_with_shared_keys(
     if shown.len() < 2 {
         return Ok(BTreeSet::new());
     }
-    // A plan has an arm for each table: compiling them takes longer than running them.
-    session.batch("SET jit = off").await?;
     let tables = overlaps(session, place, first, &shown, fresh).await?;
     if tables.is_empty() {
         return Ok(BTreeSet::new());
