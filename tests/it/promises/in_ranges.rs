@@ -24,13 +24,17 @@ fn gated() -> String {
 
 /// Three days of 6,000 rows, of which two are loaded, before a day counts as large from 64 kB on.
 fn world(name: &str, template: &str) -> World {
-    let mut world = World::new(name, &["acme"]);
+    world_of(name, &["acme"], template)
+}
+
+fn world_of(name: &str, tenants: &[&str], template: &str) -> World {
+    let mut world = World::new(name, tenants);
     for source in &world.tenants {
         events::create(source);
         events::fill(source, "2024-03-17", 3, 6000);
         source.run("ANALYZE event");
     }
-    world.set_up_events(&["acme"], template);
+    world.set_up_events(tenants, template);
     world
         .backfill(&["--from", "2024-03-17", "--to", "2024-03-18"])
         .ok();
@@ -80,7 +84,7 @@ fn of_day(table: &str) -> String {
 #[track_caller]
 fn is_loaded_as(world: &World, expected: &[Vec<Option<String>>]) {
     assert!(expected.len() > 1000, "{}", expected.len());
-    assert_eq!(world.read(&of_day("public.event")), expected);
+    assert_eq!(world.read(&of_day("acme.event")), expected);
 }
 
 #[track_caller]
@@ -145,11 +149,17 @@ fn days_of_closed_years_are_read_in_ranges_too() {
 
 #[test]
 fn all_ranges_are_of_one_moment() {
-    let world = world("one_moment", &gated());
-    let source = &world.tenants[0];
+    let world = world_of("one_moment", &["acme", "beta"], &gated());
+    world.configure("[load]\nrange_bytes = \"64kB\"\njobs = 2\n");
+    let [source, other] = &world.tenants[..] else {
+        panic!("two tenants");
+    };
     let before = source.rows(&of_day("event"));
     let closed = events::close(source);
-    let run = load_at_gate(&world);
+    // Who is to help has something else to do until the rows have changed.
+    let busy = events::lock(other);
+    let run = world.start_backfill(&[&ARGS[..], &["--json"]].concat());
+    wait_until("one session is at the day", || at_gate(source) == "1");
     // From one range into another, out of one, and into each.
     source.run(
         "UPDATE event SET at = at + interval '13 hours' WHERE at < '2024-03-19 04:00+00' AND at >= '2024-03-19 00:00+00';
@@ -157,6 +167,10 @@ fn all_ranges_are_of_one_moment() {
          INSERT INTO event SELECT -n, timestamptz '2024-03-19 00:30+00' + n * interval '1 hour', 'new', 1
          FROM generate_series(0, 23) AS n",
     );
+    busy.let_go();
+    wait_until("another session is at the day, too", || {
+        at_gate(source) == "2"
+    });
     closed.let_go();
     let out = run.output().ok();
     assert!(in_ranges(&out), "{}", out.stderr);
