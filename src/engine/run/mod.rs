@@ -46,7 +46,7 @@ use crate::unit::{Day, TemplateName, TenantName, Window};
 use crate::warehouse::{self, Place};
 use context::RunContext;
 use outcomes::{Outcomes, key};
-use plan::{interrupted, plan};
+use plan::{in_order, interrupted, plan};
 use prepare::PlannedPair;
 use request::Request;
 use std::collections::{BTreeSet, HashSet};
@@ -104,6 +104,7 @@ pub async fn run(
     let locked = lock(&context, &outcomes, &mut locks, pairs).await?;
     let planned = plan(&context, &outcomes, &locks, locked).await?;
     let planned = restore_views(&context, &outcomes, &locks, planned).await?;
+    let planned = in_order(&context.request, planned);
     select(&outcomes, &locks).await?;
     let worked = work::work(&context, &outcomes, &mut locks, planned).await;
     let pairs = worked.pairs;

@@ -60,11 +60,15 @@ pub async fn plan(
             Err(error) => outcomes.give_up(&pair, context.request.known_days(&pair), error),
         }
     }
-    if matches!(context.request, Request::Sync(_)) {
-        // A sync that does not get through all pairs begins with the others next time.
+    Ok(planned)
+}
+
+/// The order in which pairs are worked on. A sync that does not get through all of them begins with the others next time.
+pub fn in_order(request: &Request, mut planned: Vec<PlannedPair>) -> Vec<PlannedPair> {
+    if matches!(request, Request::Sync(_)) {
         planned.sort_by_key(|plan| plan.tables.state.compared_at);
     }
-    Ok(planned)
+    planned
 }
 
 /// What is due of each pair, if this is a sync.
