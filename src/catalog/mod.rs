@@ -3,6 +3,7 @@
 //! Functions take a [`Session`] of the warehouse; who calls them owns the transaction. A session that
 //! [`warehouse_session`] made acts as the owner role from its first statement, so it never matters who ran a command.
 
+pub mod by_pair;
 pub mod ledger;
 pub mod registry;
 pub mod runs;

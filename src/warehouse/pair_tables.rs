@@ -6,7 +6,7 @@ use super::place::Place;
 use super::tables::obstacles::may_have_obstacles;
 use super::tables::prepare::{are_ready, missing_tables};
 use super::tables::shape::Shape;
-use super::views::{Definition, shows_nothing, tenant_query, tenant_views};
+use super::views::{Definition, is_tenant_view, shows_nothing, tenant_views};
 use crate::catalog::registry::pair_states::{self, PairState};
 use crate::catalog::registry::relations::{self, Relation, RelationKind};
 use crate::error::Result;
@@ -39,10 +39,7 @@ pub async fn pair_tables(
     context: WarehouseContext<'_>,
     changes_tables: bool,
 ) -> Result<Vec<PairTables>> {
-    let names = places
-        .iter()
-        .map(|place| (place.tenant, &place.template.name));
-    let names: Vec<PairNames<'_>> = names.collect();
+    let names: Vec<PairNames<'_>> = places.iter().map(Place::names).collect();
     let states = pair_states::of_pairs(session, &names).await?;
     let relations = relations::of_pairs(session, &names).await?;
     let ready = are_ready(session, places, context.reader).await?;
@@ -90,7 +87,7 @@ impl PairTables {
     }
 
     fn shows(&self, place: Place<'_>, shape: &Shape) -> bool {
-        self.view.is_some() && self.view == Definition::parse(&tenant_query(place, shape))
+        is_tenant_view(self.view.as_ref(), place, shape)
     }
 
     /// The shape, if nothing has to be made, dropped or written down before the days `todo` can be worked on.

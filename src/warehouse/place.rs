@@ -3,7 +3,7 @@
 use crate::catalog::Pair;
 use crate::sql::qualified;
 use crate::template::Template;
-use crate::unit::{SchemaName, TenantName};
+use crate::unit::{PairNames, SchemaName, TenantName};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
@@ -19,6 +19,10 @@ impl<'a> Place<'a> {
             schema: &pair.tenant.schema,
             template: &pair.template,
         }
+    }
+
+    pub fn names(&self) -> PairNames<'a> {
+        (self.tenant, &self.template.name)
     }
 
     /// A relation of the tenant's schema, as statements name it.

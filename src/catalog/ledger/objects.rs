@@ -9,6 +9,7 @@ use super::rows::{
     note_checked,
 };
 pub use super::rows::{Ledger, Object, object};
+use crate::catalog::by_pair::{columns, put};
 use crate::copy::Digest;
 use crate::error::Result;
 use crate::pg::Session;
@@ -107,10 +108,7 @@ pub async fn under_other_roots(
     root: &str,
 ) -> Result<Vec<u64>> {
     let wh = session.catalog();
-    let names = pairs
-        .iter()
-        .map(|(tenant, template)| (tenant.as_str(), template.as_str()));
-    let (tenants, templates): (Vec<&str>, Vec<&str>) = names.unzip();
+    let (tenants, templates) = columns(pairs);
     let rows = session
         .query(
             &format!(
@@ -123,10 +121,7 @@ pub async fn under_other_roots(
         .await?;
     let mut counts = vec![0; pairs.len()];
     for row in &rows {
-        let index = usize::try_from(row.get::<_, i64>(0) - 1).ok();
-        if let Some(count) = index.and_then(|index| counts.get_mut(index)) {
-            *count = row.get::<_, i64>(1).unsigned_abs();
-        }
+        put(&mut counts, row.get(0), row.get::<_, i64>(1).unsigned_abs());
     }
     Ok(counts)
 }

@@ -1,6 +1,7 @@
 //! What the catalog knows of pairs, asked once for all pairs of a run.
 
 use super::fold_line::FoldLine;
+use crate::catalog::by_pair::{columns, put};
 use crate::error::Result;
 use crate::pg::Session;
 use crate::unit::{Day, PairNames};
@@ -67,20 +68,4 @@ pub async fn of_pairs(session: &Session, pairs: &[PairNames<'_>]) -> Result<Vec<
         put(&mut states, row.get(0), state);
     }
     Ok(states)
-}
-
-/// Tenants and templates, as parameters.
-pub fn columns<'a>(pairs: &[PairNames<'a>]) -> (Vec<&'a str>, Vec<&'a str>) {
-    let pairs = pairs
-        .iter()
-        .map(|(tenant, template)| (tenant.as_str(), template.as_str()));
-    pairs.unzip()
-}
-
-/// Puts what was found of the `n`th pair, from 1.
-pub fn put<T>(found: &mut [T], n: i64, value: T) {
-    let index = usize::try_from(n - 1).ok();
-    if let Some(place) = index.and_then(|index| found.get_mut(index)) {
-        *place = value;
-    }
 }

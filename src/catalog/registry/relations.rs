@@ -1,6 +1,6 @@
 //! The tables and views that are ours. No other is ever dropped, renamed or replaced.
 
-use super::pair_states;
+use crate::catalog::by_pair::columns;
 use crate::error::{Error, Result};
 use crate::pg::{Row, Session};
 use crate::sql::{ident, qualified};
@@ -58,7 +58,7 @@ pub async fn of_pairs(
     pairs: &[PairNames<'_>],
 ) -> Result<Vec<(Vec<Relation>, bool)>> {
     let wh = session.catalog();
-    let (tenants, templates) = pair_states::columns(pairs);
+    let (tenants, templates) = columns(pairs);
     let rows = session
         .query(
             &format!(

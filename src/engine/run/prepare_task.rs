@@ -9,7 +9,6 @@ use super::request::Request;
 use super::worker::LoadWorker;
 use crate::engine::report::event::Outcome;
 use crate::engine::schedule::next_step::NextStep;
-
 use crate::engine::schedule::queue::{Job, PairIndex, PairWork};
 use crate::engine::schedule::retry::TRIES;
 use crate::engine::schedule::task::Task;

@@ -113,9 +113,13 @@ impl<'a> WindowLoad<'a> {
 
     /// The rows of the window, within a transaction.
     pub async fn rows(&self, from: &Session) -> Result<CopyOut> {
-        let query = self.query(self.window)?;
+        self.rows_of(from, &self.query(self.window)?).await
+    }
+
+    /// The rows of a query of the template, within a transaction.
+    pub async fn rows_of(&self, from: &Session, query: &str) -> Result<CopyOut> {
         let masks = self.settings.masks.as_ref();
-        from.copy_out(&copy_out_sql(self.place.template, &query, masks))
+        from.copy_out(&copy_out_sql(self.place.template, query, masks))
             .await
     }
 

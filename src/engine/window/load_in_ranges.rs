@@ -15,8 +15,8 @@ use super::shared_day::{Shared, SharedDay, SharedDays};
 use crate::copy::Tally;
 use crate::engine::window::outcome::WindowOutcome;
 use crate::error::{Error, Kind, Result};
-use crate::pg::{CopyOut, Session, SimpleRows, Snapshot};
-use crate::template::{copy_out_sql, select_sql};
+use crate::pg::{Session, SimpleRows, Snapshot};
+use crate::template::select_sql;
 use crate::unit::TimeRange;
 use crate::warehouse::{self, Claim, TableCopy};
 use bytes::Bytes;
@@ -121,7 +121,7 @@ impl WindowLoad<'_> {
     /// Reads one range after the other until none is left, in the transaction that `from` is in.
     pub async fn read_ranges(&self, from: &Session, day: &SharedDay) -> Result<()> {
         while let Some((range, tuples)) = day.take() {
-            let rows = self.rows_of(from, range).await?;
+            let rows = self.rows_of(from, &self.range_query(range)?).await?;
             let mut intake = self.intake(from).within(range);
             let mut sink = RangeSink(&tuples);
             let tallies = drain(rows, &mut intake, self.progress, &mut sink).await?;
@@ -131,13 +131,6 @@ impl WindowLoad<'_> {
             }
         }
         Ok(())
-    }
-
-    async fn rows_of(&self, from: &Session, range: TimeRange) -> Result<CopyOut> {
-        let query = self.range_query(range)?;
-        let masks = self.settings.masks.as_ref();
-        from.copy_out(&copy_out_sql(self.place.template, &query, masks))
-            .await
     }
 
     fn range_query(&self, range: TimeRange) -> Result<String> {

@@ -2,7 +2,8 @@
 
 use super::definition::{Definition, public_query, shows_nothing, tenant_query};
 use crate::catalog::Pair;
-use crate::catalog::registry::pair_states::{self, put};
+use crate::catalog::by_pair::put;
+use crate::catalog::registry::pair_states;
 use crate::catalog::registry::{fold_line, relations, tenant_views};
 use crate::error::{Error, Result};
 use crate::pg::Session;
@@ -265,13 +266,16 @@ fn names(relations: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
 const LOOKS: usize = 3;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(150);
 
+/// Whether a view is the one that a pair of this shape should have.
+pub fn is_tenant_view(view: Option<&Definition>, place: Place<'_>, shape: &Shape) -> bool {
+    let query = || tenant_query(place, shape);
+    view.is_some_and(|view| Definition::parse(&query()).as_ref() == Some(view))
+}
+
 /// Whether the views of pairs show what they should at the first look, which is one for all of them. A pair of which nothing
 /// was ever loaded has no view yet.
 async fn are_right(session: &Session, places: &[Place<'_>]) -> Result<Vec<bool>> {
-    let names = places
-        .iter()
-        .map(|place| (place.tenant, &place.template.name));
-    let names: Vec<PairNames<'_>> = names.collect();
+    let names: Vec<PairNames<'_>> = places.iter().map(Place::names).collect();
     let states = pair_states::of_pairs(session, &names).await?;
     let relations = relations::of_pairs(session, &names).await?;
     let views = tenant_views(session, places).await?;
@@ -280,8 +284,7 @@ async fn are_right(session: &Session, places: &[Place<'_>]) -> Result<Vec<bool>>
         .map(|(((place, state), (relations, _)), view)| {
             let Some(line) = state.line else { return true };
             let shape = Shape::new(line, &relations);
-            shows_nothing(place.template, &shape)
-                || view.is_some() && view == Definition::parse(&tenant_query(*place, &shape))
+            shows_nothing(place.template, &shape) || is_tenant_view(view.as_ref(), *place, &shape)
         })
         .collect())
 }

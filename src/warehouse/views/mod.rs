@@ -5,6 +5,6 @@ mod check;
 mod definition;
 mod replace;
 
-pub use check::{OddView, WrongView, odd_views, reads, tenant_views};
-pub use definition::{Definition, shown_tables, shows_nothing, tenant_query};
+pub use check::{OddView, WrongView, is_tenant_view, odd_views, reads, tenant_views};
+pub use definition::{Definition, shown_tables, shows_nothing};
 pub use replace::{Ahead, replace_tenant_view, restore, show};
